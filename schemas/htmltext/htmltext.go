@@ -1,0 +1,118 @@
+// Package htmltext turns what people write in a help desk into the text that a
+// phone can show: HTML becomes plain lines, signatures and quoted history are
+// cut. It reads bytes that others wrote, so every input is valid input: no
+// function of this package fails or panics.
+package htmltext
+
+import (
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+)
+
+// Reply gives the words that an agent wrote in one message. markup is the
+// message as HTML and plain the same message as text; either may be empty.
+// HTML wins where both are present, because desks derive their text from it.
+// Signatures and quoted history are cut; a message that consists of nothing
+// else gives its quoted words rather than an empty text, and a message of no
+// words at all gives "".
+func Reply(markup, plain string) string {
+	if strings.TrimSpace(markup) == "" {
+		return cutOrKeep(normalise(plain))
+	}
+	own := CutQuoted(render(markup, true))
+	if own != "" {
+		return own
+	}
+	return cutOrKeep(render(markup, false))
+}
+
+// FromHTML gives all words of an HTML fragment as plain text, quoted parts
+// included: blocks end a line, list items begin with "- " or their number,
+// links show their target where the words do not, markup that no reader sees
+// (scripts, styles, hidden elements) is left out. White space is folded as a
+// browser does, except inside pre.
+func FromHTML(markup string) string { return render(markup, false) }
+
+func cutOrKeep(text string) string {
+	if own := CutQuoted(text); own != "" {
+		return own
+	}
+	return text
+}
+
+func render(markup string, cut bool) string {
+	body := &html.Node{Type: html.ElementNode, Data: "body", DataAtom: atom.Body}
+	nodes, err := html.ParseFragment(strings.NewReader(markup), body)
+	if err != nil { // nested deeper than the parser allows: keep the words
+		return normalise(stripTags(markup))
+	}
+	w := &writer{cut: cut}
+	for _, n := range nodes {
+		if w.ended {
+			break
+		}
+		w.node(n)
+	}
+	return normalise(w.out.String())
+}
+
+// stripTags gives the text tokens of markup without building a tree.
+func stripTags(markup string) string {
+	var out strings.Builder
+	hidden := 0
+	z := html.NewTokenizer(strings.NewReader(markup))
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			return out.String()
+		case html.TextToken:
+			if hidden == 0 {
+				out.Write(z.Text())
+			}
+		case html.StartTagToken:
+			if invisible(z.Token().DataAtom) {
+				hidden++
+			}
+			out.WriteByte(' ')
+		case html.EndTagToken:
+			if invisible(z.Token().DataAtom) && hidden > 0 {
+				hidden--
+			}
+			out.WriteByte(' ')
+		}
+	}
+}
+
+func invisible(a atom.Atom) bool {
+	switch a {
+	case atom.Script, atom.Style, atom.Head, atom.Title, atom.Template, atom.Noscript,
+		atom.Iframe, atom.Object, atom.Svg, atom.Math, atom.Select, atom.Textarea:
+		return true
+	}
+	return false
+}
+
+// normalise folds line endings, no-break and zero-width spaces, trailing
+// blanks and runs of empty lines.
+func normalise(text string) string {
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u00a0", " ", "\u202f", " ",
+		"\u200b", "", "\ufeff", "", "\u2060", "", "\x00", "").Replace(strings.ToValidUTF8(text, "\uFFFD"))
+	lines := strings.Split(text, "\n")
+	kept := lines[:0]
+	blank := 0
+	for _, line := range lines {
+		line = strings.TrimRight(line, " \t")
+		if line == "" {
+			blank++
+			continue
+		}
+		if blank > 0 && len(kept) > 0 {
+			kept = append(kept, "")
+		}
+		blank = 0
+		kept = append(kept, line)
+	}
+	return strings.TrimSpace(strings.Join(kept, "\n"))
+}

@@ -1,0 +1,100 @@
+package htmltext_test
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/handoff-dev/handoff/schemas/htmltext"
+)
+
+func TestReply(t *testing.T) {
+	tests := []struct{ name, html, plain, want string }{
+		{"plain", "", "Hello", "Hello"},
+		{"empty", "", "", ""},
+		{"blank html falls back to text", " \n", "Hi", "Hi"},
+		{"html wins", "<p>Hi <b>Ann</b></p>", "other", "Hi Ann"},
+		{"paragraphs and breaks", "<p>One</p><p>Two<br>Three</p>", "", "One\n\nTwo\nThree"},
+		{"divs", "<div>One</div><div>Two</div><div><br></div><div>Three</div>", "", "One\nTwo\n\nThree"},
+		{"entities", "Fish &amp; chips &lt;3&nbsp;&#128077;", "", "Fish & chips <3 👍"},
+		{"folded white space", "<p>  a \n\t b </p>", "", "a b"},
+		{"pre keeps it", "<pre>a\n  b</pre>", "", "a\n  b"},
+		{"lists", "<ul><li>a</li><li>b</li></ul><ol start=3><li>c</li><li>d</li></ol>", "", "- a\n- b\n3. c\n4. d"},
+		{"link with words", `See <a href="https://a.example/x">our page</a>.`, "", "See our page (https://a.example/x)."},
+		{"link shown as itself", `<a href="https://www.a.example/">a.example</a>`, "", "a.example"},
+		{"script link is only words", `<a href="javascript:alert(1)">press</a>`, "", "press"},
+		{"mailto", `<a href="mailto:a@b.example">write</a>`, "", "write (a@b.example)"},
+		{"image alt", `<img src="x" alt="😀"> hi`, "", "😀 hi"},
+		{"script and style", "<style>p{}</style><script>x</script>Hi", "", "Hi"},
+		{"hidden preheader", `<div style="display: none">pre</div>Hi`, "", "Hi"},
+		{"table cells", "<table><tr><td>Order</td><td>12</td></tr><tr><td>Sum</td><td>3</td></tr></table>", "", "Order 12\nSum 3"},
+		{"unclosed", "<p>a<div>b", "", "a\n\nb"},
+		{"gmail quote", `<div>Sure</div><div class="gmail_quote">On Mon wrote: <blockquote>#optout</blockquote></div>`, "", "Sure"},
+		{"blockquote", `<p>Answer</p><blockquote type="cite">question #optout</blockquote>`, "", "Answer"},
+		{"answer between quotes", `<blockquote>q1</blockquote><p>a1</p><blockquote>q2</blockquote><p>a2</p>`, "", "a1\n\na2"},
+		{"only a quotation", `<blockquote>Use code X</blockquote>`, "", "Use code X"},
+		{"outlook", `<p>Yes</p><div id="appendonsend"></div><hr><div>From: Ann</div>`, "", "Yes"},
+		{"signature element", `<p>Yes</p><div class="gmail_signature">Bob, Support</div>`, "", "Yes"},
+		{"attribution across elements", `<p>Yes</p><p>On 3 May 2026 at 10:00, Ann wrote:</p><p>old</p>`, "", "Yes"},
+		{"dash signature", "", "Done.\n\n-- \nBob\nSupport", "Done."},
+		{"dash signature in html", "<p>Done.</p><p>--<br>Bob</p>", "", "Done."},
+		{"double dash inside", "", "We -- of course -- can.", "We -- of course -- can."},
+		{"quoted lines", "", "Yes\n> old\n> older\nand no", "Yes\nand no"},
+		{"attribution", "", "Yes\n\nOn Tue, 3 May 2026 at 10:00, Ann <a@b.c> wrote:\n> old", "Yes"},
+		{"wrapped attribution", "", "Yes\n\nOn Tue, 3 May 2026 at 10:00, Ann Somebody\n<a@b.example> wrote:\n\nold", "Yes"},
+		{"french", "", "Oui\n\nLe mar. 3 mai 2026 à 10:00, Ann a écrit :\n> vieux", "Oui"},
+		{"german", "", "Ja\n\nAm 03.05.2026 um 10:00 schrieb Ann:\n> alt", "Ja"},
+		{"own sentence kept", "", "On the box someone wrote: fragile", "On the box someone wrote: fragile"},
+		{"own sentence ending kept", "", "On the label they wrote:\nfragile", "On the label they wrote:\nfragile"},
+		{"original message", "", "Ok\n-----Original Message-----\nFrom: x", "Ok"},
+		{"header block", "", "Ok\n________________________________\nFrom: Ann\nSent: today\nTo: us\nold", "Ok"},
+		{"bare header block", "", "Ok\nFrom: Ann\nSent: today\nTo: us\nold", "Ok"},
+		{"lone from kept", "", "From: Paris\nwe ship tomorrow", "From: Paris\nwe ship tomorrow"},
+		{"zendesk delimiter", "", "Ok\n##- Please type your reply above this line -##\nold", "Ok"},
+		{"phone", "", "Ok\n\nSent from my iPhone", "Ok"},
+		{"phone in a sentence", "", "Sent from my warehouse today, should arrive Friday, says the carrier that we use for this sort of parcel.", "Sent from my warehouse today, should arrive Friday, says the carrier that we use for this sort of parcel."},
+		{"nothing but quotation", "", "> a\n> b", "> a\n> b"},
+		{"family emoji survives", "<p>👩‍👩‍👧</p>", "", "👩‍👩‍👧"},
+		{"invalid utf-8", "", "a\xffb", "a\uFFFDb"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := htmltext.Reply(tt.html, tt.plain); got != tt.want {
+				t.Errorf("Reply(%q, %q) = %q, want %q", tt.html, tt.plain, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFromHTMLKeepsQuotations(t *testing.T) {
+	got := htmltext.FromHTML("<p>a</p><blockquote>b</blockquote>")
+	if got != "a\n\nb" {
+		t.Errorf("FromHTML = %q, want both lines", got)
+	}
+}
+
+// Markup nested deeper than the parser allows must not lose its words.
+func TestDeepNesting(t *testing.T) {
+	deep := strings.Repeat("<div>", 5000) + "word" + strings.Repeat("</div>", 5000)
+	if got := htmltext.Reply(deep, ""); got != "word" {
+		t.Errorf("Reply(5000 divs) = %q, want %q", got, "word")
+	}
+}
+
+func FuzzReply(f *testing.F) {
+	f.Add("<p>a<blockquote>b", "c\n> d")
+	f.Add("<a href='http://x'><pre> y", "On 3 May, A wrote:\n-- \n")
+	f.Add("<ol start=99999999999><li>x</ol>&#0;", "\xff\x00")
+	f.Fuzz(func(t *testing.T, markup, plain string) {
+		got := htmltext.Reply(markup, plain)
+		if !utf8.ValidString(got) {
+			t.Fatalf("not UTF-8: %q", got)
+		}
+		if got != strings.TrimSpace(got) {
+			t.Fatalf("not trimmed: %q", got)
+		}
+		if again := htmltext.Reply("", plain); htmltext.CutQuoted(again) != "" && htmltext.Reply("", again) != again {
+			t.Fatalf("cutting twice differs: %q then %q", again, htmltext.Reply("", again))
+		}
+	})
+}
