@@ -233,9 +233,12 @@ func (DeliveryStatus) EnumDescriptor() ([]byte, []int) {
 // The id of its record is the call's id. Commands of one lane run in the order of posting.
 type Command struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Episode of the conversation the command belongs to; 0 for none. deliver fills in the ticket's id
-	// of this episode when the call is released.
+	// Episode of the conversation the command belongs to; 0 for none.
 	Episode uint64 `protobuf:"varint,1,opt,name=episode,proto3" json:"episode,omitempty"`
+	// For calls to the desk: the episode that created the ticket, as in its external id (an episode that
+	// reopens a ticket works on an earlier one's). deliver fills in the ticket's id when the call is
+	// released; until that ticket exists the call waits in its lane behind CreateTicket.
+	TicketEpisode uint64 `protobuf:"varint,4,opt,name=ticket_episode,json=ticketEpisode,proto3" json:"ticket_episode,omitempty"`
 	// After this the call is given up; deliver's default applies when unset.
 	GiveUpAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=give_up_at,json=giveUpAt,proto3" json:"give_up_at,omitempty"`
 	// Not released before this (pace, H12); unset: at once.
@@ -290,6 +293,13 @@ func (*Command) Descriptor() ([]byte, []int) {
 func (x *Command) GetEpisode() uint64 {
 	if x != nil {
 		return x.Episode
+	}
+	return 0
+}
+
+func (x *Command) GetTicketEpisode() uint64 {
+	if x != nil {
+		return x.TicketEpisode
 	}
 	return 0
 }
@@ -1553,9 +1563,10 @@ var File_handoff_v1_command_proto protoreflect.FileDescriptor
 const file_handoff_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x18handoff/v1/command.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x18handoff/v1/message.proto\"\xfb\x04\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x18handoff/v1/message.proto\"\xa2\x05\n" +
 	"\aCommand\x12\x18\n" +
-	"\aepisode\x18\x01 \x01(\x04R\aepisode\x128\n" +
+	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12%\n" +
+	"\x0eticket_episode\x18\x04 \x01(\x04R\rticketEpisode\x128\n" +
 	"\n" +
 	"give_up_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bgiveUpAt\x129\n" +
 	"\n" +

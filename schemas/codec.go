@@ -1,0 +1,42 @@
+package schemas
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// ErrRecord is wrapped by every error about a record that cannot be decoded.
+var ErrRecord = errors.New("bad record")
+
+// Decode reads a record and checks what every stage relies on: an id, the key it is filed under, a
+// received_at, and a body. key is the Kafka key it came with.
+func Decode(key, value []byte) (*handoffv1.Record, error) {
+	r := &handoffv1.Record{}
+	if err := proto.Unmarshal(value, r); err != nil {
+		return nil, fmt.Errorf("%w: not a handoff.v1.Record: %w", ErrRecord, err)
+	}
+	switch {
+	case len(r.GetId()) != IDSize:
+		return nil, fmt.Errorf("%w: id has %d bytes, want %d", ErrRecord, len(r.GetId()), IDSize)
+	case string(key) != KeyOf(r).String():
+		return nil, fmt.Errorf("%w: filed under key %q, but it is of %q", ErrRecord, key, KeyOf(r))
+	case r.GetReceivedAt() == nil:
+		return nil, fmt.Errorf("%w: no received_at", ErrRecord)
+	case r.GetBody() == nil:
+		return nil, fmt.Errorf("%w: no body, or one of a newer version", ErrRecord)
+	}
+	return r, nil
+}
+
+// Encode marshals a record, deterministically, so that a replay makes the same bytes.
+func Encode(r *handoffv1.Record) ([]byte, error) {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode record %s: %w", HexID(r.GetId()), err)
+	}
+	return b, nil
+}

@@ -1,0 +1,47 @@
+package schemas
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+)
+
+// IDSize is the length of a record id in bytes.
+const IDSize = 16
+
+// derive hashes parts, each preceded by its length so that no two lists of parts are alike.
+func derive(kind byte, parts ...string) []byte {
+	h := sha256.New()
+	h.Write([]byte{kind})
+	var n [4]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint32(n[:], uint32(len(p)))
+		h.Write(n[:])
+		h.Write([]byte(p))
+	}
+	return h.Sum(nil)[:IDSize]
+}
+
+// SourceID is the id of a record at entry: the same outside event, delivered again, has the same.
+// source is the connector, nativeID the provider's id of the event.
+func SourceID(source, shop, account, nativeID string) []byte {
+	return derive('s', source, shop, account, nativeID)
+}
+
+// EffectID is the id of the ordinal-th record (from 0) that a stage makes of an input.
+func EffectID(input []byte, stage string, ordinal int) []byte {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(ordinal))
+	return derive('e', string(input), stage, string(n[:]))
+}
+
+// TimerID is the id of a timer that came due: what its effects are derived from.
+func TimerID(key []byte, stage, timer string, due time.Time) []byte {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(due.UnixMilli()))
+	return derive('t', string(key), stage, timer, string(n[:]))
+}
+
+// HexID returns an id as text: how calls and messages are named outside records.
+func HexID(id []byte) string { return hex.EncodeToString(id) }

@@ -1,0 +1,222 @@
+package settings
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+var (
+	shopID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	e164   = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+)
+
+// checker collects problems.
+type checker struct{ problems []Problem }
+
+func (c *checker) add(path, format string, args ...any) {
+	c.problems = append(c.problems, Problem{Path: path, Reason: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) oneOf(path, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		c.add(path, "%q is not known; use one of %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func (c *checker) positive(path string, d time.Duration) {
+	if d <= 0 {
+		c.add(path, "must be longer than 0, e.g. 24h")
+	}
+}
+
+// check returns everything wrong with a decoded shop.
+func check(s *Shop) []Problem {
+	c := &checker{}
+	if !shopID.MatchString(s.Shop) {
+		c.add("shop", "must be 1 to 64 letters, digits, '-', '_' or '.'")
+	}
+	if strings.TrimSpace(s.Name) == "" {
+		c.add("name", "is missing: customers see it in texts")
+	}
+	if strings.TrimSpace(s.SupportContact) == "" {
+		c.add("support_contact", "is missing: HELP must be answered with a way to reach support")
+	}
+	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "" {
+		c.add("time_zone", "%q is not an IANA time zone, e.g. America/New_York", s.TimeZone)
+	}
+	c.oneOf("mode", string(s.Mode), string(ModeEscalate), string(ModeMirror))
+	c.accounts(s.Accounts)
+	c.desk(s.Desk)
+	c.url("bot.url", s.AutoReply.URL)
+	c.secret("bot.secret", s.AutoReply.Secret)
+	c.positive("bot.timeout", s.AutoReply.Timeout)
+	c.handoff(&s.Handoff)
+	c.oneOf("consent.opt_out_scope", s.Consent.OptOutScope, "account", "channel", "shop")
+	c.oneOf("consent.reply_requires", s.Consent.ReplyRequires, "conversation", "subscription")
+	c.positive("consent.conversational_for", s.Consent.ConversationalFor)
+	c.hours(s.Hours)
+	c.texts(s.Texts)
+	return c.problems
+}
+
+func (c *checker) accounts(accounts []Account) {
+	if len(accounts) == 0 {
+		c.add("accounts", "at least one account is needed: the number or page customers write to")
+	}
+	taken := map[string]bool{}
+	for i, a := range accounts {
+		at := func(field string) string { return fmt.Sprintf("accounts[%d].%s", i, field) }
+		ch := channelOf(a.Channel)
+		if ch == handoffv1.Channel_CHANNEL_UNSPECIFIED {
+			c.add(at("channel"), "%q is not a channel; use sms", a.Channel)
+		}
+		if ch == handoffv1.Channel_CHANNEL_SMS && !e164.MatchString(a.Account) {
+			c.add(at("account"), "%q is not an E.164 number, e.g. \"+15557770000\" (quoted)", a.Account)
+		}
+		if taken[a.Channel+":"+a.Account] {
+			c.add(at("account"), "%s is listed twice", a.Account)
+		}
+		taken[a.Channel+":"+a.Account] = true
+		c.oneOf(at("provider"), a.Provider, "twilio", "sms")
+		c.url(at("base_url"), a.BaseURL)
+		if a.Provider == "sms" && a.BaseURL == "" {
+			c.add(at("base_url"), "is missing: the URL of the provider that takes sends")
+		}
+		if a.Provider == "twilio" && a.User == "" {
+			c.add(at("user"), "is missing: the Twilio account SID")
+		}
+		if a.Secret == "" {
+			c.add(at("secret"), "is missing: webhooks are verified and sends signed with it")
+		}
+		c.secret(at("secret"), a.Secret)
+		for j, family := range a.ProviderAnswers {
+			c.oneOf(fmt.Sprintf("accounts[%d].provider_answers[%d]", i, j), family, "stop", "start", "help")
+		}
+		c.rate(at("limit"), a.Limit)
+	}
+}
+
+func (c *checker) desk(d Desk) {
+	c.oneOf("desk.kind", d.Kind, "", "zendesk", "gorgias")
+	c.url("desk.base_url", d.BaseURL)
+	c.secret("desk.token", d.Token)
+	c.secret("desk.webhook_secret", d.WebhookSecret)
+	c.rate("desk.limit", d.Limit)
+	if d.Kind == "" {
+		return
+	}
+	if d.Subdomain == "" && d.BaseURL == "" {
+		c.add("desk.subdomain", "is missing: the part before .%s.com", d.Kind)
+	}
+	if d.User == "" {
+		c.add("desk.user", "is missing: the e-mail address that the API token belongs to")
+	}
+	if d.Token == "" {
+		c.add("desk.token", "is missing: a reference to the API token, e.g. env:DESK_TOKEN")
+	}
+	if d.WebhookSecret == "" {
+		c.add("desk.webhook_secret", "is missing: the desk's webhooks could not be verified")
+	}
+	if d.Kind == "gorgias" && d.InboundDomain == "" {
+		c.add("desk.inbound_domain", "is missing: tickets come from [phonenumber]@ this domain")
+	}
+}
+
+func (c *checker) handoff(h *Handoff) {
+	if h.UnsureInARow < 1 {
+		c.add("handoff.unsure_in_a_row", "must be 1 or more")
+	}
+	if h.SentimentBelow < -1 || h.SentimentBelow > 1 {
+		c.add("handoff.sentiment_below", "must be between -1 and 1")
+	}
+	c.positive("handoff.offer_lapses", h.OfferLapses)
+	c.positive("handoff.pause_for", h.PauseFor)
+	if h.OfferAgainAfter < 0 {
+		c.add("handoff.offer_again_after", "must not be negative")
+	}
+	if h.AnswerGrace < 0 {
+		c.add("handoff.answer_grace", "must not be negative")
+	}
+	if strings.TrimSpace(h.Tag) == "" {
+		c.add("handoff.tag", "must not be empty: escalations are found by it")
+	}
+	c.oneOf("handoff.on_stop", h.OnStop, "close", "leave_open")
+	for channel, d := range h.ReopenWithin {
+		if channelOf(channel) == handoffv1.Channel_CHANNEL_UNSPECIFIED {
+			c.add("handoff.reopen_within."+channel, "%q is not a channel", channel)
+		}
+		if d < 0 {
+			c.add("handoff.reopen_within."+channel, "must not be negative")
+		}
+	}
+	if h.SegmentsNoted < 1 {
+		c.add("handoff.segments_noted", "must be 1 or more")
+	}
+	if h.SegmentCredits < 0 || h.MMSCredits < 0 || h.MessageCredits < 0 {
+		c.add("handoff", "credits must not be negative")
+	}
+}
+
+func (c *checker) hours(h Hours) {
+	for day, spans := range h.Weekly {
+		if _, ok := weekday(day); !ok {
+			c.add("support_hours.weekly."+day, "%q is not a day; use mon, tue, wed, thu, fri, sat, sun", day)
+		}
+		for i, span := range spans {
+			if _, _, err := parseSpan(span); err != nil {
+				c.add(fmt.Sprintf("support_hours.weekly.%s[%d]", day, i), "%v", err)
+			}
+		}
+	}
+	for i, day := range h.Holidays {
+		if _, err := time.Parse(time.DateOnly, day); err != nil {
+			c.add(fmt.Sprintf("support_hours.holidays[%d]", i), "%q is not a date like 2026-12-25", day)
+		}
+	}
+}
+
+func (c *checker) texts(texts map[string]map[TextID]string) {
+	for lang, byID := range texts {
+		for id, text := range byID {
+			path := "texts." + lang + "." + string(id)
+			if DefaultText(id) == "" {
+				c.add(path, "there is no text %q", id)
+			}
+			if strings.TrimSpace(text) == "" {
+				c.add(path, "must not be empty; leave it out to use the default")
+			}
+		}
+	}
+}
+
+func (c *checker) url(path, value string) {
+	if value == "" {
+		return
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		c.add(path, "%q is not an http or https URL", value)
+	}
+}
+
+func (c *checker) secret(path string, ref SecretRef) {
+	if ref == "" {
+		return
+	}
+	scheme, rest, _ := strings.Cut(string(ref), ":")
+	if (scheme != "env" && scheme != "file") || rest == "" {
+		c.add(path, "must be a reference, env:NAME or file:/path; a secret itself never stands in settings")
+	}
+}
+
+func (c *checker) rate(path string, r Rate) {
+	if r.Requests < 0 || r.Per < 0 {
+		c.add(path, "must not be negative")
+	}
+}

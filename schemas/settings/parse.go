@@ -1,0 +1,153 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// Problem is one thing wrong with a settings document.
+type Problem struct {
+	// Line in the document, from 1; 0 when the problem has no place.
+	Line int
+	// Path of the setting, e.g. "accounts[0].channel"; empty for the whole document.
+	Path string
+	// Reason, with what to do.
+	Reason string
+}
+
+// String formats the problem as "line 4: accounts[0].channel: reason".
+func (p Problem) String() string {
+	var b strings.Builder
+	if p.Line > 0 {
+		fmt.Fprintf(&b, "line %d: ", p.Line)
+	}
+	if p.Path != "" {
+		b.WriteString(p.Path + ": ")
+	}
+	b.WriteString(p.Reason)
+	return b.String()
+}
+
+// Error lists everything wrong with a settings document.
+type Error struct {
+	Problems []Problem
+}
+
+// Error returns one problem a line.
+func (e *Error) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Parse reads one shop's document, refuses unknown keys, fills in defaults and checks the whole. The
+// error is an *Error that says which line, why and what to do.
+func Parse(document []byte) (*Shop, error) {
+	s := defaults()
+	dec := yaml.NewDecoder(strings.NewReader(string(document)), yaml.Strict())
+	if err := dec.Decode(s); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, &Error{Problems: []Problem{{Reason: "the document is empty; it needs at least shop, name, support_contact and accounts"}}}
+		}
+		return nil, &Error{Problems: []Problem{syntaxProblem(err)}}
+	}
+	fillIn(s)
+	if problems := check(s); len(problems) > 0 {
+		locate(document, problems)
+		return nil, &Error{Problems: problems}
+	}
+	return s, nil
+}
+
+// defaults are the values of settings whose zero value means something else.
+func defaults() *Shop {
+	return &Shop{
+		Bot: "Shopper", Language: "en", TimeZone: "UTC", Mode: ModeEscalate,
+		Active: true, SupportDetails: true,
+		AutoReply: Bot{Timeout: 10 * time.Second},
+		Handoff: Handoff{
+			Intents:      []string{"cancel_order", "order_issue", "return_refund", "complaint", "human"},
+			UnsureInARow: 2, SentimentBelow: -0.8,
+			OfferLapses: 24 * time.Hour, OfferAgainAfter: 24 * time.Hour, PauseFor: 24 * time.Hour,
+			Tag: "has_shopper_support_escalation", OnStop: "close",
+			SegmentsNoted: 3, SegmentCredits: 1, MMSCredits: 3, MessageCredits: 1, Disclose: true,
+		},
+		Consent: Consent{OptOutScope: "channel", ReplyRequires: "conversation", ConversationalFor: 7 * 24 * time.Hour},
+	}
+}
+
+// fillIn completes what depends on other settings.
+func fillIn(s *Shop) {
+	for i := range s.Accounts {
+		if s.Accounts[i].Limit.Requests > 0 && s.Accounts[i].Limit.Per == 0 {
+			s.Accounts[i].Limit.Per = time.Second
+		}
+	}
+	if s.Desk.Limit.Requests > 0 && s.Desk.Limit.Per == 0 {
+		s.Desk.Limit.Per = time.Second
+	}
+}
+
+// syntaxProblem takes line and reason out of the YAML library's error.
+func syntaxProblem(err error) Problem {
+	var ye yaml.Error
+	if !errors.As(err, &ye) {
+		return Problem{Reason: err.Error()}
+	}
+	p := Problem{Reason: strings.TrimSpace(ye.GetMessage())}
+	if t := ye.GetToken(); t != nil && t.Position != nil {
+		p.Line = t.Position.Line
+	}
+	return p
+}
+
+// locate fills in the lines of problems from their paths; a path that is not in the document gets the
+// line of its nearest parent that is.
+func locate(document []byte, problems []Problem) {
+	file, err := parser.ParseBytes(document, 0)
+	if err != nil {
+		return // the document was decoded before, so this cannot happen; lines stay 0
+	}
+	for i := range problems {
+		for path := problems[i].Path; path != ""; path = parent(path) {
+			if n := nodeAt(file, path); n != nil {
+				problems[i].Line = n.GetToken().Position.Line
+				break
+			}
+		}
+	}
+}
+
+func nodeAt(file *ast.File, path string) ast.Node {
+	p, err := yaml.PathString("$." + path)
+	if err != nil {
+		return nil
+	}
+	n, err := p.FilterFile(file)
+	if err != nil || n == nil || n.GetToken() == nil {
+		return nil
+	}
+	return n
+}
+
+func parent(path string) string {
+	if i := strings.LastIndexAny(path, ".["); i > 0 {
+		return path[:i]
+	}
+	return ""
+}
+
+func channelOf(name string) handoffv1.Channel {
+	return handoffv1.Channel(handoffv1.Channel_value["CHANNEL_"+strings.ToUpper(name)])
+}

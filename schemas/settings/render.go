@@ -1,0 +1,53 @@
+package settings
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Text returns a text in the conversation's language, else the shop's, else English, with [bot],
+// [shop name], [support contact] and the given pairs (name without brackets, value) filled in.
+func (s *Shop) Text(id TextID, language string, pairs ...string) string {
+	text := s.textIn(id, language)
+	filled := []string{"[bot]", s.Bot, "[shop name]", s.Name, "[support contact]", s.SupportContact}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		filled = append(filled, "["+pairs[i]+"]", pairs[i+1])
+	}
+	return strings.NewReplacer(filled...).Replace(text)
+}
+
+func (s *Shop) textIn(id TextID, language string) string {
+	for _, lang := range []string{language, base(language), s.Language, base(s.Language), "en"} {
+		if t, ok := s.Texts[lang][id]; ok {
+			return t
+		}
+	}
+	return DefaultText(id)
+}
+
+// base returns the language without its region: "pt" of "pt-BR".
+func base(language string) string {
+	b, _, _ := strings.Cut(language, "-")
+	return b
+}
+
+// Date formats a day for notes, in the shop's zone: "Nov 22, 2026".
+func (s *Shop) Date(t time.Time) string { return t.In(s.Location()).Format("Jan 2, 2006") }
+
+// Span says a duration in words for notes: "24 hours", "1 hour", "90 minutes", "20 seconds".
+func Span(d time.Duration) string {
+	count := func(n int64, unit string) string {
+		if n == 1 {
+			return "1 " + unit
+		}
+		return fmt.Sprintf("%d %ss", n, unit)
+	}
+	switch {
+	case d >= time.Hour && d%time.Hour == 0:
+		return count(int64(d/time.Hour), "hour")
+	case d >= time.Minute && d%time.Minute == 0:
+		return count(int64(d/time.Minute), "minute")
+	}
+	return count(int64(d.Round(time.Second)/time.Second), "second")
+}

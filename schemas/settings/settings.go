@@ -1,0 +1,211 @@
+// Package settings holds what a shop can set: one YAML document per shop, read strictly, checked
+// whole, with every default filled in. A loaded Shop never changes; a change is a new version.
+package settings
+
+import (
+	"time"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// Shop is one version of a shop's settings.
+type Shop struct {
+	// Shop is the tenant's id: letters, digits, '-', '_' and '.', at most 64.
+	Shop string `yaml:"shop"`
+	// Name of the shop as customers know it; [shop name] in texts.
+	Name string `yaml:"name"`
+	// Bot is the bot's name; [bot] in texts. Default "Shopper".
+	Bot string `yaml:"bot_name"`
+	// SupportContact answers HELP (C4); required.
+	SupportContact string `yaml:"support_contact"`
+	// Language of the shop, BCP 47; default "en".
+	Language string `yaml:"language"`
+	// TimeZone is an IANA zone; default "UTC". Dates in notes and support hours are in it.
+	TimeZone string `yaml:"time_zone"`
+	// Mode is "escalate" (default) or "mirror" (M1).
+	Mode Mode `yaml:"mode"`
+	// Active is the desk's switch, SupportDetails the handoff's (H10). Both default to true.
+	Active         bool `yaml:"active"`
+	SupportDetails bool `yaml:"support_details"`
+	// Accounts are the shop's sender identities.
+	Accounts []Account `yaml:"accounts"`
+	// Desk is the shop's help desk.
+	Desk Desk `yaml:"desk"`
+	// AutoReply is the bot.
+	AutoReply Bot `yaml:"bot"`
+	// Handoff tunes the episode.
+	Handoff Handoff `yaml:"handoff"`
+	// Consent tunes the gate.
+	Consent Consent `yaml:"consent"`
+	// Hours are the support hours; none means always.
+	Hours Hours `yaml:"support_hours"`
+	// Texts replace default texts, by language and text id.
+	Texts map[string]map[TextID]string `yaml:"texts"`
+}
+
+// Mode of a shop.
+type Mode string
+
+// Modes.
+const (
+	ModeEscalate Mode = "escalate"
+	ModeMirror   Mode = "mirror"
+)
+
+// Account is one sender identity on a channel.
+type Account struct {
+	// Channel name: "sms", …
+	Channel string `yaml:"channel"`
+	// Account is the identity: the E.164 number for SMS.
+	Account string `yaml:"account"`
+	// Provider is the connector: "twilio" or "sms" (signed generic webhook).
+	Provider string `yaml:"provider"`
+	// BaseURL of the provider's API; the vendor's own by default. For "sms" the URL that takes sends.
+	BaseURL string `yaml:"base_url"`
+	// User is the account SID at Twilio; unused at "sms".
+	User string `yaml:"user"`
+	// Secret is a reference: the auth token at Twilio, the signing secret at "sms".
+	Secret SecretRef `yaml:"secret"`
+	// MessagingService is Twilio's MessagingServiceSid, sent in place of From; optional.
+	MessagingService string `yaml:"messaging_service"`
+	// Request is how the generic provider takes a send; see connectors/sms. Optional.
+	Request Request `yaml:"request"`
+	// ProviderAnswers lists the keyword families ("stop", "start", "help") that the provider answers
+	// itself: Handoff sends no second answer (C2).
+	ProviderAnswers []string `yaml:"provider_answers"`
+	// Limit of sends.
+	Limit Rate `yaml:"limit"`
+}
+
+// Request is the template of an outgoing call to a generic SMS provider. {{to}}, {{from}}, {{text}},
+// {{id}} and {{secret}} are filled in, escaped for the content type.
+type Request struct {
+	// Method; default POST.
+	Method string `yaml:"method"`
+	// ContentType; default application/json.
+	ContentType string `yaml:"content_type"`
+	// Headers to send.
+	Headers map[string]string `yaml:"headers"`
+	// Body template; default {"id","from","to","text"} as JSON.
+	Body string `yaml:"body"`
+}
+
+// Rate is a limit of requests.
+type Rate struct {
+	// Requests per window; 0 means the connector's default.
+	Requests int `yaml:"requests"`
+	// Per is the window; default 1s.
+	Per time.Duration `yaml:"per"`
+}
+
+// Desk is the shop's help desk.
+type Desk struct {
+	// Kind is the connector: "zendesk", "gorgias", or empty for none.
+	Kind string `yaml:"kind"`
+	// Subdomain at the vendor.
+	Subdomain string `yaml:"subdomain"`
+	// BaseURL replaces the vendor's address made from the subdomain.
+	BaseURL string `yaml:"base_url"`
+	// User is the e-mail address that the token belongs to: Handoff's own user at the desk.
+	User string `yaml:"user"`
+	// Token is the API token.
+	Token SecretRef `yaml:"token"`
+	// WebhookSecret verifies the desk's webhooks.
+	WebhookSecret SecretRef `yaml:"webhook_secret"`
+	// InboundDomain makes the from address at Gorgias: phone@domain (H3).
+	InboundDomain string `yaml:"inbound_domain"`
+	// Tags every ticket carries, besides the channel's own.
+	Tags []string `yaml:"tags"`
+	// Limit of API requests; the connector's default from the vendor's documents.
+	Limit Rate `yaml:"limit"`
+}
+
+// Bot is the automated agent.
+type Bot struct {
+	// URL that takes the conversation; empty: no bot, every message is a "cannot answer".
+	URL string `yaml:"url"`
+	// Secret signs requests; optional.
+	Secret SecretRef `yaml:"secret"`
+	// Timeout of an answer (H11); default 10s.
+	Timeout time.Duration `yaml:"timeout"`
+	// InMirrorMode lets the bot answer in mirror mode (M6); default false.
+	InMirrorMode bool `yaml:"in_mirror_mode"`
+}
+
+// Handoff tunes episodes.
+type Handoff struct {
+	// Intents that signal (H1); default cancel_order, order_issue, return_refund, complaint, human.
+	Intents []string `yaml:"intents"`
+	// UnsureInARow is how many unplaced messages in a row signal (H1); default 2.
+	UnsureInARow int `yaml:"unsure_in_a_row"`
+	// SentimentBelow signals (H1), -1 to 1; default -0.8.
+	SentimentBelow float64 `yaml:"sentiment_below"`
+	// OfferLapses after this (H2); default 24h.
+	OfferLapses time.Duration `yaml:"offer_lapses"`
+	// OfferAgainAfter a decline or lapse (H2); default 24h.
+	OfferAgainAfter time.Duration `yaml:"offer_again_after"`
+	// SkipOfferWhenAsked: whoever asks for a person is not asked back (H2); default false.
+	SkipOfferWhenAsked bool `yaml:"skip_offer_when_asked"`
+	// PauseFor is how long people have the conversation without a reply (H7); default 24h.
+	PauseFor time.Duration `yaml:"pause_for"`
+	// PauseFromOpening counts always from opening, not from the last agent reply (H7); default false.
+	PauseFromOpening bool `yaml:"pause_from_opening"`
+	// PauseInSupportHours counts only support hours (H7); default false.
+	PauseInSupportHours bool `yaml:"pause_in_support_hours"`
+	// Tag of the subscriber (H8); default has_shopper_support_escalation.
+	Tag string `yaml:"tag"`
+	// OnStop is what happens to the open ticket (C2): "close" (default) or "leave_open".
+	OnStop string `yaml:"on_stop"`
+	// AnswerAfterStop lets an agent answer a message of an opted-out person within 24h (C13); default
+	// false.
+	AnswerAfterStop bool `yaml:"answer_after_stop"`
+	// ReopenWithin by channel (M4); default 24h everywhere.
+	ReopenWithin map[string]time.Duration `yaml:"reopen_within"`
+	// AnswerGrace: a message this soon after an agent's last reply goes to the ticket (M4); default off.
+	AnswerGrace time.Duration `yaml:"answer_grace"`
+	// CloseOnThanks closes an open ticket whose last message was an agent's (M5); default false.
+	CloseOnThanks bool `yaml:"close_on_thanks"`
+	// SegmentsNoted: a note is written when an agent's reply has more segments (H5); default 3.
+	SegmentsNoted int `yaml:"segments_noted"`
+	// SegmentCredits is the credits of one SMS segment, MMSCredits of one MMS, MessageCredits of a
+	// message elsewhere (H5); defaults 1, 3, 1.
+	SegmentCredits int `yaml:"segment_credits"`
+	MMSCredits     int `yaml:"mms_credits"`
+	MessageCredits int `yaml:"message_credits"`
+	// SayResumed sends the resumed text on close (H6); default false.
+	SayResumed bool `yaml:"say_resumed"`
+	// Disclose opens the bot's first text with the disclosure (H12); default true.
+	Disclose bool `yaml:"disclose"`
+}
+
+// Consent tunes the gate.
+type Consent struct {
+	// OptOutScope of a STOP: "account", "channel" (default) or "shop" (C2).
+	OptOutScope string `yaml:"opt_out_scope"`
+	// ReplyRequires is "conversation" (default) or "subscription" (C7).
+	ReplyRequires string `yaml:"reply_requires"`
+	// ConversationalFor is how long after the person's last message answers may leave without a
+	// subscription (C7); default 168h.
+	ConversationalFor time.Duration `yaml:"conversational_for"`
+}
+
+// Hours are the weekly support hours.
+type Hours struct {
+	// Weekly maps "mon" … "sun" to spans "09:00-17:30"; a missing day is closed. Empty: always open.
+	Weekly map[string][]string `yaml:"weekly"`
+	// Holidays are closed days, "2026-12-25".
+	Holidays []string `yaml:"holidays"`
+}
+
+// SecretRef is where a secret is found, "env:NAME" or "file:/path"; never the secret itself.
+type SecretRef string
+
+// Account returns the shop's account of that channel and identity, or nil.
+func (s *Shop) Account(channel handoffv1.Channel, account string) *Account {
+	for i := range s.Accounts {
+		if a := &s.Accounts[i]; a.Account == account && channelOf(a.Channel) == channel {
+			return a
+		}
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package settings
+
+// TextID names a text that a shop can set per language. The default texts are those of the product's
+// behaviour table, exact to the letter; [brackets] are filled in when the text is used.
+type TextID string
+
+// Texts to subscribers and notes to agents.
+const (
+	TextOffer              TextID = "offer"                // H2
+	TextResumed            TextID = "resumed"              // H6, off by default
+	TextExpiredNote        TextID = "expired_note"         // H7
+	TextDeskDown           TextID = "desk_down"            // H11
+	TextFailed             TextID = "failed"               // H11
+	TextDisclosure         TextID = "disclosure"           // H12
+	TextOutsideHours       TextID = "outside_hours"        // H15
+	TextStopConfirmed      TextID = "stop_confirmed"       // C2
+	TextStopNote           TextID = "stop_note"            // C2
+	TextStartConfirmed     TextID = "start_confirmed"      // C3
+	TextHelp               TextID = "help"                 // C4
+	TextOptIn              TextID = "opt_in"               // C6
+	TextBlockedOptedOut    TextID = "blocked_opted_out"    // C7
+	TextBlockedUnconfirmed TextID = "blocked_unconfirmed"  // C7
+	TextBlockedNoRecord    TextID = "blocked_no_record"    // C7
+	TextOptOutNote         TextID = "optout_note"          // C8
+	TextOptOutAlready      TextID = "optout_already"       // C8
+	TextOptOutUnconfirmed  TextID = "optout_unconfirmed"   // C8
+	TextOptOutNoRecord     TextID = "optout_no_record"     // C8
+	TextOptedOutWroteNote  TextID = "opted_out_wrote_note" // C13
+)
+
+// DefaultText returns the shipped English text; "" for an unknown id.
+func DefaultText(id TextID) string {
+	switch id {
+	case TextOffer:
+		return "Since I'm not able to help with that, do you want me to connect you directly with our support team? They will continue the conversation over text. Please confirm with a yes."
+	case TextResumed:
+		return "Our support team has closed this conversation. [bot] is back to help."
+	case TextExpiredNote:
+		return "No close within [hours]: [bot] answers again. Your replies are still delivered."
+	case TextDeskDown:
+		return "We're having trouble reaching our support team. Your message is saved and they will reply here."
+	case TextFailed:
+		return "We couldn't connect you with our support team. Please contact [support contact]."
+	case TextDisclosure:
+		return "This is [bot], [shop name]'s automated assistant."
+	case TextOutsideHours:
+		return "Our team is back [day, time]."
+	case TextStopConfirmed:
+		return "[shop name]: You're unsubscribed and will get no more texts. Reply START to resubscribe."
+	case TextStopNote:
+		return "Customer texted [keyword] and is unsubscribed from [channel]."
+	case TextStartConfirmed:
+		return "[shop name]: You're subscribed. Msg frequency varies. Msg & data rates may apply. Reply HELP for help, STOP to opt out."
+	case TextHelp:
+		return "[shop name] support: [support contact]. Msg frequency varies. Msg & data rates may apply. Reply STOP to opt out."
+	case TextOptIn:
+		return "[shop name]: Reply YES to get our answer by text. Msg & data rates may apply. Reply HELP for help, STOP to opt out."
+	case TextBlockedOptedOut:
+		return "Not sent: the customer opted out on [date]."
+	case TextBlockedUnconfirmed:
+		return "Not sent: the customer never confirmed their subscription."
+	case TextBlockedNoRecord:
+		return "Not sent: there is no subscriber record for this address."
+	case TextOptOutNote:
+		return "Unsubscribed by #optout. Your reply was not sent."
+	case TextOptOutAlready:
+		return "Not changed: the customer is already unsubscribed."
+	case TextOptOutUnconfirmed:
+		return "Not changed: the customer never confirmed their subscription."
+	case TextOptOutNoRecord:
+		return "Not changed: there is no subscriber record."
+	case TextOptedOutWroteNote:
+		return "Opted out on [date]: can't be texted until they send START. Answer another way."
+	}
+	return ""
+}
+
+// TextIDs lists every text that can be set.
+func TextIDs() []TextID {
+	return []TextID{
+		TextOffer, TextResumed, TextExpiredNote, TextDeskDown, TextFailed, TextDisclosure, TextOutsideHours,
+		TextStopConfirmed, TextStopNote, TextStartConfirmed, TextHelp, TextOptIn,
+		TextBlockedOptedOut, TextBlockedUnconfirmed, TextBlockedNoRecord,
+		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote,
+	}
+}
