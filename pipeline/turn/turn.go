@@ -1,0 +1,243 @@
+// Package turn lets a stage speak in records, state messages and texts where pipeline speaks in bytes.
+// A Turn is one record's or one timer's moment: the envelope decoded, the settings version resolved,
+// ids derived, effects typed.
+package turn
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+)
+
+// Decider is the core of a stage: it decides what a turn means. See pipeline.Stage for what it may
+// and may not do.
+type Decider interface {
+	Name() string
+	// On decides one turn: t.Record is set, or t.Timer is.
+	On(t *Turn) error
+}
+
+// Turn is one record or timer, the state under its key, and what the stage wants done.
+type Turn struct {
+	// Record that arrived; nil when a timer came due.
+	Record *handoffv1.Record
+	// Timer that came due; nil when a record arrived.
+	Timer *pipeline.Timer
+	// Key of both.
+	Key schemas.Key
+	// Now is the partition's clock; a timer's due time.
+	Now time.Time
+	// Shop is the settings version stamped on the record; the current one for a timer.
+	Shop *settings.Shop
+	// Version of Shop.
+	Version uint64
+
+	stage    string
+	keyBytes []byte
+	id       []byte
+	ordinal  int
+	state    pipeline.State
+	fx       *pipeline.Effects
+	err      error
+}
+
+// New opens the turn of an input. Errors wrap schemas.ErrRecord, schemas.ErrKey or
+// pipeline.ErrSettingsPending.
+func New(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) (*Turn, error) {
+	t := &Turn{stage: stage, keyBytes: in.Key, Now: in.Now, Timer: in.Timer, state: st, fx: fx}
+	var err error
+	if in.Timer != nil {
+		if t.Key, err = schemas.ParseKey(in.Key); err != nil {
+			return nil, err
+		}
+		t.id = schemas.TimerID(in.Key, stage, in.Timer.Name, in.Timer.At)
+		t.Shop, t.Version, err = in.Settings.Current(t.Key.Shop)
+		return t, err
+	}
+	if t.Record, err = schemas.Decode(in.Record.Key, in.Record.Value); err != nil {
+		return nil, err
+	}
+	t.Key, t.id, t.Version = schemas.KeyOf(t.Record), t.Record.GetId(), t.Record.GetSettingsVersion()
+	t.Shop, err = in.Settings.At(t.Key.Shop, t.Version)
+	return t, err
+}
+
+// Process runs a Decider as a pipeline.Stage would: open the turn, decide, report what went wrong.
+func Process(d Decider, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
+	t, err := New(d.Name(), in, st, fx)
+	if err != nil {
+		return err
+	}
+	if err := d.On(t); err != nil {
+		return err
+	}
+	return t.err
+}
+
+// ID is the id of the record or timer of this turn.
+func (t *Turn) ID() []byte { return t.id }
+
+// At is when the outside event behind this turn was received; the due time for a timer. Whether an
+// answer was in time is judged by this.
+func (t *Turn) At() time.Time {
+	if t.Record != nil {
+		return t.Record.GetReceivedAt().AsTime()
+	}
+	return t.Now
+}
+
+// nextID derives the id of the next record this turn makes.
+func (t *Turn) nextID() []byte {
+	id := schemas.EffectID(t.id, t.stage, t.ordinal)
+	t.ordinal++
+	return id
+}
+
+// Place is where a record made by a timer belongs. A record made by a record inherits the latter's.
+type Place struct {
+	Channel      handoffv1.Channel
+	Account      string
+	Conversation string
+}
+
+// Here is the place of the turn's record; empty for a timer.
+func (t *Turn) Here() Place {
+	r := t.Record
+	return Place{Channel: r.GetChannel(), Account: r.GetAccount(), Conversation: r.GetConversation()}
+}
+
+// PlaceOf returns the place of a conversation id.
+func PlaceOf(conversation string) (Place, error) {
+	channel, account, err := schemas.ParseConversation(conversation)
+	return Place{Channel: channel, Account: account, Conversation: conversation}, err
+}
+
+// Make returns a new record of this turn's key at a place, without a body: id derived, times,
+// settings version, trace and consent stamp carried over.
+func (t *Turn) Make(at Place) *handoffv1.Record {
+	out := &handoffv1.Record{
+		Id: t.nextID(), Shop: t.Key.Shop, Address: t.Key.Address,
+		Channel: at.Channel, Account: at.Account, Conversation: at.Conversation,
+		SettingsVersion: t.Version,
+	}
+	if r := t.Record; r != nil {
+		out.EventTime, out.ReceivedAt = r.GetEventTime(), r.GetReceivedAt()
+		out.Traceparent, out.Consent = r.GetTraceparent(), r.GetConsent()
+	} else {
+		out.EventTime = timestamppb.New(t.Now)
+		out.ReceivedAt = out.EventTime
+	}
+	return out
+}
+
+// Emit posts a record that Make returned, its body set, to a topic under this turn's key. Its Kafka
+// timestamp is the clock, so that the receiving partition's clock never runs behind what it learns.
+func (t *Turn) Emit(topic string, r *handoffv1.Record) {
+	value, err := schemas.Encode(r)
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	t.fx.Emit(topic, t.keyBytesCopy(), value)
+}
+
+// Forward posts a changed copy of the turn's own record to a topic, with a new id and the same
+// envelope; change may alter it before it is encoded.
+func (t *Turn) Forward(topic string, change func(*handoffv1.Record)) *handoffv1.Record {
+	out := proto.CloneOf(t.Record)
+	out.Id = t.nextID()
+	if change != nil {
+		change(out)
+	}
+	t.Emit(topic, out)
+	return out
+}
+
+// Command posts a command to deliver and returns its call id. It is the one way texts, tickets and
+// questions to the bot leave a stage.
+func (t *Turn) Command(at Place, c *handoffv1.Command) (callID string) {
+	r := t.Make(at)
+	r.Body = &handoffv1.Record_Command{Command: c}
+	t.Emit(schemas.TopicDeliver, r)
+	return schemas.HexID(r.GetId())
+}
+
+// Fact reports to analytics.
+func (t *Turn) Fact(at Place, f *handoffv1.Fact) {
+	f.Stage, f.At = t.stage, timestamppb.New(t.Now)
+	r := t.Make(at)
+	r.Body = &handoffv1.Record_Fact{Fact: f}
+	t.Emit(schemas.TopicAnalytics, r)
+}
+
+// SetTimer sets the key's timer of that name.
+func (t *Turn) SetTimer(name string, at time.Time) { t.fx.SetTimer(name, at) }
+
+// StopTimer stops it.
+func (t *Turn) StopTimer(name string) { t.fx.StopTimer(name) }
+
+// Call stores an outside call.
+func (t *Turn) Call(c pipeline.Call) { t.fx.Call(c) }
+
+// EndCall removes a stored call.
+func (t *Turn) EndCall(id string) { t.fx.EndCall(id) }
+
+// Seen tells whether the turn's record was seen before within the stage's window, and remembers it.
+// The first stage that reads an outside record applies it.
+func (t *Turn) Seen() bool { return t.state.Seen(t.id, t.At()) }
+
+// Get reads the entry of that name into m, which is reset first, and tells whether there was one.
+func (t *Turn) Get(name string, m proto.Message) bool {
+	proto.Reset(m)
+	value, ok := t.state.Get(name)
+	if !ok {
+		return false
+	}
+	if err := proto.Unmarshal(value, m); err != nil {
+		t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
+		return false
+	}
+	return true
+}
+
+// Put writes the entry of that name.
+func (t *Turn) Put(name string, m proto.Message) {
+	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		t.fail(fmt.Errorf("encode state %s of %s: %w", name, t.Key, err))
+		return
+	}
+	t.state.Put(name, value)
+}
+
+// Delete removes the entry of that name.
+func (t *Turn) Delete(name string) { t.state.Delete(name) }
+
+// Scan decodes every entry whose name begins with prefix into a new message and calls fn with it, in
+// byte order of names, until fn returns false. fn must not write state.
+func Scan[M proto.Message](t *Turn, prefix string, empty M, fn func(name string, m M) bool) {
+	t.state.Scan(prefix, func(name string, value []byte) bool {
+		m := empty.ProtoReflect().New().Interface().(M)
+		if err := proto.Unmarshal(value, m); err != nil {
+			t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
+			return false
+		}
+		return fn(name, m)
+	})
+}
+
+// fail makes the turn fail: its effects are undone and the record becomes a dead letter.
+func (t *Turn) fail(err error) {
+	if t.err == nil {
+		t.err = err
+	}
+}
+
+func (t *Turn) keyBytesCopy() []byte { return append([]byte(nil), t.keyBytes...) }
