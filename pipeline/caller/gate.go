@@ -1,0 +1,43 @@
+package caller
+
+import (
+	"time"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// Gate decides, just before a request starts, whether it may and with what. deliver implements it
+// from committed state only; it reads no clock and does no I/O but read's.
+type Gate interface {
+	// Release judges the head of a lane. now is the wall clock.
+	Release(read pipeline.Reader, call pipeline.PendingCall, now time.Time) (Release, error)
+}
+
+// Verdict of the gate.
+type Verdict int
+
+const (
+	// Start: the request may start now.
+	Start Verdict = iota
+	// Wait: not yet; asked again at Release.Until, or after the partition's next commit.
+	Wait
+	// Refuse: never; the call ends as REFUSED (or EXPIRED) with the reason.
+	Refuse
+)
+
+// Release is the gate's answer for one call.
+type Release struct {
+	Verdict Verdict
+	// Attempt is complete but for its Number; for Start.
+	Attempt Attempt
+	// Text is true for a text to a subscriber: none starts while deliver's partition is behind.
+	Text bool
+	// ConsentVersion that was read; goes into the outcome.
+	ConsentVersion uint64
+	// Reason and Meaning of a refusal.
+	Reason  handoffv1.BlockReason
+	Meaning string
+	// Until is when to ask again; zero means after the next commit only.
+	Until time.Time
+}
