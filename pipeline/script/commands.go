@@ -1,0 +1,261 @@
+package script
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// Command is one command of a script.
+type Command struct {
+	// Name, e.g. "customer".
+	Name string
+	// Words are the arguments without a value, in order.
+	Words []string
+	// Args are the arguments with a value, name=value.
+	Args map[string]string
+	// Input is the text below the command, without its last line break.
+	Input string
+}
+
+func (c Command) arg(name, otherwise string) string {
+	if v, ok := c.Args[name]; ok {
+		return v
+	}
+	return otherwise
+}
+
+func (c Command) word() string {
+	if len(c.Words) == 0 {
+		return ""
+	}
+	return c.Words[0]
+}
+
+// Run carries out a command, lets everything it causes play out, and returns what happened, a line
+// each. The clock then moves on by a second. An error means that the script itself is wrong.
+func (w *World) Run(c Command) (string, error) {
+	w.lines = w.lines[:0]
+	if err := w.carryOut(c); err != nil {
+		return "", fmt.Errorf("%s: %w", c.Name, err)
+	}
+	if err := w.settle(); err != nil {
+		return "", fmt.Errorf("%s: %w", c.Name, err)
+	}
+	w.clock = w.clock.Add(time.Second)
+	if len(w.lines) == 0 {
+		return "nothing\n", nil
+	}
+	return strings.Join(w.lines, "\n") + "\n", nil
+}
+
+func (w *World) carryOut(c Command) error {
+	switch c.Name {
+	case "settings":
+		return w.settings(c.Input)
+	case "customer":
+		return w.customer(c)
+	case "bot":
+		return w.bot(c)
+	case "bot-auto":
+		w.outside.botAuto = c.word() == "on"
+		return w.ok()
+	case "agent", "note", "desk":
+		return w.desk(c)
+	case "provider":
+		return w.provider(c)
+	case "delivery":
+		return w.deliveryState(c)
+	case "wait":
+		d, err := time.ParseDuration(c.word())
+		if err != nil {
+			return fmt.Errorf("wait needs a duration such as 24h: %w", err)
+		}
+		return w.advance(d)
+	case "hold":
+		w.held = true
+		return w.ok()
+	case "release":
+		w.held = false
+		return nil
+	case "restart":
+		w.asked, w.order = map[string]pending{}, nil
+		return w.ok()
+	case "facts":
+		w.printFacts(c.word())
+		return nil
+	}
+	return fmt.Errorf("there is no such command; see docs/scripts.md")
+}
+
+func (w *World) ok() error {
+	w.say("ok")
+	return nil
+}
+
+// settings merges a document over the shop's and publishes the result as its next version.
+func (w *World) settings(input string) error {
+	var over map[string]any
+	if err := yaml.Unmarshal([]byte(input), &over); err != nil {
+		return err
+	}
+	old := w.document
+	w.document = merge(w.document, over)
+	if err := w.publish(); err != nil {
+		w.document = old
+		w.say("refused: %v", err)
+		return nil
+	}
+	return w.ok()
+}
+
+func merge(under, over map[string]any) map[string]any {
+	out := map[string]any{}
+	for k, v := range under {
+		out[k] = v
+	}
+	for k, v := range over {
+		a, isMap := out[k].(map[string]any)
+		b, alsoMap := v.(map[string]any)
+		if isMap && alsoMap {
+			out[k] = merge(a, b)
+		} else {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+func (w *World) customer(c Command) error {
+	from := c.arg("from", "+14155550001")
+	to := c.arg("to", w.account().Account)
+	channel := schemas.ChannelOf(c.arg("channel", w.account().Channel))
+	w.serial++
+	native := c.arg("id", fmt.Sprintf("SMin%d", w.serial))
+	m := &handoffv1.CustomerMessage{NativeId: native, Text: c.Input, AddressDisplayed: from, SenderName: c.arg("name", "")}
+	if v := c.arg("opt-out-type", ""); v != "" {
+		m.ProviderOptOut = handoffv1.ProviderOptOut(handoffv1.ProviderOptOut_value["PROVIDER_OPT_OUT_"+strings.ToUpper(v)])
+	}
+	if v := c.arg("media", ""); v != "" {
+		m.Media = append(m.Media, &handoffv1.Media{Url: v, ContentType: "image/jpeg"})
+	}
+	return w.post(schemas.TopicClassify, &handoffv1.Record{
+		Id: schemas.SourceID("twilio", w.shop, to, native), Channel: channel, Account: to, Address: from,
+		Conversation: schemas.Conversation(channel, to),
+		Body:         &handoffv1.Record_CustomerMessage{CustomerMessage: m},
+	})
+}
+
+func (w *World) bot(c Command) error {
+	if len(w.order) == 0 {
+		return fmt.Errorf("the bot was not asked anything")
+	}
+	p := w.asked[w.order[0]]
+	delete(w.asked, w.order[0])
+	w.order = w.order[1:]
+	reply := &handoffv1.BotReply{Turn: p.turn, Text: c.Input}
+	if reason, ok := c.Args["cannot-answer"]; ok {
+		reply = &handoffv1.BotReply{Turn: p.turn, CannotAnswer: true, Reason: reason}
+	}
+	if !slices.ContainsFunc(w.deliver.calls, func(pc pipeline.PendingCall) bool { return pc.Call.ID == p.call.Call.ID }) {
+		w.say("the bot's call had ended before")
+		return nil
+	}
+	o := done()
+	o.BotReply = reply
+	w.outside.done[p.call.Call.ID] = o
+	w.result(p.call, o)
+	return nil
+}
+
+func (w *World) desk(c Command) error {
+	if done, err := w.deskSwitch(c); done {
+		return err
+	}
+	number, err := strconv.Atoi(c.arg("ticket", strconv.Itoa(len(w.outside.tickets))))
+	if err != nil || number < 1 || number > len(w.outside.tickets) {
+		return fmt.Errorf("there is no ticket %s", c.arg("ticket", ""))
+	}
+	t := w.outside.tickets[number-1]
+	switch {
+	case c.Name == "agent":
+		t.add(w.clock, &handoffv1.DeskItem{IsReply: true, Reply: c.Input, Author: c.arg("name", "Kim")})
+	case c.Name == "note":
+		// Connectors leave notes out of what they fetch; the ticket has changed all the same.
+	default:
+		name := c.arg("status", "")
+		s := handoffv1.TicketStatus(handoffv1.TicketStatus_value["TICKET_STATUS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))])
+		if s == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
+			return fmt.Errorf("%q is not a status", name)
+		}
+		t.status = s
+		t.add(w.clock, &handoffv1.DeskItem{Status: s, NativeStatus: name})
+	}
+	w.hint(number, t)
+	return nil
+}
+
+// deskSwitch handles "desk up", "desk down", "desk refuse=422" and "desk accept".
+func (w *World) deskSwitch(c Command) (bool, error) {
+	if c.Name != "desk" {
+		return false, nil
+	}
+	code, refuse := c.Args["refuse"]
+	switch {
+	case refuse:
+		w.outside.refuse = code
+	case c.word() == "accept":
+		w.outside.refuse = ""
+	case c.word() == "down":
+		w.outside.deskDown = true
+	case c.word() == "up":
+		w.outside.deskDown = false
+	default:
+		return false, nil
+	}
+	if c.word() == "up" {
+		return true, nil
+	}
+	return true, w.ok()
+}
+
+func (w *World) provider(c Command) error {
+	if code, ok := c.Args["fail"]; ok {
+		w.outside.failText = append(w.outside.failText, code)
+		return w.ok()
+	}
+	w.outside.textDown = c.word() == "down"
+	if w.outside.textDown {
+		return w.ok()
+	}
+	return nil
+}
+
+// deliveryState is the provider's word on the n-th text: "delivery text=2 status=delivered code=…".
+func (w *World) deliveryState(c Command) error {
+	status := handoffv1.DeliveryStatus(handoffv1.DeliveryStatus_value["DELIVERY_STATUS_"+strings.ToUpper(c.arg("status", ""))])
+	id := "SMout" + c.arg("text", strconv.Itoa(w.outside.texts))
+	return w.post(schemas.TopicDeliver, &handoffv1.Record{
+		Id:      schemas.SourceID("twilio", w.shop, w.account().Account, id+"/"+status.String()),
+		Channel: schemas.ChannelOf(w.account().Channel), Account: w.account().Account, Address: c.arg("from", "+14155550001"),
+		Conversation: schemas.Conversation(schemas.ChannelOf(w.account().Channel), w.account().Account),
+		Body:         &handoffv1.Record_DeliveryState{DeliveryState: &handoffv1.DeliveryState{ProviderId: id, Status: status, Code: c.arg("code", "")}},
+	})
+}
+
+func (w *World) printFacts(kind string) {
+	for _, f := range w.facts {
+		if kind == "" || strings.Contains(f, kind) {
+			w.say("%s", f)
+		}
+	}
+	w.facts = nil
+}

@@ -1,0 +1,306 @@
+package script
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// outside plays the desk, the provider and the bot.
+type outside struct {
+	tickets  []*ticket
+	deskDown bool
+	refuse   string   // code with which the desk refuses the next ticket
+	failText []string // codes of the next texts
+	textDown bool
+	botAuto  bool
+	texts    int
+	done     map[string]*handoffv1.Outcome // by call id: nothing is done twice
+}
+
+// ticket at the world's desk.
+type ticket struct {
+	external string
+	place    *handoffv1.Record // whose envelope its hints carry
+	episode  uint64
+	items    []*handoffv1.DeskItem
+	status   handoffv1.TicketStatus
+}
+
+func newOutside() *outside { return &outside{done: map[string]*handoffv1.Outcome{}} }
+
+// release starts the first outside call that may start, if any, and posts its result.
+func (w *World) release() bool {
+	if w.held || w.deliver == nil {
+		return false
+	}
+	busy := map[string]bool{}
+	for _, c := range slices.Clone(w.deliver.calls) {
+		lane := string(c.Key) + "\n" + c.Call.Lane
+		if busy[lane] {
+			continue
+		}
+		busy[lane] = true
+		if _, waiting := w.asked[c.Call.ID]; waiting {
+			continue
+		}
+		if outcome := w.try(c); outcome != nil {
+			w.result(c, outcome)
+			return true
+		}
+	}
+	return false
+}
+
+// try asks the gate and makes the call; nil when it has to wait.
+func (w *World) try(c pipeline.PendingCall) *handoffv1.Outcome {
+	rel, err := w.gate.Release(committed{w.deliver}, c, w.clock)
+	if err != nil {
+		return &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED, Meaning: err.Error()}
+	}
+	if !c.Call.GiveUpAt.IsZero() && !w.clock.Before(c.Call.GiveUpAt) {
+		return &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED, Meaning: "given up", BlockReason: handoffv1.BlockReason_BLOCK_REASON_EXPIRED}
+	}
+	switch rel.Verdict {
+	case caller.Wait:
+		return nil
+	case caller.Refuse:
+		return &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: rel.Reason, Meaning: rel.Meaning}
+	case caller.Start:
+	}
+	if done := w.outside.done[c.Call.ID]; done != nil {
+		return done
+	}
+	rel.Attempt.Number, rel.Attempt.CallID = 1, c.Call.ID
+	outcome := w.do(c, rel.Attempt)
+	if outcome != nil {
+		outcome.ConsentVersion = rel.ConsentVersion
+		w.outside.done[c.Call.ID] = outcome
+	}
+	return outcome
+}
+
+// nextRelease is when the gate wants to be asked again, or a call is given up.
+func (w *World) nextRelease() (next time.Time, ok bool) {
+	if w.held || w.deliver == nil {
+		return next, false
+	}
+	earlier := func(t time.Time) {
+		if t.After(w.clock) && (!ok || t.Before(next)) {
+			next, ok = t, true
+		}
+	}
+	for _, c := range w.deliver.calls {
+		if rel, err := w.gate.Release(committed{w.deliver}, c, w.clock); err == nil && rel.Verdict == caller.Wait {
+			earlier(rel.Until)
+		}
+		earlier(c.Call.GiveUpAt)
+	}
+	return next, ok
+}
+
+// result posts a call's end to deliver.
+func (w *World) result(c pipeline.PendingCall, o *handoffv1.Outcome) {
+	key, err := schemas.ParseKey(c.Key)
+	if err != nil {
+		w.say("call %s under a bad key: %v", c.Call.ID, err)
+		return
+	}
+	o.StartedAt, o.EndedAt = timestamppb.New(w.clock), timestamppb.New(w.clock)
+	r := &handoffv1.Record{
+		Id: schemas.SourceID("caller", key.Shop, c.Call.Destination, c.Call.ID+"/1"), Address: key.Address,
+		Body: &handoffv1.Record_CallResult{CallResult: &handoffv1.CallResult{CallId: c.Call.ID, Attempt: 1, Outcome: o}},
+	}
+	if err := w.post(schemas.TopicDeliver, r); err != nil {
+		w.say("result of %s: %v", c.Call.ID, err)
+	}
+}
+
+func done() *handoffv1.Outcome {
+	return &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE}
+}
+
+func refused(code, meaning string) *handoffv1.Outcome {
+	return &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED, Code: code, Meaning: meaning}
+}
+
+// do makes one call; nil means the system is down and the call stays.
+func (w *World) do(c pipeline.PendingCall, a caller.Attempt) *handoffv1.Outcome {
+	switch act := a.Command.GetAction().(type) {
+	case *handoffv1.Command_SendText:
+		return w.text(a, act.SendText)
+	case *handoffv1.Command_AskBot:
+		return w.ask(c, act.AskBot)
+	}
+	if w.outside.deskDown {
+		return nil
+	}
+	if act := a.Command.GetCreateTicket(); act != nil {
+		return w.create(a, act)
+	}
+	number, err := strconv.Atoi(a.TicketID)
+	if act := a.Command.GetFetchTicket(); act != nil {
+		number, err = strconv.Atoi(act.GetTicketId())
+	}
+	if err != nil || number < 1 || number > len(w.outside.tickets) {
+		return refused("404", "there is no ticket "+strconv.Quote(a.TicketID))
+	}
+	return w.onTicket(number, w.outside.tickets[number-1], a.Command)
+}
+
+func (w *World) text(a caller.Attempt, t *handoffv1.SendText) *handoffv1.Outcome {
+	if w.outside.textDown {
+		return nil
+	}
+	if len(w.outside.failText) > 0 {
+		code := w.outside.failText[0]
+		w.outside.failText = w.outside.failText[1:]
+		o := refused(code, "provider error "+code)
+		o.ProviderOptedOut = code == "21610"
+		w.say("text to %s failed with %s: %s", a.Record.GetAddress(), code, t.GetText())
+		return o
+	}
+	w.outside.texts++
+	from := ""
+	if a.Record.GetAccount() != w.account().Account {
+		from = " from " + a.Record.GetAccount()
+	}
+	w.say("text to %s%s [%s]: %s", a.Record.GetAddress(), from, className(t.GetTextClass()), t.GetText())
+	o := done()
+	o.ProviderId, o.Segments = fmt.Sprintf("SMout%d", w.outside.texts), segments(t.GetText())
+	return o
+}
+
+func (w *World) ask(c pipeline.PendingCall, q *handoffv1.AskBot) *handoffv1.Outcome {
+	last := ""
+	if n := len(q.GetMessages()); n > 0 {
+		last = q.GetMessages()[n-1].GetText()
+	}
+	w.say("bot asked (turn %d): %s", q.GetTurn(), last)
+	if w.outside.botAuto {
+		o := done()
+		o.BotReply = &handoffv1.BotReply{Turn: q.GetTurn(), Text: "Bot: " + last}
+		return o
+	}
+	w.asked[c.Call.ID] = pending{call: c, turn: q.GetTurn()}
+	w.order = append(w.order, c.Call.ID)
+	return nil
+}
+
+func (w *World) create(a caller.Attempt, c *handoffv1.CreateTicket) *handoffv1.Outcome {
+	if code := w.outside.refuse; code != "" {
+		w.say("ticket refused by the desk with %s", code)
+		return refused(code, "the desk refused the ticket")
+	}
+	t := &ticket{external: c.GetExternalId(), place: a.Record, episode: a.Command.GetTicketEpisode(), status: handoffv1.TicketStatus_TICKET_STATUS_OPEN}
+	w.outside.tickets = append(w.outside.tickets, t)
+	number := len(w.outside.tickets)
+	who := c.GetRequesterName()
+	if who == "" {
+		who = a.Record.GetAddress()
+	}
+	line := fmt.Sprintf("ticket %d created: %q for %s", number, c.GetSubject(), who)
+	if len(c.GetTags()) > 0 {
+		line += ", tags " + strings.Join(c.GetTags(), " ")
+	}
+	if c.GetFollowUpOf() != "" {
+		line += ", follows up ticket " + c.GetFollowUpOf()
+	}
+	w.say("%s", line)
+	for _, m := range c.GetMessages() {
+		w.say("  %s %s: %s", m.GetAt().AsTime().Format("15:04:05"), authorName(m), m.GetText())
+	}
+	for _, n := range c.GetNotes() {
+		w.say("  note: %s", n)
+	}
+	if s := c.GetStatus(); s != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
+		t.status = s
+		if s != handoffv1.TicketStatus_TICKET_STATUS_OPEN {
+			w.say("  status: %s", statusName(s))
+		}
+	}
+	o := done()
+	o.TicketId, o.TicketUrl = strconv.Itoa(number), fmt.Sprintf("https://acme.zendesk.com/agent/tickets/%d", number)
+	return o
+}
+
+func (w *World) onTicket(number int, t *ticket, c *handoffv1.Command) *handoffv1.Outcome {
+	if t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED && c.GetFetchTicket() == nil {
+		o := refused("422", "the ticket is closed for good")
+		o.TicketGone = true
+		return o
+	}
+	switch act := c.GetAction().(type) {
+	case *handoffv1.Command_AppendMessages:
+		for _, m := range act.AppendMessages.GetMessages() {
+			w.say("ticket %d <- %s: %s", number, authorName(m), m.GetText())
+		}
+		w.setStatus(number, t, act.AppendMessages.GetStatus())
+	case *handoffv1.Command_AddNote:
+		w.say("ticket %d note: %s", number, act.AddNote.GetText())
+	case *handoffv1.Command_SetTicketStatus:
+		w.setStatus(number, t, act.SetTicketStatus.GetStatus())
+	case *handoffv1.Command_AddTags:
+		w.say("ticket %d tags: %s", number, strings.Join(act.AddTags.GetTags(), " "))
+	case *handoffv1.Command_FetchTicket:
+		o := done()
+		o.TicketId, o.Items = strconv.Itoa(number), t.after(act.FetchTicket.GetAfter())
+		return o
+	}
+	o := done()
+	o.TicketId = strconv.Itoa(number)
+	return o
+}
+
+// setStatus sets a ticket's status on Handoff's behalf; the desk tells of it like of any change.
+func (w *World) setStatus(number int, t *ticket, s handoffv1.TicketStatus) {
+	if s == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED || s == t.status {
+		return
+	}
+	w.say("ticket %d status: %s", number, statusName(s))
+	t.status = s
+	t.add(w.clock, &handoffv1.DeskItem{Status: s, NativeStatus: statusName(s)})
+	w.hint(number, t)
+}
+
+// hint tells deliver that a ticket changed, as the desk's webhook would.
+func (w *World) hint(number int, t *ticket) {
+	r := &handoffv1.Record{
+		Id:      schemas.SourceID("zendesk", w.shop, strconv.Itoa(number), fmt.Sprintf("hint/%d", len(t.items))),
+		Channel: t.place.GetChannel(), Account: t.place.GetAccount(), Address: t.place.GetAddress(), Conversation: t.place.GetConversation(),
+		Body: &handoffv1.Record_TicketChanged{TicketChanged: &handoffv1.TicketChanged{Desk: "zendesk", TicketId: strconv.Itoa(number), Episode: t.episode}},
+	}
+	if err := w.post(schemas.TopicDeliver, r); err != nil {
+		w.say("hint for ticket %d: %v", number, err)
+	}
+}
+
+// add appends an item to the ticket's history.
+func (t *ticket) add(at time.Time, i *handoffv1.DeskItem) {
+	i.Cursor = strconv.Itoa(len(t.items) + 1)
+	i.NativeId, i.At = "i"+i.Cursor, timestamppb.New(at)
+	t.items = append(t.items, i)
+}
+
+// after returns the items behind a cursor.
+func (t *ticket) after(cursor string) []*handoffv1.DeskItem {
+	n, err := strconv.Atoi(cursor)
+	if err != nil || n > len(t.items) {
+		n = 0
+	}
+	return t.items[n:]
+}
+
+func segments(text string) uint32 {
+	n, _ := schemas.Segments(text)
+	return uint32(n)
+}

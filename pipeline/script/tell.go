@@ -1,0 +1,143 @@
+package script
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// tell prints what a posted record means to people, where it means something.
+func (w *World) tell(e pipeline.Emit) {
+	r, err := schemas.Decode(e.Key, e.Value)
+	if err != nil {
+		w.say("a stage posted a bad record to %s: %v", e.Topic, err)
+		return
+	}
+	switch body := r.GetBody().(type) {
+	case *handoffv1.Record_Hold:
+		if body.Hold.GetHeld() {
+			w.say("paused")
+		} else {
+			w.say("resumed")
+		}
+	case *handoffv1.Record_TextGate:
+		w.say("text gate of %s: shut=%v", r.GetAddress(), body.TextGate.GetShut())
+	case *handoffv1.Record_Fact:
+		w.tellFact(r, body.Fact)
+	}
+}
+
+func (w *World) tellFact(r *handoffv1.Record, f *handoffv1.Fact) {
+	line := ""
+	switch k := f.GetKind().(type) {
+	case *handoffv1.Fact_Episode:
+		line = fmt.Sprintf("episode %d: %s -> %s", k.Episode.GetEpisode(), stateName(k.Episode.GetFrom()), stateName(k.Episode.GetTo()))
+		w.say("%s%s", line, because(f.GetReason()))
+	case *handoffv1.Fact_Consent:
+		c := k.Consent
+		w.say("consent: %s, was %s (%s%s, %s)", consentName(c.GetStatus()), consentName(c.GetPrior()), sourceName(c.GetSource()), keyword(c.GetKeyword()), c.GetScope())
+		line = "consent " + consentName(c.GetStatus())
+	case *handoffv1.Fact_Delivery:
+		if k.Delivery.GetBlockReason() != handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED {
+			w.say("blocked [%s]: %s", className(k.Delivery.GetTextClass()), blockName(k.Delivery.GetBlockReason()))
+		}
+		line = deliveryLine(k.Delivery)
+	case *handoffv1.Fact_Message:
+		line = messageLine(k.Message)
+	}
+	w.facts = append(w.facts, fmt.Sprintf("%s %s %s%s", f.GetAt().AsTime().Format("15:04:05"), f.GetStage(), line, because(f.GetReason())))
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + reason + ")"
+}
+
+func keyword(k string) string {
+	if k == "" {
+		return ""
+	}
+	return " " + k
+}
+
+func messageLine(m *handoffv1.MessageFact) string {
+	if !m.GetInbound() {
+		return fmt.Sprintf("message out [%s]: %s", className(m.GetTextClass()), m.GetText())
+	}
+	c := m.GetClassification()
+	intent := c.GetIntent()
+	if c.GetUnsure() {
+		intent = "unsure"
+	}
+	line := "message in: " + m.GetText()
+	if intent != "" {
+		line += " | intent " + intent
+	}
+	if c.GetDirective() != handoffv1.Directive_DIRECTIVE_UNSPECIFIED {
+		line += " | directive " + short(c.GetDirective().String(), "DIRECTIVE_")
+	}
+	if c.GetAnswers() != handoffv1.Question_QUESTION_UNSPECIFIED {
+		line += " | answers " + short(c.GetAnswers().String(), "QUESTION_")
+	}
+	if c.GetThanksOnly() {
+		line += " | thanks only"
+	}
+	return line
+}
+
+func deliveryLine(d *handoffv1.DeliveryFact) string {
+	line := "call " + short(d.GetAction().String(), "ACTION_") + " at " + d.GetDestination() + ": " + short(d.GetStatus().String(), "OUTCOME_STATUS_")
+	if d.GetDelivery() != handoffv1.DeliveryStatus_DELIVERY_STATUS_UNSPECIFIED {
+		line = "delivery state " + short(d.GetDelivery().String(), "DELIVERY_STATUS_")
+	}
+	if d.GetCode() != "" {
+		line += " code " + d.GetCode()
+	}
+	if d.GetSegments() > 0 {
+		line += fmt.Sprintf(" segments %d credits %d", d.GetSegments(), d.GetCredits())
+	}
+	if d.GetCrossed() {
+		line += " crossed"
+	}
+	return line
+}
+
+// short turns an enum's name into words: "OUTCOME_STATUS_DONE" into "done".
+func short(name, prefix string) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "_", " ")
+}
+
+func className(c handoffv1.TextClass) string { return short(c.String(), "TEXT_CLASS_") }
+
+func blockName(b handoffv1.BlockReason) string { return short(b.String(), "BLOCK_REASON_") }
+
+func statusName(s handoffv1.TicketStatus) string { return short(s.String(), "TICKET_STATUS_") }
+
+func sourceName(s handoffv1.ConsentSource) string { return short(s.String(), "CONSENT_SOURCE_") }
+
+func consentName(s handoffv1.ConsentStatus) string {
+	if s == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED {
+		return "unknown"
+	}
+	return short(s.String(), "CONSENT_STATUS_")
+}
+
+func stateName(s handoffv1.EpisodeState) string {
+	if s == handoffv1.EpisodeState_EPISODE_STATE_UNSPECIFIED {
+		return "none"
+	}
+	return short(s.String(), "EPISODE_STATE_")
+}
+
+func authorName(m *handoffv1.ThreadMessage) string {
+	name := short(m.GetAuthor().String(), "AUTHOR_KIND_")
+	if m.GetName() != "" {
+		name += " " + m.GetName()
+	}
+	return name
+}

@@ -1,0 +1,253 @@
+// Package script runs conversation scripts: who says what when, and what the system did, as text that
+// support staff can read. The whole topology runs in memory, one record at a time, on a simulated
+// clock; the desk, the provider and the bot are played by the world. docs/scripts.md teaches the
+// format.
+package script
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+)
+
+// Topology is what a script runs: the stages in the order of a message's way, and the gate that is
+// asked before outside calls. Facts end at the world, which prints them on request.
+type Topology struct {
+	Stages []pipeline.Stage
+	Gate   caller.Gate
+}
+
+// maxSteps bounds the records one command may cause: more is a loop.
+const maxSteps = 10_000
+
+// World is one run of a script.
+type World struct {
+	stages  []*machine
+	inbox   map[string][]pipeline.Record // by topic
+	offsets map[string]int64
+	gate    caller.Gate
+	deliver *machine
+
+	clock    time.Time
+	shop     string
+	document map[string]any
+	versions map[string][]*settings.Shop
+
+	outside *outside
+	asked   map[string]pending // bot turns that wait for an answer, by call id
+	order   []string           // of asked
+	held    bool               // outside calls are held
+	serial  int
+
+	lines []string // what happened since the command began
+	facts []string // facts since the last "facts"
+	steps int
+}
+
+// pending is a bot turn that waits.
+type pending struct {
+	call pipeline.PendingCall
+	turn uint64
+}
+
+// start is when every script begins: a Monday morning.
+var start = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
+
+// base is the shop every script begins with.
+const base = `
+shop: acme
+name: Acme Outdoors
+support_contact: help@acme.example
+accounts:
+  - {channel: sms, account: "+15557770000", provider: twilio, user: ACacme, secret: "env:ACME_TWILIO"}
+desk: {kind: zendesk, subdomain: acme, user: handoff@acme.example, token: "env:ACME_ZENDESK", webhook_secret: "env:ACME_HOOK"}
+bot: {url: "http://127.0.0.1/bot"}
+`
+
+// NewWorld starts a world with the shop "acme".
+func NewWorld(t Topology) (*World, error) {
+	w := &World{
+		inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
+		clock: start, shop: "acme", versions: map[string][]*settings.Shop{},
+		asked: map[string]pending{}, outside: newOutside(),
+	}
+	for _, s := range t.Stages {
+		m := newMachine(s, w)
+		w.stages = append(w.stages, m)
+		if s.Name() == schemas.StageDeliver {
+			w.deliver = m
+		}
+	}
+	if err := yaml.Unmarshal([]byte(base), &w.document); err != nil {
+		return nil, fmt.Errorf("base settings: %w", err)
+	}
+	return w, w.publish()
+}
+
+// publish makes the world's settings document the shop's next version.
+func (w *World) publish() error {
+	doc, err := yaml.Marshal(w.document)
+	if err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	s, err := settings.Parse(doc)
+	if err != nil {
+		return err
+	}
+	w.versions[s.Shop] = append(w.versions[s.Shop], s)
+	return nil
+}
+
+// At implements pipeline.Settings.
+func (w *World) At(shop string, version uint64) (*settings.Shop, error) {
+	all := w.versions[shop]
+	if version == 0 || version > uint64(len(all)) {
+		return nil, pipeline.ErrSettingsPending
+	}
+	return all[version-1], nil
+}
+
+// Current implements pipeline.Settings.
+func (w *World) Current(shop string) (*settings.Shop, uint64, error) {
+	n := uint64(len(w.versions[shop]))
+	s, err := w.At(shop, n)
+	return s, n, err
+}
+
+// account is the account that customers write to unless a command says otherwise.
+func (w *World) account() *settings.Account {
+	s, _, err := w.Current(w.shop)
+	if err != nil {
+		return &settings.Account{}
+	}
+	return &s.Accounts[0]
+}
+
+// post puts a record into a topic as the outside would.
+func (w *World) post(topic string, r *handoffv1.Record) error {
+	_, version, err := w.Current(w.shop)
+	if err != nil {
+		return err
+	}
+	r.Shop, r.SettingsVersion = w.shop, version
+	if r.ReceivedAt == nil {
+		r.ReceivedAt = timestamppb.New(w.clock)
+	}
+	r.EventTime = r.ReceivedAt
+	value, err := schemas.Encode(r)
+	if err != nil {
+		return err
+	}
+	w.deliverTo(pipeline.Emit{Topic: topic, Key: schemas.KeyOf(r).Bytes(), Value: value}, w.clock)
+	return nil
+}
+
+func (w *World) deliverTo(e pipeline.Emit, at time.Time) {
+	if e.Time.IsZero() {
+		e.Time = at
+	}
+	w.tell(e)
+	offset := w.offsets[e.Topic]
+	w.offsets[e.Topic]++
+	w.inbox[e.Topic] = append(w.inbox[e.Topic], pipeline.Record{Topic: e.Topic, Offset: offset, Key: e.Key, Value: e.Value, Time: e.Time})
+}
+
+// settle runs until nothing is left to do at the present time.
+func (w *World) settle() error {
+	w.steps = 0
+	for {
+		worked, err := w.step()
+		if err != nil {
+			return err
+		}
+		if !worked && !w.release() {
+			return nil
+		}
+		if w.steps++; w.steps > maxSteps {
+			return fmt.Errorf("more than %d records from one command: the topology loops", maxSteps)
+		}
+	}
+}
+
+// step processes one record, of the latest stage that has one, so that what was caused first is done
+// before what comes next.
+func (w *World) step() (bool, error) {
+	for i := len(w.stages) - 1; i >= 0; i-- {
+		m := w.stages[i]
+		topic := schemas.Mailbox(m.stage.Name())
+		queue := w.inbox[topic]
+		if len(queue) == 0 {
+			continue
+		}
+		r := queue[0]
+		w.inbox[topic] = queue[1:]
+		emits, err := m.record(&r, w.clock)
+		if err != nil {
+			w.say("dead letter in %s: %v", m.stage.Name(), err)
+		}
+		for _, e := range emits {
+			w.deliverTo(e, m.now)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// advance moves the clock, firing timers at their time and letting each play out.
+func (w *World) advance(d time.Duration) error {
+	end := w.clock.Add(d)
+	for {
+		m, key, name, at := w.nextTimer()
+		next := end
+		if m != nil && at.Before(end) {
+			next = at
+		}
+		if until, ok := w.nextRelease(); ok && until.Before(next) && until.After(w.clock) {
+			w.clock = until
+			if err := w.settle(); err != nil {
+				return err
+			}
+			continue
+		}
+		if m == nil || at.After(end) {
+			w.clock = end
+			return w.settle()
+		}
+		if at.After(w.clock) {
+			w.clock = at
+		}
+		emits, err := m.fire(key, name, at)
+		if err != nil {
+			w.say("timer %s failed in %s: %v", name, m.stage.Name(), err)
+		}
+		for _, e := range emits {
+			w.deliverTo(e, m.now)
+		}
+		if err := w.settle(); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *World) nextTimer() (from *machine, key, name string, at time.Time) {
+	for _, m := range w.stages {
+		k, n, t, ok := m.due()
+		if ok && (from == nil || t.Before(at)) {
+			from, key, name, at = m, k, n, t
+		}
+	}
+	return from, key, name, at
+}
+
+// say adds a line to what the command prints.
+func (w *World) say(format string, args ...any) {
+	w.lines = append(w.lines, fmt.Sprintf(format, args...))
+}
