@@ -1,0 +1,40 @@
+package embedded_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/handoff-dev/handoff/sinks/clickhouse/embedded"
+)
+
+// childArgument makes the test binary be the engine's child process.
+const childArgument = "engine-child"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == childArgument {
+		os.Exit(embedded.ChildMain(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+// startEngine runs an engine for one test.
+func startEngine(t *testing.T, dataDir string) *embedded.Server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	s, err := embedded.Start(ctx, embedded.Options{DataDir: dataDir, ExeArgs: []string{childArgument}, Progress: os.Stderr})
+	if err != nil {
+		t.Fatalf("start the embedded engine: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close the embedded engine: %v", err)
+		}
+	})
+	return s
+}
+
+func address(s *embedded.Server) string { return fmt.Sprintf("http://%s/", s.Addr()) }
