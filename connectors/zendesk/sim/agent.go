@@ -1,0 +1,146 @@
+package sim
+
+import (
+	"fmt"
+	"html"
+	"slices"
+	"strings"
+
+	"github.com/handoff-dev/handoff/connectors/desktest/standin"
+)
+
+var _ standin.Desk = (*Sim)(nil)
+
+// Creates counts the tickets that were ever made.
+func (s *Sim) Creates() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.creates
+}
+
+// Act does what a person asks for at the desk.
+func (s *Sim) Act(a standin.Action) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.ticket(a.Ticket)
+	if t == nil {
+		return 0, standin.ErrNoSuchTicket
+	}
+	if a.Kind == "delete" || a.Kind == "spam" {
+		t.Gone = true // marking as spam deletes the ticket
+		s.sendEvent(t, map[string]string{"delete": "soft_deleted", "spam": "marked_as_spam"}[a.Kind], map[string]any{}, s.cfg.Now())
+		return 0, nil
+	}
+	if t.Status == "closed" {
+		return 0, fmt.Errorf("ticket %d is closed for good", t.ID)
+	}
+	c, channel, err := s.change(a)
+	if err != nil {
+		return 0, err
+	}
+	made := s.apply(t, c, s.agent(a.Author).ID, channel)
+	if made == nil {
+		return 0, nil
+	}
+	return made.Events[0].ID, nil
+}
+
+// change translates an action.
+func (s *Sim) change(a standin.Action) (c change, channel string, err error) {
+	channel = "web"
+	if a.Status != "" && !validStatus(a.Status) {
+		return c, "", fmt.Errorf("status %q: want new, open, pending, hold, solved or closed", a.Status)
+	}
+	c.Status = a.Status
+	public := a.Kind != "note"
+	switch a.Kind {
+	case "reply", "note", "email":
+		markup := a.HTML
+		if markup == "" {
+			markup = "<p>" + strings.ReplaceAll(html.EscapeString(a.Text), "\n", "<br>") + "</p>"
+		}
+		if strings.TrimSpace(a.Text+a.HTML) == "" {
+			return c, "", fmt.Errorf("%s: the text is missing", a.Kind)
+		}
+		c.Comment = &comment{Body: a.Text, HTMLBody: markup, Public: &public}
+		if a.Kind == "email" {
+			channel = "email"
+		}
+	case "status":
+		if a.Status == "" {
+			return c, "", fmt.Errorf("status: which one is missing")
+		}
+	case "tags":
+		c.AdditionalTags = a.Tags
+	case "assign":
+		id := s.agent(a.Author).ID
+		c.AssigneeID = &id
+	default:
+		return c, "", fmt.Errorf("%q: want reply, note, email, status, tags, assign, spam or delete", a.Kind)
+	}
+	return c, channel, nil
+}
+
+// Tickets gives all tickets, oldest first.
+func (s *Sim) Tickets() []standin.Ticket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]standin.Ticket, 0, len(s.tickets))
+	for _, t := range s.tickets {
+		view := standin.Ticket{
+			ID: t.ID, Subject: t.Subject, Status: t.Status, Channel: "api", Tags: slices.Clone(t.Tags), CreatedAt: t.CreatedAt, FollowUpOf: t.Followup,
+		}
+		if t.ExternalID != nil {
+			view.ExternalID = *t.ExternalID
+		}
+		if t.Gone {
+			view.Status = "deleted"
+		}
+		for _, u := range s.users {
+			if u.ID == t.RequesterID {
+				view.Requester, view.Phone = u.Name, u.Phone
+			}
+		}
+		for _, a := range t.Audits {
+			for _, e := range a.Events {
+				if entry, ok := s.entry(a, e); ok {
+					view.Thread = append(view.Thread, entry)
+				}
+			}
+		}
+		out = append(out, view)
+	}
+	return out
+}
+
+func (s *Sim) entry(a *audit, e *event) (standin.Entry, bool) {
+	entry := standin.Entry{ID: e.ID, At: a.CreatedAt, Text: e.Body}
+	by := e.AuthorID
+	if by == 0 {
+		by = a.AuthorID
+	}
+	staff := false
+	for _, u := range s.users {
+		if u.ID == by {
+			entry.Author, staff = u.Name, u.Role != "end-user"
+		}
+	}
+	switch {
+	case e.Type == "Comment" && !*e.Public:
+		entry.Kind = "note"
+	case e.Type == "Comment" && a.Via["channel"] == "email":
+		entry.Kind = "email"
+	case e.Type == "Comment" && staff:
+		entry.Kind = "agent"
+	case e.Type == "Comment":
+		entry.Kind = "customer"
+	case e.Type == "Change":
+		entry.Kind, entry.Text = "event", fmt.Sprintf("%s: %v → %v", e.FieldName, e.PreviousValue, e.Value)
+	default:
+		return entry, false
+	}
+	if entry.Text == "" {
+		entry.Text = e.HTMLBody
+	}
+	return entry, true
+}
