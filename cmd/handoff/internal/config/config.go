@@ -1,0 +1,282 @@
+// Package config reads the process's configuration: defaults, then a YAML file, then environment
+// variables, then flags; each overrides what came before. Shop settings are not in it: they travel on
+// a topic (schemas/settings).
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/settings"
+)
+
+// Config of one process.
+type Config struct {
+	Kafka      Kafka      `koanf:"kafka"`
+	ClickHouse ClickHouse `koanf:"clickhouse"`
+	// Instance names this process among its peers, stable over restarts: transactional ids and static
+	// group membership come from it. Default: the host name.
+	Instance string `koanf:"instance"`
+	// StateDir holds the local state (rebuilt from Kafka when lost). Default ./.handoff/state.
+	StateDir string `koanf:"state_dir"`
+	HTTP     HTTP   `koanf:"http"`
+	Log      Log    `koanf:"log"`
+	// Drain bounds a graceful stop. Default 20s.
+	Drain time.Duration `koanf:"drain"`
+}
+
+// Kafka is how to reach the cluster.
+type Kafka struct {
+	// Brokers are the bootstrap servers, host:port.
+	Brokers []string `koanf:"brokers"`
+	TLS     TLS      `koanf:"tls"`
+	SASL    SASL     `koanf:"sasl"`
+	// Partitions of mailboxes and changelogs, fixed when the topics are created. Default 64.
+	Partitions int `koanf:"partitions"`
+	// Replication factor of created topics; -1 is the cluster's default.
+	Replication int `koanf:"replication"`
+	// UniqueIDs makes transactional ids unique per start and membership dynamic. Only for the
+	// development broker; on a real one it makes readers wait for the transaction time-out.
+	UniqueIDs bool `koanf:"unique_ids"`
+}
+
+// TLS of a connection.
+type TLS struct {
+	// Enabled turns TLS on.
+	Enabled bool `koanf:"enabled"`
+	// CA, Cert and Key are PEM files; CA defaults to the system's roots.
+	CA   string `koanf:"ca"`
+	Cert string `koanf:"cert"`
+	Key  string `koanf:"key"`
+	// ServerName expected in the certificate; the address's host by default.
+	ServerName string `koanf:"server_name"`
+}
+
+// SASL authentication.
+type SASL struct {
+	// Mechanism: "", "PLAIN", "SCRAM-SHA-256" or "SCRAM-SHA-512".
+	Mechanism string `koanf:"mechanism"`
+	User      string `koanf:"user"`
+	// Password is a reference, env:NAME or file:/path.
+	Password settings.SecretRef `koanf:"password"`
+}
+
+// ClickHouse is where analytics go.
+type ClickHouse struct {
+	// Address, host:port; empty turns the sink off.
+	Address string `koanf:"address"`
+	// Protocol "native" (default) or "http".
+	Protocol string `koanf:"protocol"`
+	Database string `koanf:"database"`
+	User     string `koanf:"user"`
+	// Password is a reference, env:NAME or file:/path.
+	Password settings.SecretRef `koanf:"password"`
+	TLS      TLS                `koanf:"tls"`
+	// Cluster makes tables replicated and DDL ON CLUSTER.
+	Cluster string `koanf:"cluster"`
+}
+
+// HTTP endpoints of the process.
+type HTTP struct {
+	// Listen is the gateway's address. Default 127.0.0.1:8080.
+	Listen string `koanf:"listen"`
+	// PublicURL is how providers reach the gateway: what they sign. Default http://<listen>.
+	PublicURL string `koanf:"public_url"`
+	// Admin is the address of health, readiness and metrics. Default 127.0.0.1:9090.
+	Admin string `koanf:"admin"`
+	// OperatorToken guards the operator's calls; a reference, env:NAME or file:/path.
+	OperatorToken settings.SecretRef `koanf:"operator_token"`
+}
+
+// Log of the process.
+type Log struct {
+	// Level: debug, info (default), warn, error.
+	Level string `koanf:"level"`
+	// Format: text (default) or json.
+	Format string `koanf:"format"`
+}
+
+// envPrefix of environment variables: HANDOFF_KAFKA__BROKERS sets kafka.brokers.
+const envPrefix = "HANDOFF_"
+
+// Load reads the configuration. file may be empty; set holds "key=value" from flags.
+func Load(file string, set []string) (*Config, error) {
+	k := koanf.New(".")
+	if err := k.Load(confmap.Provider(defaults(), "."), nil); err != nil {
+		return nil, fmt.Errorf("configuration defaults: %w", err)
+	}
+	known := map[string]bool{}
+	for _, key := range k.Keys() {
+		known[key] = true
+	}
+	if file != "" {
+		if err := loadFile(k, file, known); err != nil {
+			return nil, err
+		}
+	}
+	if err := loadEnv(k, known); err != nil {
+		return nil, err
+	}
+	for _, s := range set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok || !known[key] {
+			return nil, fmt.Errorf("--set %s: want key=value with a key of `handoff config print`", s)
+		}
+		if err := k.Set(key, listed(key, value)); err != nil {
+			return nil, fmt.Errorf("--set %s: %w", s, err)
+		}
+	}
+	c := &Config{}
+	if err := k.Unmarshal("", c); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if c.HTTP.PublicURL == "" {
+		c.HTTP.PublicURL = "http://" + c.HTTP.Listen
+	}
+	return c, c.check()
+}
+
+func defaults() map[string]any {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "handoff"
+	}
+	return map[string]any{
+		"kafka.brokers": []string{"127.0.0.1:9092"}, "kafka.partitions": schemas.DefaultPartitions, "kafka.replication": -1,
+		"kafka.unique_ids":  false,
+		"kafka.tls.enabled": false, "kafka.tls.ca": "", "kafka.tls.cert": "", "kafka.tls.key": "", "kafka.tls.server_name": "",
+		"kafka.sasl.mechanism": "", "kafka.sasl.user": "", "kafka.sasl.password": "",
+		"clickhouse.address": "", "clickhouse.protocol": "native", "clickhouse.database": "handoff", "clickhouse.user": "default",
+		"clickhouse.password": "", "clickhouse.cluster": "",
+		"clickhouse.tls.enabled": false, "clickhouse.tls.ca": "", "clickhouse.tls.cert": "", "clickhouse.tls.key": "", "clickhouse.tls.server_name": "",
+		"instance": host, "state_dir": filepath.Join(".handoff", "state"),
+		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.admin": "127.0.0.1:9090", "http.operator_token": "",
+		"log.level": "info", "log.format": "text",
+		"drain": "20s",
+	}
+}
+
+// loadFile merges a YAML file; a key that does not exist is refused with its line.
+func loadFile(k *koanf.Koanf, file string, known map[string]bool) error {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("configuration file: %w", err)
+	}
+	var doc map[string]any
+	if err := yaml.Unmarshal(raw, &doc); err != nil {
+		return fmt.Errorf("configuration file %s: %w", file, err)
+	}
+	for key := range flatten("", doc) {
+		if !known[key] {
+			return fmt.Errorf("configuration file %s, line %d: %s is not a setting; `handoff config print` lists them", file, lineOf(raw, key), key)
+		}
+	}
+	if err := k.Load(confmap.Provider(doc, ""), nil); err != nil {
+		return fmt.Errorf("configuration file %s: %w", file, err)
+	}
+	return nil
+}
+
+func flatten(prefix string, doc map[string]any) map[string]any {
+	out := map[string]any{}
+	for name, v := range doc {
+		key := strings.TrimPrefix(prefix+"."+name, ".")
+		if sub, ok := v.(map[string]any); ok {
+			for k, v := range flatten(key, sub) {
+				out[k] = v
+			}
+			continue
+		}
+		out[key] = v
+	}
+	return out
+}
+
+// lineOf finds the line of the last part of a key; 0 when it is not found.
+func lineOf(raw []byte, key string) int {
+	name := key[strings.LastIndexByte(key, '.')+1:] + ":"
+	for i, line := range strings.Split(string(raw), "\n") {
+		if strings.HasPrefix(strings.TrimSpace(line), name) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// loadEnv merges HANDOFF_… variables; "__" divides parts. An unknown one is refused.
+func loadEnv(k *koanf.Koanf, known map[string]bool) error {
+	var unknown []string
+	provider := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
+		key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "__", ".")
+		if key == "config" {
+			return "", nil // the flag's own variable
+		}
+		if !known[key] {
+			unknown = append(unknown, name)
+			return "", nil
+		}
+		return key, listed(key, value)
+	}})
+	if err := k.Load(provider, nil); err != nil {
+		return fmt.Errorf("configuration from the environment: %w", err)
+	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("environment: %s is not a setting; HANDOFF_KAFKA__BROKERS sets kafka.brokers, and so on", strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+// listed splits the values of settings that are lists.
+func listed(key, value string) any {
+	if key == "kafka.brokers" {
+		return strings.Split(value, ",")
+	}
+	return value
+}
+
+// check returns everything wrong with the configuration.
+func (c *Config) check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(c.Kafka.Brokers) == 0 {
+		bad("kafka.brokers: at least one host:port is needed")
+	}
+	if c.Kafka.Partitions < 1 || c.Kafka.Partitions > 4096 {
+		bad("kafka.partitions: %d is not between 1 and 4096", c.Kafka.Partitions)
+	}
+	switch c.Kafka.SASL.Mechanism {
+	case "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
+	default:
+		bad("kafka.sasl.mechanism: %q is not known; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Kafka.SASL.Mechanism)
+	}
+	if c.Kafka.SASL.Mechanism != "" && (c.Kafka.SASL.User == "" || c.Kafka.SASL.Password == "") {
+		bad("kafka.sasl: user and password are needed with a mechanism")
+	}
+	if c.ClickHouse.Protocol != "native" && c.ClickHouse.Protocol != "http" {
+		bad("clickhouse.protocol: %q is not known; use native or http", c.ClickHouse.Protocol)
+	}
+	for key, ref := range map[string]settings.SecretRef{
+		"kafka.sasl.password": c.Kafka.SASL.Password, "clickhouse.password": c.ClickHouse.Password, "http.operator_token": c.HTTP.OperatorToken,
+	} {
+		if ref != "" && !strings.HasPrefix(string(ref), "env:") && !strings.HasPrefix(string(ref), "file:") {
+			bad("%s: must be a reference, env:NAME or file:/path", key)
+		}
+	}
+	if c.Instance == "" || c.StateDir == "" {
+		bad("instance and state_dir must not be empty")
+	}
+	if c.Drain <= 0 {
+		bad("drain: must be longer than 0, e.g. 20s")
+	}
+	return errors.Join(errs...)
+}
