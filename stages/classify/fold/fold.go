@@ -1,0 +1,228 @@
+// Package fold brings what people type to one form, so that tables of words can be short: "ＳＴＯＰ!!",
+// "Stop." and "s.t.o.p" meet the same entry, as do "Arrêté" and "arrete".
+//
+// The folded form is lower case without accents, in NFC of its compatibility decomposition (full
+// width, ligatures and circled letters become plain ones). Words are divided by one space; where
+// punctuation or a line break ends a clause, by one newline instead. Apostrophes of English
+// contractions vanish ("don't" is "dont"), others divide ("l'agent" is "l agent"). Emoji are words of
+// their own, without skin tone and variation. Folding a folded text changes nothing.
+package fold
+
+import (
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Append adds the folded form of text to dst and returns it. For ASCII it allocates only what dst
+// lacks in capacity.
+func Append(dst []byte, text string) []byte {
+	if ascii(text) {
+		w := writer{dst: dst, start: len(dst)}
+		for i := 0; i < len(text); i++ {
+			w.ascii(text, i)
+		}
+		return w.dst
+	}
+	return appendUnicode(dst, text)
+}
+
+// String returns the folded form of text.
+func String(text string) string { return string(Append(nil, text)) }
+
+func ascii(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// appendUnicode decomposes, drops what does not count, and folds the rest as ASCII is folded. Three
+// rounds reach the fixed point of every text: a fold can lay bare characters that compose anew.
+func appendUnicode(dst []byte, text string) []byte {
+	plain := text
+	for range 3 {
+		next := string(norm.NFC.Bytes(letters(nil, norm.NFKD.String(plain))))
+		if next == plain {
+			break
+		}
+		plain = next
+	}
+	w := writer{dst: dst, start: len(dst)}
+	for i := 0; i < len(plain); {
+		r, size := utf8.DecodeRuneInString(plain[i:])
+		switch {
+		case r < utf8.RuneSelf:
+			w.ascii(plain, i)
+		case unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r):
+			w.word(plain[i : i+size])
+		case unicode.Is(unicode.So, r) || unicode.Is(unicode.Sk, r) && r > 0xffff:
+			w.pending(' ')
+			w.word(plain[i : i+size])
+			w.pending(' ')
+		case r == '’' || r == 'ʼ' || r == '‘':
+			w.apostrophe(plain[i+size:])
+		case clauseEnd(r):
+			w.pending('\n')
+		default:
+			w.pending(' ')
+		}
+		i += size
+	}
+	return w.dst
+}
+
+// letters copies s in lower case without combining accents and invisible characters; special letters
+// that do not decompose become their plain ones.
+func letters(dst []byte, s string) []byte {
+	for _, r := range s {
+		switch {
+		case r >= 0x0300 && r <= 0x036f: // combining diacritical marks
+		case r >= 0xfe00 && r <= 0xfe0f, r >= 0x1f3fb && r <= 0x1f3ff: // variation, skin tone
+		case unicode.Is(unicode.Cf, r): // joiners, direction marks, soft hyphen, BOM
+		case r == utf8.RuneError:
+			dst = append(dst, ' ')
+		default:
+			if plain, ok := plainLetter(unicode.ToLower(r)); ok {
+				dst = append(dst, plain...)
+			} else {
+				dst = utf8.AppendRune(dst, unicode.ToLower(r))
+			}
+		}
+	}
+	return dst
+}
+
+// plainLetter returns the plain form of Latin letters that Unicode does not decompose.
+func plainLetter(r rune) (string, bool) {
+	switch r {
+	case 'ß':
+		return "ss", true
+	case 'ø':
+		return "o", true
+	case 'ł':
+		return "l", true
+	case 'ı':
+		return "i", true
+	case 'æ':
+		return "ae", true
+	case 'œ':
+		return "oe", true
+	case 'đ', 'ð':
+		return "d", true
+	case 'þ':
+		return "th", true
+	}
+	return "", false
+}
+
+// clauseEnd tells whether a character outside ASCII ends a clause.
+func clauseEnd(r rune) bool {
+	switch r {
+	case '。', '、', '！', '？', '；', '：', '，', '…', '—', '–', '¿', '¡', '·', '‥', '\u2028', '\u2029', '\u0085':
+		return true
+	}
+	return false
+}
+
+// writer appends words and the dividers between them.
+type writer struct {
+	dst   []byte
+	start int
+	// divider to write before the next word; 0 for none.
+	divider byte
+}
+
+func (w *writer) pending(divider byte) {
+	if len(w.dst) > w.start && w.divider != '\n' {
+		w.divider = divider
+	}
+}
+
+func (w *writer) word(s string) {
+	if w.divider != 0 {
+		w.dst = append(w.dst, w.divider)
+		w.divider = 0
+	}
+	w.dst = append(w.dst, s...)
+}
+
+// ascii folds the character at s[i], an ASCII one.
+func (w *writer) ascii(s string, i int) {
+	c := s[i]
+	switch {
+	case 'A' <= c && c <= 'Z':
+		w.divide()
+		w.dst = append(w.dst, c+'a'-'A')
+	case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
+		w.divide()
+		w.dst = append(w.dst, c)
+	case c == '\'' || c == '`':
+		w.apostrophe(s[i+1:])
+	case c == '.' || c == ',':
+		if between(s, i, digit) { // 12.50 stays one number
+			return
+		}
+		if between(s, i, letter) && !wordAfter(s[i+1:], 2) { // s.t.o.p: initials, not clauses
+			w.pending(' ')
+			return
+		}
+		w.pending('\n')
+	case c == '!' || c == '?' || c == ';' || c == ':' || c == '\n' || c == '\r' || c == '(' || c == ')':
+		w.pending('\n')
+	case c == '-' && i > 0 && s[i-1] == ' ': // a dash, not a hyphen
+		w.pending('\n')
+	default:
+		w.pending(' ')
+	}
+}
+
+func (w *writer) divide() {
+	if w.divider != 0 {
+		w.dst = append(w.dst, w.divider)
+		w.divider = 0
+	}
+}
+
+// apostrophe drops it before the ending of an English contraction and divides elsewhere.
+func (w *writer) apostrophe(rest string) {
+	if len(w.dst) > w.start && w.divider == 0 && contraction(rest) {
+		return
+	}
+	w.pending(' ')
+}
+
+func contraction(rest string) bool {
+	n := 0
+	for n < len(rest) && letter(rest[n]) {
+		n++
+	}
+	if n < len(rest) && rest[n] >= utf8.RuneSelf {
+		return false
+	}
+	switch rest[:n] {
+	case "t", "s", "m", "d", "re", "ve", "ll", "T", "S", "M", "D", "RE", "VE", "LL":
+		return true
+	}
+	return false
+}
+
+func digit(c byte) bool  { return '0' <= c && c <= '9' }
+func letter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+
+func between(s string, i int, is func(byte) bool) bool {
+	return i > 0 && i+1 < len(s) && is(s[i-1]) && is(s[i+1])
+}
+
+// wordAfter tells whether s begins with at least n letters.
+func wordAfter(s string, n int) bool {
+	for i := range n {
+		if i >= len(s) || !letter(s[i]) {
+			return false
+		}
+	}
+	return true
+}
