@@ -29,13 +29,16 @@ const (
 // Release is the gate's answer for one call.
 type Release struct {
 	Verdict Verdict
-	// Attempt is complete but for its Number; for Start.
+	// Attempt is complete but for its Number. It is filled in whatever the verdict, because an earlier
+	// attempt of a call that may not start again is still looked up; empty when the call has ended.
 	Attempt Attempt
 	// Text is true for a text to a subscriber: none starts while deliver's partition is behind.
 	Text bool
 	// ConsentVersion that was read; goes into the outcome.
 	ConsentVersion uint64
-	// Reason and Meaning of a refusal.
+	// Expired is true where a refusal means that the call's time ran out: it ends as EXPIRED.
+	Expired bool
+	// Reason and Meaning of a refusal, or of what a call waits for.
 	Reason  handoffv1.BlockReason
 	Meaning string
 	// Until is when to ask again; zero means after the next commit only.

@@ -577,7 +577,9 @@ type SentText struct {
 	// Forgotten after this.
 	ForgetAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=forget_at,json=forgetAt,proto3" json:"forget_at,omitempty"`
 	// The furthest delivery state reported.
-	Status        handoffv1.DeliveryStatus `protobuf:"varint,8,opt,name=status,proto3,enum=handoff.v1.DeliveryStatus" json:"status,omitempty"`
+	Status handoffv1.DeliveryStatus `protobuf:"varint,8,opt,name=status,proto3,enum=handoff.v1.DeliveryStatus" json:"status,omitempty"`
+	// When its call ended.
+	Ended         *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -668,6 +670,13 @@ func (x *SentText) GetStatus() handoffv1.DeliveryStatus {
 	return handoffv1.DeliveryStatus(0)
 }
 
+func (x *SentText) GetEnded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
 var File_handoff_state_v1_deliver_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_deliver_proto_rawDesc = "" +
@@ -719,7 +728,7 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\x06cursor\x18\x06 \x01(\tR\x06cursor\x12\x1a\n" +
 	"\bfetching\x18\a \x01(\tR\bfetching\x12\x1f\n" +
 	"\vfetch_again\x18\b \x01(\bR\n" +
-	"fetchAgain\"\xe2\x02\n" +
+	"fetchAgain\"\x94\x03\n" +
 	"\bSentText\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\"\n" +
@@ -730,7 +739,8 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\vdestination\x18\x05 \x01(\tR\vdestination\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x127\n" +
 	"\tforget_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bforgetAt\x122\n" +
-	"\x06status\x18\b \x01(\x0e2\x1a.handoff.v1.DeliveryStatusR\x06statusB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
+	"\x06status\x18\b \x01(\x0e2\x1a.handoff.v1.DeliveryStatusR\x06status\x120\n" +
+	"\x05ended\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05endedB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
 
 var (
 	file_handoff_state_v1_deliver_proto_rawDescOnce sync.Once
@@ -773,11 +783,12 @@ var file_handoff_state_v1_deliver_proto_depIdxs = []int32{
 	8,  // 10: handoff.state.v1.SentText.created:type_name -> google.protobuf.Timestamp
 	8,  // 11: handoff.state.v1.SentText.forget_at:type_name -> google.protobuf.Timestamp
 	11, // 12: handoff.state.v1.SentText.status:type_name -> handoff.v1.DeliveryStatus
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	8,  // 13: handoff.state.v1.SentText.ended:type_name -> google.protobuf.Timestamp
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_deliver_proto_init() }

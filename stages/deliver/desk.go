@@ -1,0 +1,165 @@
+package deliver
+
+import (
+	"cmp"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// Why a bot's turn ended without its answer; see BotReply.reason.
+const (
+	botUnavailable = "unavailable"
+	botTimeout     = "timeout"
+)
+
+// onTicketChanged asks for everything on the ticket since the last fetch, on the ticket's lane. While
+// a fetch is open a hint only makes another one follow it, so there are never more than two.
+func (s *Stage) onTicketChanged(t *turn.Turn, h *handoffv1.TicketChanged) error {
+	place := placeOf(t.Record)
+	name, ticket := ticketName(place.Conversation, h.GetEpisode()), &statev1.DeskTicket{}
+	t.Get(name, ticket)
+	if why := s.unusable(t, h, place, ticket); why != "" {
+		t.Fact(place, &handoffv1.Fact{Reason: why, Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
+			CallId: schemas.HexID(t.ID()), Action: handoffv1.Action_ACTION_FETCH_TICKET,
+			Status:      handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED,
+			Destination: h.GetDesk(), TicketId: h.GetTicketId(), Episode: h.GetEpisode(),
+		}}})
+		return nil
+	}
+	ticket.Desk, ticket.TicketId = h.GetDesk(), h.GetTicketId()
+	if ticket.GetFetching() != "" {
+		ticket.FetchAgain = true
+	} else {
+		s.fetch(t, place, h.GetEpisode(), ticket)
+	}
+	t.Put(name, ticket)
+	return nil
+}
+
+// unusable says why a hint cannot be followed; empty when it can. Hints come from outside, so a wrong
+// one is reported and is no dead letter.
+func (s *Stage) unusable(t *turn.Turn, h *handoffv1.TicketChanged, p turn.Place, known *statev1.DeskTicket) string {
+	switch {
+	case p.Conversation == "" || h.GetEpisode() == 0 || h.GetTicketId() == "":
+		return "the hint does not name the ticket of an episode"
+	case h.GetDesk() != t.Shop.Desk.Kind:
+		return "the hint is not from the shop's help desk"
+	case known.GetTicketId() != "" && known.GetTicketId() != h.GetTicketId():
+		return "the episode has another ticket: " + known.GetTicketId()
+	}
+	return ""
+}
+
+// fetch stores a FetchTicket call and notes it on the ticket.
+func (s *Stage) fetch(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.DeskTicket) {
+	r := t.Make(place)
+	r.Body = &handoffv1.Record_Command{Command: &handoffv1.Command{
+		Episode: episode, TicketEpisode: episode,
+		Action: &handoffv1.Command_FetchTicket{FetchTicket: &handoffv1.FetchTicket{
+			TicketId: ticket.GetTicketId(), After: ticket.GetCursor(),
+		}},
+	}}
+	open := s.open(t, r)
+	open.Destination, open.Lane = ticket.GetDesk(), place.Conversation+"/"+ticket.GetDesk()
+	ticket.Fetching, ticket.FetchAgain = open.GetCommandId(), false
+	store(t, open.GetCommandId(), open)
+}
+
+// endCreate notes the ticket that a command made, or that it never will.
+func endCreate(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outcome) {
+	c := open.GetRecord().GetCommand()
+	name, ticket := ticketName(placeOf(open.GetRecord()).Conversation, ticketEpisode(c)), &statev1.DeskTicket{}
+	t.Get(name, ticket)
+	if ticket.GetCreating() != open.GetCommandId() {
+		return // another command's ticket
+	}
+	ticket.Creating = ""
+	if o.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE {
+		ticket.TicketId, ticket.Url = o.GetTicketId(), o.GetTicketUrl()
+	} else if ticket.GetTicketId() == "" {
+		ticket.Failed = failedOf(o)
+	}
+	t.Put(name, ticket)
+}
+
+// endFetch passes on what a fetch brought, in the desk's order, and lets the next one follow.
+func (s *Stage) endFetch(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outcome) {
+	c, place := open.GetRecord().GetCommand(), placeOf(open.GetRecord())
+	name, ticket := ticketName(place.Conversation, ticketEpisode(c)), &statev1.DeskTicket{}
+	if !t.Get(name, ticket) {
+		return
+	}
+	for _, item := range o.GetItems() {
+		deskItem(t, place, ticketEpisode(c), ticket, item)
+		ticket.Cursor = cmp.Or(item.GetCursor(), ticket.GetCursor())
+	}
+	if o.GetTicketGone() {
+		deskItem(t, place, ticketEpisode(c), ticket, &handoffv1.DeskItem{
+			NativeId: "gone", Status: handoffv1.TicketStatus_TICKET_STATUS_DELETED, NativeStatus: "deleted",
+		})
+	}
+	again := ticket.GetFetchAgain()
+	ticket.Fetching, ticket.FetchAgain = "", false
+	if again {
+		s.fetch(t, place, ticketEpisode(c), ticket)
+	}
+	t.Put(name, ticket)
+}
+
+// deskItem posts one thing that happened on a ticket to consent. Its id is derived from the desk's
+// own, so that consent drops what an earlier fetch brought.
+func deskItem(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.DeskTicket, item *handoffv1.DeskItem) {
+	r := t.Make(place)
+	if item.GetAt() != nil {
+		r.EventTime = item.GetAt()
+	}
+	native := cmp.Or(item.GetNativeId(), item.GetCursor())
+	if item.GetIsReply() {
+		r.Id = schemas.SourceID(ticket.GetDesk(), t.Key.Shop, ticket.GetTicketId(), "reply/"+native)
+		reply := &handoffv1.AgentReply{
+			TicketId: ticket.GetTicketId(), NativeId: item.GetNativeId(), Text: item.GetReply(),
+			Author: item.GetAuthor(), Episode: episode,
+		}
+		for _, url := range item.GetMediaUrls() {
+			reply.Media = append(reply.Media, &handoffv1.Media{Url: url})
+		}
+		r.Body = &handoffv1.Record_AgentReply{AgentReply: reply}
+		t.Emit(schemas.TopicConsent, r)
+		if item.GetStatus() == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
+			return
+		}
+		r = t.Make(place)
+		r.EventTime = cmp.Or(item.GetAt(), r.EventTime)
+	}
+	r.Id = schemas.SourceID(ticket.GetDesk(), t.Key.Shop, ticket.GetTicketId(), "event/"+native)
+	r.Body = &handoffv1.Record_TicketEvent{TicketEvent: &handoffv1.TicketEvent{
+		TicketId: ticket.GetTicketId(), Episode: episode, Status: item.GetStatus(),
+		NativeStatus: item.GetNativeStatus(), NativeId: item.GetNativeId(), Assignee: item.GetAssignee(),
+	}}
+	t.Emit(schemas.TopicConsent, r)
+}
+
+// botReply posts the bot's answer to consent; one that never came is a "cannot answer" (H11).
+func botReply(t *turn.Turn, id string, open *statev1.OpenCall, o *handoffv1.Outcome) {
+	place := placeOf(open.GetRecord())
+	reply := o.GetBotReply()
+	if o.GetStatus() != handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE || reply == nil {
+		reply = &handoffv1.BotReply{CannotAnswer: true, Reason: botUnavailable}
+		if o.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED || o.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN {
+			reply.Reason = botTimeout
+		}
+	}
+	r := t.Make(place)
+	r.Id = schemas.SourceID(Bot, t.Key.Shop, place.Conversation, id)
+	r.EventTime = timestamppb.New(t.At())
+	r.Body = &handoffv1.Record_BotReply{BotReply: &handoffv1.BotReply{
+		Turn: open.GetRecord().GetCommand().GetAskBot().GetTurn(),
+		Text: reply.GetText(), CannotAnswer: reply.GetCannotAnswer(), Reason: reply.GetReason(),
+	}}
+	t.Emit(schemas.TopicConsent, r)
+}

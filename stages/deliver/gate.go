@@ -1,0 +1,146 @@
+package deliver
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// onConsentChanged keeps the newest change of each scope.
+func (s *Stage) onConsentChanged(t *turn.Turn, c *handoffv1.ConsentChanged) error {
+	if c.GetScope() == "" {
+		return fmt.Errorf("a consent change without a scope")
+	}
+	name, old := consentPrefix+c.GetScope(), &statev1.GateConsent{}
+	if t.Get(name, old) && old.GetVersion() >= c.GetVersion() {
+		return nil
+	}
+	t.Put(name, &statev1.GateConsent{Version: c.GetVersion(), Status: c.GetStatus(), Allowed: c.GetAllowed(), At: c.GetAt()})
+	return nil
+}
+
+// onHold starts or ends the hold of a conversation.
+func (s *Stage) onHold(t *turn.Turn, h *handoffv1.Hold) error {
+	conversation := placeOf(t.Record).Conversation
+	if conversation == "" {
+		return fmt.Errorf("a hold without a conversation")
+	}
+	if !h.GetHeld() {
+		t.Delete(holdPrefix + conversation)
+		return nil
+	}
+	t.Put(holdPrefix+conversation, &statev1.GateHold{Episode: h.GetEpisode(), Classes: h.GetClasses()})
+	return nil
+}
+
+// onTextGate adds or removes a dead letter that shuts every text.
+func (s *Stage) onTextGate(t *turn.Turn, g *handoffv1.TextGate) error {
+	if !g.GetShut() {
+		t.Delete(shutPrefix + g.GetDeadLetter())
+		return nil
+	}
+	t.Put(shutPrefix+g.GetDeadLetter(), &statev1.GateShut{Since: timestamppb.New(t.Now)})
+	return nil
+}
+
+// onAttemptStarted marks a blind call as started. Attempts only grow, so a late or repeated word
+// changes nothing.
+func (s *Stage) onAttemptStarted(t *turn.Turn, a *handoffv1.AttemptStarted) error {
+	open := &statev1.OpenCall{}
+	if !t.Get(callPrefix+a.GetCallId(), open) || a.GetAttempt() <= open.GetAttempt() {
+		return nil // ended, or known
+	}
+	open.Attempt, open.Incarnation = a.GetAttempt(), a.GetIncarnation()
+	t.Put(callPrefix+a.GetCallId(), open)
+	t.Call(pending(a.GetCallId(), open))
+	return nil
+}
+
+// judgement of a text.
+type judgement struct {
+	verdict caller.Verdict
+	reason  handoffv1.BlockReason
+	meaning string
+	version uint64
+}
+
+// judge decides whether a text of a class may leave from a place now: a shut gate makes it wait, a
+// hold (H4) and consent (C2, C7) refuse it.
+func judge(e entries, p turn.Place, class handoffv1.TextClass) (judgement, error) {
+	consent, err := coveringConsent(e, p)
+	if err != nil {
+		return judgement{}, err
+	}
+	j := judgement{version: consent.GetVersion()}
+	if !allows(consent, class) {
+		j.verdict = caller.Refuse
+		j.reason, j.meaning = whyNot(consent)
+		return j, nil
+	}
+	hold := &statev1.GateHold{}
+	held, err := e.get(holdPrefix+p.Conversation, hold)
+	if err != nil {
+		return judgement{}, err
+	}
+	if held && slices.Contains(hold.GetClasses(), class) {
+		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_PAUSED
+		j.meaning = "people have the conversation: no automated text leaves"
+		return j, nil
+	}
+	shut, err := e.any(shutPrefix)
+	if err != nil {
+		return judgement{}, err
+	}
+	if shut {
+		j.verdict, j.reason = caller.Wait, handoffv1.BlockReason_BLOCK_REASON_GATE_SHUT
+		j.meaning = "a message that may have been an opt-out could not be read; texts wait until it is replayed or dropped"
+	}
+	return j, nil
+}
+
+// whyNot names the reason for which consent refuses (C7).
+func whyNot(c *statev1.GateConsent) (handoffv1.BlockReason, string) {
+	switch {
+	case c == nil || c.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED:
+		return handoffv1.BlockReason_BLOCK_REASON_NO_RECORD, "there is no subscriber record for this address"
+	case c.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED:
+		return handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT, "the customer opted out on " + c.GetAt().AsTime().Format(time.DateOnly)
+	default:
+		return handoffv1.BlockReason_BLOCK_REASON_NEVER_CONFIRMED, "the customer never confirmed their subscription"
+	}
+}
+
+// crossed tells whether a text was on the wire when an opt-out was committed: the gate read an older
+// ledger than the one that now forbids it.
+func crossed(e entries, open *statev1.OpenCall, o *handoffv1.Outcome) (bool, error) {
+	text := open.GetRecord().GetCommand().GetSendText()
+	if text == nil || !mayHaveArrived(o.GetStatus()) {
+		return false, nil
+	}
+	consent, err := coveringConsent(e, placeOf(open.GetRecord()))
+	if err != nil || consent == nil {
+		return false, err
+	}
+	return consent.GetVersion() > o.GetConsentVersion() && !allows(consent, text.GetTextClass()), nil
+}
+
+func mayHaveArrived(s handoffv1.OutcomeStatus) bool {
+	return s == handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE || s == handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN
+}
+
+// failedOf says why a ticket does not exist, in one line.
+func failedOf(o *handoffv1.Outcome) string {
+	why := strings.TrimSpace(o.GetMeaning())
+	if why == "" {
+		why = "the desk did not take it"
+	}
+	return why
+}
