@@ -87,13 +87,24 @@ func (w *World) carryOut(c Command) error {
 		w.held = false
 		return nil
 	case "restart":
-		w.asked, w.order = map[string]pending{}, nil
-		return w.ok()
+		return w.restart()
 	case "facts":
 		w.printFacts(c.word())
 		return nil
 	}
 	return fmt.Errorf("there is no such command; see docs/scripts.md")
+}
+
+// restart loses what is in memory: every stage starts again from what it committed, and calls that
+// were in flight are made again.
+func (w *World) restart() error {
+	w.asked, w.order = map[string]pending{}, nil
+	for _, m := range w.stages {
+		if err := m.restart(); err != nil {
+			return err
+		}
+	}
+	return w.ok()
 }
 
 func (w *World) ok() error {
@@ -165,7 +176,11 @@ func (w *World) bot(c Command) error {
 	if reason, ok := c.Args["cannot-answer"]; ok {
 		reply = &handoffv1.BotReply{Turn: p.turn, CannotAnswer: true, Reason: reason}
 	}
-	if !slices.ContainsFunc(w.deliver.calls, func(pc pipeline.PendingCall) bool { return pc.Call.ID == p.call.Call.ID }) {
+	calls, err := w.deliver.calls()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(calls, func(pc pipeline.PendingCall) bool { return pc.Call.ID == p.call.Call.ID }) {
 		w.say("the bot's call had ended before")
 		return nil
 	}

@@ -2,7 +2,6 @@ package script
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,12 +38,16 @@ type ticket struct {
 func newOutside() *outside { return &outside{done: map[string]*handoffv1.Outcome{}} }
 
 // release starts the first outside call that may start, if any, and posts its result.
-func (w *World) release() bool {
+func (w *World) release() (bool, error) {
 	if w.held || w.deliver == nil {
-		return false
+		return false, nil
+	}
+	calls, err := w.deliver.calls()
+	if err != nil {
+		return false, err
 	}
 	busy := map[string]bool{}
-	for _, c := range slices.Clone(w.deliver.calls) {
+	for _, c := range calls {
 		lane := string(c.Key) + "\n" + c.Call.Lane
 		if busy[lane] {
 			continue
@@ -55,10 +58,10 @@ func (w *World) release() bool {
 		}
 		if outcome := w.try(c); outcome != nil {
 			w.result(c, outcome)
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
 
 // try asks the gate and makes the call; nil when it has to wait.
@@ -99,7 +102,11 @@ func (w *World) nextRelease() (next time.Time, ok bool) {
 			next, ok = t, true
 		}
 	}
-	for _, c := range w.deliver.calls {
+	calls, err := w.deliver.calls()
+	if err != nil {
+		return next, false
+	}
+	for _, c := range calls {
 		if rel, err := w.gate.Release(committed{w.deliver}, c, w.clock); err == nil && rel.Verdict == caller.Wait {
 			earlier(rel.Until)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
@@ -80,7 +81,10 @@ func NewWorld(t Topology) (*World, error) {
 		asked: map[string]pending{}, outside: newOutside(),
 	}
 	for _, s := range t.Stages {
-		m := newMachine(s, w)
+		m, err := newMachine(s, w)
+		if err != nil {
+			return nil, err
+		}
 		w.stages = append(w.stages, m)
 		if s.Name() == schemas.StageDeliver {
 			w.deliver = m
@@ -168,8 +172,10 @@ func (w *World) settle() error {
 		if err != nil {
 			return err
 		}
-		if !worked && !w.release() {
-			return nil
+		if !worked {
+			if worked, err = w.release(); err != nil || !worked {
+				return err
+			}
 		}
 		if w.steps++; w.steps > maxSteps {
 			return fmt.Errorf("more than %d records from one command: the topology loops", maxSteps)
@@ -189,62 +195,65 @@ func (w *World) step() (bool, error) {
 		}
 		r := queue[0]
 		w.inbox[topic] = queue[1:]
-		emits, err := m.record(&r, w.clock)
+		emits, failures, err := m.record(&r, w.clock)
 		if err != nil {
-			w.say("dead letter in %s: %v", m.stage.Name(), err)
+			return false, err
 		}
-		for _, e := range emits {
-			w.deliverTo(e, m.now)
-		}
+		w.took(m, emits, failures)
 		return true, nil
 	}
 	return false, nil
 }
 
+// took posts what a machine emitted, and tells what it could not process.
+func (w *World) took(m *machine, emits []pipeline.Emit, failures []state.Failure) {
+	for _, f := range failures {
+		w.say("dead letter in %s: %v", m.stage.Name(), f.Cause)
+	}
+	for _, e := range emits {
+		w.deliverTo(e, m.part.Clock())
+	}
+}
+
 // advance moves the clock, firing timers at their time and letting each play out.
 func (w *World) advance(d time.Duration) error {
 	end := w.clock.Add(d)
-	for {
-		m, key, name, at := w.nextTimer()
-		next := end
-		if m != nil && at.Before(end) {
-			next = at
-		}
-		if until, ok := w.nextRelease(); ok && until.Before(next) && until.After(w.clock) {
-			w.clock = until
-			if err := w.settle(); err != nil {
+	for w.clock.Before(end) {
+		w.clock = w.nextEvent(end)
+		for _, m := range w.stages {
+			emits, failures, err := m.advance(w.clock)
+			if err != nil {
 				return err
 			}
-			continue
-		}
-		if m == nil || at.After(end) {
-			w.clock = end
-			return w.settle()
-		}
-		if at.After(w.clock) {
-			w.clock = at
-		}
-		emits, err := m.fire(key, name, at)
-		if err != nil {
-			w.say("timer %s failed in %s: %v", name, m.stage.Name(), err)
-		}
-		for _, e := range emits {
-			w.deliverTo(e, m.now)
+			w.took(m, emits, failures)
 		}
 		if err := w.settle(); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-func (w *World) nextTimer() (from *machine, key, name string, at time.Time) {
-	for _, m := range w.stages {
-		k, n, t, ok := m.due()
-		if ok && (from == nil || t.Before(at)) {
-			from, key, name, at = m, k, n, t
+// nextEvent is the next moment at which something may happen by itself, end at the latest.
+func (w *World) nextEvent(end time.Time) time.Time {
+	next := end
+	earlier := func(t time.Time) {
+		if t.Before(next) {
+			next = t
 		}
 	}
-	return from, key, name, at
+	for _, m := range w.stages {
+		if at, ok := m.part.NextTimer(); ok {
+			earlier(at)
+		}
+	}
+	if until, ok := w.nextRelease(); ok {
+		earlier(until)
+	}
+	if !next.After(w.clock) {
+		return w.clock.Add(time.Millisecond) // already due: let it fire
+	}
+	return next
 }
 
 // say adds a line to what the command prints.
