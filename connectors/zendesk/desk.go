@@ -178,20 +178,6 @@ func (d *Desk) Lookup(ctx context.Context, a caller.Attempt) (*handoffv1.Outcome
 	return done, nil
 }
 
-// Resolve gives the external id of a ticket, for webhooks that do not carry it;
-// "" where the ticket has none or is gone.
-func (d *Desk) Resolve(ctx context.Context, shop *settings.Shop, ticketID string) (string, error) {
-	c, err := d.client(shop)
-	if err != nil {
-		return "", err
-	}
-	t, err := c.ticket(ctx, ticketID)
-	if statusOf(err) == http.StatusNotFound {
-		return "", nil
-	}
-	return t.ExternalID, err
-}
-
 func (c *client) done(ticketID string) *handoffv1.Outcome {
 	return &handoffv1.Outcome{
 		Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE, TicketId: ticketID,
