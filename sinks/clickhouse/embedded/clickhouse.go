@@ -40,8 +40,11 @@ func (c childConfig) runServer(gone <-chan struct{}, ready io.Writer) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s server: %w", c.server, err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := &ending{done: make(chan struct{})}
+	go func() {
+		defer close(ended.done)
+		ended.err = cmd.Wait()
+	}()
 	if err := awaitServer(addr, ended, gone); err != nil {
 		stopServer(cmd, ended)
 		return fmt.Errorf("%s server: %w: %s", c.server, err, lastLines(output.String(), 5))
@@ -51,12 +54,18 @@ func (c childConfig) runServer(gone <-chan struct{}, ready io.Writer) error {
 		return fmt.Errorf("tell the parent the address: %w", err)
 	}
 	select {
-	case err := <-ended:
-		return fmt.Errorf("%s server ended (%v): %s", c.server, err, lastLines(output.String(), 5))
+	case <-ended.done:
+		return fmt.Errorf("%s server ended (%v): %s", c.server, ended.err, lastLines(output.String(), 5))
 	case <-gone:
 		stopServer(cmd, ended)
 		return nil
 	}
+}
+
+// ending is the end of a process: err is written before done is closed.
+type ending struct {
+	done chan struct{}
+	err  error
 }
 
 // freeAddress settles a port 0: ClickHouse wants to be told a port. Another
@@ -120,7 +129,7 @@ const serverConfig = `<clickhouse>
 `
 
 // awaitServer asks until the server answers.
-func awaitServer(addr string, ended <-chan error, gone <-chan struct{}) error {
+func awaitServer(addr string, ended *ending, gone <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(context.Background(), serverStart)
 	defer cancel()
 	retry := time.NewTicker(100 * time.Millisecond)
@@ -130,8 +139,8 @@ func awaitServer(addr string, ended <-chan error, gone <-chan struct{}) error {
 			return nil
 		}
 		select {
-		case err := <-ended:
-			return fmt.Errorf("ended while it started (%v)", err)
+		case <-ended.done:
+			return fmt.Errorf("ended while it started (%v)", ended.err)
 		case <-gone:
 			return errors.New("stopped while it started")
 		case <-ctx.Done():
@@ -155,13 +164,14 @@ func pinged(ctx context.Context, addr string) bool {
 }
 
 // stopServer asks the server to end and kills it when it does not.
-func stopServer(cmd *exec.Cmd, ended <-chan error) {
+func stopServer(cmd *exec.Cmd, ended *ending) {
 	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
 	limit := time.NewTimer(shutdownGrace)
 	defer limit.Stop()
 	select {
-	case <-ended:
+	case <-ended.done:
 	case <-limit.C:
 		_ = cmd.Process.Kill()
+		<-ended.done
 	}
 }

@@ -30,7 +30,7 @@ func open(t *testing.T, s *embedded.Server, change func(*clickhouse.Options)) dr
 	return conn
 }
 
-func exec(t *testing.T, conn driver.Conn, sql string, args ...any) {
+func execute(t *testing.T, conn driver.Conn, sql string, args ...any) {
 	t.Helper()
 	if err := conn.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -71,7 +71,7 @@ func TestClientConformance(t *testing.T) {
 // roundTrip writes and reads every kind of column that the sink's tables use.
 func roundTrip(t *testing.T, conn driver.Conn, table string) {
 	t.Helper()
-	exec(t, conn, fmt.Sprintf(`CREATE TABLE %s (
+	execute(t, conn, fmt.Sprintf(`CREATE TABLE %s (
 		id UInt64, at DateTime64(3, 'UTC') CODEC(Delta, ZSTD), shop LowCardinality(String), text String,
 		score Nullable(Float64), tags Array(LowCardinality(String)), attr Map(String, String), kind Enum8('in' = 1, 'out' = 2),
 		flag Bool, day Date, pair Tuple(a Int32, b String), price Decimal(18, 4), key UUID
@@ -130,7 +130,7 @@ func roundTrip(t *testing.T, conn driver.Conn, table string) {
 func TestErrorsCarryTheEnginesCode(t *testing.T) {
 	s := startEngine(t, "")
 	conn := open(t, s, nil)
-	exec(t, conn, "CREATE TABLE narrow (n UInt8, CONSTRAINT small CHECK n < 10) ENGINE = MergeTree ORDER BY n")
+	execute(t, conn, "CREATE TABLE narrow (n UInt8, CONSTRAINT small CHECK n < 10) ENGINE = MergeTree ORDER BY n")
 	for _, c := range []struct {
 		sql  string
 		code int32
@@ -192,8 +192,8 @@ func TestParameters(t *testing.T) {
 	if got := scanOne[uint64](t, conn, "SELECT arraySum({v:Array(UInt64)})", clickhouse.Named("v", []uint64{1, 2, 39})); got != 42 {
 		t.Errorf("the array's sum is %d", got)
 	}
-	exec(t, conn, "CREATE TABLE given (n Int32, s String) ENGINE = Memory")
-	exec(t, conn, "INSERT INTO given VALUES ({n:Int32}, {s:String})", clickhouse.Named("n", 7), clickhouse.Named("s", "x'y"))
+	execute(t, conn, "CREATE TABLE given (n Int32, s String) ENGINE = Memory")
+	execute(t, conn, "INSERT INTO given VALUES ({n:Int32}, {s:String})", clickhouse.Named("n", 7), clickhouse.Named("s", "x'y"))
 	if got := scanOne[string](t, conn, "SELECT s FROM given WHERE n = 7"); got != "x'y" {
 		t.Errorf("inserted %q", got)
 	}
@@ -203,7 +203,7 @@ func TestParameters(t *testing.T) {
 func TestMillionRows(t *testing.T) {
 	const rows = 1_000_000
 	conn := open(t, startEngine(t, ""), nil)
-	exec(t, conn, "CREATE TABLE big (id UInt64, text String, at DateTime64(3, 'UTC')) ENGINE = MergeTree ORDER BY id")
+	execute(t, conn, "CREATE TABLE big (id UInt64, text String, at DateTime64(3, 'UTC')) ENGINE = MergeTree ORDER BY id")
 	ids, texts, times := make([]uint64, rows), make([]string, rows), make([]time.Time, rows)
 	for i := range ids {
 		ids[i], texts[i], times[i] = uint64(i), "message text", time.UnixMilli(int64(i)).UTC()
@@ -242,7 +242,7 @@ func TestMillionRows(t *testing.T) {
 // never show in another, and one slow statement holds up nobody.
 func TestConcurrentClients(t *testing.T) {
 	conn := open(t, startEngine(t, ""), nil)
-	exec(t, conn, "CREATE TABLE shared (client UInt32, n UInt32) ENGINE = MergeTree ORDER BY (client, n)")
+	execute(t, conn, "CREATE TABLE shared (client UInt32, n UInt32) ENGINE = MergeTree ORDER BY (client, n)")
 	const clients, inserts = 8, 10
 	slow, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -280,8 +280,8 @@ func TestTokensSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	s := startEngine(t, dir)
 	conn := open(t, s, nil)
-	exec(t, conn, "CREATE DATABASE kept ENGINE = Atomic")
-	exec(t, conn, "CREATE TABLE kept.t (n UInt64) ENGINE = MergeTree PARTITION BY n % 3 ORDER BY n SETTINGS non_replicated_deduplication_window = 100")
+	execute(t, conn, "CREATE DATABASE kept ENGINE = Atomic")
+	execute(t, conn, "CREATE TABLE kept.t (n UInt64) ENGINE = MergeTree PARTITION BY n % 3 ORDER BY n SETTINGS non_replicated_deduplication_window = 100")
 	insert := func(conn driver.Conn, token string) {
 		t.Helper()
 		ctx := clickhouse.Context(t.Context(), clickhouse.WithSettings(clickhouse.Settings{

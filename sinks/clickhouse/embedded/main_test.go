@@ -13,9 +13,20 @@ import (
 // childArgument makes the test binary be the engine's child process.
 const childArgument = "engine-child"
 
+// parentArgument makes the test binary start an engine, print its address and
+// wait to be killed.
+const parentArgument = "engine-parent"
+
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == childArgument {
-		os.Exit(embedded.ChildMain(os.Args[2:]))
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case childArgument:
+			os.Exit(embedded.ChildMain(os.Args[2:]))
+		case parentArgument:
+			beParent()
+		case "server":
+			beClickHouse(os.Args[2:])
+		}
 	}
 	os.Exit(m.Run())
 }

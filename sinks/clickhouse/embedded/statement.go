@@ -252,7 +252,11 @@ func (s *scanner) selectAhead() bool {
 	for ahead.symbol(t, '(') {
 		t = ahead.next()
 	}
-	return ahead.is(t, "SELECT") || ahead.is(t, "WITH")
+	if !ahead.is(t, "SELECT") && !ahead.is(t, "WITH") {
+		return false
+	}
+	t = ahead.next() // a column may have that name
+	return !ahead.symbol(t, ',') && !ahead.symbol(t, ')')
 }
 
 // insertFormat reads the name after FORMAT. The data starts behind it, after
