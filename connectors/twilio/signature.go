@@ -7,12 +7,13 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/handoff-dev/handoff/pipeline/ingress"
 )
 
 // SignatureHeader carries Twilio's signature of a webhook.
@@ -26,10 +27,6 @@ const IdempotencyHeader = "I-Twilio-Idempotency-Token"
 // body that is not a form, so that the signed URL covers it.
 const bodyHashParameter = "bodySHA256"
 
-// ErrSignature is the answer to every request that does not prove it is
-// Twilio's: nothing in it may be used.
-var ErrSignature = errors.New("twilio: the signature does not match")
-
 // Sign makes the signature Twilio would put on a POST of form to publicURL:
 // base64 of HMAC-SHA1 over the URL and the sorted keys, each with its values
 // sorted and without repetitions. A nil form signs the URL alone.
@@ -42,16 +39,19 @@ func Sign(token, publicURL string, form url.Values) string {
 // is tried as given, without its port and with the scheme's default port,
 // because Twilio itself is not consistent there; a repeated key is tried with
 // its values sorted and unique and as they came. A body that is not a form must
-// match bodySHA256 in the query. The error is ErrSignature, also for an empty
-// token.
+// match bodySHA256 in the query. The error is ingress.ErrUnsigned without a
+// signature and else ingress.ErrForged, also for an empty token.
 func VerifySignature(token, publicURL string, header http.Header, body []byte) error {
 	got := header.Get(SignatureHeader)
-	if token == "" || got == "" {
-		return ErrSignature
+	if got == "" {
+		return ingress.ErrUnsigned
+	}
+	if token == "" {
+		return ingress.ErrForged
 	}
 	hash, hasHash := bodyHash(publicURL)
 	if hasHash && !sameBody(body, hash) {
-		return ErrSignature
+		return ingress.ErrForged
 	}
 	var form url.Values
 	switch {
@@ -60,7 +60,7 @@ func VerifySignature(token, publicURL string, header http.Header, body []byte) e
 		// decoding it refuses it with the place.
 		form, _ = url.ParseQuery(string(body))
 	case len(body) > 0 && !hasHash:
-		return ErrSignature
+		return ingress.ErrForged
 	}
 	for _, candidate := range urlVariants(publicURL) {
 		for _, order := range []valueOrder{sortedUnique, asSent} {
@@ -70,7 +70,7 @@ func VerifySignature(token, publicURL string, header http.Header, body []byte) e
 			}
 		}
 	}
-	return ErrSignature
+	return ingress.ErrForged
 }
 
 // valueOrder puts the values of one repeated key in the order they are signed.

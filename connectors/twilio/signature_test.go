@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/handoff-dev/handoff/connectors/twilio"
+	"github.com/handoff-dev/handoff/pipeline/ingress"
 )
 
 const formType = "application/x-www-form-urlencoded"
@@ -69,8 +70,12 @@ func TestVerifySignature(t *testing.T) {
 			if c.ok && err != nil {
 				t.Fatalf("refused: %v", err)
 			}
-			if !c.ok && !errors.Is(err, twilio.ErrSignature) {
-				t.Fatalf("err = %v, want ErrSignature", err)
+			want := ingress.ErrForged
+			if c.signature == "" {
+				want = ingress.ErrUnsigned
+			}
+			if !c.ok && !errors.Is(err, want) {
+				t.Fatalf("err = %v, want %v", err, want)
 			}
 		})
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/handoff-dev/handoff/pipeline/ingress"
 )
 
 // MaxMedia is how many attachments one message can have.
@@ -65,20 +67,11 @@ type Status struct {
 	ErrorCode int
 }
 
-// FormError is a webhook that cannot be read. Field names the place.
-type FormError struct {
-	Field   string
-	Problem string
-}
-
-// Error names the field and what is wrong with it.
-func (e *FormError) Error() string { return fmt.Sprintf("twilio form: %s: %s", e.Field, e.Problem) }
-
-// ParseForm reads a webhook's body. A broken escape is a *FormError.
+// ParseForm reads a webhook's body. A broken escape is a *ingress.Malformed.
 func ParseForm(body []byte) (url.Values, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, &FormError{Field: "body", Problem: "not a form: " + err.Error()}
+		return nil, &ingress.Malformed{Place: "body", Reason: "it is not a form: an escape in it is broken"}
 	}
 	return form, nil
 }
@@ -91,7 +84,7 @@ func IsStatus(form url.Values) bool {
 
 // DecodeInbound reads the form of an inbound message. Text that is not UTF-8 is
 // repaired with U+FFFD; anything else that is missing or malformed is a
-// *FormError. Fields it does not know are ignored: Twilio adds some without
+// *ingress.Malformed. Fields it does not know are ignored: Twilio adds some without
 // notice.
 func DecodeInbound(form url.Values, header http.Header) (Inbound, error) {
 	r := formReader{form: form}
@@ -109,7 +102,7 @@ func DecodeInbound(form url.Values, header http.Header) (Inbound, error) {
 		IdempotencyToken:    header.Get(IdempotencyHeader),
 	}
 	if r.err == nil && !form.Has("Body") && len(in.Media) == 0 {
-		r.fail("Body", "missing, and there is no media either")
+		r.fail("Body", "it is missing, and there is no media either")
 	}
 	if r.err != nil {
 		return Inbound{}, r.err
@@ -118,7 +111,7 @@ func DecodeInbound(form url.Values, header http.Header) (Inbound, error) {
 }
 
 // DecodeStatus reads the form of a status callback. What is missing or malformed
-// is a *FormError.
+// is a *ingress.Malformed.
 func DecodeStatus(form url.Values) (Status, error) {
 	r := formReader{form: form}
 	status := Status{
@@ -130,7 +123,7 @@ func DecodeStatus(form url.Values) (Status, error) {
 		ErrorCode:  r.number("ErrorCode", 1_000_000),
 	}
 	if r.err == nil && !status.Status.outbound() {
-		r.fail("MessageStatus", fmt.Sprintf("%q is no status of a sent message", status.Status))
+		r.fail("MessageStatus", "it is no status of a sent message")
 	}
 	if r.err != nil {
 		return Status{}, r.err
@@ -146,7 +139,7 @@ type formReader struct {
 
 func (r *formReader) fail(field, problem string) {
 	if r.err == nil {
-		r.err = &FormError{Field: field, Problem: problem}
+		r.err = &ingress.Malformed{Place: field, Reason: problem}
 	}
 }
 
@@ -157,7 +150,7 @@ func (r *formReader) id(names ...string) string {
 			return v
 		}
 	}
-	r.fail(names[0], "missing")
+	r.fail(names[0], "it is missing")
 	return ""
 }
 
@@ -165,9 +158,9 @@ func (r *formReader) optionalID(name string) string {
 	v := strings.TrimSpace(r.form.Get(name))
 	switch {
 	case len(v) > maxIDLength:
-		r.fail(name, fmt.Sprintf("longer than %d bytes", maxIDLength))
+		r.fail(name, fmt.Sprintf("it is longer than %d bytes", maxIDLength))
 	case strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == utf8.RuneError || c == 0x7f }):
-		r.fail(name, "holds characters that cannot be")
+		r.fail(name, "it holds characters that cannot be")
 	default:
 		return v
 	}
@@ -181,7 +174,7 @@ func (r *formReader) number(name string, limit int) int {
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 0 || n > limit {
-		r.fail(name, fmt.Sprintf("%.40q is not a number from 0 to %d", v, limit))
+		r.fail(name, fmt.Sprintf("it is not a number from 0 to %d", limit))
 		return 0
 	}
 	return n
@@ -192,7 +185,7 @@ func (r *formReader) optOut() OptOut {
 	case OptOutNone, OptOutStop, OptOutStart, OptOutHelp:
 		return v
 	default:
-		r.fail("OptOutType", fmt.Sprintf("%.40q is none of STOP, START, HELP", v))
+		r.fail("OptOutType", "it is none of STOP, START, HELP")
 		return OptOutNone
 	}
 }
@@ -203,7 +196,7 @@ func (r *formReader) media() []Media {
 		name := "MediaUrl" + strconv.Itoa(i)
 		u := strings.ToValidUTF8(r.form.Get(name), string(utf8.RuneError))
 		if parsed, err := url.Parse(u); err != nil || parsed.Host == "" {
-			r.fail(name, "missing or not a URL although NumMedia counts it")
+			r.fail(name, "it is missing or no URL although NumMedia counts it")
 			return nil
 		}
 		kind := strings.ToValidUTF8(r.form.Get("MediaContentType"+strconv.Itoa(i)), string(utf8.RuneError))

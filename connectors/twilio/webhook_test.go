@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/handoff-dev/handoff/connectors/twilio"
+	"github.com/handoff-dev/handoff/pipeline/ingress"
 )
 
 func inboundForm(change func(url.Values)) url.Values {
@@ -127,12 +128,12 @@ func TestDecodeStatus(t *testing.T) {
 
 func checkField(t *testing.T, err error, field string) {
 	t.Helper()
-	var fe *twilio.FormError
+	var fe *ingress.Malformed
 	switch {
 	case field == "" && err != nil:
 		t.Fatalf("err = %v, want none", err)
-	case field != "" && (!errors.As(err, &fe) || fe.Field != field):
-		t.Fatalf("err = %v, want a FormError about %s", err, field)
+	case field != "" && (!errors.As(err, &fe) || fe.Place != field):
+		t.Fatalf("err = %v, want an ingress.Malformed about %s", err, field)
 	}
 }
 
