@@ -24,8 +24,8 @@ const passwordVariable = "HANDOFF_ENGINE_PASSWORD"
 // it serves; the address follows.
 const readyLine = "clickhouse engine ready on "
 
-// shutdownGrace bounds how long running statements may take to end once the
-// parent is gone, and the engine to stop.
+// shutdownGrace bounds how long everything may take to end once the parent is
+// gone.
 const shutdownGrace = 3 * time.Second
 
 // childConfig is what Start tells the child.
@@ -114,7 +114,9 @@ func (c childConfig) runLibrary(gone <-chan struct{}, ready io.Writer) error {
 	if err != nil {
 		return err
 	}
-	srv := httpServer(newHandler(eng, os.Getenv(passwordVariable)))
+	statements, kill := context.WithCancel(context.Background())
+	defer kill()
+	srv := httpServer(statements, newHandler(eng, os.Getenv(passwordVariable)))
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }()
 	if _, err := fmt.Fprintf(ready, "%s%s\n", readyLine, listener.Addr()); err != nil {
@@ -125,7 +127,7 @@ func (c childConfig) runLibrary(gone <-chan struct{}, ready io.Writer) error {
 		return fmt.Errorf("serve the engine's clients: %w", err)
 	case <-gone:
 	}
-	return stopLibrary(srv, eng)
+	return stopLibrary(srv, eng, kill)
 }
 
 // loadEngine loads and boots the engine, keeping the Go runtime's signal
@@ -145,13 +147,14 @@ func loadEngine(path, data string) (*engine, error) {
 	return eng, err
 }
 
-// stopLibrary lets running statements end for a while and stops the engine.
-// What does not stop in time is left to the end of the process: nothing that
-// was acknowledged depends on an orderly stop.
-func stopLibrary(srv *http.Server, eng *engine) error {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+// stopLibrary lets running statements end for a second, kills them, and stops
+// the engine. What does not stop in time is left to the end of the process:
+// nothing that was acknowledged depends on an orderly stop.
+func stopLibrary(srv *http.Server, eng *engine, kill context.CancelFunc) error {
+	limit, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()
-	if err := srv.Shutdown(ctx); err != nil {
+	time.AfterFunc(time.Second, kill)
+	if err := srv.Shutdown(limit); err != nil {
 		_ = srv.Close()
 		return nil
 	}
@@ -160,7 +163,7 @@ func stopLibrary(srv *http.Server, eng *engine) error {
 	select {
 	case err := <-stopped:
 		return err
-	case <-ctx.Done():
+	case <-limit.Done():
 		return nil
 	}
 }

@@ -269,6 +269,12 @@ func TestConcurrentClients(t *testing.T) {
 	work.Wait()
 	cancel()
 	wg.Wait()
+	for deadline := time.Now().Add(10 * time.Second); scanOne[uint64](t, conn, "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sum(sleepEachRow%'") > 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("a statement runs on after its client went away")
+		}
+		time.Sleep(20 * time.Millisecond) // polls the condition, with a bound
+	}
 	if n := scanOne[uint64](t, conn, "SELECT uniqExact(client, n) FROM shared"); n != clients*inserts {
 		t.Errorf("%d rows, expected %d", n, clients*inserts)
 	}

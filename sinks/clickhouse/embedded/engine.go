@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"crypto/rand"
 	"fmt"
 	"regexp"
 	"runtime"
@@ -91,16 +92,20 @@ func (e *engine) close() error {
 type session struct {
 	lib    *library
 	handle unsafe.Pointer // chdb_connection *
+	// mark is the session's log_comment, by which its statement is found
+	// when it has to be killed.
+	mark string
 }
 
 // newSession opens a connection with settings and a current database.
 // Unknown settings and unknown databases are the engine's errors.
 func (e *engine) newSession(database string, settings map[string]string) (*session, error) {
-	handle, err := e.lib.open(e.args()...)
+	mark := "handoff-" + rand.Text()
+	handle, err := e.lib.open(append(e.args(), "--log_comment="+mark)...)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{lib: e.lib, handle: handle}
+	s := &session{lib: e.lib, handle: handle, mark: mark}
 	if len(settings) > 0 {
 		if _, err := s.query(setStatement(settings), "Null", nil); err != nil {
 			s.close()
@@ -114,6 +119,18 @@ func (e *engine) newSession(database string, settings map[string]string) (*sessi
 		}
 	}
 	return s, nil
+}
+
+// kill has the engine end the statement of a session, which is in the middle
+// of a call that cannot be interrupted. A statement that carries a
+// log_comment of its own is not found and runs to its end.
+func (e *engine) kill(mark string) {
+	s, err := e.newSession("", nil)
+	if err != nil {
+		return // the statement ends by itself
+	}
+	defer s.close()
+	_, _ = s.query("KILL QUERY WHERE Settings['log_comment'] = "+quoteText(mark)+" ASYNC", "Null", nil) // as above
 }
 
 // setStatement builds one SET for all settings, in the order of their names.

@@ -122,6 +122,16 @@ func (h *handler) statement(w http.ResponseWriter, r *http.Request, req *request
 		return
 	}
 	defer s.close()
+	killed := make(chan struct{})
+	stop := context.AfterFunc(r.Context(), func() {
+		defer close(killed)
+		h.engine.kill(s.mark)
+	})
+	defer func() {
+		if !stop() {
+			<-killed
+		}
+	}()
 	h.run(r.Context(), w, req, s, text, rest)
 }
 
@@ -298,10 +308,12 @@ func (b *blockReader) Read(p []byte) (int, error) {
 }
 
 // httpServer wraps the handler with bounds on slow and oversized clients.
-// Statements themselves may take as long as their max_execution_time.
-func httpServer(h http.Handler) *http.Server {
+// Statements themselves may take as long as their max_execution_time; the end
+// of ctx kills them.
+func httpServer(ctx context.Context, h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       5 * time.Minute,
 		MaxHeaderBytes:    4 << 20,
