@@ -55,10 +55,14 @@ var errPatience = errors.New("waited in vain")
 type customer struct {
 	shop    *Shop
 	address string
-	log     *ledger
+	log     *Ledger
 	pace    time.Duration
-	read    int       // texts read so far
-	asked   time.Time // of the text whose answer is awaited; zero when none is
+	// patience with anything that is waited for.
+	patience time.Duration
+	// number of the conversation: it makes texts unlike each other.
+	number int
+	read   int       // texts read so far
+	asked  time.Time // of the text whose answer is awaited; zero when none is
 }
 
 // say sends a text and records it.
@@ -74,9 +78,9 @@ func (c *customer) say(ctx context.Context, text string) error {
 
 // hear waits for the next text that holds any of the words (any text when there are none), and returns
 // it. Texts before it are passed over.
-func (c *customer) hear(ctx context.Context, within time.Duration, words ...string) (string, error) {
+func (c *customer) hear(ctx context.Context, words ...string) (string, error) {
 	var found string
-	err := c.until(ctx, within, func() bool {
+	err := c.until(ctx, c.patience, func() bool {
 		texts := c.shop.Carrier.Texts(c.address)
 		for ; c.read < len(texts); c.read++ {
 			if len(words) == 0 || holdsAny(texts[c.read].Body, words) {
@@ -117,12 +121,7 @@ func (c *customer) until(ctx context.Context, within time.Duration, done func() 
 
 // pause is the time a person takes.
 func (c *customer) pause(ctx context.Context, times int) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(time.Duration(times) * c.pace):
-		return nil
-	}
+	return c.wait(ctx, time.Duration(times)*c.pace)
 }
 
 func holdsAny(text string, words []string) bool {
@@ -135,9 +134,9 @@ func holdsAny(text string, words []string) bool {
 }
 
 // ticket waits for this customer's open ticket at the desk.
-func (c *customer) ticket(ctx context.Context, within time.Duration) (standin.Ticket, error) {
+func (c *customer) ticket(ctx context.Context) (standin.Ticket, error) {
 	var found standin.Ticket
-	err := c.until(ctx, within, func() bool {
+	err := c.until(ctx, c.patience, func() bool {
 		for _, t := range c.shop.Desk.Tickets() {
 			ref, err := schemas.ParseExternalID(t.ExternalID)
 			if err == nil && ref.Key.Address == c.address && ref.Key.Shop == c.shop.ID {
@@ -165,8 +164,8 @@ func (c *customer) agent(t standin.Ticket, kind, text string) error {
 	return nil
 }
 
-// ledger is the demo's own account of what it did, against which the books are balanced.
-type ledger struct {
+// Ledger is the demo's own account of what it did, against which the books are balanced.
+type Ledger struct {
 	mu       sync.Mutex
 	messages map[string]map[string]bool // shop, provider's id of an acknowledged message
 	failed   []error                    // texts that the gateway did not take
@@ -175,11 +174,11 @@ type ledger struct {
 	scenes   map[string]int
 }
 
-func newLedger() *ledger {
-	return &ledger{messages: map[string]map[string]bool{}, scenes: map[string]int{}}
+func newLedger() *Ledger {
+	return &Ledger{messages: map[string]map[string]bool{}, scenes: map[string]int{}}
 }
 
-func (l *ledger) sent(shop, id string, err error) {
+func (l *Ledger) sent(shop, id string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -192,7 +191,7 @@ func (l *ledger) sent(shop, id string, err error) {
 	l.messages[shop][id] = true
 }
 
-func (l *ledger) heard(after time.Duration) {
+func (l *Ledger) heard(after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if after > 0 {
@@ -200,7 +199,7 @@ func (l *ledger) heard(after time.Duration) {
 	}
 }
 
-func (l *ledger) ended(scene string, err error) {
+func (l *Ledger) ended(scene string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.scenes[scene]++

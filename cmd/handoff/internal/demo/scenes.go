@@ -2,8 +2,8 @@ package demo
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
-	"time"
 )
 
 // scene is one way a conversation can go.
@@ -14,8 +14,11 @@ type scene struct {
 	play   func(ctx context.Context, c *customer, r *rand.Rand) error
 }
 
-// patience with an answer.
-const patience = 20 * time.Second
+// NotForTheCustomer is in every agent's reply that no customer may get.
+const NotForTheCustomer = "This one must not reach the customer."
+
+// unlike makes an agent's line unlike all others, so that a doubled one shows.
+func (c *customer) unlike(line string) string { return fmt.Sprintf("%s (#%d)", line, c.number) }
 
 // offerWords are in every offer of a handoff.
 const offerWords = "connect you directly"
@@ -56,7 +59,7 @@ func answeredByBot(ctx context.Context, c *customer, r *rand.Rand) error {
 		if err := c.say(ctx, question(r)); err != nil {
 			return err
 		}
-		if _, err := c.hear(ctx, patience); err != nil {
+		if _, err := c.hear(ctx); err != nil {
 			return err
 		}
 		if err := c.pause(ctx, 2); err != nil {
@@ -71,7 +74,7 @@ func offered(ctx context.Context, c *customer, text string) error {
 	if err := c.say(ctx, text); err != nil {
 		return err
 	}
-	_, err := c.hear(ctx, patience, offerWords)
+	_, err := c.hear(ctx, offerWords)
 	if err != nil {
 		return err
 	}
@@ -87,18 +90,18 @@ func confirmed(ctx context.Context, c *customer, r *rand.Rand, ask, yes string) 
 	if err := c.say(ctx, yes); err != nil {
 		return none, err
 	}
-	t, err := c.ticket(ctx, patience)
+	t, err := c.ticket(ctx)
 	if err != nil {
 		return none, err
 	}
 	if err := c.pause(ctx, 2); err != nil {
 		return none, err
 	}
-	line := agentLine(r)
+	line := c.unlike(agentLine(r))
 	if err := c.agent(t, "reply", line); err != nil {
 		return none, err
 	}
-	_, err = c.hear(ctx, patience, line)
+	_, err = c.hear(ctx, line)
 	return deskTicket{c, t}, err
 }
 
@@ -113,11 +116,11 @@ func handoffClosed(ctx context.Context, c *customer, r *rand.Rand) error {
 	if err := c.pause(ctx, 2); err != nil {
 		return err
 	}
-	line := "All done. Anything else, just text us."
+	line := c.unlike("All done. Anything else, just text us.")
 	if err := t.reply(line); err != nil {
 		return err
 	}
-	if _, err := c.hear(ctx, patience, line); err != nil {
+	if _, err := c.hear(ctx, line); err != nil {
 		return err
 	}
 	return t.solve()
@@ -165,10 +168,10 @@ func stopDuringTicket(ctx context.Context, c *customer, r *rand.Rand) error {
 	if err := c.say(ctx, pick(r, "STOP", "Stop", "UNSUBSCRIBE")); err != nil {
 		return err
 	}
-	if _, err := c.hear(ctx, patience, "unsubscribed"); err != nil {
+	if _, err := c.hear(ctx, "unsubscribed"); err != nil {
 		return err
 	}
-	return t.reply("This one must not reach the customer.")
+	return t.reply(NotForTheCustomer)
 }
 
 func keywords(ctx context.Context, c *customer, r *rand.Rand) error {
@@ -181,9 +184,9 @@ func keywords(ctx context.Context, c *customer, r *rand.Rand) error {
 		}
 		var err error
 		if line.answer == "" {
-			_, err = c.hear(ctx, patience)
+			_, err = c.hear(ctx)
 		} else {
-			_, err = c.hear(ctx, patience, line.answer)
+			_, err = c.hear(ctx, line.answer)
 		}
 		if err != nil {
 			return err
@@ -200,7 +203,7 @@ func optOutByAgent(ctx context.Context, c *customer, r *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	return t.reply("Asked on the phone not to be texted again #optout")
+	return t.reply(NotForTheCustomer + " #optout")
 }
 
 func lateReply(ctx context.Context, c *customer, r *rand.Rand) error {
@@ -208,21 +211,21 @@ func lateReply(ctx context.Context, c *customer, r *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	// The demo's shops give people ten seconds before the bot answers again.
-	if err := c.until(ctx, patience+10*time.Second, func() bool { return t.noted("answers again") }); err != nil {
+	// The demo's shops give people a few seconds before the bot answers again.
+	if err := c.until(ctx, c.patience, func() bool { return t.noted("answers again") }); err != nil {
 		return err
 	}
 	if err := c.say(ctx, question(r)); err != nil {
 		return err
 	}
-	if _, err := c.hear(ctx, patience); err != nil {
+	if _, err := c.hear(ctx); err != nil {
 		return err
 	}
-	line := "Sorry for the delay, here is the tracking link you asked for."
+	line := c.unlike("Sorry for the delay, here is the tracking link you asked for.")
 	if err := t.reply(line); err != nil {
 		return err
 	}
-	if _, err := c.hear(ctx, patience, line); err != nil {
+	if _, err := c.hear(ctx, line); err != nil {
 		return err
 	}
 	return t.solve()
@@ -242,6 +245,6 @@ func returns(ctx context.Context, c *customer, r *rand.Rand) error {
 	if err := c.say(ctx, question(r)); err != nil {
 		return err
 	}
-	_, err = c.hear(ctx, patience)
+	_, err = c.hear(ctx)
 	return err
 }
