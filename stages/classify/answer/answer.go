@@ -1,0 +1,283 @@
+// Package answer tells whether a message answers a yes-or-no question, and whether it only thanks:
+// the part of a reading that needs no judgement of what the message is about (H2, C12, M5). The words
+// are data, in answers.tsv.
+package answer
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/handoff-dev/handoff/stages/classify/fold"
+)
+
+//go:embed answers.tsv
+var shipped string
+
+// Kind of an answer.
+type Kind uint8
+
+// Kinds of answers.
+const (
+	None Kind = iota
+	Yes
+	No
+)
+
+// Answer is what was found in a message.
+type Answer struct {
+	// Kind: Yes or No where the message is or begins with one.
+	Kind Kind
+	// Weak marks a yes that is one only while a question stands: "ok", "great".
+	Weak bool
+	// Thanks: the message consists of thanks and what goes with them, and perhaps of a Weak yes.
+	Thanks bool
+	// Rest is where more text begins in the folded message; its length when there is none.
+	Rest int
+	// Language of the deciding phrase; "" where several share it.
+	Language string
+}
+
+// part is what a phrase does in a message.
+type part uint8
+
+const (
+	partNothing part = iota
+	partWith
+	partOK
+	partThanks
+	partYes
+	partYesClear
+	partNo
+	partNoClear
+)
+
+// phrase is one entry of the table.
+type phrase struct {
+	part     part
+	language string
+}
+
+// Table holds the phrases. It never changes and may be shared.
+type Table struct {
+	phrases map[string]phrase
+	// longest phrase in bytes.
+	longest int
+}
+
+// Shipped returns the table of answers.tsv.
+func Shipped() (*Table, error) { return Parse(shipped) }
+
+// Parse reads a table in the format that answers.tsv describes. A phrase of several kinds keeps the
+// strongest; one of several languages has none. The error names the line.
+func Parse(document string) (*Table, error) {
+	kinds := map[string]part{
+		"with": partWith, "ok": partOK, "thanks": partThanks,
+		"yes": partYes, "yes!": partYesClear, "no": partNo, "no!": partNoClear,
+	}
+	t := &Table{phrases: map[string]phrase{}}
+	for n, line := range strings.Split(document, "\n") {
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		columns := strings.Split(line, "\t")
+		if len(columns) != 3 || kinds[columns[0]] == partNothing {
+			return nil, fmt.Errorf("answers line %d: want kind, language, phrases", n+1)
+		}
+		for text := range strings.SplitSeq(columns[2], "|") {
+			key := fold.String(text)
+			if key == "" {
+				return nil, fmt.Errorf("answers line %d: phrase %q is empty when folded", n+1, text)
+			}
+			t.add(key, phrase{part: kinds[columns[0]], language: strings.TrimPrefix(columns[1], "*")})
+		}
+	}
+	return t, nil
+}
+
+func (t *Table) add(key string, p phrase) {
+	if old, ok := t.phrases[key]; ok {
+		if old.language != p.language {
+			p.language = ""
+		}
+		p.part = max(p.part, old.part)
+	}
+	t.phrases[key] = p
+	t.longest = max(t.longest, len(key))
+}
+
+// Find reads a message as fold.Append leaves it.
+func (t *Table) Find(folded []byte) Answer {
+	var s scan
+	for s.at < len(folded) {
+		p, end := t.match(folded, s.at)
+		if p.part == partNothing {
+			break
+		}
+		s.take(p)
+		if end < len(folded) && (folded[end] == ' ' || folded[end] == '\n') {
+			s.clause = s.clause || folded[end] == '\n' && (s.yes || s.no)
+			end++
+		}
+		s.at = end
+	}
+	if s.at >= len(folded) {
+		return s.whole(len(folded))
+	}
+	if a := s.begins(folded); a.Kind != None {
+		return a
+	}
+	return t.ends(folded)
+}
+
+// longestBefore is how many words may stand before a yes that ends a message: "I'd love that, yes
+// please" answers, the end of a story does not.
+const longestBefore = 8
+
+// ends decides a message whose last clause is a yes that has no other use. All of it is more text.
+func (t *Table) ends(folded []byte) Answer {
+	last := bytes.LastIndexByte(folded, '\n')
+	if last < 0 || bytes.Count(folded[:last], []byte(" "))+bytes.Count(folded[:last], []byte("\n")) >= longestBefore {
+		return Answer{}
+	}
+	p, end := t.match(folded, last+1)
+	if p.part != partYesClear || end != len(folded) {
+		return Answer{}
+	}
+	return Answer{Kind: Yes, Language: p.language}
+}
+
+// scan is what the phrases at the beginning of a message amount to so far.
+type scan struct {
+	at int
+	// clause: punctuation followed the answer.
+	clause bool
+	// clear: the phrase of the answer stands before more words too.
+	clear, yes, no, ok, thanks bool
+	language                   string
+}
+
+func (s *scan) take(p phrase) {
+	switch p.part {
+	case partYes, partYesClear:
+		s.yes = true
+		s.clear = s.clear || p.part == partYesClear
+	case partNo, partNoClear:
+		s.no = true
+		s.clear = s.clear || p.part == partNoClear
+	case partOK:
+		s.ok = true
+	case partThanks:
+		s.thanks = true
+	case partWith, partNothing:
+		return
+	}
+	if s.language == "" || p.part >= partYes {
+		s.language = p.language
+	}
+}
+
+// whole decides a message that consists of known phrases.
+func (s *scan) whole(end int) Answer {
+	a := Answer{Rest: end, Language: s.language}
+	switch {
+	case s.yes && s.no: // "yes no": neither
+	case s.no:
+		a.Kind = No
+	case s.yes:
+		a.Kind = Yes
+	case s.ok:
+		a.Kind, a.Weak, a.Thanks = Yes, true, s.thanks
+	case s.thanks:
+		a.Thanks = true
+	}
+	return a
+}
+
+// begins decides a message that goes on after the known phrases at its beginning. Without punctuation
+// only words that have no other use answer; "no" does before words that begin a clause.
+func (s *scan) begins(folded []byte) Answer {
+	a := Answer{Rest: s.at, Language: s.language}
+	if s.yes == s.no || !s.clause && !s.clear && !(s.no && beginsClause(folded[s.at:])) {
+		return Answer{Rest: 0}
+	}
+	a.Kind = Yes
+	if s.no {
+		a.Kind = No
+	}
+	return a
+}
+
+// beginsClause tells whether a text begins with an English word that can follow a bare "no" only as
+// the beginning of something new: "no i want …", never "no one …" or the Spanish "no me …".
+func beginsClause(folded []byte) bool {
+	end := 0
+	for end < len(folded) && folded[end] != ' ' && folded[end] != '\n' {
+		end++
+	}
+	switch string(folded[:end]) {
+	case "i", "im", "ill", "ive", "id", "it", "its", "thats", "that", "this", "just", "where", "what",
+		"when", "why", "how", "can", "could", "will", "would", "you", "your", "we", "they", "my",
+		"because", "but", "not", "leave", "tell", "wait", "is", "the":
+		return end < len(folded)
+	}
+	return false
+}
+
+// match returns the longest phrase at a place and its end. A word that is none is tried again with
+// its drawn-out letters shortened ("yesss").
+func (t *Table) match(folded []byte, at int) (phrase, int) {
+	var best phrase
+	bestEnd, wordEnd := at, 0
+	for end := at; end <= len(folded) && end-at <= t.longest; {
+		if end > at && boundary(folded, end) {
+			if wordEnd == 0 {
+				wordEnd = end
+			}
+			if p, ok := t.phrases[string(folded[at:end])]; ok {
+				best, bestEnd = p, end
+			}
+		}
+		if end == len(folded) {
+			break
+		}
+		_, size := utf8.DecodeRune(folded[end:])
+		end += size
+	}
+	if best.part != partNothing || wordEnd == 0 {
+		return best, bestEnd
+	}
+	var buf [32]byte
+	if short := squeeze(buf[:0], folded[at:wordEnd]); len(short) < wordEnd-at {
+		if p, ok := t.phrases[string(short)]; ok {
+			return p, wordEnd
+		}
+	}
+	return phrase{}, at
+}
+
+// boundary tells whether a phrase may end there: at a divider, or after a letter of a script that
+// puts none between words.
+func boundary(folded []byte, end int) bool {
+	if end == len(folded) || folded[end] == ' ' || folded[end] == '\n' {
+		return true
+	}
+	r, _ := utf8.DecodeLastRune(folded[:end])
+	return r >= 0x2e80 && r < 0xac00 || r >= 0xf900 && r <= 0xfaff
+}
+
+// squeeze appends a word with runs of one letter shortened to a single one; words too long to be an
+// answer come back as they are.
+func squeeze(dst, word []byte) []byte {
+	if len(word) > cap(dst) {
+		return word
+	}
+	for i, c := range word {
+		if i == 0 || c != word[i-1] || c >= utf8.RuneSelf {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
