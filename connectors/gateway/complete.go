@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode"
 
@@ -133,13 +134,13 @@ func (x *exchange) fromDesk(r *handoffv1.Record, e *ingress.Event, hint *handoff
 	if x.req.Account != nil {
 		return posting{}, false, &ingress.Malformed{Place: "body", Reason: "a channel's webhook brought a help desk's event"}
 	}
-	ticket, err := schemas.ParseExternalID(e.ExternalID)
-	if err != nil || ticket.Key.Shop != x.req.Shop.Shop {
+	ticket, ours := x.ticket(e.ExternalID)
+	if !ours {
 		return posting{}, false, nil
 	}
 	channel, account, err := schemas.ParseConversation(ticket.Conversation)
-	if err != nil || !validAddress(ticket.Key.Address) {
-		return posting{}, false, nil //nolint:nilerr // An id of that form that is not ours is foreign.
+	if err != nil {
+		return posting{}, false, fmt.Errorf("read the conversation of a ticket: %w", err)
 	}
 	r.Channel, r.Account, r.Address, r.Conversation = channel, account, ticket.Key.Address, ticket.Conversation
 	hint.Desk = x.provider
@@ -150,6 +151,13 @@ func (x *exchange) fromDesk(r *handoffv1.Record, e *ingress.Event, hint *handoff
 	}
 	x.stamp(r, native)
 	return posting{topic: schemas.TopicDeliver, record: r}, true, nil
+}
+
+// ticket reads an external id. ours is false where Handoff did not make it, or made it for another
+// shop: a desk's secret is good for its own shop's people only.
+func (x *exchange) ticket(externalID string) (t schemas.Ticket, ours bool) {
+	t, err := schemas.ParseExternalID(externalID)
+	return t, err == nil && t.Key.Shop == x.req.Shop.Shop && validAddress(t.Key.Address)
 }
 
 // stamp fills in what the gateway alone knows.

@@ -1,0 +1,74 @@
+# Handoff. `make` alone lists the targets.
+#
+#   ARGS   arguments of demo, dev, bench      make demo ARGS=--once
+#   PKG    packages of test                   make test PKG=./stages/...
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+ARGS ?=
+PKG ?= ./...
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+E2E := ./cmd/handoff/internal/e2e
+# The whole system, and packages that are mostly the engine's native code, run without the race
+# detector: it would watch what is not Go, or other processes.
+WITHOUT_RACE := $(E2E) ./sinks/clickhouse/embedded
+# The version is passed by hand: a clone that belongs to another user has no readable history.
+GOBUILD := go build -buildvcs=false -ldflags '-X main.version=$(VERSION)'
+
+.PHONY: help
+help: ## List the targets
+	@echo "Handoff: make <target>"; echo
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/handoff
+	@$(GOBUILD) -o bin/handoff ./cmd/handoff
+
+.PHONY: demo
+demo: engine build ## Everything in one process tree, with a generator of conversations (ARGS=--once ends by itself)
+	@bin/handoff demo $(ARGS)
+
+.PHONY: dev
+dev: engine build ## Everything in one process tree, waiting for your own messages
+	@bin/handoff dev $(ARGS)
+
+.PHONY: engine
+engine: ## Fetch the ClickHouse engine into the user's cache, unless it is there
+	@go run -buildvcs=false ./.ci/engine
+
+.PHONY: test
+test: engine ## Unit, script, property and integration tests with the race detector, then the end-to-end test
+	@.ci/test -without-race "$(WITHOUT_RACE)" $(PKG)
+
+.PHONY: e2e
+e2e: engine ## The end-to-end test alone, with its full number of kills
+	@HANDOFF_E2E=full go test -count=1 -timeout 30m -v $(E2E)
+
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder of outside bytes, 20 s each (FUZZTIME=20s)
+	@.ci/fuzz $(or $(FUZZTIME),20s)
+
+.PHONY: bench
+bench: ## Records/s and CPU per record of the runner beside a bare exactly-once pass-through
+	@go run -buildvcs=false ./bench $(ARGS)
+
+.PHONY: check
+check: ## Linters, protobuf rules, fresh generated files, import directions, budgets, licences
+	@.ci/checks
+
+.PHONY: generate
+generate: ## Generate Go from schemas/proto
+	@.ci/tool buf generate
+	@gofmt -l -w schemas/handoffv1 schemas/statev1
+
+.PHONY: baseline
+baseline: ## Take the protobuf schema of now as the one later changes must not break (on release)
+	@.ci/tool buf build schemas/proto --exclude-source-info -o schemas/proto/baseline.binpb
+
+.PHONY: clean
+clean: ## Remove what was built here; the user's cache stays
+	@rm -rf bin
