@@ -1,0 +1,233 @@
+package escalate
+
+import (
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// rememberedReplies is how many of a ticket's replies are known by their ids.
+const rememberedReplies = 16
+
+// onAgentReply sends an agent's reply to the subscriber (H5): whatever state the conversation is in,
+// and from whichever of its tickets. Only a reply on the newest ticket, while that is open, moves the
+// episode.
+func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
+	number, current := c.ticketNamed(r.GetTicketId(), r.GetEpisode())
+	if current && c.repliedBefore(r.GetNativeId()) {
+		return
+	}
+	if current {
+		c.known(r.GetTicketId())
+		c.beforeReply()
+		c.countReply()
+		c.afterReply()
+	}
+	c.state.AgentRepliedAt = c.received()
+	onTicket, episode := uint64(0), uint64(0)
+	if current {
+		onTicket = number
+		if c.episode.GetTicketEpisode() == number {
+			episode = c.episode.GetNumber()
+		}
+	}
+	c.sendText(outbound{
+		class: handoffv1.TextClass_TEXT_CLASS_AGENT, text: r.GetText(), media: r.GetMedia(),
+		nativeID: r.GetNativeId(), author: r.GetAuthor(), onTicket: onTicket, episode: episode,
+	})
+	c.noteSegments(number, r)
+}
+
+// repliedBefore drops a reply that the desk told twice.
+func (c *conversation) repliedBefore(nativeID string) bool {
+	if nativeID == "" {
+		return false
+	}
+	if slices.Contains(c.ticket.GetReplies(), nativeID) {
+		return true
+	}
+	replies := append(c.ticket.GetReplies(), nativeID)
+	c.ticket.Replies = replies[max(0, len(replies)-rememberedReplies):]
+	return false
+}
+
+// beforeReply brings an expired episode back where a newer one was only offered: the agent's answer
+// comes first, and the offer has no use any more.
+func (c *conversation) beforeReply() {
+	before := &statev1.Episode{}
+	if c.liveExpired(before) {
+		c.move(EventLapse, "an agent answered first")
+		c.episode = before
+		c.t.Delete(expiredEntry(c.at.Conversation))
+	}
+}
+
+// liveExpired reads an expired episode of the current ticket that stands behind an offer or what became
+// of it.
+func (c *conversation) liveExpired(into *statev1.Episode) bool {
+	switch c.episode.GetState() {
+	case offered, declined, lapsed:
+		return c.t.Get(expiredEntry(c.at.Conversation), into) && into.GetTicketEpisode() == c.ticket.GetEpisode() && c.live()
+	case none, requested, open, closed, expired, failed, optedOut:
+	}
+	return false
+}
+
+// countReply notes the reply's time; one that comes after the close still counts to its episode.
+func (c *conversation) countReply() {
+	c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_AGENT
+	e := c.episode
+	if e.GetTicketEpisode() != c.ticket.GetEpisode() || e.GetNumber() == 0 {
+		return
+	}
+	e.AgentReplies++
+	if e.GetFirstReplyAt() == nil {
+		e.FirstReplyAt = c.received()
+	}
+	e.LastReplyAt = c.received()
+}
+
+// afterReply restarts the clock, or reopens the episode where its ticket is open (H7). A reply on a
+// ticket that stays closed never pauses (H6).
+func (c *conversation) afterReply() {
+	if !c.live() {
+		return
+	}
+	ofTicket := c.episode.GetTicketEpisode() == c.ticket.GetEpisode()
+	switch state := c.episode.GetState(); {
+	case state == open:
+		c.setTimer(timerPause, c.pauseEnds())
+	case ofTicket && (state == expired || state == closed):
+		c.move(EventAgentReply, "an agent replied")
+	case c.mirrored() && state != requested:
+		c.take()
+	}
+}
+
+// take gives a mirrored conversation to the agents: the bot is paused until close or H7 (M6).
+func (c *conversation) take() {
+	c.ticket.Taken, c.ticket.TakenAt = true, c.received()
+	c.settle()
+}
+
+// noteSegments tells the agents when a reply took many segments (H5).
+func (c *conversation) noteSegments(ticket uint64, r *handoffv1.AgentReply) {
+	if ticket == 0 || c.at.Channel != handoffv1.Channel_CHANNEL_SMS || len(r.GetMedia()) > 0 {
+		return
+	}
+	n, _ := schemas.Segments(r.GetText())
+	if over := c.shop.Handoff.SegmentsNoted; n > over {
+		c.noteOn(ticket, fmt.Sprintf("This reply takes %d SMS segments (more than %d): %d credits.",
+			n, over, n*c.shop.Handoff.SegmentCredits))
+	}
+}
+
+// onBlockedText writes why consent did not let a text pass (C7): on the ticket of an agent's reply, and
+// for automated texts only where a ticket is open.
+func (c *conversation) onBlockedText(b *handoffv1.BlockedText) {
+	from := b.GetAuthor()
+	why := c.blockedNote(b.GetReason(), &handoffv1.ConsentStamp{Since: b.GetSince()})
+	if from.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_AGENT {
+		if number, _ := c.ticketNamed(from.GetTicketId(), c.ticket.GetEpisode()); number != 0 {
+			c.noteOn(number, why)
+		}
+		return
+	}
+	if c.live() {
+		c.note(why)
+	}
+	if from.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_BOT && c.isOpenTurn(from.GetNativeId()) {
+		c.endTurn()
+	}
+}
+
+// blockedNote says in words why a text was not sent (C7).
+func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.ConsentStamp) string {
+	switch why {
+	case handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT:
+		since := stamp.GetSince()
+		if since == nil {
+			since = c.state.GetConsent().GetSince()
+		}
+		if since == nil {
+			since = c.received()
+		}
+		return c.text(settings.TextBlockedOptedOut, "date", c.shop.Date(since.AsTime()))
+	case handoffv1.BlockReason_BLOCK_REASON_NEVER_CONFIRMED:
+		return c.text(settings.TextBlockedUnconfirmed)
+	case handoffv1.BlockReason_BLOCK_REASON_NO_RECORD:
+		return c.text(settings.TextBlockedNoRecord)
+	case handoffv1.BlockReason_BLOCK_REASON_PAUSED:
+		return "Not sent: an automated reply was on its way when people took over the conversation."
+	case handoffv1.BlockReason_BLOCK_REASON_GATE_SHUT:
+		return "Not sent: a message of this customer could not be processed, so texts to them wait for a decision."
+	case handoffv1.BlockReason_BLOCK_REASON_EXPIRED:
+		return "Not sent: it could not be sent in time."
+	case handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
+	}
+	return "Not sent."
+}
+
+// textEnded tells the agents of a text that did not arrive at the provider (C7, X1).
+func (c *conversation) textEnded(r *handoffv1.Receipt) {
+	var why string
+	out := r.GetOutcome()
+	switch out.GetStatus() {
+	case handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE, handoffv1.OutcomeStatus_OUTCOME_STATUS_UNSPECIFIED:
+		return
+	case handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED:
+		why = c.blockedNote(out.GetBlockReason(), nil)
+	case handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN:
+		why = "Not known whether this was delivered: the provider did not answer, and it was not sent again."
+	case handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED:
+		why = c.blockedNote(handoffv1.BlockReason_BLOCK_REASON_EXPIRED, nil)
+	case handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED:
+		why = notDelivered(out.GetCode(), out.GetMeaning())
+	}
+	c.noteText(r.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_AGENT, why)
+}
+
+// onDeliveryState tells the agents of a text that the provider took but could not deliver (W8).
+func (c *conversation) onDeliveryState(d *handoffv1.DeliveryState) {
+	if d.GetStatus() != handoffv1.DeliveryStatus_DELIVERY_STATUS_FAILED {
+		return
+	}
+	author := c.thread.author(d.GetCallId())
+	c.noteText(author == handoffv1.AuthorKind_AUTHOR_KIND_AGENT, notDelivered(d.GetCode(), d.GetMeaning()))
+}
+
+// noteText writes a note on the fate of a text: of an agent's on the last ticket even if it is closed,
+// of another only where a ticket is open.
+func (c *conversation) noteText(agents bool, why string) {
+	if agents && c.ticket.GetEpisode() != 0 && !c.ticket.GetGone() || c.live() {
+		c.note(why)
+	}
+}
+
+func notDelivered(code, meaning string) string {
+	switch {
+	case meaning == "" && code == "":
+		return "Not delivered."
+	case meaning == "":
+		return "Not delivered (" + code + ")."
+	case code == "":
+		return "Not delivered: " + meaning
+	}
+	return "Not delivered: " + meaning + " (" + code + ")"
+}
+
+// stampOf is what consent knows after a notice.
+func stampOf(n *handoffv1.ConsentNotice, before *handoffv1.ConsentStamp) *handoffv1.ConsentStamp {
+	s := proto.CloneOf(before)
+	if s == nil {
+		s = &handoffv1.ConsentStamp{}
+	}
+	s.Status, s.Since = n.GetStatus(), n.GetSince()
+	return s
+}

@@ -1,0 +1,166 @@
+package escalate
+
+import (
+	"fmt"
+	"strconv"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// askBot asks the bot about a message. One turn is in flight; messages that come meanwhile join the
+// next one. A shop without a bot has one that cannot answer.
+func (c *conversation) askBot(asked *statev1.Cause) {
+	if c.shop.AutoReply.URL == "" {
+		c.cannotAnswer(asked, "there is no bot")
+		return
+	}
+	if t := c.state.GetTurn(); t != nil {
+		t.Waiting = asked
+		return
+	}
+	after := c.state.GetMessages() - 1
+	c.ask(asked, after)
+}
+
+// ask starts a turn with the last messages and all after seq.
+func (c *conversation) ask(asked *statev1.Cause, after uint64) {
+	c.state.Turns++
+	deadline := c.t.Now.Add(c.shop.AutoReply.Timeout)
+	callID := c.t.Command(c.at, &handoffv1.Command{
+		Episode: c.liveEpisode(),
+		Action: &handoffv1.Command_AskBot{AskBot: &handoffv1.AskBot{
+			Turn: c.state.GetTurns(), Messages: c.thread.last(after),
+			Language: c.state.GetLanguage(), Intent: asked.GetIntent(),
+		}},
+		GiveUpAt: timestamppb.New(deadline),
+	})
+	c.state.Turn = &statev1.BotTurn{
+		Turn: c.state.GetTurns(), CallId: callID, Deadline: timestamppb.New(deadline),
+		Through: c.state.GetMessages(), Asked: asked,
+	}
+	c.setTimer(timerBot, deadline)
+}
+
+// endTurn ends the turn in flight and asks the next one where messages waited for it.
+func (c *conversation) endTurn() {
+	t := c.state.GetTurn()
+	if t == nil {
+		return
+	}
+	c.dropTurn()
+	if waiting := t.GetWaiting(); waiting != nil && !c.paused() && !c.optedOut() {
+		c.ask(waiting, t.GetThrough())
+	}
+}
+
+// dropTurn forgets the turn in flight: an answer to it is late.
+func (c *conversation) dropTurn() {
+	if c.state.GetTurn() != nil {
+		c.state.Turn = nil
+		c.stopTimer(timerBot)
+	}
+}
+
+// isOpenTurn tells whether the turn in flight has this number, in decimal.
+func (c *conversation) isOpenTurn(number string) bool {
+	t := c.state.GetTurn()
+	return t != nil && strconv.FormatUint(t.GetTurn(), 10) == number
+}
+
+// onBotReply sends the bot's answer, unless it is late or people have taken over (H4): then it is
+// recorded and dropped.
+func (c *conversation) onBotReply(r *handoffv1.BotReply) {
+	t := c.state.GetTurn()
+	switch {
+	case c.paused():
+		c.dropped(r, handoffv1.BlockReason_BLOCK_REASON_PAUSED, "people have the conversation")
+	case t == nil || t.GetTurn() != r.GetTurn():
+		c.dropped(r, handoffv1.BlockReason_BLOCK_REASON_EXPIRED, "its turn is over")
+	case c.optedOut():
+		c.dropped(r, handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT, "the customer opted out")
+		c.endTurn()
+	case r.GetCannotAnswer():
+		c.turnFailed(r.GetReason())
+	case r.GetText() == "":
+		c.turnFailed("empty answer")
+	default:
+		c.botText(r)
+		c.endTurn()
+	}
+}
+
+// botText sends the answer; the first one to a person, and the first after people had the
+// conversation, says who is speaking (H12).
+func (c *conversation) botText(r *handoffv1.BotReply) {
+	text := r.GetText()
+	if c.shop.Handoff.Disclose && !c.state.GetDisclosed() {
+		text = c.text(settings.TextDisclosure) + " " + text
+	}
+	c.state.Disclosed = true
+	c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_BOT, text: text, turn: r.GetTurn()})
+}
+
+// dropped records a bot's reply that is not sent.
+func (c *conversation) dropped(r *handoffv1.BotReply, why handoffv1.BlockReason, reason string) {
+	text := r.GetText()
+	if r.GetCannotAnswer() {
+		text = "cannot answer: " + r.GetReason()
+	}
+	c.t.Fact(c.at, &handoffv1.Fact{
+		Reason: fmt.Sprintf("bot's answer to turn %d not sent, %s: %q", r.GetTurn(), reason, text),
+		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
+			CallId: schemas.HexID(c.t.ID()), Action: handoffv1.Action_ACTION_SEND_TEXT,
+			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: why,
+			TextClass: handoffv1.TextClass_TEXT_CLASS_BOT, Episode: c.liveEpisode(),
+		}},
+	})
+}
+
+// onBotSilent judges the turn in flight: the bot did not answer in time (H11).
+func (c *conversation) onBotSilent() {
+	if t := c.state.GetTurn(); t != nil && !t.GetDeadline().AsTime().After(c.t.Now) {
+		c.turnFailed("timeout")
+	}
+}
+
+// botCallEnded takes the receipt of AskBot; its answer, if any, comes as a BotReply.
+func (c *conversation) botCallEnded(r *handoffv1.Receipt) {
+	if t := c.state.GetTurn(); t == nil || t.GetCallId() != r.GetCallId() {
+		return
+	}
+	switch r.GetOutcome().GetStatus() {
+	case handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE, handoffv1.OutcomeStatus_OUTCOME_STATUS_UNSPECIFIED:
+	case handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED:
+		c.turnFailed("timeout")
+	default:
+		c.turnFailed("unavailable")
+	}
+}
+
+// turnFailed makes a signal of a turn that the bot could not answer (H1, H11), and asks the next one
+// where messages waited.
+func (c *conversation) turnFailed(why string) {
+	asked := c.state.GetTurn().GetAsked()
+	if why == "" {
+		why = "no reason given"
+	}
+	waiting, through := c.state.GetTurn().GetWaiting(), c.state.GetTurn().GetThrough()
+	c.dropTurn()
+	c.cannotAnswer(asked, why)
+	if waiting != nil && !c.paused() && !c.optedOut() {
+		c.ask(waiting, through)
+	}
+}
+
+// cannotAnswer hands the message over, or records why not.
+func (c *conversation) cannotAnswer(asked *statev1.Cause, why string) {
+	signal := botSignal(asked, why)
+	if notDone := c.handoff(signal); notDone != "" {
+		c.notAsked(handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED, signal.GetReason()+"; not offered: "+notDone)
+	}
+}

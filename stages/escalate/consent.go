@@ -1,0 +1,173 @@
+package escalate
+
+import (
+	"strings"
+
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// onConsentNotice takes what consent tells of keywords and changes. A change concerns every conversation
+// of the address that its scope covers.
+func (s *Stage) onConsentNotice(t *turn.Turn, n *handoffv1.ConsentNotice) error {
+	var covered []string
+	turn.Scan(t, convPrefix, &statev1.Conversation{}, func(name string, _ *statev1.Conversation) bool {
+		if id := strings.TrimPrefix(name, convPrefix); id == t.Record.GetConversation() || covers(n.GetScope(), id) {
+			covered = append(covered, id)
+		}
+		return true
+	})
+	for _, id := range covered {
+		at, err := turn.PlaceOf(id)
+		if err != nil {
+			return err
+		}
+		c := s.load(t, at)
+		c.onNotice(n)
+		c.save()
+	}
+	return nil
+}
+
+// covers tells whether a scope of the ledger holds a conversation.
+func covers(scope, conversation string) bool {
+	channel, _, _ := strings.Cut(conversation, ":")
+	return scope == "shop" || scope == "channel:"+channel || scope == "account:"+conversation
+}
+
+func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
+	here := c.at.Conversation == c.t.Record.GetConversation()
+	switch n.GetKind() {
+	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT:
+		c.state.Consent = stampOf(n, c.state.GetConsent())
+		c.onOptOut(n, here)
+	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN:
+		c.state.Consent = stampOf(n, c.state.GetConsent())
+	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP:
+		if here && c.live() { // C4
+			c.note("Customer texted " + n.GetKeyword() + " and was sent the help text.")
+		}
+	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_OUT_REFUSED:
+		if number, _ := c.ticketNamed(n.GetTicketId(), 0); here && number != 0 {
+			c.noteOn(number, c.optOutRefused(n.GetPrior()))
+		}
+	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_UNSPECIFIED:
+	}
+}
+
+// optOutRefused says why an agent's #optout changed nothing (C8).
+func (c *conversation) optOutRefused(prior handoffv1.ConsentStatus) string {
+	switch prior {
+	case handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED:
+		return c.text(settings.TextOptOutAlready)
+	case handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
+		return c.text(settings.TextOptOutUnconfirmed)
+	case handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED, handoffv1.ConsentStatus_CONSENT_STATUS_CONVERSATIONAL,
+		handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED:
+	}
+	return c.text(settings.TextOptOutNoRecord)
+}
+
+// onOptOut ends everything of the conversation: the offer, the episode, its timers, the bot's turn (C2,
+// C8). The open ticket gets a note and follows the STOP setting; so does one that is still on its way,
+// because its commands wait for it in their lane.
+func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
+	c.dropTurn()
+	c.endExpired(n)
+	wasLive := c.live()
+	c.ticket.Taken = false
+	c.move(EventOptOut, "opted out: "+optOutCause(n))
+	number, current := uint64(0), false
+	if n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_AGENT && here {
+		number, current = c.ticketNamed(n.GetTicketId(), 0)
+	}
+	switch {
+	case number != 0 && !current: // the agent wrote on an earlier ticket
+		c.noteOn(number, c.text(settings.TextOptOutNote))
+		if wasLive {
+			c.note(c.optOutNote(n, false))
+		}
+	case number != 0 || wasLive:
+		c.note(c.optOutNote(n, number != 0 || here))
+	}
+	if wasLive && c.shop.Handoff.OnStop != "leave_open" {
+		c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
+	}
+	c.settle()
+}
+
+// endExpired ends an expired episode that stands behind a newer one.
+func (c *conversation) endExpired(n *handoffv1.ConsentNotice) {
+	before := &statev1.Episode{}
+	if !c.t.Get(expiredEntry(c.at.Conversation), before) {
+		return
+	}
+	current := c.episode
+	c.episode = before
+	c.move(EventOptOut, "opted out: "+optOutCause(n))
+	c.episode = current
+	c.t.Delete(expiredEntry(c.at.Conversation))
+}
+
+func optOutCause(n *handoffv1.ConsentNotice) string {
+	switch n.GetSource() {
+	case handoffv1.ConsentSource_CONSENT_SOURCE_AGENT:
+		return "an agent's " + n.GetKeyword()
+	case handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER:
+		return "reported by the provider"
+	}
+	return "keyword " + n.GetKeyword()
+}
+
+// optOutNote is the note on the ticket (C2, C8). replied tells that it is for the agent whose reply
+// held the tag.
+func (c *conversation) optOutNote(n *handoffv1.ConsentNotice, replied bool) string {
+	channel := schemas.ChannelTitle(c.at.Channel)
+	if n.GetScope() == "shop" {
+		channel = "all channels"
+	}
+	if n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_AGENT {
+		if replied {
+			return c.text(settings.TextOptOutNote)
+		}
+		return "Customer was unsubscribed from " + channel + " by an agent's " + n.GetKeyword() + "."
+	}
+	keyword := n.GetKeyword()
+	if keyword == "" {
+		return "Customer is unsubscribed from " + channel + ": the provider reports that they opted out there."
+	}
+	return c.text(settings.TextStopNote, "keyword", keyword, "channel", channel)
+}
+
+// onOptedOutMessage handles a message of someone who may not be texted (C13): it goes onto an open
+// ticket; else, always in mirror mode and on a signal in escalate mode, a ticket opens without an offer
+// and with a note. The bot is not asked.
+func (c *conversation) onOptedOutMessage(m inbound) {
+	since := c.state.GetConsent().GetSince()
+	if since == nil {
+		since = c.received()
+	}
+	note := c.text(settings.TextOptedOutWroteNote, "date", c.shop.Date(since.AsTime()))
+	switch {
+	case m.read.GetThanksOnly():
+		c.onThanks()
+		return
+	case c.live():
+		c.forAgents()
+		return
+	case c.mirrored():
+		c.mirror(note)
+	default:
+		if signal := c.signalIn(m); signal != nil && c.mayEscalate() {
+			signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_OPTED_OUT_WROTE
+			c.begin(signal)
+			c.request(EventRequest, "opted out and wrote: "+signal.GetReason(), note)
+		}
+	}
+	if !c.live() {
+		c.notAsked(handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT, "the customer opted out and nothing in the message asks for people")
+	}
+}

@@ -1,0 +1,152 @@
+package escalate
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// lastMessages is how many messages of the thread tickets and the bot get (H3).
+const lastMessages = 10
+
+// conversation is one thread as one turn sees it: state read at the beginning, written by save.
+// Nothing in it is nil; a conversation without an episode or ticket has empty ones.
+type conversation struct {
+	stage *Stage
+	t     *turn.Turn
+	shop  *settings.Shop
+	at    turn.Place
+
+	state   *statev1.Conversation
+	episode *statev1.Episode
+	ticket  *statev1.Ticket
+	before  struct {
+		state   *statev1.Conversation
+		episode *statev1.Episode
+		ticket  *statev1.Ticket
+	}
+	thread *thread
+}
+
+// load reads a conversation and takes over what the record's stamp tells of consent.
+func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
+	c := &conversation{
+		stage: s, t: t, shop: t.Shop, at: at,
+		state: &statev1.Conversation{}, episode: &statev1.Episode{}, ticket: &statev1.Ticket{},
+	}
+	t.Get(convEntry(at.Conversation), c.state)
+	t.Get(episodeEntry(at.Conversation), c.episode)
+	t.Get(ticketEntry(at.Conversation), c.ticket)
+	c.before.state = proto.CloneOf(c.state)
+	c.before.episode = proto.CloneOf(c.episode)
+	c.before.ticket = proto.CloneOf(c.ticket)
+	c.thread = &thread{c: c}
+	if stamp := t.Record.GetConsent(); stamp != nil {
+		c.stamp(stamp)
+	}
+	return c
+}
+
+// save appends to the ticket what this turn added to the thread, and writes what changed.
+func (c *conversation) save() {
+	c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
+	c.thread.save()
+	if !proto.Equal(c.state, c.before.state) {
+		c.t.Put(convEntry(c.at.Conversation), c.state)
+	}
+	if !proto.Equal(c.episode, c.before.episode) {
+		c.t.Put(episodeEntry(c.at.Conversation), c.episode)
+	}
+	if !proto.Equal(c.ticket, c.before.ticket) {
+		c.t.Put(ticketEntry(c.at.Conversation), c.ticket)
+	}
+}
+
+const convPrefix = "conv/"
+
+func convEntry(conversation string) string    { return convPrefix + conversation }
+func episodeEntry(conversation string) string { return "episode/" + conversation }
+func expiredEntry(conversation string) string { return "expired/" + conversation }
+func ticketEntry(conversation string) string  { return "ticket/" + conversation }
+func threadPrefix(conversation string) string { return "thread/" + conversation + "/" }
+
+func pastEntry(conversation, ticketID string) string {
+	return "past/" + conversation + "/" + ticketID
+}
+
+func threadEntry(conversation string, seq uint64) string {
+	return threadPrefix(conversation) + fmt.Sprintf("%016x", seq)
+}
+
+// stamp remembers the newest consent.
+func (c *conversation) stamp(stamp *handoffv1.ConsentStamp) {
+	if stamp.GetVersion() >= c.state.GetConsent().GetVersion() {
+		c.state.Consent = proto.CloneOf(stamp)
+	}
+}
+
+// optedOut tells that nothing may be texted to the subscriber.
+func (c *conversation) optedOut() bool {
+	return c.state.GetConsent().GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
+}
+
+// paused tells that people have the conversation (H4, M6).
+func (c *conversation) paused() bool {
+	state := c.episode.GetState()
+	return state == requested || state == open || c.ticket.GetTaken()
+}
+
+func (c *conversation) setTimer(kind string, at time.Time) {
+	c.t.SetTimer(kind+"/"+c.at.Conversation, at)
+}
+
+func (c *conversation) stopTimer(kind string) { c.t.StopTimer(kind + "/" + c.at.Conversation) }
+
+// now is the turn's clock, for entries.
+func (c *conversation) now() *timestamppb.Timestamp { return timestamppb.New(c.t.Now) }
+
+// received is when the outside event of this turn was received, for entries.
+func (c *conversation) received() *timestamppb.Timestamp { return timestamppb.New(c.t.At()) }
+
+// hold tells deliver's gate that automated texts are held, or no more (H4).
+func (c *conversation) hold(held bool) {
+	r := c.t.Make(c.at)
+	r.Body = &handoffv1.Record_Hold{Hold: &handoffv1.Hold{
+		Held: held, Episode: c.episode.GetNumber(),
+		Classes: []handoffv1.TextClass{handoffv1.TextClass_TEXT_CLASS_BOT, handoffv1.TextClass_TEXT_CLASS_RULE},
+	}}
+	c.t.Emit(schemas.TopicDeliver, r)
+}
+
+// episodeFact reports a transition (A1 to A4).
+func (c *conversation) episodeFact(from State, reason string) {
+	e := c.episode
+	fact := &handoffv1.EpisodeFact{
+		Episode: e.GetNumber(), From: from, To: e.GetState(),
+		Signal: e.GetSignal().GetKind(), Intent: e.GetSignal().GetIntent(), SignalText: e.GetSignal().GetText(),
+		Desk:        c.shop.Desk.Kind,
+		SignalledAt: e.GetSignal().GetAt(), OfferedAt: e.GetOfferedAt(), RequestedAt: e.GetRequestedAt(),
+		OpenedAt: e.GetOpenedAt(), FirstReplyAt: e.GetFirstReplyAt(), EndedAt: e.GetEndedAt(),
+		AgentReplies: e.GetAgentReplies(), Reopened: e.GetReopened(),
+	}
+	if e.GetTicketEpisode() != 0 && e.GetTicketEpisode() == c.ticket.GetEpisode() {
+		fact.TicketId = c.ticket.GetTicketId()
+	}
+	c.t.Fact(c.at, &handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Episode{Episode: fact}})
+}
+
+// notAsked records why the bot was not asked, or what became of an answer nobody gets.
+func (c *conversation) notAsked(why handoffv1.BlockReason, reason string) {
+	c.t.Fact(c.at, &handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
+		CallId: schemas.HexID(c.t.ID()), Action: handoffv1.Action_ACTION_ASK_BOT,
+		Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: why, Episode: c.episode.GetNumber(),
+	}}})
+}

@@ -1,0 +1,195 @@
+package escalate
+
+import (
+	"strings"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// onTicketEvent follows the ticket at the desk: close and solve resume the bot (H6), spam and deletion
+// too (M7); an assignment takes a mirrored conversation (M6).
+func (c *conversation) onTicketEvent(ev *handoffv1.TicketEvent) {
+	_, current := c.ticketNamed(ev.GetTicketId(), ev.GetEpisode())
+	if !current {
+		c.pastEvent(ev)
+		return
+	}
+	c.known(ev.GetTicketId())
+	if ev.GetStatus() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED && !c.overtaken(ev) {
+		c.statusChanged(ev)
+	}
+	if ev.GetAssignee() != "" && c.mirrored() && c.live() && !c.paused() {
+		c.take()
+	}
+}
+
+// pastEvent keeps the status of an earlier ticket: nothing else hangs on it any more.
+func (c *conversation) pastEvent(ev *handoffv1.TicketEvent) {
+	past := &statev1.Ticket{}
+	name := pastEntry(c.at.Conversation, ev.GetTicketId())
+	if ev.GetTicketId() == "" || ev.GetStatus() == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED || !c.t.Get(name, past) {
+		return
+	}
+	past.Status = ev.GetStatus()
+	c.t.Put(name, past)
+}
+
+// overtaken tells that a close is older than the reopening that Handoff asked for: it speaks of the
+// episode before (M4).
+func (c *conversation) overtaken(ev *handoffv1.TicketEvent) bool {
+	e := c.episode
+	if !isClosed(ev.GetStatus()) || !e.GetReusesTicket() || (e.GetState() != requested && e.GetState() != open) {
+		return false
+	}
+	if e.GetState() == requested {
+		return true // the reopening stands in the lane, so it comes after this close
+	}
+	at := c.t.Record.GetEventTime()
+	return at != nil && e.GetRequestedAt() != nil && at.AsTime().Before(e.GetRequestedAt().AsTime())
+}
+
+func (c *conversation) statusChanged(ev *handoffv1.TicketEvent) {
+	was := isClosed(c.ticket.GetStatus())
+	c.ticket.Status = ev.GetStatus()
+	switch now := isClosed(ev.GetStatus()); {
+	case now && !was:
+		c.ticket.ClosedAt = c.received()
+		name := ev.GetNativeStatus()
+		if name == "" {
+			name = strings.ToLower(strings.TrimPrefix(ev.GetStatus().String(), "TICKET_STATUS_"))
+		}
+		c.ticketClosed("the ticket is " + name)
+	case !now && was:
+		c.ticket.ClosedAt = nil
+	}
+}
+
+// onReceipt learns how one of the commands ended.
+func (c *conversation) onReceipt(r *handoffv1.Receipt) {
+	switch r.GetAction() {
+	case handoffv1.Action_ACTION_SEND_TEXT:
+		c.textEnded(r)
+	case handoffv1.Action_ACTION_ASK_BOT:
+		c.botCallEnded(r)
+	case handoffv1.Action_ACTION_CREATE_TICKET:
+		if r.GetCallId() == c.ticket.GetCreating() {
+			c.ticketCallEnded(r)
+		}
+	case handoffv1.Action_ACTION_APPEND_MESSAGES, handoffv1.Action_ACTION_ADD_NOTE,
+		handoffv1.Action_ACTION_SET_TICKET_STATUS, handoffv1.Action_ACTION_ADD_TAGS:
+		c.deskCallEnded(r)
+	case handoffv1.Action_ACTION_FETCH_TICKET, handoffv1.Action_ACTION_UNSPECIFIED:
+	}
+}
+
+// ticketCallEnded takes the receipt of CreateTicket.
+func (c *conversation) ticketCallEnded(r *handoffv1.Receipt) {
+	out, k := r.GetOutcome(), c.ticket
+	opening := c.episode.GetOpening() == r.GetCallId()
+	switch out.GetStatus() {
+	case handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE:
+		k.TicketId, k.Url = out.GetTicketId(), out.GetTicketUrl()
+		if opening {
+			c.opened("the ticket exists")
+		}
+	case handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED:
+		c.createAgain(opening) // tried until it exists (H11)
+	default:
+		if k.GetTicketId() != "" {
+			return // it exists, whatever the call says
+		}
+		k.Gone = true
+		if opening {
+			c.refusedForGood(out)
+		}
+	}
+}
+
+// createAgain makes the same ticket anew, with what the thread holds now.
+func (c *conversation) createAgain(opening bool) {
+	subject, tags := c.mirrorSubject(), c.ticketTags()
+	if opening {
+		subject, tags = c.handoffSubject(), append(tags, c.shop.Handoff.Tag)
+	}
+	c.create(c.ticket.GetEpisode(), subject, tags, nil)
+	if opening {
+		c.episode.Opening = c.ticket.GetCreating()
+	}
+}
+
+// refusedForGood ends a requested episode and tells the subscriber where to turn (H11).
+func (c *conversation) refusedForGood(out *handoffv1.Outcome) {
+	reason := "the desk refused the ticket for good"
+	if out.GetCode() != "" {
+		reason += ": " + out.GetCode()
+	}
+	if out.GetMeaning() != "" {
+		reason += ", " + out.GetMeaning()
+	}
+	if c.move(EventRefused, reason) {
+		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextFailed)})
+	}
+}
+
+// deskCallEnded takes the receipt of any other command to the desk.
+func (c *conversation) deskCallEnded(r *handoffv1.Receipt) {
+	out := r.GetOutcome()
+	opening := r.GetCallId() != "" && r.GetCallId() == c.episode.GetOpening() && c.episode.GetState() == requested
+	done := out.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE
+	switch {
+	case done && opening:
+		c.opened("the ticket is open again")
+	case done:
+	case out.GetTicketGone() && c.aboutCurrent(out):
+		c.ticketGone(r.GetAction())
+	case opening && out.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED:
+		c.episode.Opening = c.command(&handoffv1.Command{Action: &handoffv1.Command_AppendMessages{
+			AppendMessages: &handoffv1.AppendMessages{
+				Messages: c.thread.last(c.state.GetMessages()), Status: handoffv1.TicketStatus_TICKET_STATUS_OPEN,
+			},
+		}})
+	case opening:
+		c.refusedForGood(out)
+	}
+}
+
+// aboutCurrent tells that a receipt speaks of the newest ticket.
+func (c *conversation) aboutCurrent(out *handoffv1.Outcome) bool {
+	return out.GetTicketId() == "" || out.GetTicketId() == c.ticket.GetTicketId()
+}
+
+// ticketGone goes on where the desk takes nothing on the ticket any more: people who have the
+// conversation, or wait for it, get a linked new one (M4), so that no message is lost.
+func (c *conversation) ticketGone(action handoffv1.Action) {
+	c.ticket.Gone, c.ticket.Taken = true, false
+	if c.ticket.GetClosedAt() == nil {
+		c.ticket.ClosedAt = c.now()
+	}
+	switch c.episode.GetState() {
+	case requested:
+		c.episode.TicketEpisode, c.episode.ReusesTicket = c.episode.GetNumber(), false
+		c.create(c.episode.GetNumber(), c.handoffSubject(), append(c.ticketTags(), c.shop.Handoff.Tag), nil)
+		c.episode.Opening = c.ticket.GetCreating()
+	case open:
+		signal := c.episode.GetSignal()
+		c.move(EventClose, "the ticket takes nothing any more")
+		if action == handoffv1.Action_ACTION_APPEND_MESSAGES {
+			c.begin(signal)
+			c.request(EventRequest, "a message came after the ticket was closed for good")
+		}
+	case none, offered, closed, expired, declined, lapsed, failed, optedOut:
+		c.settle()
+	}
+}
+
+// onDeskSilent tells the subscriber, once, that the desk cannot be reached (H11). deliver goes on
+// trying; the message is in the ticket when it comes into being.
+func (c *conversation) onDeskSilent() {
+	if c.episode.GetState() != requested || c.episode.GetToldDeskDown() {
+		return
+	}
+	c.episode.ToldDeskDown = true
+	c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextDeskDown)})
+}

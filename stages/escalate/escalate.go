@@ -1,0 +1,125 @@
+// Package escalate moves conversations between the bot and people: it hears signals, offers the
+// handoff, opens the ticket, pauses the bot, carries messages both ways and gives the conversation
+// back.
+//
+// It reads what consent passed (customers' messages, agents' and bot's replies, ticket events, consent
+// notices, blocked texts) and what deliver reports (receipts, delivery states). It emits commands and
+// holds to deliver, what it asked to classify, and facts. Behaviour ids (H1, C13 …) are those of the
+// product's behaviour table.
+//
+// Where to look: transitions.go is the episode machine; message.go is the way of a customer's message,
+// and the line of it that calls handoff is the one that escalates; signal.go says what a signal is.
+package escalate
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// DefaultDeskSilence is how long a ticket may be on its way before the subscriber is told (H11).
+const DefaultDeskSilence = time.Minute
+
+// Config of a Stage.
+type Config struct {
+	// DeskSilence is how long a ticket may be requested without existing before the subscriber is told,
+	// once, that support cannot be reached (H11). 0 means DefaultDeskSilence.
+	DeskSilence time.Duration
+}
+
+// Stage is the escalate stage. It keeps nothing between calls; concurrent use is safe.
+type Stage struct {
+	deskSilence time.Duration
+}
+
+var _ pipeline.Stage = (*Stage)(nil)
+
+// New returns the stage.
+func New(cfg Config) (*Stage, error) {
+	if cfg.DeskSilence < 0 {
+		return nil, errors.New("escalate: Config.DeskSilence must not be negative")
+	}
+	if cfg.DeskSilence == 0 {
+		cfg.DeskSilence = DefaultDeskSilence
+	}
+	return &Stage{deskSilence: cfg.DeskSilence}, nil
+}
+
+// Name is "escalate".
+func (s *Stage) Name() string { return schemas.StageEscalate }
+
+// Process decides one record or timer; see pipeline.Stage.
+func (s *Stage) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
+	return turn.Process(s, in, st, fx)
+}
+
+// On decides one turn; see turn.Decider.
+func (s *Stage) On(t *turn.Turn) error {
+	if t.Timer != nil {
+		return s.onTimer(t)
+	}
+	if notice := t.Record.GetConsentNotice(); notice != nil {
+		return s.onConsentNotice(t, notice)
+	}
+	if t.Record.GetConversation() == "" {
+		return fmt.Errorf("a %T without a conversation cannot be handled", t.Record.GetBody())
+	}
+	c := s.load(t, t.Here())
+	switch body := t.Record.GetBody().(type) {
+	case *handoffv1.Record_CustomerMessage:
+		c.onCustomerMessage(body.CustomerMessage)
+	case *handoffv1.Record_BotReply:
+		c.onBotReply(body.BotReply)
+	case *handoffv1.Record_AgentReply:
+		c.onAgentReply(body.AgentReply)
+	case *handoffv1.Record_TicketEvent:
+		c.onTicketEvent(body.TicketEvent)
+	case *handoffv1.Record_Receipt:
+		c.onReceipt(body.Receipt)
+	case *handoffv1.Record_BlockedText:
+		c.onBlockedText(body.BlockedText)
+	case *handoffv1.Record_DeliveryState:
+		c.onDeliveryState(body.DeliveryState)
+	default:
+		return fmt.Errorf("escalate does not read %T", body)
+	}
+	c.save()
+	return nil
+}
+
+// Timers of a conversation are named "<kind>/<conversation>".
+const (
+	timerLapse = "lapse" // the offer was not answered (H2)
+	timerPause = "pause" // people had the conversation for long enough (H7)
+	timerBot   = "bot"   // the bot has been silent for too long (H11)
+	timerDesk  = "desk"  // the ticket does not come into being (H11)
+)
+
+func (s *Stage) onTimer(t *turn.Turn) error {
+	kind, conversation, _ := strings.Cut(t.Timer.Name, "/")
+	at, err := turn.PlaceOf(conversation)
+	if err != nil {
+		return fmt.Errorf("timer %q: %w", t.Timer.Name, err)
+	}
+	c := s.load(t, at)
+	switch kind {
+	case timerLapse:
+		c.onLapse()
+	case timerPause:
+		c.onPauseOver()
+	case timerBot:
+		c.onBotSilent()
+	case timerDesk:
+		c.onDeskSilent()
+	default:
+		return fmt.Errorf("timer %q is none of escalate's", t.Timer.Name)
+	}
+	c.save()
+	return nil
+}

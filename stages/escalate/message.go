@@ -1,0 +1,157 @@
+package escalate
+
+import (
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// inbound is a customer's message on its way through the stage.
+type inbound struct {
+	*handoffv1.CustomerMessage
+	read *handoffv1.Classification
+}
+
+// cause is the message as signals and turns remember it.
+func (c *conversation) cause(m inbound) *statev1.Cause {
+	return &statev1.Cause{Text: m.GetText(), Intent: m.read.GetIntent(), ReceivedAt: c.received()}
+}
+
+// onCustomerMessage is the way of a customer's message. Each message ends with the bot, on a ticket, as
+// the answer to an offer, or with a recorded reason.
+func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
+	m := inbound{CustomerMessage: msg, read: msg.GetClassification()}
+	if m.read == nil {
+		m.read = &handoffv1.Classification{}
+	}
+	c.meet(m)
+	c.thread.add(c.customerMessage(msg), 0)
+	if c.optedOut() {
+		c.onOptedOutMessage(m) // C13
+		return
+	}
+	if c.answer(m) { // H2: a bare yes or no; with more text it goes on below
+		return
+	}
+	switch {
+	case m.read.GetThanksOnly():
+		c.onThanks() // M5
+	case c.paused():
+		c.forAgents() // H4
+	case c.mirrored():
+		c.onMirrored(m) // M1, M6
+	case c.withinGrace() && c.mayEscalate():
+		c.continueOnTicket(m) // M4
+	default:
+		c.fromBotToPeople(m)
+	}
+}
+
+// fromBotToPeople escalates on a signal; a message that does not signal, or whose signal is not acted
+// on, goes to the bot.
+func (c *conversation) fromBotToPeople(m inbound) {
+	signal := c.signalIn(m)
+	if signal != nil && c.handoff(signal) == "" {
+		return
+	}
+	c.askBot(c.cause(m))
+}
+
+// meet remembers what a message tells of its writer.
+func (c *conversation) meet(m inbound) {
+	if lang := m.read.GetLanguage(); lang != "" {
+		c.state.Language = lang
+	}
+	if name := m.GetSenderName(); name != "" {
+		c.state.Name = name
+	}
+}
+
+// forAgents puts the message before the agents (H4). The status makes a pending or snoozed ticket
+// theirs again, and a ticket that is solved at this moment is not left with an unread message.
+func (c *conversation) forAgents() {
+	c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
+	c.append(handoffv1.TicketStatus_TICKET_STATUS_OPEN)
+}
+
+// onThanks keeps a message that only thanks: it reopens nothing and is not answered (M5).
+func (c *conversation) onThanks() {
+	if c.mirrored() && c.ticket.GetEpisode() == 0 {
+		c.mirror() // the first message of a mirrored conversation is a ticket whatever it says (M1)
+		return
+	}
+	c.notAsked(handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED, "only thanks: kept as history, not answered")
+	byAgent := c.ticket.GetLastAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_AGENT
+	if c.live() {
+		c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
+		c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
+		if byAgent && c.shop.Handoff.CloseOnThanks {
+			c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
+			c.ticketClosed("thanked after an agent's reply (close_on_thanks)")
+		}
+		return
+	}
+	if c.reopenable() { // appending would reopen it
+		for _, m := range c.thread.toTicket(c.ticket.GetEpisode(), false) {
+			c.note("Customer: " + m.GetText())
+		}
+	}
+}
+
+// withinGrace tells that an agent replied so recently that the message is meant for them (M4).
+func (c *conversation) withinGrace() bool {
+	grace := c.shop.Handoff.AnswerGrace
+	replied := c.state.GetAgentRepliedAt()
+	return grace > 0 && replied != nil && !c.t.At().After(replied.AsTime().Add(grace)) &&
+		(c.live() || c.reopenable())
+}
+
+// continueOnTicket gives a message within the grace to the agents: a new episode on the same ticket.
+func (c *conversation) continueOnTicket(m inbound) {
+	signal := &statev1.Signal{
+		Kind: c.episode.GetSignal().GetKind(), Intent: c.episode.GetSignal().GetIntent(),
+		Text: m.GetText(), At: c.received(),
+	}
+	c.begin(signal)
+	c.request(EventRequest, "written within "+settings.Span(c.shop.Handoff.AnswerGrace)+" of an agent's reply (answer_grace)")
+}
+
+// mayEscalate tells whether an episode may begin: both switches on (H10), a desk there, and the address
+// not held for spam (M7).
+func (c *conversation) mayEscalate() bool {
+	return c.shop.Active && c.shop.SupportDetails && c.shop.Desk.Kind != "" && !c.spam()
+}
+
+// begin makes the next episode the current one, in no state yet. An expired one is kept beside it: an
+// agent can still reopen it (H7).
+func (c *conversation) begin(signal *statev1.Signal) {
+	if c.episode.GetState() == expired {
+		c.t.Put(expiredEntry(c.at.Conversation), c.episode)
+	}
+	c.state.Episodes++
+	c.state.Unsure = 0
+	c.episode = &statev1.Episode{Number: c.state.GetEpisodes(), Signal: signal}
+}
+
+// tag gives the subscriber the escalation's tag (H8).
+func (c *conversation) tag() {
+	if tag := c.shop.Handoff.Tag; !slices.Contains(c.state.GetTags(), tag) {
+		c.state.Tags = append(c.state.Tags, tag)
+	}
+}
+
+// later returns the later of two times, either of which may be missing.
+func later(a, b *timestamppb.Timestamp) time.Time {
+	switch {
+	case a == nil:
+		return b.AsTime()
+	case b == nil || a.AsTime().After(b.AsTime()):
+		return a.AsTime()
+	}
+	return b.AsTime()
+}

@@ -1,0 +1,86 @@
+package escalate
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// offer asks the subscriber (H2). The question is known to classify before an answer can come.
+func (c *conversation) offer(reason string) {
+	text := c.text(settings.TextOffer)
+	if !c.shop.SupportOpen(c.t.Now) {
+		if next, ok := c.shop.NextOpen(c.t.Now); ok { // H15
+			text += " " + c.text(settings.TextOutsideHours, "day, time", next.In(c.shop.Location()).Format("Monday, 15:04"))
+		}
+	}
+	until := c.t.Now.Add(c.shop.Handoff.OfferLapses)
+	c.move(EventOffer, reason)
+	c.episode.QuestionId = c.sendText(outbound{
+		class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: text,
+		question: handoffv1.Question_QUESTION_OFFER, until: until,
+	})
+	c.episode.OfferUntil = timestamppb.New(until)
+	c.setTimer(timerLapse, until)
+}
+
+// answer takes a yes or no to the offer (H2). It tells whether the message is done with: a no with more
+// text is also a message to handle, while after a yes the whole message is on the ticket.
+func (c *conversation) answer(m inbound) (done bool) {
+	e, read := c.episode, m.read
+	if e.GetState() != offered && e.GetState() != lapsed || c.t.At().After(e.GetOfferUntil().AsTime()) {
+		return false
+	}
+	answers := read.GetAnswers() == handoffv1.Question_QUESTION_OFFER &&
+		(read.GetQuestionId() == "" || read.GetQuestionId() == e.GetQuestionId())
+	switch {
+	case answers && read.GetDirective() == handoffv1.Directive_DIRECTIVE_NO:
+		c.decline()
+		return !read.GetMoreText()
+	case answers && read.GetDirective() == handoffv1.Directive_DIRECTIVE_YES:
+		c.confirm("yes to the offer")
+		return true
+	case read.GetAsksForPerson() && (answers || e.GetState() == offered):
+		c.confirm("asked for a person while the offer stood")
+		return true
+	}
+	return false
+}
+
+// confirm requests the ticket; where handoffs were switched off since the offer, it says that it
+// cannot (H10).
+func (c *conversation) confirm(reason string) {
+	if !c.mayEscalate() {
+		c.move(EventRefused, reason+"; handoffs are switched off since")
+		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextFailed)})
+		return
+	}
+	c.request(EventYes, reason)
+}
+
+func (c *conversation) decline() {
+	c.move(EventNo, "no to the offer")
+	c.remember(c.t.At())
+}
+
+// onLapse ends an offer that nobody answered (H2).
+func (c *conversation) onLapse() {
+	if c.episode.GetState() != offered {
+		return
+	}
+	c.move(EventLapse, "not answered within "+settings.Span(c.t.Now.Sub(c.episode.GetOfferedAt().AsTime())))
+	c.remember(c.t.Now)
+}
+
+// remember keeps what was refused, so that it is not asked again for a while.
+func (c *conversation) remember(at time.Time) {
+	signal := c.episode.GetSignal()
+	c.state.Refusal = &statev1.Refusal{
+		Kind: signal.GetKind(), Intent: signal.GetIntent(),
+		Until: timestamppb.New(at.Add(c.shop.Handoff.OfferAgainAfter)),
+	}
+}

@@ -1,0 +1,57 @@
+package escalate
+
+import (
+	"time"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+)
+
+// pauseEnds is when people have had the conversation for long enough (H7): by default 24 h after the
+// later of opening and the last agent's reply.
+func (c *conversation) pauseEnds() time.Time {
+	e, h := c.episode, c.shop.Handoff
+	from := later(e.GetReopenedAt(), e.GetOpenedAt())
+	if e.GetState() != open { // a mirrored conversation that an agent took (M6)
+		from = c.ticket.GetTakenAt().AsTime()
+	}
+	if replied := e.GetLastReplyAt(); replied != nil && e.GetState() == open && !h.PauseFromOpening {
+		if at := replied.AsTime(); at.After(from) {
+			from = at
+		}
+	}
+	if h.PauseInSupportHours {
+		return c.shop.AddSupportTime(from, h.PauseFor)
+	}
+	return from.Add(h.PauseFor)
+}
+
+// onPauseOver gives the conversation back to the bot on time (H7). Settings may have changed since the
+// timer was set: the current ones decide.
+func (c *conversation) onPauseOver() {
+	if c.episode.GetState() != open && !c.ticket.GetTaken() {
+		return
+	}
+	if ends := c.pauseEnds(); ends.After(c.t.Now) {
+		c.setTimer(timerPause, ends)
+		return
+	}
+	span := settings.Span(c.shop.Handoff.PauseFor)
+	c.ticket.Taken = false
+	if !c.move(EventExpire, "no close and no reply within "+span) {
+		c.settle()
+	}
+	c.note(c.text(settings.TextExpiredNote, "hours", span))
+}
+
+// ticketClosed ends the pause because the ticket is closed (H6).
+func (c *conversation) ticketClosed(reason string) {
+	c.ticket.Taken = false
+	if !c.move(EventClose, reason) {
+		c.settle()
+		return
+	}
+	if c.shop.Handoff.SayResumed {
+		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextResumed)})
+	}
+}

@@ -1,0 +1,102 @@
+package escalate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// intentHuman is the listed intent by which a shop lets people ask for a person.
+const intentHuman = "human"
+
+// signalIn returns the signal in a customer's message (H1), nil when there is none: the person asks for
+// a person, a listed intent, strongly negative sentiment, or one unplaced message too many. It counts
+// unplaced messages, so it is called once per message that the bot would answer.
+func (c *conversation) signalIn(m inbound) *statev1.Signal {
+	read, h := m.read, c.shop.Handoff
+	if read.GetUnsure() {
+		c.state.Unsure++
+	} else {
+		c.state.Unsure = 0
+	}
+	signal := &statev1.Signal{Intent: read.GetIntent(), Text: m.GetText(), At: c.received()}
+	listed := !read.GetUnsure() && slices.Contains(h.Intents, read.GetIntent())
+	switch {
+	case read.GetAsksForPerson() && slices.Contains(h.Intents, intentHuman):
+		signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_ASKED_FOR_PERSON
+		signal.Reason = "asked for a person"
+	case listed:
+		signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_INTENT
+		signal.Reason = "intent " + read.GetIntent()
+		if read.GetConfidence() > 0 {
+			signal.Reason += fmt.Sprintf(", confidence %.2f", read.GetConfidence())
+		}
+	case float64(read.GetSentiment()) < h.SentimentBelow:
+		signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_SENTIMENT
+		signal.Reason = fmt.Sprintf("sentiment %.2f, below %.2f", read.GetSentiment(), h.SentimentBelow)
+	case int(c.state.GetUnsure()) >= h.UnsureInARow:
+		signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_UNSURE
+		signal.Reason = fmt.Sprintf("%d unplaced messages in a row", c.state.GetUnsure())
+	default:
+		return nil
+	}
+	return signal
+}
+
+// botSignal is the signal of a bot that cannot answer a message.
+func botSignal(asked *statev1.Cause, why string) *statev1.Signal {
+	intent := asked.GetIntent()
+	if intent == "" {
+		intent = why
+	}
+	return &statev1.Signal{
+		Kind:   handoffv1.SignalKind_SIGNAL_KIND_BOT_CANNOT_ANSWER,
+		Intent: intent, Text: asked.GetText(), At: asked.GetReceivedAt(),
+		Reason: "the bot cannot answer: " + why,
+	}
+}
+
+// handoff acts on a signal: the subscriber is asked, or the episode is requested at once where the
+// question is skipped or not allowed. It returns why nothing was done, "" when it was.
+func (c *conversation) handoff(signal *statev1.Signal) (notDone string) {
+	switch {
+	case c.paused():
+		return "people have the conversation"
+	case !c.mayEscalate():
+		return "handoffs are switched off (H10)"
+	case c.mirrored(): // M6
+		c.begin(signal)
+		c.request(EventRequest, signal.GetReason())
+	case c.episode.GetState() == offered:
+		return "an offer stands (H2)"
+	case c.refused(signal):
+		return "the same offer was declined or lapsed within " + settings.Span(c.shop.Handoff.OfferAgainAfter) + " (H2)"
+	case signal.GetKind() == handoffv1.SignalKind_SIGNAL_KIND_ASKED_FOR_PERSON && c.shop.Handoff.SkipOfferWhenAsked:
+		c.begin(signal)
+		c.request(EventRequest, signal.GetReason()+" (skip_offer_when_asked)")
+	case c.state.GetConsent().GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
+		c.begin(signal)
+		c.request(EventRequest, signal.GetReason()+"; the offer may not be sent before the subscription is confirmed")
+	default:
+		c.begin(signal)
+		c.offer(signal.GetReason())
+	}
+	return ""
+}
+
+// refused tells that the same was offered lately and declined or left unanswered (H2): then nothing is
+// offered again for a while, unless the person asks for a person or the reason differs.
+func (c *conversation) refused(signal *statev1.Signal) bool {
+	r := c.state.GetRefusal()
+	if r == nil || !c.t.At().Before(r.GetUntil().AsTime()) ||
+		signal.GetKind() == handoffv1.SignalKind_SIGNAL_KIND_ASKED_FOR_PERSON {
+		return false
+	}
+	if signal.GetKind() != r.GetKind() {
+		return false
+	}
+	return signal.GetKind() != handoffv1.SignalKind_SIGNAL_KIND_INTENT || signal.GetIntent() == r.GetIntent()
+}

@@ -1,0 +1,109 @@
+package escalate
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+)
+
+// outbound is a text to the subscriber.
+type outbound struct {
+	class handoffv1.TextClass
+	text  string
+	media []*handoffv1.Media
+	// question and until: what it asks; nothing by default, which closes the question before it.
+	question handoffv1.Question
+	until    time.Time
+	// nativeID, author and onTicket of an agent's reply: the desk's message id, the agent's name, the
+	// ticket (by its episode) it stands on.
+	nativeID string
+	author   string
+	onTicket uint64
+	// episode it belongs to; by default the one that lives.
+	episode uint64
+	// turn of a bot's reply.
+	turn uint64
+}
+
+// text fills in one of the shop's texts in the conversation's language.
+func (c *conversation) text(id settings.TextID, pairs ...string) string {
+	return c.shop.Text(id, c.state.GetLanguage(), pairs...)
+}
+
+// sendText asks deliver to send a text, puts it into the thread, tells classify what it asks, and
+// reports it. It returns the call's id. Texts by Handoff itself to someone who opted out are not made
+// at all: "".
+func (c *conversation) sendText(o outbound) (callID string) {
+	if o.class == handoffv1.TextClass_TEXT_CLASS_SYSTEM && c.optedOut() {
+		return ""
+	}
+	if o.episode == 0 {
+		o.episode = c.liveEpisode()
+	}
+	stamp := c.t.Record.GetConsent()
+	if stamp == nil {
+		stamp = c.state.GetConsent()
+	}
+	callID = c.t.Command(c.at, &handoffv1.Command{
+		Episode: o.episode,
+		Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{
+			TextClass: o.class, Text: o.text, Media: o.media, Consent: stamp,
+			NativeId: o.nativeID, Author: o.author, Turn: o.turn, Question: o.question,
+		}},
+	})
+	c.asked(o, callID)
+	c.thread.add(&handoffv1.ThreadMessage{
+		Id: callID, Author: authorOf(o.class), Name: c.authorName(o), At: c.now(), Text: o.text, Media: o.media,
+	}, o.onTicket)
+	c.t.Fact(c.at, &handoffv1.Fact{Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
+		MessageId: callID, Author: authorOf(o.class), AuthorName: c.authorName(o), Text: o.text,
+		MediaCount: uint32(len(o.media)), TextClass: o.class, Episode: o.episode, NativeId: o.nativeID,
+	}}})
+	return callID
+}
+
+// asked tells classify what the text asks, so that it knows which question a bare yes answers.
+func (c *conversation) asked(o outbound, callID string) {
+	asked := &handoffv1.Asked{Question: o.question}
+	if o.question != handoffv1.Question_QUESTION_UNSPECIFIED {
+		asked.QuestionId, asked.Until = callID, timestamppb.New(o.until)
+	}
+	r := c.t.Make(c.at)
+	r.Body = &handoffv1.Record_Asked{Asked: asked}
+	c.t.Emit(schemas.TopicClassify, r)
+}
+
+// liveEpisode is the number of the episode that texts and messages belong to now; 0 for none.
+func (c *conversation) liveEpisode() uint64 {
+	switch c.episode.GetState() {
+	case offered, requested, open:
+		return c.episode.GetNumber()
+	case none, closed, expired, declined, lapsed, failed, optedOut:
+	}
+	return 0
+}
+
+func (c *conversation) authorName(o outbound) string {
+	if o.class == handoffv1.TextClass_TEXT_CLASS_BOT {
+		return c.shop.Bot
+	}
+	return o.author
+}
+
+func authorOf(class handoffv1.TextClass) handoffv1.AuthorKind {
+	switch class {
+	case handoffv1.TextClass_TEXT_CLASS_AGENT:
+		return handoffv1.AuthorKind_AUTHOR_KIND_AGENT
+	case handoffv1.TextClass_TEXT_CLASS_BOT:
+		return handoffv1.AuthorKind_AUTHOR_KIND_BOT
+	case handoffv1.TextClass_TEXT_CLASS_RULE:
+		return handoffv1.AuthorKind_AUTHOR_KIND_RULE
+	case handoffv1.TextClass_TEXT_CLASS_SYSTEM, handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
+		handoffv1.TextClass_TEXT_CLASS_UNSPECIFIED:
+	}
+	return handoffv1.AuthorKind_AUTHOR_KIND_SYSTEM
+}

@@ -1,0 +1,125 @@
+package escalate
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// thread is the end of a conversation: its last messages, each an entry of its own, so that no value
+// grows. It is read on first use.
+type thread struct {
+	c       *conversation
+	read    bool
+	entries []*entry
+}
+
+type entry struct {
+	seq     uint64
+	kept    *statev1.Kept
+	added   bool // in this turn
+	changed bool
+}
+
+// load reads the entries.
+func (th *thread) load() {
+	if th.read {
+		return
+	}
+	th.read = true
+	seq := th.c.state.GetMessages()
+	turn.Scan(th.c.t, threadPrefix(th.c.at.Conversation), &statev1.Kept{}, func(_ string, k *statev1.Kept) bool {
+		th.entries = append(th.entries, &entry{kept: k})
+		return true
+	})
+	for i := len(th.entries) - 1; i >= 0; i-- { // entries have no gaps: the last is the newest message
+		th.entries[i].seq = seq
+		seq--
+	}
+}
+
+// add appends a message to the thread; onTicket is the ticket (by its episode) it is on already, 0 for
+// none.
+func (th *thread) add(m *handoffv1.ThreadMessage, onTicket uint64) {
+	th.load()
+	th.c.state.Messages++
+	th.entries = append(th.entries, &entry{
+		seq: th.c.state.GetMessages(), kept: &statev1.Kept{Message: m, OnTicket: onTicket}, added: true, changed: true,
+	})
+}
+
+// last returns the last ten messages, and besides them those after seq, oldest first.
+func (th *thread) last(after uint64) []*handoffv1.ThreadMessage {
+	th.load()
+	var messages []*handoffv1.ThreadMessage
+	for i, e := range th.entries {
+		if i >= len(th.entries)-lastMessages || e.seq > after {
+			messages = append(messages, e.kept.GetMessage())
+		}
+	}
+	return messages
+}
+
+// toTicket returns the messages that are not on the ticket yet, oldest first, and notes that they are
+// from now on. Only those of this turn unless all is set.
+func (th *thread) toTicket(ticket uint64, all bool) []*handoffv1.ThreadMessage {
+	if all {
+		th.load()
+	}
+	var messages []*handoffv1.ThreadMessage
+	for _, e := range th.entries {
+		if (e.added || all) && e.kept.GetOnTicket() == 0 {
+			e.kept.OnTicket, e.changed = ticket, true
+			messages = append(messages, e.kept.GetMessage())
+		}
+	}
+	return messages
+}
+
+// onTicket notes that the last ten messages are on a ticket that is created with them.
+func (th *thread) onTicket(ticket uint64) {
+	th.load()
+	for _, e := range th.entries[max(0, len(th.entries)-lastMessages):] {
+		e.kept.OnTicket, e.changed = ticket, true
+	}
+}
+
+// author tells who wrote the kept message of that id; AUTHOR_KIND_UNSPECIFIED when it is not kept.
+func (th *thread) author(id string) handoffv1.AuthorKind {
+	th.load()
+	for _, e := range th.entries {
+		if e.kept.GetMessage().GetId() == id {
+			return e.kept.GetMessage().GetAuthor()
+		}
+	}
+	return handoffv1.AuthorKind_AUTHOR_KIND_UNSPECIFIED
+}
+
+// save writes changed entries and forgets those beyond the last ten, but for those that still wait for
+// the bot.
+func (th *thread) save() {
+	waiting := th.c.state.GetMessages()
+	if t := th.c.state.GetTurn(); t != nil {
+		waiting = t.GetThrough()
+	}
+	for i, e := range th.entries {
+		name := threadEntry(th.c.at.Conversation, e.seq)
+		switch {
+		case i < len(th.entries)-lastMessages && e.seq <= waiting:
+			th.c.t.Delete(name)
+		case e.changed:
+			th.c.t.Put(name, e.kept)
+		}
+	}
+}
+
+// customerMessage is an inbound message as the thread keeps it.
+func (c *conversation) customerMessage(m *handoffv1.CustomerMessage) *handoffv1.ThreadMessage {
+	return &handoffv1.ThreadMessage{
+		Id: schemas.HexID(c.t.ID()), Author: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER, Name: c.state.GetName(),
+		At: timestamppb.New(c.t.At()), Text: m.GetText(), Media: m.GetMedia(),
+	}
+}

@@ -1,0 +1,286 @@
+package escalate
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// ticketPatience is how long a ticket is tried for: a desk that is down for days still gets it (H11).
+const ticketPatience = 365 * 24 * time.Hour
+
+// defaultReopenWithin is the reopen window where the shop sets none for the channel (M4).
+const defaultReopenWithin = 24 * time.Hour
+
+// tagMessaging is on every ticket that comes from a messaging channel (W6).
+const tagMessaging = "messaging_support"
+
+// isClosed tells which statuses are not open (H4).
+func isClosed(s handoffv1.TicketStatus) bool {
+	switch s {
+	case handoffv1.TicketStatus_TICKET_STATUS_SOLVED, handoffv1.TicketStatus_TICKET_STATUS_CLOSED,
+		handoffv1.TicketStatus_TICKET_STATUS_SPAM, handoffv1.TicketStatus_TICKET_STATUS_DELETED:
+		return true
+	case handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED, handoffv1.TicketStatus_TICKET_STATUS_NEW,
+		handoffv1.TicketStatus_TICKET_STATUS_OPEN, handoffv1.TicketStatus_TICKET_STATUS_PENDING,
+		handoffv1.TicketStatus_TICKET_STATUS_ON_HOLD:
+	}
+	return false
+}
+
+// live tells that the conversation has a ticket that is open, or is being created.
+func (c *conversation) live() bool {
+	return c.ticket.GetEpisode() != 0 && !c.ticket.GetGone() && !isClosed(c.ticket.GetStatus())
+}
+
+// reopenable tells that the last ticket is closed, can be opened again, and the window is not over (M4).
+func (c *conversation) reopenable() bool {
+	k := c.ticket
+	if k.GetEpisode() == 0 || k.GetGone() || k.GetClosedAt() == nil {
+		return false
+	}
+	switch k.GetStatus() {
+	case handoffv1.TicketStatus_TICKET_STATUS_SOLVED:
+	case handoffv1.TicketStatus_TICKET_STATUS_CLOSED:
+		if k.GetDesk() == "zendesk" {
+			return false // terminal there
+		}
+	default:
+		return false
+	}
+	within, ok := c.shop.Handoff.ReopenWithin[schemas.ChannelName(c.at.Channel)]
+	if !ok {
+		within = defaultReopenWithin
+	}
+	return !c.t.At().After(k.GetClosedAt().AsTime().Add(within))
+}
+
+// spam tells that one of the address's tickets is marked as spam: it opens none until that is
+// undone (M7).
+func (c *conversation) spam() bool {
+	const spam = handoffv1.TicketStatus_TICKET_STATUS_SPAM
+	found := c.ticket.GetStatus() == spam
+	turn.Scan(c.t, ticketEntry(""), &statev1.Ticket{}, func(name string, k *statev1.Ticket) bool {
+		found = found || name != ticketEntry(c.at.Conversation) && k.GetStatus() == spam
+		return !found
+	})
+	return found
+}
+
+// request moves the episode to requested and gets it a ticket: the open one, the last one reopened, or
+// a new one (H3, M4). Notes go on it.
+func (c *conversation) request(on Event, reason string, notes ...string) {
+	if !c.move(on, reason+"; subscriber tagged "+c.shop.Handoff.Tag) {
+		return
+	}
+	c.tag()
+	c.t.Delete(expiredEntry(c.at.Conversation))
+	opening := c.openTicket(c.episode.GetNumber(), c.handoffSubject(), append(c.ticketTags(), c.shop.Handoff.Tag), notes)
+	c.episode.Opening = opening
+	c.episode.TicketEpisode = c.ticket.GetEpisode()
+	c.episode.ReusesTicket = c.ticket.GetEpisode() != c.episode.GetNumber()
+	if opening == "" {
+		c.opened("its ticket is open already")
+		return
+	}
+	c.setTimer(timerDesk, c.t.Now.Add(c.stage.deskSilence))
+}
+
+// openTicket makes sure of an open ticket that holds the conversation. number is the episode that a new
+// one is named after. It returns the call whose receipt says that the ticket is there, "" when it is.
+func (c *conversation) openTicket(number uint64, subject string, tags, notes []string) (opening string) {
+	const status = handoffv1.TicketStatus_TICKET_STATUS_OPEN
+	switch {
+	case c.live():
+		c.append(status)
+		if c.ticket.GetTicketId() == "" {
+			opening = c.ticket.GetCreating()
+		}
+	case c.reopenable():
+		c.ticket.Status, c.ticket.ClosedAt = status, nil
+		opening = c.command(&handoffv1.Command{
+			Action: &handoffv1.Command_AppendMessages{AppendMessages: &handoffv1.AppendMessages{
+				Messages: c.thread.toTicket(c.ticket.GetEpisode(), true), Status: status,
+			}},
+			GiveUpAt: timestamppb.New(c.t.Now.Add(ticketPatience)),
+		})
+	default:
+		c.create(number, subject, tags, notes)
+		return c.ticket.GetCreating()
+	}
+	c.command(&handoffv1.Command{Action: &handoffv1.Command_AddTags{AddTags: &handoffv1.AddTags{Tags: tags}}})
+	for _, text := range notes {
+		c.note(text)
+	}
+	return opening
+}
+
+// create makes a new ticket with the last ten messages (H3), linked to the one before it (M4).
+func (c *conversation) create(number uint64, subject string, tags, notes []string) {
+	before := c.ticket
+	followUp := before.GetTicketId()
+	if followUp != "" {
+		c.t.Put(pastEntry(c.at.Conversation, followUp), before)
+		if before.GetStatus() == handoffv1.TicketStatus_TICKET_STATUS_DELETED {
+			followUp = ""
+		}
+	}
+	c.ticket = &statev1.Ticket{
+		Episode: number, Desk: c.shop.Desk.Kind, Status: handoffv1.TicketStatus_TICKET_STATUS_OPEN,
+		LastAuthor: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER,
+	}
+	c.thread.onTicket(number)
+	messages := c.thread.last(c.state.GetMessages())
+	external := schemas.Ticket{Key: c.t.Key, Conversation: c.at.Conversation, Episode: number}.ExternalID()
+	c.ticket.Creating = c.command(&handoffv1.Command{
+		Action: &handoffv1.Command_CreateTicket{CreateTicket: &handoffv1.CreateTicket{
+			ExternalId: external, Subject: subject, Messages: messages, Tags: tags,
+			RequesterName: c.state.GetName(), FollowUpOf: followUp, Notes: notes,
+		}},
+		GiveUpAt: timestamppb.New(c.t.Now.Add(ticketPatience)),
+	})
+}
+
+// ticketTags are the channel's tag, that of messaging, and the shop's own (W6).
+func (c *conversation) ticketTags() []string {
+	tags := []string{schemas.ChannelName(c.at.Channel), tagMessaging}
+	for _, tag := range c.shop.Desk.Tags {
+		if tag != tags[0] && tag != tagMessaging {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+// command posts a command about the current ticket.
+func (c *conversation) command(cmd *handoffv1.Command) (callID string) {
+	cmd.Episode, cmd.TicketEpisode = c.liveEpisode(), c.ticket.GetEpisode()
+	return c.t.Command(c.at, cmd)
+}
+
+// append puts what this turn added to the thread on the open ticket; nothing where there is none.
+func (c *conversation) append(status handoffv1.TicketStatus) {
+	if !c.live() {
+		return
+	}
+	messages := c.thread.toTicket(c.ticket.GetEpisode(), false)
+	if len(messages) == 0 {
+		return
+	}
+	c.command(&handoffv1.Command{Action: &handoffv1.Command_AppendMessages{
+		AppendMessages: &handoffv1.AppendMessages{Messages: messages, Status: status},
+	}, GiveUpAt: timestamppb.New(c.t.Now.Add(ticketPatience))})
+}
+
+// note writes an internal note on the current ticket; the caller knows that there is one.
+func (c *conversation) note(text string) { c.noteOn(c.ticket.GetEpisode(), text) }
+
+// noteOn writes an internal note on any ticket of the conversation.
+func (c *conversation) noteOn(ticket uint64, text string) {
+	c.t.Command(c.at, &handoffv1.Command{
+		Episode: c.liveEpisode(), TicketEpisode: ticket,
+		Action: &handoffv1.Command_AddNote{AddNote: &handoffv1.AddNote{Text: text}},
+	})
+}
+
+// setStatus sets the current ticket's status at the desk and takes it as done: the desk's own report of
+// it changes nothing more.
+func (c *conversation) setStatus(status handoffv1.TicketStatus) {
+	c.command(&handoffv1.Command{Action: &handoffv1.Command_SetTicketStatus{
+		SetTicketStatus: &handoffv1.SetTicketStatus{Status: status},
+	}})
+	c.ticket.Status = status
+	if isClosed(status) {
+		c.ticket.ClosedAt = c.now()
+	}
+}
+
+// ticketNamed finds the ticket that an outside record speaks of: by the desk's id, else by the episode
+// in the ticket's external id. current tells that it is the newest; number is 0 when it is unknown.
+func (c *conversation) ticketNamed(ticketID string, episode uint64) (number uint64, current bool) {
+	k := c.ticket
+	if k.GetEpisode() != 0 {
+		if k.GetTicketId() != "" && ticketID == k.GetTicketId() {
+			return k.GetEpisode(), true
+		}
+		if (k.GetTicketId() == "" || ticketID == "") && episode == k.GetEpisode() {
+			return k.GetEpisode(), true
+		}
+	}
+	past := &statev1.Ticket{}
+	if ticketID != "" && c.t.Get(pastEntry(c.at.Conversation, ticketID), past) {
+		return past.GetEpisode(), false
+	}
+	return 0, false
+}
+
+// known takes the desk's id of the current ticket from what comes from it before its receipt does.
+func (c *conversation) known(ticketID string) {
+	if c.ticket.GetTicketId() != "" || ticketID == "" {
+		return
+	}
+	c.ticket.TicketId = ticketID
+	if c.episode.GetOpening() == c.ticket.GetCreating() {
+		c.opened("heard from its ticket before the receipt")
+	}
+}
+
+// opened moves a requested episode to open.
+func (c *conversation) opened(reason string) {
+	if c.episode.GetState() == requested {
+		c.move(EventTicket, reason)
+	}
+}
+
+// handoffSubject is the subject of an escalation (H3).
+func (c *conversation) handoffSubject() string {
+	return "Shopper " + schemas.ChannelTitle(c.at.Channel) + " Handoff — " + c.shop.Name
+}
+
+// mirrorSubject is the subject of a mirrored conversation (M1).
+func (c *conversation) mirrorSubject() string {
+	who := c.state.GetName()
+	if who == "" {
+		who = c.t.Key.Address
+	}
+	return schemas.ChannelTitle(c.at.Channel) + " conversation with " + who
+}
+
+// onMirrored puts a message of a mirrored conversation on its ticket (M1, M4), and lets the bot answer
+// where the shop wants that (M6).
+func (c *conversation) onMirrored(m inbound) {
+	c.mirror()
+	if !c.shop.AutoReply.InMirrorMode || c.shop.AutoReply.URL == "" {
+		if !c.live() {
+			c.notAsked(handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED, "no ticket may be opened and the bot is off in mirror mode")
+		}
+		return
+	}
+	c.fromBotToPeople(m)
+}
+
+// mirror makes sure that the message is on an open ticket, if tickets may be opened at all. A mirrored
+// ticket is no escalation: it takes a number of the episodes' row, so that its external id is unique.
+func (c *conversation) mirror(notes ...string) {
+	if c.live() {
+		c.forAgents()
+		return
+	}
+	if !c.mayEscalate() {
+		return
+	}
+	number := c.state.GetEpisodes() + 1
+	c.openTicket(number, c.mirrorSubject(), c.ticketTags(), notes)
+	if c.ticket.GetEpisode() == number {
+		c.state.Episodes = number
+	}
+}
+
+// mirrored tells whether every conversation of the shop is a ticket (M1).
+func (c *conversation) mirrored() bool { return c.shop.Mode == settings.ModeMirror }
