@@ -169,13 +169,16 @@ type Ledger struct {
 	mu       sync.Mutex
 	messages map[string]map[string]bool // shop, provider's id of an acknowledged message
 	failed   []error                    // texts that the gateway did not take
-	answers  []time.Duration            // from a customer's text to the answer at the phone
-	trouble  []error                    // scenes that did not go as they should
-	scenes   map[string]int
+	// unanswered are texts of which the provider does not know whether the gateway took them.
+	unanswered map[string]bool
+	customers  []*customer
+	answers    []time.Duration // from a customer's text to the answer at the phone
+	trouble    []error         // scenes that did not go as they should
+	scenes     map[string]int
 }
 
 func newLedger() *Ledger {
-	return &Ledger{messages: map[string]map[string]bool{}, scenes: map[string]int{}}
+	return &Ledger{messages: map[string]map[string]bool{}, unanswered: map[string]bool{}, scenes: map[string]int{}}
 }
 
 func (l *Ledger) sent(shop, id string, err error) {
@@ -183,6 +186,7 @@ func (l *Ledger) sent(shop, id string, err error) {
 	defer l.mu.Unlock()
 	if err != nil {
 		l.failed = append(l.failed, err)
+		l.unanswered[id] = true
 		return
 	}
 	if l.messages[shop] == nil {

@@ -37,6 +37,7 @@ func Play(ctx context.Context, shops []*Shop, opt Options) (*Ledger, error) {
 		sc, shop := all[i%len(all)], shops[random.IntN(len(shops))]
 		begin := time.Duration(float64(opt.Spread) * float64(i) / float64(max(1, opt.Conversations)))
 		c := &customer{shop: shop, address: fmt.Sprintf("+1415555%04d", i+1), log: log, pace: opt.Pace, patience: opt.Patience, number: i + 1}
+		log.customers = append(log.customers, c)
 		r := rand.New(rand.NewPCG(opt.Seed, uint64(i)+1))
 		wg.Go(func() {
 			if c.wait(ctx, begin) != nil {
