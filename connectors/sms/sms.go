@@ -1,0 +1,98 @@
+// Package sms serves any SMS provider that speaks plain HTTP: a signed webhook
+// in, a templated call out.
+//
+// In, the provider (or a few lines of glue before it) posts JSON to
+// /in/sms/<shop>/<account>:
+//
+//	{"messages": [{"id": "m1", "from": "+14155550123", "to": "+15557770000", "text": "hi",
+//	               "name": "Ann", "sent_at": "2026-03-01T12:00:00Z", "opt_out": "stop",
+//	               "media": [{"url": "https://…", "content_type": "image/png"}]}],
+//	 "statuses": [{"id": "…", "to": "+14155550123", "status": "delivered",
+//	               "code": "30003", "reason": "unreachable", "at": "2026-03-01T12:00:01Z"}]}
+//
+// One body holds any number of both. Of a message id, from, and text or media are
+// needed, the rest is optional; opt_out says that the provider handled a keyword
+// itself: stop, start or help. A status names the text by the id it was sent
+// with ({{id}}) or by the provider's own, and is one of queued, sent, delivered,
+// read, failed.
+//
+// Both directions are signed: X-Handoff-Timestamp is the Unix time in seconds,
+// X-Handoff-Signature is "sha256=" and the hex HMAC-SHA256, keyed by the account's
+// secret, of the timestamp, a full stop and the raw body. A webhook whose time is
+// more than Window off is refused.
+//
+// Out, a text becomes one HTTP request made from the account's template. Such a
+// provider cannot be asked what it took, so the destination is blind: a request
+// without an answer is never repeated.
+package sms
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/handoff-dev/handoff/pipeline/ingress"
+)
+
+// Name of the connector: in settings, in webhook paths and as a destination.
+const Name = "sms"
+
+// Headers of a signed request, in both directions.
+const (
+	TimestampHeader = "X-Handoff-Timestamp"
+	SignatureHeader = "X-Handoff-Signature"
+	// IDHeader carries the id of a text that goes out: the same text always has
+	// the same.
+	IDHeader = "X-Handoff-Id"
+)
+
+// Window is how far a webhook's time may be from ours: an older one may be a
+// replay.
+const Window = 5 * time.Minute
+
+const scheme = "sha256="
+
+// Sign sets the headers that prove body was sent now by who knows secret.
+func Sign(header http.Header, secret string, now time.Time, body []byte) {
+	timestamp := strconv.FormatInt(now.Unix(), 10)
+	header.Set(TimestampHeader, timestamp)
+	header.Set(SignatureHeader, scheme+hex.EncodeToString(sum(secret, timestamp, body)))
+}
+
+// Verify checks what Sign made. The error is ingress.ErrUnsigned where a header
+// is missing, else ingress.ErrForged, also for an empty secret and for a time
+// more than Window away from now.
+func Verify(header http.Header, secret string, now time.Time, body []byte) error {
+	timestamp, signature := header.Get(TimestampHeader), header.Get(SignatureHeader)
+	if timestamp == "" || signature == "" {
+		return ingress.ErrUnsigned
+	}
+	if secret == "" || len(signature) < len(scheme) || signature[:len(scheme)] != scheme {
+		return ingress.ErrForged
+	}
+	got, err := hex.DecodeString(signature[len(scheme):])
+	if err != nil || !hmac.Equal(got, sum(secret, timestamp, body)) {
+		return ingress.ErrForged
+	}
+	seconds, err := strconv.ParseInt(timestamp, 10, 64)
+	if err != nil {
+		return ingress.ErrForged
+	}
+	// Compared as numbers: a time.Time of any int64 would overflow.
+	if at := now.Unix(); seconds < at-int64(Window/time.Second) || seconds > at+int64(Window/time.Second) {
+		return fmt.Errorf("%w: its time is more than %s off", ingress.ErrForged, Window)
+	}
+	return nil
+}
+
+func sum(secret, timestamp string, body []byte) []byte {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(timestamp))
+	mac.Write([]byte{'.'})
+	mac.Write(body)
+	return mac.Sum(nil)
+}

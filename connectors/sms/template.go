@@ -1,0 +1,199 @@
+package sms
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/handoff-dev/handoff/schemas/settings"
+)
+
+const jsonType = "application/json"
+
+// values are what placeholders stand for.
+type values struct {
+	id, from, to, text, secret string
+	media                      []string
+}
+
+// Placeholders lists what {{name}} can stand in a template's URL, headers and
+// body: the text's id, the account's number, the customer's number, the text,
+// the URLs of its attachments separated by spaces, and the account's secret.
+func Placeholders() []string { return []string{"id", "from", "to", "text", "media", "secret"} }
+
+func (v *values) get(name string) (string, bool) {
+	switch name {
+	case "id":
+		return v.id, true
+	case "from":
+		return v.from, true
+	case "to":
+		return v.to, true
+	case "text":
+		return v.text, true
+	case "media":
+		return strings.Join(v.media, " "), true
+	case "secret":
+		return v.secret, true
+	default:
+		return "", false
+	}
+}
+
+// escape makes a value safe for where it is put.
+type escape func(string) string
+
+// expand fills in a template. An unknown or unclosed placeholder is an error
+// that names it and its byte.
+func expand(template string, v *values, esc escape) (string, error) {
+	var b strings.Builder
+	for rest := template; ; {
+		before, after, ok := strings.Cut(rest, "{{")
+		b.WriteString(before)
+		if !ok {
+			return b.String(), nil
+		}
+		at := len(template) - len(after) - len("{{")
+		name, more, ok := strings.Cut(after, "}}")
+		if !ok {
+			return "", fmt.Errorf("the placeholder at byte %d has no end", at)
+		}
+		value, ok := v.get(strings.TrimSpace(name))
+		if !ok {
+			return "", fmt.Errorf("there is no placeholder {{%s}} (byte %d); use %s", name, at, strings.Join(Placeholders(), ", "))
+		}
+		b.WriteString(esc(value))
+		rest = more
+	}
+}
+
+func asIs(s string) string { return s }
+
+// inURL escapes for a path segment as well as for a query.
+func inURL(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
+// inJSON escapes for the inside of a JSON string; the template has the quotes.
+func inJSON(s string) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(s); err != nil {
+		return "" // Strings always encode.
+	}
+	return strings.TrimSuffix(strings.TrimSpace(b.String())[1:], `"`)
+}
+
+func inXML(s string) string {
+	var b strings.Builder
+	if err := xml.EscapeText(&b, []byte(s)); err != nil {
+		return "" // A Builder takes everything.
+	}
+	return b.String()
+}
+
+// escapeFor chooses by media type: JSON, forms and XML have their own escapes,
+// anything else takes values as they are.
+func escapeFor(contentType string) escape {
+	kind, _, err := mime.ParseMediaType(contentType)
+	switch {
+	case err != nil:
+		return asIs
+	case kind == jsonType || strings.HasSuffix(kind, "+json"):
+		return inJSON
+	case kind == "application/x-www-form-urlencoded":
+		return url.QueryEscape
+	case kind == "application/xml" || kind == "text/xml" || strings.HasSuffix(kind, "+xml"):
+		return inXML
+	default:
+		return asIs
+	}
+}
+
+// draft is a request that is ready to be made.
+type draft struct {
+	method, url, contentType string
+	header                   http.Header
+	body                     []byte
+}
+
+// render makes the request of an account's template; see settings.Request. The
+// error says what is wrong with the template.
+func render(a *settings.Account, v values) (*draft, error) {
+	t := a.Request
+	d := &draft{method: t.Method, contentType: t.ContentType, header: http.Header{}}
+	if d.method == "" {
+		d.method = http.MethodPost
+	}
+	if d.contentType == "" {
+		d.contentType = jsonType
+	}
+	if t.Body != "" && !takesMedia(t) && len(v.media) > 0 {
+		// The provider cannot take attachments: the customer gets their links.
+		v.text = strings.TrimSpace(v.text + "\n" + strings.Join(v.media, "\n"))
+	}
+	var err error
+	if d.url, err = expand(a.BaseURL, &v, inURL); err != nil {
+		return nil, fmt.Errorf("base_url: %w", err)
+	}
+	for name, value := range t.Headers {
+		filled, err := expand(value, &v, asIs)
+		if err != nil {
+			return nil, fmt.Errorf("request.headers.%s: %w", name, err)
+		}
+		if strings.ContainsAny(filled, "\r\n\x00") {
+			return nil, fmt.Errorf("request.headers.%s: a line break cannot stand in a header", name)
+		}
+		d.header.Set(name, filled)
+	}
+	if t.Body == "" && d.method != http.MethodGet {
+		d.body, err = defaultBody(d.contentType, v)
+		return d, err
+	}
+	body, err := expand(t.Body, &v, escapeFor(d.contentType))
+	if err != nil {
+		return nil, fmt.Errorf("request.body: %w", err)
+	}
+	if kind, _, _ := mime.ParseMediaType(d.contentType); kind == jsonType && body != "" && !json.Valid([]byte(body)) {
+		return nil, fmt.Errorf("request.body: it does not make JSON; placeholders stand inside quotes")
+	}
+	d.body = []byte(body)
+	return d, nil
+}
+
+func takesMedia(t settings.Request) bool {
+	return strings.Contains(strings.ReplaceAll(t.Body, " ", ""), "{{media}}")
+}
+
+// defaultBody has id, from, to, text and, where there are any, media.
+func defaultBody(contentType string, v values) ([]byte, error) {
+	switch kind, _, _ := mime.ParseMediaType(contentType); kind {
+	case jsonType:
+		return json.Marshal(struct {
+			ID    string   `json:"id"`
+			From  string   `json:"from"`
+			To    string   `json:"to"`
+			Text  string   `json:"text"`
+			Media []string `json:"media,omitempty"`
+		}{v.id, v.from, v.to, v.text, v.media})
+	case "application/x-www-form-urlencoded":
+		form := url.Values{"id": {v.id}, "from": {v.from}, "to": {v.to}, "text": {v.text}}
+		if len(v.media) > 0 {
+			form["media"] = v.media
+		}
+		return []byte(form.Encode()), nil
+	default:
+		return nil, fmt.Errorf("request.body: it is missing; only JSON and forms have a default")
+	}
+}
+
+// CheckRequest refuses an account whose template cannot make a request, with the
+// setting and the reason.
+func CheckRequest(a *settings.Account) error {
+	_, err := render(a, values{id: "id", from: a.Account, to: "+15550000000", text: "text", secret: "secret"})
+	return err
+}
