@@ -1,0 +1,124 @@
+package caller
+
+import (
+	"container/heap"
+	"fmt"
+	"time"
+
+	"github.com/handoff-dev/handoff/pipeline"
+)
+
+// partition is one assignment of a partition to this process.
+type partition struct {
+	number int32
+	read   pipeline.Reader
+	// incarnation is the process's and the assignment's: what an earlier assignment started is
+	// somebody else's.
+	incarnation string
+	// assigned is when it began.
+	assigned time.Time
+	lanes    map[string]*lane
+	calls    map[string]*call
+	// waiting are the lanes whose head the gate made wait for a commit.
+	waiting map[*lane]struct{}
+	// recheck is when they were last asked after a commit; commits counts commits.
+	recheck time.Time
+	commits uint64
+	running int
+	revoked bool
+	// idle is closed when revoked and nothing runs.
+	idle chan struct{}
+}
+
+// lane is a queue of calls that run one at a time, in order.
+type lane struct {
+	name    string
+	p       *partition
+	account *account
+	calls   []*call
+	running bool
+	queued  bool // in the account's queue
+	// due is when the head is tried next; index is the place in the heap, -1 when not there.
+	due   time.Time
+	index int
+}
+
+// call is one stored call. What the worker alone writes while the lane runs is below pc and confirmed,
+// which the Caller's lock guards.
+type call struct {
+	pc pipeline.PendingCall
+	// confirmed is the attempt at a blind destination whose start was committed for this assignment; 0
+	// for none.
+	confirmed uint32
+	// awaited is the attempt whose commit is awaited.
+	awaited uint32
+	// ended tells that the call was removed while it ran.
+	ended bool
+	// posted tells that its result is in the mailbox.
+	posted bool
+
+	// maybe tells that an earlier attempt may have arrived, of this process or of an earlier owner.
+	maybe bool
+	// lookupAfter is the earliest time at which that can be told.
+	lookupAfter time.Time
+	attempts    uint32
+	failures    int
+	last        *Error
+	// consentVersion and started are of the last request that started.
+	consentVersion uint64
+	started        time.Time
+}
+
+func (l *lane) head() *call {
+	if len(l.calls) == 0 {
+		return nil
+	}
+	return l.calls[0]
+}
+
+// urgent tells whether the head has so little time that it goes before others of its account.
+func (l *lane) urgent() bool {
+	const little = 5 * time.Minute
+	c := l.head()
+	return c != nil && !c.pc.Call.GiveUpAt.IsZero() && c.pc.Call.GiveUpAt.Sub(c.pc.Call.Created) <= little
+}
+
+func (l *lane) remove(c *call) {
+	for i, other := range l.calls {
+		if other == c {
+			l.calls = append(l.calls[:i], l.calls[i+1:]...)
+			return
+		}
+	}
+}
+
+func laneName(pc pipeline.PendingCall) string { return fmt.Sprintf("%s\n%s", pc.Key, pc.Call.Lane) }
+
+// timeline is a heap of lanes by the time their head is due.
+type timeline []*lane
+
+var _ heap.Interface = (*timeline)(nil)
+
+func (h timeline) Len() int           { return len(h) }
+func (h timeline) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h timeline) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push implements heap.Interface.
+func (h *timeline) Push(x any) {
+	l := x.(*lane)
+	l.index = len(*h)
+	*h = append(*h, l)
+}
+
+// Pop implements heap.Interface.
+func (h *timeline) Pop() any {
+	old := *h
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	l.index = -1
+	return l
+}

@@ -1,0 +1,99 @@
+package caller
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// end posts the result of the call. It stays in its lane until the result is committed, so that the
+// next call sees what came of it.
+func (w *work) end(o *handoffv1.Outcome) step {
+	k, c := w.k, w.c
+	r := w.envelope("result", c.attempts)
+	r.Body = &handoffv1.Record_CallResult{CallResult: &handoffv1.CallResult{
+		CallId: w.pc.Call.ID, Attempt: c.attempts, Outcome: o,
+	}}
+	if !w.post(r) {
+		return step{at: k.cfg.Now()} // closing
+	}
+	k.metrics.outcomes.WithLabelValues(w.pc.Call.Destination, statusName(o.GetStatus())).Inc()
+	k.mu.Lock()
+	c.posted = true
+	k.mu.Unlock()
+	return step{}
+}
+
+// announce posts that an attempt at a blind destination is about to start. It starts when that is
+// committed.
+func (w *work) announce(now time.Time) step {
+	k, c := w.k, w.c
+	number := max(c.attempts, w.announced) + 1
+	k.mu.Lock()
+	c.awaited = number
+	k.mu.Unlock()
+	r := w.envelope("start", number)
+	r.Body = &handoffv1.Record_AttemptStarted{AttemptStarted: &handoffv1.AttemptStarted{
+		CallId: w.pc.Call.ID, Attempt: number, Incarnation: w.l.p.incarnation,
+	}}
+	if !w.post(r) {
+		return step{at: now}
+	}
+	return step{announced: true, at: now.Add(announceAgain)}
+}
+
+// envelope is a record of the call's key and place.
+func (w *work) envelope(what string, attempt uint32) *handoffv1.Record {
+	of, now := w.rel.Attempt.Record, timestamppb.New(w.k.cfg.Now())
+	return &handoffv1.Record{
+		Id: schemas.SourceID("caller", of.GetShop(), w.l.p.incarnation,
+			w.pc.Call.ID+"/"+what+"/"+strconv.FormatUint(uint64(attempt), 10)),
+		Shop: of.GetShop(), Channel: of.GetChannel(), Account: of.GetAccount(), Address: of.GetAddress(),
+		Conversation: of.GetConversation(), EventTime: now, ReceivedAt: now,
+		Traceparent: of.GetTraceparent(), SettingsVersion: of.GetSettingsVersion(),
+	}
+}
+
+// post puts a record into the mailbox, again and again until it is acknowledged: the worker is held
+// meanwhile, so that no more is unposted than there are workers. It gives up when the Caller's Close
+// does.
+func (w *work) post(r *handoffv1.Record) bool {
+	k := w.k
+	value, err := schemas.Encode(r)
+	if err != nil {
+		k.cfg.Log.Error("a result cannot be encoded", "call", w.pc.Call.ID, "error", err)
+		return false
+	}
+	key := schemas.KeyOf(r).Bytes()
+	for tries := 0; ; tries++ {
+		err := k.cfg.Poster.Post(k.base, k.cfg.Topic, key, value)
+		if err == nil {
+			return true
+		}
+		if k.base.Err() != nil {
+			return false
+		}
+		k.metrics.unposted.Inc()
+		k.cfg.Log.Warn("a result was not acknowledged; posting it again", "call", w.pc.Call.ID, "error", err)
+		pause := time.NewTimer(k.retryPost(tries))
+		select {
+		case <-pause.C:
+		case <-k.base.Done():
+			pause.Stop()
+			return false
+		}
+	}
+}
+
+func statusName(s handoffv1.OutcomeStatus) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "OUTCOME_STATUS_"))
+}
+
+func reasonName(r handoffv1.BlockReason) string {
+	return strings.ToLower(strings.TrimPrefix(r.String(), "BLOCK_REASON_"))
+}

@@ -1,0 +1,184 @@
+package caller
+
+import (
+	"container/heap"
+	"time"
+)
+
+// schedule sets when the head of a lane is tried next. A running lane settles by itself. The lock is
+// held.
+func (k *Caller) schedule(l *lane, at time.Time) {
+	if l.running || l.queued || l.p.revoked {
+		return
+	}
+	l.due = at
+	if l.index >= 0 {
+		heap.Fix(&k.timeline, l.index)
+	} else {
+		heap.Push(&k.timeline, l)
+	}
+}
+
+// loop is the one goroutine that starts requests.
+func (k *Caller) loop() {
+	defer close(k.stopped)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		k.mu.Lock()
+		wait := k.dispatch(k.cfg.Now())
+		k.mu.Unlock()
+		timer.Reset(wait)
+		select {
+		case <-k.stop:
+			return
+		case <-k.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// dispatch starts every request that may start now and returns how long until the next one might. The
+// lock is held.
+func (k *Caller) dispatch(now time.Time) time.Duration {
+	for len(k.timeline) > 0 && !k.timeline[0].due.After(now) {
+		l := heap.Pop(&k.timeline).(*lane)
+		l.account.enqueue(l)
+		k.activate(l.account)
+	}
+	for a := range k.parked {
+		if !a.parked.After(now) {
+			delete(k.parked, a)
+			k.activate(a)
+		}
+	}
+	for len(k.round) > 0 && k.running < k.cfg.Workers {
+		a := k.round[0]
+		k.round[0] = nil
+		k.round = k.round[1:]
+		a.active = false
+		k.start(a, now)
+	}
+	next := now.Add(time.Hour)
+	if len(k.timeline) > 0 {
+		next = earlier(next, k.timeline[0].due)
+	}
+	for a := range k.parked {
+		next = earlier(next, a.parked)
+	}
+	return max(next.Sub(now), 0)
+}
+
+// activate puts an account into the round unless it is there or waits for a time. The lock is held.
+func (k *Caller) activate(a *account) {
+	if _, parked := k.parked[a]; a.active || parked || a.waiting() == 0 {
+		return
+	}
+	a.active = true
+	k.round = append(k.round, a)
+}
+
+// start starts one request of an account, if it may, and puts the account back into the round. The
+// lock is held.
+func (k *Caller) start(a *account, now time.Time) {
+	if a.inFlight >= k.perShop() {
+		k.full[a] = struct{}{} // settle activates it again
+		return
+	}
+	if until := a.closedUntil(now); !until.IsZero() {
+		k.park(a, until)
+		return
+	}
+	l := a.next()
+	if l == nil {
+		return
+	}
+	l.running = true
+	delete(l.p.waiting, l)
+	a.inFlight++
+	l.p.running++
+	k.running++
+	k.workers.Add(1)
+	go k.attempt(l, l.head())
+	k.activate(a)
+}
+
+// perShop is how many requests one shop's destination may have running: fewer the busier all are.
+func (k *Caller) perShop() int {
+	switch {
+	case k.running*4 > k.cfg.Workers*3:
+		return 1
+	case k.running*2 > k.cfg.Workers:
+		return min(2, k.cfg.PerShop)
+	default:
+		return k.cfg.PerShop
+	}
+}
+
+// park makes an account wait for a time. The lock is held.
+func (k *Caller) park(a *account, until time.Time) {
+	a.parked = until
+	k.parked[a] = struct{}{}
+}
+
+// step is what comes of one attempt.
+type step struct {
+	// at is when the call is tried again; zero means after the next commit, or when the result's commit
+	// removes it.
+	at time.Time
+	// onCommit: the gate is asked again after a commit later than the one counted here, or at at.
+	onCommit bool
+	commits  uint64
+	// announced: the start of a blind attempt was posted; at is when to do it again.
+	announced bool
+}
+
+// settle puts a lane back after an attempt. The lock is not held.
+func (k *Caller) settle(l *lane, c *call, s step) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	defer k.workers.Done()
+	defer k.signal()
+	a, p, now := l.account, l.p, k.cfg.Now()
+	k.running--
+	a.inFlight--
+	p.running--
+	l.running = false
+	// Others of the account may have waited for its place, or for their fair share of all.
+	k.activate(a)
+	for other := range k.full {
+		k.activate(other)
+	}
+	clear(k.full)
+	if p.revoked {
+		if p.running == 0 {
+			close(p.idle)
+		}
+		k.sweep(a)
+		return
+	}
+	switch {
+	case c.ended:
+		k.proceed(l, true, now)
+	case c.posted:
+	case c.confirmed != 0 && s.announced, s.announced && c.awaited == 0:
+		k.schedule(l, now) // its commit was faster
+	case s.onCommit && p.commits != s.commits:
+		k.schedule(l, latest(now, p.recheck.Add(recheckEvery)))
+	case s.onCommit:
+		p.waiting[l] = struct{}{}
+		if !s.at.IsZero() {
+			k.schedule(l, s.at)
+		}
+	default:
+		k.schedule(l, s.at)
+	}
+	k.sweep(a)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
