@@ -1,0 +1,151 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/handoff-dev/handoff/pipeline/state"
+)
+
+// send produces a record in the open transaction, opening it with the first one.
+func (in *incarnation) send(r *kgo.Record) error {
+	in.begin.Lock()
+	if !in.begun {
+		if err := in.session.Begin(); err != nil {
+			in.begin.Unlock()
+			return fmt.Errorf("begin transaction: %w", err)
+		}
+		in.begun = true
+	}
+	in.begin.Unlock()
+	in.client.Produce(in.ctx, r, in.produced)
+	return nil
+}
+
+// produced remembers the first record that could not be produced.
+func (in *incarnation) produced(r *kgo.Record, err error) {
+	if err == nil {
+		return
+	}
+	in.begin.Lock()
+	defer in.begin.Unlock()
+	if in.produceErr == nil {
+		in.produceErr = fmt.Errorf("produce to %s: %w", r.Topic, err)
+	}
+}
+
+var errNotCommitted = errors.New("the transaction was not committed, or it is not known whether it was")
+
+// commit ends the open transaction. On an error nothing of it may be used.
+func (in *incarnation) commit() error {
+	began := time.Now()
+	touched := make([]*part, 0, len(in.order))
+	for _, p := range in.order {
+		if p.state.Touched() {
+			touched = append(touched, p)
+		}
+	}
+	if err := in.workers.each(touched, (*part).seal); err != nil {
+		return err
+	}
+	// The bound is for a broker that is away for good: past it the outcome is unknown.
+	ctx, cancel := context.WithTimeout(in.ctx, 2*in.r.cfg.TransactionTimeout)
+	defer cancel()
+	if err := in.client.Flush(ctx); err != nil {
+		return fmt.Errorf("produce: %w", err)
+	}
+	in.begin.Lock()
+	failed := in.produceErr
+	in.begin.Unlock()
+	if failed != nil {
+		_, err := in.session.End(ctx, kgo.TryAbort)
+		return errors.Join(failed, err)
+	}
+	committed, err := in.session.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+		in.setOffsets(req, touched)
+		return nil
+	}), kgo.TryCommit)
+	if err != nil || !committed {
+		return errors.Join(errNotCommitted, err)
+	}
+	if err := in.committed(touched); err != nil {
+		return err
+	}
+	in.r.metrics.commit.Observe(time.Since(began).Seconds())
+	if in.r.failing.Load() {
+		return fatal{ErrFailing}
+	}
+	return nil
+}
+
+// setOffsets makes the commit name every touched partition, whether it read anything or not, with the
+// number of its transaction.
+func (in *incarnation) setOffsets(req *kmsg.TxnOffsetCommitRequest, touched []*part) {
+	t := kmsg.NewTxnOffsetCommitRequestTopic()
+	t.Topic, t.TopicID = in.r.mailbox, in.topicID
+	for _, p := range touched {
+		o := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		o.Partition, o.Offset, o.LeaderEpoch = p.id, p.state.Next(), -1
+		metadata := offsetMetadata(p.state.Position().Number + 1)
+		o.Metadata = &metadata
+		t.Partitions = append(t.Partitions, o)
+	}
+	req.Topics = []kmsg.TxnOffsetCommitRequestTopic{t}
+}
+
+// committed makes the transaction the partitions' own and tells the Caller.
+func (in *incarnation) committed(touched []*part) error {
+	caller := in.r.cfg.Caller
+	changes := make([]state.Changes, len(touched))
+	for i, p := range touched {
+		changes[i] = p.state.Committed(p.position.Offset + 1)
+		in.r.metrics.pending(p.id, changes[i])
+		in.r.reader.advanced(p.id, p.state.Next(), p.state.Clock())
+		p.produce.reset()
+	}
+	in.r.metrics.records.Add(float64(in.txn.records))
+	in.begin.Lock()
+	in.begun = false
+	in.begin.Unlock()
+	idle := in.client.BufferedFetchRecords() == 0
+	in.txn = openTransaction{}
+	if caller != nil || idle || in.r.cfg.Now().Sub(in.saved) >= in.r.cfg.SaveEvery {
+		if err := in.save(); err != nil {
+			return err
+		}
+	}
+	if caller == nil {
+		return nil
+	}
+	for i, p := range touched {
+		if len(changes[i].Stored)+len(changes[i].Ended) > 0 {
+			caller.Committed(p.id, changes[i].Stored, changes[i].Ended)
+		}
+	}
+	return nil
+}
+
+// metadataPrefix marks offset commits of this runner.
+const metadataPrefix = "handoff:"
+
+func offsetMetadata(number uint64) string { return metadataPrefix + strconv.FormatUint(number, 10) }
+
+// parseMetadata returns the transaction number; ok is false when something else committed the offset.
+func parseMetadata(s string) (number uint64, ok bool) {
+	rest, ok := strings.CutPrefix(s, metadataPrefix)
+	if !ok {
+		return 0, false
+	}
+	number, err := strconv.ParseUint(rest, 10, 64)
+	return number, err == nil
+}
+
+func isOutOfRange(err error) bool { return errors.Is(err, kerr.OffsetOutOfRange) }

@@ -1,0 +1,148 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/state"
+	"github.com/handoff-dev/handoff/schemas"
+)
+
+// Connection says how to reach the brokers.
+type Connection struct {
+	// Brokers to ask first, host:port; required.
+	Brokers []string
+	// Options for TLS, SASL, a dialer: given to every client first, so that what exactly once needs
+	// cannot be overridden.
+	Options []kgo.Opt
+}
+
+func (c Connection) options(id string, more ...kgo.Opt) []kgo.Opt {
+	all := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(id)}
+	all = append(all, c.Options...)
+	return append(all, more...)
+}
+
+// Config of a Runner.
+type Config struct {
+	Connection
+	// Stage to run; required.
+	Stage pipeline.Stage
+	// Caller makes the stage's outside calls; nil for a stage without calls.
+	Caller pipeline.Caller
+	// Store keeps local state; required, shared by all runners of the process.
+	Store *state.Store
+	// Settings of all shops; required unless the stage reads none.
+	Settings *Settings
+	// Instance names this process among those of the stage, the same after a restart: transactional
+	// and static member ids are "<stage>-<instance>", so that a restarted process fences what it left
+	// behind at once. Empty: unique per start, which kfake needs.
+	Instance string
+	// Schema version of the stage's state entries. State of a newer version is refused.
+	Schema uint32
+
+	// A transaction ends when everything read is processed and nothing more waits, and at the latest
+	// after CommitEvery (default 100 ms), CommitRecords (default 50000) or CommitBytes of changes
+	// (default 32 MiB).
+	CommitEvery   time.Duration
+	CommitRecords int
+	CommitBytes   int
+	// SaveEvery is how often committed state is written to the Store while records keep coming; at once
+	// when they stop or when there is a Caller. Default 1 s.
+	SaveEvery time.Duration
+	// SettingsWait is how long a record waits for its settings version before it becomes a dead letter;
+	// default 30 s.
+	SettingsWait time.Duration
+	// RevokeWait is how long a partition that leaves waits for running requests; default 5 s.
+	RevokeWait time.Duration
+	// DrainWait bounds the end of Run; default 10 s.
+	DrainWait time.Duration
+	// KeepRevoked is how long the Store keeps the state of a partition that left; default 10 min.
+	KeepRevoked time.Duration
+	// TransactionTimeout of the broker; default 15 s.
+	TransactionTimeout time.Duration
+	// SessionTimeout of the group; default 45 s.
+	SessionTimeout time.Duration
+	// RestoreWait is how long a changelog may stay behind its group's offset before Run fails;
+	// default 30 s.
+	RestoreWait time.Duration
+	// SeenWindow, CacheBytes and MaxRecordBytes are per partition; see state.Config.
+	SeenWindow     time.Duration
+	CacheBytes     int
+	MaxRecordBytes int
+
+	// Now is the wall clock; default time.Now.
+	Now func() time.Time
+	// Logger; default slog.Default().
+	Logger *slog.Logger
+	// Registerer takes the metrics; default none.
+	Registerer prometheus.Registerer
+}
+
+func (c *Config) validate() error {
+	switch {
+	case len(c.Brokers) == 0:
+		return errors.New("no brokers given")
+	case c.Stage == nil || c.Stage.Name() == "":
+		return errors.New("no stage given")
+	case c.Store == nil:
+		return errors.New("no state store given")
+	}
+	orDefault(&c.CommitEvery, 100*time.Millisecond)
+	orDefault(&c.CommitRecords, 50000)
+	orDefault(&c.CommitBytes, 32<<20)
+	orDefault(&c.SaveEvery, time.Second)
+	orDefault(&c.SettingsWait, 30*time.Second)
+	orDefault(&c.RevokeWait, 5*time.Second)
+	orDefault(&c.DrainWait, 10*time.Second)
+	orDefault(&c.KeepRevoked, 10*time.Minute)
+	orDefault(&c.TransactionTimeout, 15*time.Second)
+	orDefault(&c.SessionTimeout, 45*time.Second)
+	orDefault(&c.RestoreWait, 30*time.Second)
+	orDefault(&c.MaxRecordBytes, schemas.MaxRecordBytes)
+	if c.CommitEvery > c.TransactionTimeout/2 {
+		return fmt.Errorf("CommitEvery %s must be below half of TransactionTimeout %s", c.CommitEvery, c.TransactionTimeout)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+// orDefault sets v to d unless it is positive.
+func orDefault[T int | int64 | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+// partitionConfig of one partition's state.
+func (c *Config) partitionConfig(partition, partitions int32) state.Config {
+	return state.Config{
+		Stage: c.Stage, Partition: partition, Partitions: partitions, Schema: c.Schema,
+		SeenWindow: c.SeenWindow, CacheBytes: c.CacheBytes, MaxRecordBytes: c.MaxRecordBytes,
+	}
+}
+
+// maxBatchBytes is the largest batch produced: what the catalogue's topics take.
+const maxBatchBytes = schemas.MaxRecordBytes + schemas.MaxRecordBytes/4
+
+// byKey partitions records by murmur2 of their key; records of the changelog keep the partition they
+// were given.
+func byKey(changelog string) kgo.Partitioner {
+	return kgo.BasicConsistentPartitioner(func(topic string) func(*kgo.Record, int) int {
+		if topic == changelog {
+			return func(r *kgo.Record, _ int) int { return int(r.Partition) }
+		}
+		return func(r *kgo.Record, n int) int { return int(schemas.Partition(r.Key, n)) }
+	})
+}

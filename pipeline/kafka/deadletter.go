@@ -1,0 +1,65 @@
+package kafka
+
+import (
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/handoff-dev/handoff/pipeline/state"
+	"github.com/handoff-dev/handoff/schemas"
+)
+
+// Headers of dead letters. Key, value and timestamp of the record are the failed one's own.
+const (
+	// HeaderReason is the error.
+	HeaderReason = "handoff-reason"
+	// HeaderStage that could not process it.
+	HeaderStage = "handoff-stage"
+	// HeaderTopic, HeaderPartition and HeaderOffset are where it was read.
+	HeaderTopic     = "handoff-topic"
+	HeaderPartition = "handoff-partition"
+	HeaderOffset    = "handoff-offset"
+	// HeaderTimestamp is its Kafka timestamp, Unix milliseconds.
+	HeaderTimestamp = "handoff-timestamp"
+	// HeaderTimer is the timer's name, where a timer failed.
+	HeaderTimer = "handoff-timer"
+	// HeaderTruncated is the value's full length, where it did not fit.
+	HeaderTruncated = "handoff-truncated"
+)
+
+// maxReason bounds the reason; a panic's has its stack.
+const maxReason = 4 << 10
+
+// deadLetter makes the record for what failed.
+func (p *part) deadLetter(f *state.Failure) *kgo.Record {
+	reason := f.Cause.Error()
+	if len(reason) > maxReason {
+		reason = reason[:maxReason]
+	}
+	r := p.produce.next()
+	r.Topic, r.Key = schemas.TopicDeadLetters, f.Key
+	header := func(name, value string) {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
+	}
+	header(HeaderReason, reason)
+	header(HeaderStage, p.in.r.cfg.Stage.Name())
+	header(HeaderTopic, p.in.r.mailbox)
+	header(HeaderPartition, strconv.Itoa(int(p.id)))
+	if f.Timer != nil {
+		header(HeaderOffset, strconv.FormatInt(p.state.Next(), 10))
+		header(HeaderTimestamp, strconv.FormatInt(f.Timer.At.UnixMilli(), 10))
+		header(HeaderTimer, f.Timer.Name)
+		r.Timestamp = f.Timer.At
+		return r
+	}
+	header(HeaderOffset, strconv.FormatInt(f.Record.Offset, 10))
+	header(HeaderTimestamp, strconv.FormatInt(f.Record.Time.UnixMilli(), 10))
+	r.Value, r.Timestamp = f.Record.Value, f.Record.Time
+	// The value of a record that was hardly small enough, with these headers, is cut: the whole one is
+	// in the mailbox, at the offset named.
+	if room := maxBatchBytes - maxReason - 1024 - len(r.Key); len(r.Value) > max(room, 0) {
+		header(HeaderTruncated, strconv.Itoa(len(r.Value)))
+		r.Value = r.Value[:max(room, 0)]
+	}
+	return r
+}

@@ -1,0 +1,344 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/handoff-dev/handoff/schemas"
+)
+
+// incarnation is one life of a runner's client: from joining the group to the first outcome that is
+// not a clean commit, or to the end of Run.
+type incarnation struct {
+	r          *Runner
+	session    *kgo.GroupTransactSession
+	client     *kgo.Client
+	admin      *kadm.Client
+	topicID    [16]byte // of the mailbox
+	partitions int32
+	ctx        context.Context // ends with the incarnation
+	connected  chan struct{}   // closed once session and client are set
+	workers    workers
+	background sync.WaitGroup
+
+	// The loop's own.
+	parts   map[int32]*part
+	order   []*part // of parts, for workers
+	txn     openTransaction
+	saved   time.Time // when all parts were saved last
+	blocked bool      // a poll holds rebalances off
+
+	begin      sync.Mutex
+	begun      bool  // guarded by begin: a transaction is open at the client
+	produceErr error // guarded by begin; first failed record
+
+	mu     sync.Mutex
+	events []event            // guarded by mu; what the group and restores told the loop
+	wake   context.CancelFunc // guarded by mu; ends the loop's poll
+	ends   ends               // guarded by mu; newest
+
+	nextDue   atomic.Int64 // earliest timer of all partitions, Unix ms
+	closing   atomic.Bool
+	heartbeat *heartbeats
+}
+
+// openTransaction is what the commit policy looks at.
+type openTransaction struct {
+	began   time.Time
+	records int
+}
+
+// event is something that happened outside the loop.
+type event struct {
+	assigned []int32
+	revoked  []int32
+	restored *part
+	err      error
+}
+
+// ends is the answer to where partitions end, asked at that time.
+type ends struct {
+	at     time.Time
+	offset map[int32]int64
+}
+
+// incarnation runs one life of the client.
+func (r *Runner) incarnation(ctx context.Context) error {
+	in := &incarnation{r: r, parts: map[int32]*part{}, heartbeat: newHeartbeats(r.cfg.Now, r.cfg.SessionTimeout),
+		connected: make(chan struct{})}
+	in.nextDue.Store(1<<63 - 1)
+	var cancel context.CancelFunc
+	// The loop ends on ctx itself; what runs beside it goes on until the last commit.
+	in.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	if err := in.connect(ctx); err != nil {
+		return err
+	}
+	in.workers.start(runtime.GOMAXPROCS(0))
+	defer in.workers.stop()
+	r.reader.follow(in.heartbeat)
+	in.background.Go(in.followEnds)
+	err := in.loop(ctx)
+	in.leave()
+	cancel()
+	in.background.Wait()
+	in.release()
+	return err
+}
+
+// connect makes the client, fences what an earlier one with the same id left open, and checks the
+// topics, before the group is joined.
+func (in *incarnation) connect(ctx context.Context) error {
+	r := in.r
+	id := r.cfg.Stage.Name() + "-" + r.cfg.Instance
+	unique := r.cfg.Instance == ""
+	if unique {
+		id += strconv.FormatInt(time.Now().UnixNano(), 36)
+	}
+	probe, err := kgo.NewClient(r.cfg.options("handoff-"+r.cfg.Stage.Name(),
+		kgo.TransactionalID(id), kgo.TransactionTimeout(r.cfg.TransactionTimeout))...)
+	if err != nil {
+		return fatal{fmt.Errorf("configure client: %w", err)}
+	}
+	defer probe.Close()
+	start, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	if err := in.checkTopics(start, kadm.NewClient(probe)); err != nil {
+		return err
+	}
+	if _, _, err := probe.ProducerID(start); err != nil {
+		return fmt.Errorf("fence earlier transactions of %s: %w", id, err)
+	}
+	opts := r.cfg.options("handoff-"+r.cfg.Stage.Name(),
+		kgo.TransactionalID(id),
+		kgo.TransactionTimeout(r.cfg.TransactionTimeout),
+		kgo.RecordPartitioner(byKey(r.changelog)),
+		kgo.ProducerBatchMaxBytes(maxBatchBytes),
+		kgo.MaxBufferedRecords(200_000),
+		kgo.ProducerLinger(5*time.Millisecond),
+		kgo.ConsumerGroup(schemas.Mailbox(r.cfg.Stage.Name())),
+		kgo.ConsumeTopics(r.mailbox),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.SessionTimeout(r.cfg.SessionTimeout),
+		kgo.HeartbeatInterval(min(3*time.Second, r.cfg.SessionTimeout/6)),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxPartitionBytes(4<<20),
+		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.OnPartitionsAssigned(in.onAssigned),
+		kgo.OnPartitionsRevoked(in.onRevoked),
+		kgo.OnPartitionsLost(in.onLost),
+		kgo.WithHooks(in.heartbeat),
+	)
+	if !unique {
+		opts = append(opts, kgo.InstanceID(id))
+	}
+	session, err := kgo.NewGroupTransactSession(opts...)
+	if err != nil {
+		return fatal{fmt.Errorf("configure client: %w", err)}
+	}
+	in.session, in.client = session, session.Client()
+	in.admin = kadm.NewClient(in.client)
+	close(in.connected)
+	return nil
+}
+
+// checkTopics refuses a changelog whose partition count is not the mailbox's.
+func (in *incarnation) checkTopics(ctx context.Context, admin *kadm.Client) error {
+	topics, err := admin.ListTopics(ctx, in.r.mailbox, in.r.changelog)
+	if err != nil {
+		return fmt.Errorf("look up topics: %w", err)
+	}
+	count := func(name string) (int32, error) {
+		t, ok := topics[name]
+		if !ok || t.Err != nil || len(t.Partitions) == 0 {
+			return 0, fmt.Errorf("topic %s is not there yet (handoff topics apply creates it): %w", name, t.Err)
+		}
+		return int32(len(t.Partitions)), nil
+	}
+	mailbox, err := count(in.r.mailbox)
+	if err != nil {
+		return err
+	}
+	changelog, err := count(in.r.changelog)
+	if err != nil {
+		return err
+	}
+	if mailbox != changelog {
+		return fatal{fmt.Errorf("%s has %d partitions and %s has %d: the counts must be the same and never change", in.r.mailbox, mailbox, in.r.changelog, changelog)}
+	}
+	in.partitions, in.topicID = mailbox, topics[in.r.mailbox].ID
+	return nil
+}
+
+// tell hands an event to the loop and wakes it.
+func (in *incarnation) tell(e event) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.events = append(in.events, e)
+	if in.wake != nil {
+		in.wake()
+	}
+}
+
+// onAssigned runs after every rebalance, also without new partitions. New ones are not fetched until
+// they are restored.
+func (in *incarnation) onAssigned(ctx context.Context, client *kgo.Client, assigned map[string][]int32) {
+	<-in.connected
+	// The session remembers a revocation until its next End, would abort that transaction, and does not
+	// report further revocations before it. No transaction is open here: polls hold rebalances off
+	// while one is.
+	if _, err := in.session.End(ctx, kgo.TryAbort); err != nil {
+		in.tell(event{err: fmt.Errorf("begin after a rebalance: %w", err)})
+		return
+	}
+	if partitions := assigned[in.r.mailbox]; len(partitions) > 0 {
+		client.PauseFetchPartitions(map[string][]int32{in.r.mailbox: partitions})
+		in.tell(event{assigned: partitions})
+	}
+}
+
+// onRevoked lets requests of the partitions that leave come to their end.
+func (in *incarnation) onRevoked(_ context.Context, _ *kgo.Client, revoked map[string][]int32) {
+	partitions := revoked[in.r.mailbox]
+	if len(partitions) == 0 || in.closing.Load() {
+		return
+	}
+	in.giveUp(partitions)
+	in.tell(event{revoked: partitions})
+}
+
+// onLost is a revocation that came too late to wait for anything.
+func (in *incarnation) onLost(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	in.heartbeat.lost()
+	if in.closing.Load() {
+		return
+	}
+	in.tell(event{revoked: lost[in.r.mailbox], err: errors.New("the group lost this member")})
+}
+
+// giveUp ends the partitions at the Caller: nothing new starts, running requests are waited for.
+func (in *incarnation) giveUp(partitions []int32) {
+	ctx, cancel := context.WithTimeout(context.Background(), in.r.cfg.RevokeWait)
+	defer cancel()
+	var each sync.WaitGroup
+	for _, p := range partitions {
+		if !in.r.reader.disown(p) || in.r.cfg.Caller == nil {
+			continue
+		}
+		each.Go(func() { in.r.cfg.Caller.Revoked(ctx, p) })
+	}
+	each.Wait()
+}
+
+// leave closes the client. A static member stays in the group until its session ends or it comes back.
+func (in *incarnation) leave() {
+	in.closing.Store(true) // the callbacks of closing have nothing more to tell
+	owned := make([]int32, 0, len(in.parts))
+	for p := range in.parts {
+		owned = append(owned, p)
+	}
+	in.giveUp(owned)
+	in.session.CloseAllowingRebalance()
+}
+
+// release forgets the partitions' metrics.
+func (in *incarnation) release() {
+	for id := range in.parts {
+		in.r.metrics.forget(id)
+	}
+}
+
+// followEnds keeps asking where the partitions end: for the clock, the lag, and whether a partition is
+// read to its end. It asks every second, and at once when a timer is due.
+func (in *incarnation) followEnds() {
+	const every, soon = time.Second, 25 * time.Millisecond
+	for {
+		at := in.r.cfg.Now()
+		listed, err := in.admin.ListCommittedOffsets(in.ctx, in.r.mailbox)
+		if err == nil {
+			err = listed.Error()
+		}
+		if err == nil {
+			e := ends{at: at, offset: make(map[int32]int64, in.partitions)}
+			for p, o := range listed[in.r.mailbox] {
+				e.offset[p] = o.Offset
+			}
+			in.r.reader.ended(e)
+			in.mu.Lock()
+			in.ends = e
+			if in.wake != nil && in.nextDue.Load() <= at.UnixMilli() {
+				in.wake()
+			}
+			in.mu.Unlock()
+		}
+		wait := every
+		if in.r.cfg.Caller != nil {
+			wait = every / 2
+		}
+		until := time.UnixMilli(in.nextDue.Load()).Sub(in.r.cfg.Now())
+		wait = max(min(wait, until), soon)
+		select {
+		case <-time.After(wait):
+		case <-in.ctx.Done():
+			return
+		}
+	}
+}
+
+// workers runs functions on partitions, a few at a time.
+type workers struct {
+	jobs chan func()
+	done sync.WaitGroup
+}
+
+func (w *workers) start(n int) {
+	w.jobs = make(chan func())
+	for range n {
+		w.done.Go(func() {
+			for job := range w.jobs {
+				job()
+			}
+		})
+	}
+}
+
+func (w *workers) stop() {
+	close(w.jobs)
+	w.done.Wait()
+}
+
+// each runs fn on every part and waits; the error is of the first part that had one.
+func (w *workers) each(parts []*part, fn func(*part) error) error {
+	if len(parts) == 1 {
+		return fn(parts[0])
+	}
+	errs := make([]error, len(parts))
+	var wait sync.WaitGroup
+	wait.Add(len(parts))
+	for i, p := range parts {
+		w.jobs <- func() {
+			defer wait.Done()
+			errs[i] = fn(p)
+		}
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,349 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/handoff-dev/handoff/pipeline"
+)
+
+// idlePoll bounds a poll with nothing to do.
+const idlePoll = time.Second
+
+// loop polls, processes and commits until ctx ends or something is not a clean commit.
+func (in *incarnation) loop(ctx context.Context) error {
+	in.saved = in.r.cfg.Now()
+	for {
+		fetches := in.poll(ctx)
+		if err := in.takeEvents(); err != nil {
+			return err
+		}
+		if err := in.take(fetches); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return in.finish()
+		}
+		if err := in.work(); err != nil {
+			return err
+		}
+		if in.commitDue() {
+			if err := in.commit(); err != nil {
+				return err
+			}
+		}
+		if in.txn.began.IsZero() {
+			in.client.AllowRebalance()
+			in.blocked = false
+		}
+	}
+}
+
+// finish commits what is processed and saves it.
+func (in *incarnation) finish() error {
+	if !in.txn.began.IsZero() {
+		if err := in.commit(); err != nil {
+			return err
+		}
+	}
+	in.client.AllowRebalance()
+	return in.save()
+}
+
+// poll returns what came. Rebalances are held off from here on until AllowRebalance.
+func (in *incarnation) poll(ctx context.Context) kgo.Fetches {
+	room := in.r.cfg.CommitRecords - in.txn.records
+	if room <= 0 || in.held() {
+		room = 1 // never 0, which has no limit; a held partition must not pile up
+	}
+	wait := idlePoll
+	if !in.txn.began.IsZero() {
+		if in.client.BufferedFetchRecords() > 0 {
+			return in.client.PollRecords(nil, room) // rebalances are held off already
+		}
+		wait = max(in.r.cfg.CommitEvery-in.r.cfg.Now().Sub(in.txn.began), 0)
+	} else if in.held() {
+		wait = heldPoll
+	}
+	poll, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	in.mu.Lock()
+	if len(in.events) > 0 {
+		cancel()
+	}
+	in.wake = cancel
+	in.mu.Unlock()
+	fetches := in.client.PollRecords(poll, room)
+	in.mu.Lock()
+	in.wake = nil
+	in.mu.Unlock()
+	in.blocked = true
+	return fetches
+}
+
+// heldPoll is how often a record that waits for its settings is tried again.
+const heldPoll = 20 * time.Millisecond
+
+// held tells whether a partition has records that are polled and not processed.
+func (in *incarnation) held() bool {
+	for _, p := range in.parts {
+		if len(p.queue) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// takeEvents applies what the group and restores told, in order.
+func (in *incarnation) takeEvents() error {
+	in.mu.Lock()
+	events, ends := in.events, in.ends
+	in.events = nil
+	in.mu.Unlock()
+	for _, e := range events {
+		switch {
+		case e.err != nil:
+			return e.err
+		case e.restored != nil:
+			if err := in.started(e.restored); err != nil {
+				return err
+			}
+		}
+		for _, id := range e.revoked {
+			in.drop(id)
+		}
+		if len(e.assigned) > 0 {
+			in.assign(e.assigned)
+		}
+	}
+	for _, p := range in.order {
+		if end, ok := ends.offset[p.id]; ok {
+			p.end, p.endAt = end, ends.at
+		}
+	}
+	in.removeLeft()
+	in.tellReady()
+	return nil
+}
+
+// assign begins to restore partitions.
+func (in *incarnation) assign(partitions []int32) {
+	in.r.setReady(errors.New("restoring partitions"))
+	for _, id := range partitions {
+		if in.parts[id] != nil {
+			continue
+		}
+		in.r.mu.Lock()
+		delete(in.r.left, id)
+		in.r.mu.Unlock()
+		p := newPart(in, id)
+		in.parts[id] = p
+		in.background.Go(func() {
+			err := in.restore(p)
+			if p.ctx.Err() != nil {
+				return // taken away meanwhile
+			}
+			if err != nil {
+				err = fmt.Errorf("restore partition %d: %w", id, err)
+			}
+			in.tell(event{restored: p, err: err})
+		})
+	}
+}
+
+// drop forgets a partition that was taken away. Its local state stays for a while.
+func (in *incarnation) drop(id int32) {
+	p := in.parts[id]
+	if p == nil {
+		return
+	}
+	p.cancel()
+	delete(in.parts, id)
+	in.reorder()
+	in.client.ResumeFetchPartitions(map[string][]int32{in.r.mailbox: {id}})
+	in.r.metrics.forget(id)
+	in.r.mu.Lock()
+	in.r.left[id] = leftPartition{count: in.partitions, at: in.r.cfg.Now()}
+	in.r.mu.Unlock()
+}
+
+// removeLeft removes local state of partitions that left long ago.
+func (in *incarnation) removeLeft() {
+	in.r.mu.Lock()
+	defer in.r.mu.Unlock()
+	for id, l := range in.r.left {
+		if in.r.cfg.Now().Sub(l.at) < in.r.cfg.KeepRevoked {
+			continue
+		}
+		delete(in.r.left, id)
+		if err := in.r.cfg.Store.Backing(in.r.cfg.Stage.Name(), id).Clear(); err != nil {
+			in.r.cfg.Logger.Error("remove state of a partition that left", "partition", id, "error", err)
+		}
+	}
+}
+
+func (in *incarnation) reorder() {
+	in.order = in.order[:0]
+	for id := range in.partitions {
+		if p := in.parts[id]; p != nil && p.state != nil {
+			in.order = append(in.order, p)
+		}
+	}
+}
+
+// started lets a restored partition be fetched, from the offset its state stands at.
+func (in *incarnation) started(p *part) error {
+	if in.parts[p.id] != p {
+		return nil
+	}
+	if err := p.open(); err != nil {
+		return err
+	}
+	in.reorder()
+	if p.moveTo >= 0 {
+		in.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{in.r.mailbox: {p.id: {Epoch: -1, Offset: p.moveTo}}})
+	}
+	in.client.ResumeFetchPartitions(map[string][]int32{in.r.mailbox: {p.id}})
+	in.r.reader.own(p.id, p.state.Next(), p.state.Clock())
+	calls, err := p.state.PendingCalls()
+	if err != nil {
+		return fatal{err}
+	}
+	ids := make(map[string]struct{}, len(calls))
+	for i := range calls {
+		ids[calls[i].Call.ID] = struct{}{}
+	}
+	in.r.metrics.setPending(p.id, ids)
+	if c := in.r.cfg.Caller; c != nil {
+		c.Assigned(p.id, in.r.reader, calls)
+	}
+	return nil
+}
+
+func (in *incarnation) tellReady() {
+	if len(in.order) == len(in.parts) {
+		in.r.setReady(nil)
+	}
+}
+
+// take sorts polled records to their partitions' queues.
+func (in *incarnation) take(fetches kgo.Fetches) error {
+	var failed error
+	fetches.EachPartition(func(t kgo.FetchTopicPartition) {
+		if t.Partition < 0 || failed != nil {
+			return // the poll's own end
+		}
+		if err := t.Err; err != nil {
+			failed = in.fetchError(t.Partition, err)
+		}
+		p := in.parts[t.Partition]
+		if p == nil || p.state == nil {
+			if len(t.Records) > 0 && failed == nil {
+				// It was paused before it was fetched; going on would skip these records.
+				failed = fmt.Errorf("records of %s/%d came before it was restored", t.Topic, t.Partition)
+			}
+			return
+		}
+		p.stable = max(t.LastStableOffset, p.stable)
+		for _, r := range t.Records {
+			if r.Offset >= p.next {
+				p.queue = append(p.queue, r)
+				p.next = r.Offset + 1
+			}
+		}
+	})
+	return failed
+}
+
+// fetchError decides what a partition's fetch error means: nil when the client goes on by itself.
+func (in *incarnation) fetchError(partition int32, err error) error {
+	var lost *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return nil
+	case errors.Is(err, kgo.ErrClientClosed):
+		return err
+	case errors.As(err, &lost), isOutOfRange(err):
+		return fatal{fmt.Errorf("%s/%d: records that were never processed are gone from the topic (%w); handoff reset decides where to go on", in.r.mailbox, partition, err)}
+	}
+	return fmt.Errorf("fetch %s/%d: %w", in.r.mailbox, partition, err)
+}
+
+// work processes everything queued and fires what is due.
+func (in *incarnation) work() error {
+	busy := make([]*part, 0, len(in.order))
+	for _, p := range in.order {
+		if p.busy() {
+			busy = append(busy, p)
+		}
+	}
+	if len(busy) == 0 {
+		return nil
+	}
+	if err := in.workers.each(busy, (*part).work); err != nil {
+		return err
+	}
+	next := int64(1<<63 - 1)
+	for _, p := range in.order {
+		next = min(next, p.nextDue)
+		in.txn.records += p.processed
+		p.processed = 0
+		if in.txn.began.IsZero() && p.state.Touched() {
+			in.txn.began = in.r.cfg.Now()
+		}
+	}
+	in.nextDue.Store(next)
+	return nil
+}
+
+// commitDue tells whether the open transaction should end now.
+func (in *incarnation) commitDue() bool {
+	cfg := &in.r.cfg
+	if in.txn.began.IsZero() {
+		return false
+	}
+	if in.txn.records >= cfg.CommitRecords || cfg.Now().Sub(in.txn.began) >= cfg.CommitEvery {
+		return true
+	}
+	bytes := 0
+	behind := in.client.BufferedFetchRecords() > 0
+	for _, p := range in.order {
+		bytes += p.state.Bytes()
+		if p.full {
+			return true
+		}
+		behind = behind || p.next < p.stable
+	}
+	return !behind || bytes >= cfg.CommitBytes
+}
+
+// save writes committed state to the store.
+func (in *incarnation) save() error {
+	now := in.r.cfg.Now()
+	in.saved = now
+	stale := make([]*part, 0, len(in.order))
+	for _, p := range in.order {
+		if p.state.Unsaved() {
+			stale = append(stale, p)
+		}
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	if err := in.workers.each(stale, func(p *part) error { return p.state.Save(now) }); err != nil {
+		return fatal{err}
+	}
+	return nil
+}
+
+// settings of all shops, or a table that knows none.
+func (in *incarnation) settings() pipeline.Settings {
+	if in.r.cfg.Settings == nil {
+		return noSettings{}
+	}
+	return in.r.cfg.Settings
+}

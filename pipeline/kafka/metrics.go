@@ -1,0 +1,117 @@
+package kafka
+
+import (
+	"strconv"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/handoff-dev/handoff/pipeline/state"
+)
+
+// runnerMetrics of one stage. Per-record work touches none of them: they are updated per transaction
+// and per second.
+type runnerMetrics struct {
+	registerer  prometheus.Registerer
+	collectors  []prometheus.Collector
+	records     prometheus.Counter
+	deadLetters prometheus.Counter
+	restarts    prometheus.Counter
+	restored    prometheus.Counter
+	commit      prometheus.Histogram
+	restore     prometheus.Histogram
+	lag         *prometheus.GaugeVec
+	calls       *prometheus.GaugeVec
+	mu          sync.Mutex
+	open        map[int32]map[string]struct{} // guarded by mu; pending call ids by partition
+}
+
+func newRunnerMetrics(registerer prometheus.Registerer, stage string) (*runnerMetrics, error) {
+	labels := prometheus.Labels{"stage": stage}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels})
+	}
+	histogram := func(name, help string) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, ConstLabels: labels, Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)})
+	}
+	gauges := func(name, help string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, []string{"partition"})
+	}
+	m := &runnerMetrics{
+		registerer:  registerer,
+		records:     counter("handoff_records_total", "Records processed and committed."),
+		deadLetters: counter("handoff_dead_letters_total", "Records and timers that became dead letters."),
+		restarts:    counter("handoff_runner_restarts_total", "Times the runner started over from what is committed."),
+		restored:    counter("handoff_restored_records_total", "Changelog records read to restore state."),
+		commit:      histogram("handoff_commit_seconds", "Time from the end of processing to a committed transaction."),
+		restore:     histogram("handoff_restore_seconds", "Time to restore a partition."),
+		lag:         gauges("handoff_lag_records", "Records in the mailbox that are not committed."),
+		calls:       gauges("handoff_pending_calls", "Outside calls stored and not ended."),
+		open:        map[int32]map[string]struct{}{},
+	}
+	m.collectors = []prometheus.Collector{m.records, m.deadLetters, m.restarts, m.restored, m.commit, m.restore, m.lag, m.calls}
+	if registerer == nil {
+		return m, nil
+	}
+	for i, c := range m.collectors {
+		if err := registerer.Register(c); err != nil {
+			m.collectors = m.collectors[:i]
+			m.unregister()
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *runnerMetrics) unregister() {
+	if m.registerer == nil {
+		return
+	}
+	for _, c := range m.collectors {
+		m.registerer.Unregister(c)
+	}
+}
+
+func (m *runnerMetrics) setLag(partition int32, records int64) {
+	m.lag.WithLabelValues(label(partition)).Set(float64(records))
+}
+
+// setPending begins to count a partition's calls.
+func (m *runnerMetrics) setPending(partition int32, ids map[string]struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.open[partition] = ids
+	m.calls.WithLabelValues(label(partition)).Set(float64(len(ids)))
+}
+
+// pending counts what a transaction did to the partition's calls.
+func (m *runnerMetrics) pending(partition int32, c state.Changes) {
+	if len(c.Stored)+len(c.Ended) == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	open := m.open[partition]
+	if open == nil {
+		open = map[string]struct{}{}
+		m.open[partition] = open
+	}
+	for i := range c.Stored {
+		open[c.Stored[i].Call.ID] = struct{}{}
+	}
+	for _, id := range c.Ended {
+		delete(open, id)
+	}
+	m.calls.WithLabelValues(label(partition)).Set(float64(len(open)))
+}
+
+// forget removes a partition that left.
+func (m *runnerMetrics) forget(partition int32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.open, partition)
+	m.lag.DeleteLabelValues(label(partition))
+	m.calls.DeleteLabelValues(label(partition))
+}
+
+func label(partition int32) string { return strconv.Itoa(int(partition)) }

@@ -1,0 +1,220 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/state"
+	"github.com/handoff-dev/handoff/schemas"
+)
+
+// part is one assigned partition. The loop owns it, and one worker while it works.
+type part struct {
+	in     *incarnation
+	id     int32
+	ctx    context.Context // ends when the partition leaves
+	cancel context.CancelFunc
+	state  *state.Partition // nil until restored
+	moveTo int64            // where to set the group's offset; -1 where it is right
+
+	queue  []*kgo.Record // polled, not processed
+	next   int64         // offset after the last one queued
+	stable int64         // last stable offset as of the last fetch
+	end    int64         // last stable offset as of endAt
+	endAt  time.Time
+
+	processed int       // records since the loop last looked
+	full      bool      // commit before going on
+	waiting   time.Time // since when the first of queue, or a timer, waits for its settings
+	nextDue   int64     // earliest timer, Unix ms
+	record    pipeline.Record
+	produce   slab
+	position  *kgo.Record // of the transaction being committed
+}
+
+func newPart(in *incarnation, id int32) *part {
+	p := &part{in: in, id: id, moveTo: -1, nextDue: 1<<63 - 1, end: -1}
+	p.ctx, p.cancel = context.WithCancel(in.ctx)
+	return p
+}
+
+// open reads the restored state.
+func (p *part) open() error {
+	cfg := p.in.r.cfg.partitionConfig(p.id, p.in.partitions)
+	s, err := state.NewPartition(cfg, p.in.r.cfg.Store.Backing(cfg.Stage.Name(), p.id))
+	if err != nil {
+		return fatal{err}
+	}
+	if p.moveTo >= 0 && s.Position().Number == 0 {
+		s.SetNext(p.moveTo)
+	}
+	p.state, p.next = s, s.Next()
+	p.lookAhead()
+	return nil
+}
+
+// lookAhead notes when the next timer is due.
+func (p *part) lookAhead() {
+	p.nextDue = 1<<63 - 1
+	if at, ok := p.state.NextTimer(); ok {
+		p.nextDue = at.UnixMilli()
+	}
+}
+
+// busy tells whether there is anything to do.
+func (p *part) busy() bool { return len(p.queue) > 0 || p.atEnd() }
+
+// atEnd tells whether everything was read as of endAt, and the clock may follow the wall to there.
+func (p *part) atEnd() bool {
+	return len(p.queue) == 0 && p.end >= 0 && p.state.Next() >= p.end && p.endAt.After(p.state.Clock())
+}
+
+// work processes the queue, then fires timers if the end is read. A returned error ends the
+// incarnation; a record that waits stays in the queue.
+func (p *part) work() error {
+	p.full = false
+	taken := 0
+	for _, r := range p.queue {
+		if err := p.process(r); err != nil {
+			return p.afterError(taken, err)
+		}
+		taken++
+	}
+	p.dequeue(taken)
+	if p.atEnd() {
+		err := p.state.Advance(p.endAt, p.in.settings(), p.gaveUp())
+		if err := p.output(); err != nil {
+			return err
+		}
+		if err != nil {
+			return p.afterError(0, err)
+		}
+		p.waiting = time.Time{}
+	}
+	p.lookAhead()
+	return nil
+}
+
+func (p *part) dequeue(n int) {
+	rest := copy(p.queue, p.queue[n:])
+	clear(p.queue[rest:])
+	p.queue = p.queue[:rest]
+}
+
+// process runs the stage on one record.
+func (p *part) process(r *kgo.Record) error {
+	if r.Attrs.IsControl() {
+		p.state.SetNext(r.Offset + 1)
+		return nil
+	}
+	p.record = pipeline.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp}
+	var err error
+	if right := schemas.Partition(r.Key, int(p.in.partitions)); right != p.id {
+		err = p.state.Reject(&p.record, fmt.Errorf("%w: key %.64q belongs to partition %d", errWrongPartition, r.Key, right), p.in.settings())
+	} else {
+		err = p.state.Process(&p.record, p.in.r.cfg.Now(), p.in.settings(), p.gaveUp())
+	}
+	failed := p.output() // timers that fired before the record may have output even if it has to wait
+	if err != nil {
+		return err
+	}
+	p.waiting = time.Time{}
+	p.processed++
+	return failed
+}
+
+var errWrongPartition = errors.New("record on the wrong partition: its producer does not use " + schemas.Partitioner)
+
+// gaveUp tells whether the first in line has waited for its settings for too long.
+func (p *part) gaveUp() bool {
+	return !p.waiting.IsZero() && p.in.r.cfg.Now().Sub(p.waiting) > p.in.r.cfg.SettingsWait
+}
+
+// afterError keeps what is not processed for the next turn, if the error is one to wait for.
+func (p *part) afterError(taken int, err error) error {
+	p.dequeue(taken)
+	switch {
+	case errors.Is(err, pipeline.ErrSettingsPending):
+		if p.waiting.IsZero() {
+			p.waiting = p.in.r.cfg.Now()
+		}
+		return nil
+	case errors.Is(err, state.ErrFull):
+		p.full = true
+		return nil
+	case errors.Is(err, ErrFailing):
+		return err
+	}
+	return fatal{err}
+}
+
+// output produces what the last inputs emitted, and their dead letters.
+func (p *part) output() error {
+	emits := p.state.TakeEmits()
+	failures := p.state.TakeFailures()
+	if len(failures) == 0 {
+		p.in.r.failures.succeeded()
+	}
+	for i := range emits {
+		e := &emits[i]
+		r := p.produce.next()
+		r.Topic, r.Key, r.Value, r.Timestamp = e.Topic, e.Key, e.Value, e.Time
+		if err := p.in.send(r); err != nil {
+			return err
+		}
+	}
+	for i := range failures {
+		if err := p.in.send(p.deadLetter(&failures[i])); err != nil {
+			return err
+		}
+		p.in.r.metrics.deadLetters.Inc()
+		if p.in.r.failures.failed(p.in.r.cfg.Now()) {
+			p.in.r.failing.Store(true)
+		}
+	}
+	return nil
+}
+
+// seal produces the changelog of the open transaction, the position last.
+func (p *part) seal() error {
+	var failed error
+	p.state.Seal(func(key, value []byte) {
+		r := p.produce.next()
+		r.Topic, r.Partition, r.Key, r.Value = p.in.r.changelog, p.id, key, value
+		if err := p.in.send(r); err != nil {
+			failed = err
+		}
+		p.position = r
+	})
+	return failed
+}
+
+// slab hands out records that are used again once their transaction has ended.
+type slab struct {
+	chunks [][]kgo.Record
+	used   int
+}
+
+const slabChunk = 512
+
+func (s *slab) next() *kgo.Record {
+	chunk, at := s.used/slabChunk, s.used%slabChunk
+	if chunk == len(s.chunks) {
+		s.chunks = append(s.chunks, make([]kgo.Record, slabChunk))
+	}
+	s.used++
+	return &s.chunks[chunk][at]
+}
+
+// reset takes all records back; none may be in flight.
+func (s *slab) reset() {
+	for i := range s.chunks {
+		clear(s.chunks[i][:min(max(s.used-i*slabChunk, 0), slabChunk)])
+	}
+	s.used = 0
+}

@@ -1,0 +1,276 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/handoff-dev/handoff/pipeline/state"
+	"github.com/handoff-dev/handoff/schemas"
+)
+
+// groupCommit is the group's offset of a partition, once no transaction is open on it.
+type groupCommit struct {
+	offset   int64
+	number   uint64
+	metadata string
+	found    bool
+	ours     bool // has a transaction number
+}
+
+// stableCommit asks the group, waiting for transactions that are still open to end.
+func stableCommit(ctx context.Context, client *kgo.Client, group, topic string, id [16]byte, partition int32) (groupCommit, error) {
+	for {
+		c, err := fetchCommit(ctx, client, group, topic, id, partition)
+		if err == nil || !errors.Is(err, kerr.UnstableOffsetCommit) && !kerr.IsRetriable(err) {
+			return c, err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return groupCommit{}, ctx.Err()
+		}
+	}
+}
+
+func fetchCommit(ctx context.Context, client *kgo.Client, group, topic string, id [16]byte, partition int32) (groupCommit, error) {
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.RequireStable = true
+	req.Group = group // the form before version 8
+	old := kmsg.NewOffsetFetchRequestTopic()
+	old.Topic, old.Partitions = topic, []int32{partition}
+	req.Topics = append(req.Topics, old)
+	g := kmsg.NewOffsetFetchRequestGroup()
+	g.Group = group
+	t := kmsg.NewOffsetFetchRequestGroupTopic()
+	t.Topic, t.TopicID, t.Partitions = topic, id, []int32{partition}
+	g.Topics = append(g.Topics, t)
+	req.Groups = append(req.Groups, g)
+	resp, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return groupCommit{}, fmt.Errorf("ask for the offset of group %s: %w", group, err)
+	}
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return groupCommit{}, fmt.Errorf("ask for the offset of group %s: %w", group, err)
+	}
+	answer := func(offset int64, metadata *string, code int16) (groupCommit, error) {
+		if err := kerr.ErrorForCode(code); err != nil {
+			return groupCommit{}, fmt.Errorf("ask for the offset of group %s: %w", group, err)
+		}
+		c := groupCommit{offset: offset, found: offset >= 0}
+		if metadata != nil {
+			c.metadata = *metadata
+			c.number, c.ours = parseMetadata(*metadata)
+		}
+		return c, nil
+	}
+	for _, g := range resp.Groups {
+		if err := kerr.ErrorForCode(g.ErrorCode); err != nil {
+			return groupCommit{}, fmt.Errorf("ask for the offset of group %s: %w", group, err)
+		}
+		for _, t := range g.Topics {
+			for _, p := range t.Partitions {
+				return answer(p.Offset, p.Metadata, p.ErrorCode)
+			}
+		}
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			return answer(p.Offset, p.Metadata, p.ErrorCode)
+		}
+	}
+	return groupCommit{}, nil
+}
+
+// restore brings a partition's local state to where the group stands.
+func (in *incarnation) restore(p *part) error {
+	began := in.r.cfg.Now()
+	give := began.Add(in.r.cfg.RestoreWait)
+	for {
+		err := in.restoreOnce(p, began)
+		var behind errBehind
+		switch {
+		case err == nil:
+			in.r.metrics.restore.Observe(in.r.cfg.Now().Sub(began).Seconds())
+			return nil
+		case !errors.As(err, &behind):
+			return err
+		case in.r.cfg.Now().After(give):
+			return fatal{err}
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-p.ctx.Done():
+			return p.ctx.Err()
+		}
+	}
+}
+
+// errBehind says that changelog and group do not agree yet: a marker is on its way, or never comes.
+type errBehind struct{ why string }
+
+func (e errBehind) Error() string { return e.why }
+
+// restoreOnce asks the group and replays the changelog to what it said.
+func (in *incarnation) restoreOnce(p *part, now time.Time) error {
+	cfg := in.r.cfg.partitionConfig(p.id, in.partitions)
+	back := in.r.cfg.Store.Backing(cfg.Stage.Name(), p.id)
+	commit, err := stableCommit(p.ctx, in.client, schemas.Mailbox(cfg.Stage.Name()), in.r.mailbox, in.topicID, p.id)
+	if err != nil {
+		return err
+	}
+	if commit.found && !commit.ours {
+		return fatal{fmt.Errorf("the offset of group %s for %s/%d was set to %d by something else (metadata %q): state and offset must move together, use handoff reset",
+			schemas.Mailbox(cfg.Stage.Name()), in.r.mailbox, p.id, commit.offset, commit.metadata)}
+	}
+	start, end, err := in.changelogSpan(p)
+	if err != nil {
+		return err
+	}
+	pos, resume, err := state.ReadPosition(back)
+	if err == nil && pos.Number > 0 && in.stale(resume, start, end, now) {
+		in.r.cfg.Logger.Info("rebuilding local state: it is too old or not of this changelog", "partition", p.id)
+		pos, resume, err = state.Position{}, state.Resume{}, back.Clear()
+	}
+	if err != nil {
+		return fatal{err}
+	}
+	if pos.Number == 0 {
+		// Whatever is there is not of a position: begin empty.
+		if err := back.Clear(); err != nil {
+			return fatal{err}
+		}
+		resume.Next = start
+	}
+	replay, err := state.NewReplay(cfg, back)
+	if err != nil {
+		return fatal{err}
+	}
+	reached := func() bool {
+		at := replay.Position()
+		return commit.found && at.Number == commit.number && at.Offset == commit.offset
+	}
+	if !reached() && resume.Next < end {
+		if err := in.replay(p, replay, resume.Next, end, reached); err != nil {
+			return err
+		}
+	}
+	if err := replay.Finish(); err != nil {
+		return fatal{err}
+	}
+	return in.agree(p, replay.Position(), commit)
+}
+
+// agree decides where the partition goes on, or that group and changelog do not agree.
+func (in *incarnation) agree(p *part, at state.Position, commit groupCommit) error {
+	switch {
+	case commit.found && at.Number == commit.number && at.Offset == commit.offset:
+		return nil
+	case commit.found:
+		return errBehind{fmt.Sprintf("%s/%d: the group stands at offset %d of transaction %d, the changelog at offset %d of transaction %d",
+			in.r.changelog, p.id, commit.offset, commit.number, at.Offset, at.Number)}
+	case at.Number > 0: // the group's offset expired
+		p.moveTo = at.Offset
+		return nil
+	}
+	return in.fromLogStart(p)
+}
+
+// fromLogStart begins a partition that was never processed at its first record.
+func (in *incarnation) fromLogStart(p *part) error {
+	listed, err := in.admin.ListStartOffsets(p.ctx, in.r.mailbox)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("look up where %s begins: %w", in.r.mailbox, err)
+	}
+	o, ok := listed.Lookup(in.r.mailbox, p.id)
+	if !ok {
+		return fmt.Errorf("look up where %s begins: partition %d was not answered", in.r.mailbox, p.id)
+	}
+	p.moveTo = o.Offset
+	return nil
+}
+
+// stale tells whether local state must be rebuilt: tombstones it needs may be gone from the changelog,
+// or its place is not in there.
+func (in *incarnation) stale(r state.Resume, start, end int64, now time.Time) bool {
+	return r.Next < start || r.Next > end || now.Sub(r.At) > schemas.ChangelogTombstones/2
+}
+
+// changelogSpan returns the first offset of the partition's changelog and the one after its last.
+func (in *incarnation) changelogSpan(p *part) (start, end int64, err error) {
+	at := func(list func(context.Context, ...string) (kadm.ListedOffsets, error)) int64 {
+		if err != nil {
+			return 0
+		}
+		var listed kadm.ListedOffsets
+		if listed, err = list(p.ctx, in.r.changelog); err == nil {
+			err = listed.Error()
+		}
+		o, ok := listed.Lookup(in.r.changelog, p.id)
+		if err == nil && !ok {
+			err = errors.New("not answered")
+		}
+		return o.Offset
+	}
+	start, end = at(in.admin.ListStartOffsets), at(in.admin.ListCommittedOffsets)
+	if err != nil {
+		return 0, 0, fmt.Errorf("look up the ends of %s: %w", in.r.changelog, err)
+	}
+	return start, end, nil
+}
+
+// replay reads the changelog from an offset until reached says so, or to end.
+func (in *incarnation) replay(p *part, to *state.Replay, from, end int64, reached func() bool) error {
+	client, err := kgo.NewClient(in.r.cfg.options("handoff-restore",
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{in.r.changelog: {p.id: kgo.NewOffset().At(from)}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.FetchMaxPartitionBytes(4<<20))...)
+	if err != nil {
+		return fatal{fmt.Errorf("configure restoring client: %w", err)}
+	}
+	defer client.Close()
+	for next, quiet := from, 0; next < end && !reached(); {
+		poll, cancel := context.WithTimeout(p.ctx, time.Second)
+		fetches := client.PollRecords(poll, 10000)
+		cancel()
+		if p.ctx.Err() != nil {
+			return p.ctx.Err()
+		}
+		if fetches.NumRecords() == 0 {
+			// Compaction may have removed the very last records: nothing comes, and nothing will.
+			if quiet++; quiet >= 3 {
+				return nil
+			}
+		} else {
+			quiet = 0
+		}
+		for _, e := range fetches.Errors() {
+			if e.Partition >= 0 {
+				return fmt.Errorf("read %s/%d: %w", in.r.changelog, p.id, e.Err)
+			}
+		}
+		for it := fetches.RecordIter(); !it.Done() && !reached(); {
+			r := it.Next()
+			next = r.Offset + 1
+			if r.Attrs.IsControl() {
+				continue
+			}
+			if err := to.Apply(r.Key, r.Value, r.Offset, in.r.cfg.Now()); err != nil {
+				return fatal{err}
+			}
+			in.r.metrics.restored.Inc()
+		}
+	}
+	return nil
+}

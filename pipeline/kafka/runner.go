@@ -1,0 +1,143 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/handoff-dev/handoff/schemas"
+)
+
+// Runner runs one stage as a member of its consumer group.
+type Runner struct {
+	cfg       Config
+	mailbox   string
+	changelog string
+	metrics   *runnerMetrics
+	reader    *reader
+	failures  failureWindow
+	failing   atomic.Bool // too many failures: stop after the commit
+
+	mu    sync.Mutex
+	ready error                   // guarded by mu; nil when ready
+	left  map[int32]leftPartition // guarded by mu; state kept of partitions that left
+}
+
+type leftPartition struct {
+	count int32 // of the mailbox
+	at    time.Time
+}
+
+var (
+	// ErrFailing ends Run when too many records in a row, or in a short time, became dead letters:
+	// most likely the stage is at fault, not the records.
+	ErrFailing = errors.New("too many failing records, the stage stops")
+	errNotYet  = errors.New("not started")
+)
+
+// fatal ends Run: trying again cannot mend it.
+type fatal struct{ error }
+
+func (f fatal) Unwrap() error { return f.error }
+
+// New returns a runner; Run starts it.
+func New(cfg Config) (*Runner, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("configure runner: %w", err)
+	}
+	name := cfg.Stage.Name()
+	r := &Runner{cfg: cfg, mailbox: schemas.Mailbox(name), changelog: schemas.Changelog(name),
+		ready: errNotYet, left: map[int32]leftPartition{}}
+	cfg.Logger = cfg.Logger.With("stage", name)
+	r.cfg = cfg
+	m, err := newRunnerMetrics(cfg.Registerer, name)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics of %s: %w", name, err)
+	}
+	r.metrics = m
+	r.reader = newReader(r)
+	return r, nil
+}
+
+// Ready returns nil while the stage's partitions are processed, and why not otherwise.
+func (r *Runner) Ready() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ready
+}
+
+func (r *Runner) setReady(err error) {
+	r.mu.Lock()
+	r.ready = err
+	r.mu.Unlock()
+}
+
+// Run processes until ctx ends, then finishes the open transaction, waits for running requests and
+// leaves, within DrainWait. Brokers that are away, fencing and unknown outcomes of commits are retried
+// for ever with a fresh client. It returns an error for what trying again cannot mend.
+func (r *Runner) Run(ctx context.Context) error {
+	defer r.metrics.unregister()
+	failed := 0
+	for {
+		began := r.cfg.Now()
+		err := r.incarnation(ctx)
+		if ctx.Err() != nil {
+			r.setReady(errors.New("stopped"))
+			return nil
+		}
+		r.setReady(err)
+		if f := (fatal{}); errors.As(err, &f) {
+			return fmt.Errorf("run %s: %w", r.cfg.Stage.Name(), f.error)
+		}
+		if failed++; r.cfg.Now().Sub(began) > 30*time.Second {
+			failed = 1
+		}
+		r.metrics.restarts.Inc()
+		wait := backoff(failed)
+		r.cfg.Logger.Warn("starting over from what is committed", "error", err, "in", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// backoff of the n-th failure in a row: 50 ms doubling to 5 s, with jitter.
+func backoff(n int) time.Duration {
+	d := 50 * time.Millisecond << min(n-1, 7)
+	return min(d, 5*time.Second)/2 + rand.N(min(d, 5*time.Second)/2)
+}
+
+// failureWindow counts failing records.
+type failureWindow struct {
+	inARow atomic.Int32
+	mu     sync.Mutex
+	recent []time.Time // guarded by mu; within failureSpan
+}
+
+const (
+	failuresInARow = 20
+	failuresInSpan = 100
+	failureSpan    = 10 * time.Second
+)
+
+func (w *failureWindow) succeeded() {
+	if w.inARow.Load() != 0 {
+		w.inARow.Store(0)
+	}
+}
+
+// failed tells whether the stage must stop.
+func (w *failureWindow) failed(now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.recent) > 0 && now.Sub(w.recent[0]) > failureSpan {
+		w.recent = w.recent[1:]
+	}
+	w.recent = append(w.recent, now)
+	return w.inARow.Add(1) >= failuresInARow || len(w.recent) >= failuresInSpan
+}

@@ -1,0 +1,185 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/handoff-dev/handoff/pipeline"
+)
+
+// Kinds are the first byte of changelog keys, and of keys in a backing.
+const (
+	kindEntry = 'e' // | key length | key | name -> value
+	kindTimer = 't' // | key length | key | name -> due, 8 bytes
+	kindCall  = 'c' // | key length | key | id -> call
+	kindSeen  = 's' // | bucket, 8 bytes | chunk, 8 bytes -> ids
+	kindPos   = 'p' // -> position
+	// Local to a backing, never in the changelog.
+	kindDue   = 'd' // | due, 8 bytes | key length | key | name -> nothing: timers in the order they fire
+	kindSaved = 'w' // -> where to go on reading the changelog
+	kindRun   = 'r' // | bucket | run | first id -> sorted ids
+	kindIndex = 'x' // | bucket -> how far chunks are in runs
+)
+
+// ErrFormat is wrapped by errors about changelog records or stored values that cannot be read.
+var ErrFormat = errors.New("bad state record")
+
+// appendKey appends kind, key length, key and name.
+func appendKey(dst []byte, kind byte, key []byte, name string) []byte {
+	dst = append(dst, kind)
+	dst = binary.AppendUvarint(dst, uint64(len(key)))
+	dst = append(dst, key...)
+	return append(dst, name...)
+}
+
+// splitKey reads what appendKey wrote after the kind.
+func splitKey(b []byte) (key []byte, name string, err error) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size) {
+		return nil, "", fmt.Errorf("%w: key %q", ErrFormat, b)
+	}
+	b = b[size:]
+	return b[:n], string(b[n:]), nil
+}
+
+// Position is where a partition's state stands: the last record of every transaction's changelog.
+type Position struct {
+	// Offset of the mailbox to read next.
+	Offset int64
+	// Number of the partition's last transaction, from 1; also in the offset commit's metadata. It
+	// tells transactions without records apart.
+	Number uint64
+	// Clock of the partition, Unix milliseconds.
+	Clock int64
+	// Calls made so far; the next one's sequence number.
+	Calls uint64
+	// Schema version of the entries.
+	Schema uint32
+	// Partitions of the mailbox.
+	Partitions int32
+}
+
+const positionFormat = 1
+
+// PositionKey is the changelog key of positions.
+func PositionKey() []byte { return []byte{kindPos} }
+
+// Encode returns the position as changelog value.
+func (p Position) Encode() []byte {
+	b := []byte{positionFormat}
+	b = binary.AppendVarint(b, p.Offset)
+	b = binary.AppendUvarint(b, p.Number)
+	b = binary.AppendVarint(b, p.Clock)
+	b = binary.AppendUvarint(b, p.Calls)
+	b = binary.AppendUvarint(b, uint64(p.Schema))
+	return binary.AppendUvarint(b, uint64(p.Partitions))
+}
+
+// DecodePosition reads what Encode wrote.
+func DecodePosition(b []byte) (Position, error) {
+	if len(b) == 0 || b[0] != positionFormat {
+		return Position{}, fmt.Errorf("%w: position of an unknown format; a newer Handoff wrote it", ErrFormat)
+	}
+	r := reader{b: b[1:]}
+	p := Position{Offset: r.varint(), Number: r.uvarint(), Clock: r.varint(), Calls: r.uvarint(),
+		Schema: uint32(r.uvarint()), Partitions: int32(r.uvarint())}
+	if r.bad || len(r.b) > 0 {
+		return Position{}, fmt.Errorf("%w: position", ErrFormat)
+	}
+	return p, nil
+}
+
+// reader takes values off a byte string; bad once something was missing.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad = true
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.bad = true
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) bytes() []byte {
+	n := r.uvarint()
+	if r.bad || n > uint64(len(r.b)) {
+		r.bad = true
+		return nil
+	}
+	v := r.b[:n:n]
+	r.b = r.b[n:]
+	return v
+}
+
+// time reads what appendTime wrote.
+func (r *reader) time() time.Time {
+	ms := r.varint()
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// appendTime appends milliseconds; 0 stands for no time.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, 0)
+	}
+	return binary.AppendVarint(b, t.UnixMilli())
+}
+
+func appendBytes[T ~string | ~[]byte](b []byte, v T) []byte {
+	b = binary.AppendUvarint(b, uint64(len(v)))
+	return append(b, v...)
+}
+
+const callFormat = 1
+
+// encodeCall returns a pending call as entry value; seq is its place in the order of creation.
+func encodeCall(seq uint64, c *pipeline.Call) []byte {
+	b := make([]byte, 0, 64+len(c.ID)+len(c.Destination)+len(c.Lane)+len(c.Body)+len(c.Incarnation))
+	b = append(b, callFormat)
+	b = binary.AppendUvarint(b, seq)
+	b = appendBytes(b, c.ID)
+	b = appendBytes(b, c.Destination)
+	b = appendBytes(b, c.Lane)
+	b = appendBytes(b, c.Body)
+	b = appendTime(b, c.Created)
+	b = appendTime(b, c.NotBefore)
+	b = appendTime(b, c.GiveUpAt)
+	b = binary.AppendUvarint(b, uint64(c.Attempt))
+	return appendBytes(b, c.Incarnation)
+}
+
+// decodeCall reads what encodeCall wrote. The call shares no memory with b.
+func decodeCall(b []byte) (seq uint64, c pipeline.Call, err error) {
+	if len(b) == 0 || b[0] != callFormat {
+		return 0, c, fmt.Errorf("%w: call of an unknown format; a newer Handoff wrote it", ErrFormat)
+	}
+	r := reader{b: b[1:]}
+	seq = r.uvarint()
+	c = pipeline.Call{ID: string(r.bytes()), Destination: string(r.bytes()), Lane: string(r.bytes()),
+		Body: append([]byte(nil), r.bytes()...), Created: r.time(), NotBefore: r.time(), GiveUpAt: r.time(),
+		Attempt: uint32(r.uvarint()), Incarnation: string(r.bytes())}
+	if r.bad || len(r.b) > 0 {
+		return 0, c, fmt.Errorf("%w: call", ErrFormat)
+	}
+	return seq, c, nil
+}
