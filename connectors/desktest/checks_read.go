@@ -156,11 +156,13 @@ func checkErrors(t *testing.T, d *Desk) {
 	}
 	d.Faults.Add(standin.Fault{Kind: standin.Refused, Status: 429, RetryAfter: 7 * time.Second})
 	_, err := d.Destination.Do(t.Context(), d.attempt("limited", note("limited"), id))
-	if e := wantKind(t, err, caller.Limited); e.RetryAfter != 7*time.Second {
+	wantKind(t, err, caller.Limited)
+	if e := caller.AsError(err); e.RetryAfter != 7*time.Second {
 		t.Errorf("RetryAfter %v, want the header's 7s", e.RetryAfter)
 	}
 	_, err = d.Destination.Do(t.Context(), d.attempt("missing", note("x"), "999999"))
-	if e := wantKind(t, err, caller.Permanent); !e.TicketGone {
+	wantKind(t, err, caller.Permanent)
+	if e := caller.AsError(err); !e.TicketGone {
 		t.Errorf("a missing ticket is not reported as gone: %v", e)
 	}
 	_, err = d.Destination.Do(t.Context(), d.attempt("text", &handoffv1.Command{

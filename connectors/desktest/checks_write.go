@@ -233,7 +233,8 @@ func checkFollowUp(t *testing.T, d *Desk) {
 		"note":   note("x"), "status": setStatus(handoffv1.TicketStatus_TICKET_STATUS_OPEN),
 	} {
 		_, err := d.tryCall(t, d.attempt("closed "+name, cmd, id))
-		if e := wantKind(t, err, caller.Permanent); !e.TicketGone {
+		wantKind(t, err, caller.Permanent)
+		if e := caller.AsError(err); !e.TicketGone {
 			t.Errorf("%s on a closed ticket: TicketGone is not set: %v", name, e)
 		}
 	}

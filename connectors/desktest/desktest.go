@@ -274,7 +274,7 @@ func said(items []*handoffv1.DeskItem) string {
 }
 
 // wantKind fails unless err is a caller's error of that kind.
-func wantKind(t *testing.T, err error, kind caller.ErrorKind) *caller.Error {
+func wantKind(t *testing.T, err error, kind caller.ErrorKind) {
 	t.Helper()
 	var e *caller.Error
 	if !errors.As(err, &e) {
@@ -286,5 +286,4 @@ func wantKind(t *testing.T, err error, kind caller.ErrorKind) *caller.Error {
 	if e.Meaning == "" {
 		t.Fatalf("error without a meaning: %#v", e)
 	}
-	return e
 }

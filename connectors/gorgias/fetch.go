@@ -118,11 +118,10 @@ func (c *client) fetch(ctx context.Context, id, after string) ([]*handoffv1.Desk
 	var t ticket
 	err := c.do(ctx, http.MethodGet, "/tickets/"+url.PathEscape(id), nil, &t, "reading the ticket")
 	if notThere(err) {
-		t, err = ticket{Status: "deleted"}, nil
 		if readStatus(at.state) == handoffv1.TicketStatus_TICKET_STATUS_DELETED {
 			return nil, nil
 		}
-		return []*handoffv1.DeskItem{at.stateItem(t)}, nil
+		return []*handoffv1.DeskItem{at.stateItem(ticket{Status: "deleted"})}, nil
 	}
 	if err != nil {
 		return nil, err

@@ -29,8 +29,9 @@ func channelNames(c handoffv1.Channel) (channel, sourceType string) {
 		return "facebook-messenger", "facebook-messenger"
 	case handoffv1.Channel_CHANNEL_X:
 		return "twitter-direct-message", "twitter-direct-message"
+	default:
+		return "api", "api"
 	}
-	return "api", "api"
 }
 
 // subscriberAddress is the customer's address in a message: at Gorgias
@@ -104,11 +105,12 @@ func authorName(m *handoffv1.ThreadMessage) string {
 			return "Bot"
 		}
 		return name + " (bot)"
+	default:
+		if name == "" {
+			return "Automated"
+		}
+		return name + " (automated)"
 	}
-	if name == "" {
-		return "Automated"
-	}
-	return name + " (automated)"
 }
 
 // nativeStatus gives Gorgias' name: it knows open and closed only.
@@ -118,8 +120,9 @@ func nativeStatus(s handoffv1.TicketStatus) string {
 		return ""
 	case handoffv1.TicketStatus_TICKET_STATUS_SOLVED, handoffv1.TicketStatus_TICKET_STATUS_CLOSED:
 		return "closed"
+	default:
+		return "open"
 	}
-	return "open"
 }
 
 // native gives a ticket's state by one name: trashed, spam, snoozed (which

@@ -106,7 +106,7 @@ func (c *client) fetch(ctx context.Context, id, after string) ([]*handoffv1.Desk
 		}
 		since.gone = false
 		items = append(items, &handoffv1.DeskItem{
-			Cursor: since.String(), NativeId: "undeleted", Status: readStatus(t.Status), NativeStatus: t.Status,
+			Cursor: since.String(), NativeId: "undeleted-" + since.String(), Status: readStatus(t.Status), NativeStatus: t.Status,
 		})
 	}
 	for _, a := range fresh {
@@ -122,7 +122,7 @@ func deleted(since cursor) []*handoffv1.DeskItem {
 	}
 	since.gone = true
 	return []*handoffv1.DeskItem{{
-		Cursor: since.String(), NativeId: "deleted",
+		Cursor: since.String(), NativeId: "deleted-" + since.String(),
 		Status: handoffv1.TicketStatus_TICKET_STATUS_DELETED, NativeStatus: "deleted",
 	}}
 }

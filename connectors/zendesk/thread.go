@@ -76,7 +76,7 @@ func cleanTags(tags []string) []string {
 	return out
 }
 
-// statusNames are Zendesk's names of what Handoff may set. Closed becomes
+// nativeStatus gives Zendesk's name of a status that Handoff may set, else "". Closed becomes
 // solved: an API caller that sets "closed" makes the ticket read-only for good,
 // while solved tickets can be reopened (M4) and Zendesk closes them itself.
 func nativeStatus(s handoffv1.TicketStatus) string {
@@ -91,8 +91,9 @@ func nativeStatus(s handoffv1.TicketStatus) string {
 		return "hold"
 	case handoffv1.TicketStatus_TICKET_STATUS_SOLVED, handoffv1.TicketStatus_TICKET_STATUS_CLOSED:
 		return "solved"
+	default: // unspecified leaves it; spam and deleted are the desk's to decide
+		return ""
 	}
-	return ""
 }
 
 // readStatus reads Zendesk's name of a status; UNSPECIFIED for an unknown one.

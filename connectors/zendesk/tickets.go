@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -166,5 +165,5 @@ func text(value json.RawMessage) string {
 	if json.Unmarshal(value, &n) == nil {
 		return n.String()
 	}
-	return fmt.Sprintf("%s", value)
+	return string(value)
 }

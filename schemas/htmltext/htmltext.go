@@ -81,6 +81,7 @@ func stripTags(markup string) string {
 				hidden--
 			}
 			out.WriteByte(' ')
+		default: // comments, doctypes and self-closing tags hold no words
 		}
 	}
 }
@@ -90,8 +91,9 @@ func invisible(a atom.Atom) bool {
 	case atom.Script, atom.Style, atom.Head, atom.Title, atom.Template, atom.Noscript,
 		atom.Iframe, atom.Object, atom.Svg, atom.Math, atom.Select, atom.Textarea:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // normalise folds line endings, no-break and zero-width spaces, trailing

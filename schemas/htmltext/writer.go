@@ -28,6 +28,7 @@ func (w *writer) node(n *html.Node) {
 		w.element(n)
 	case html.DocumentNode:
 		w.children(n)
+	default: // comments and doctypes hold no words
 	}
 }
 

@@ -84,7 +84,8 @@ func (s *Sim) createHook(w http.ResponseWriter, r *http.Request) {
 // announce sends one webhook per comment and status change of an audit.
 func (s *Sim) announce(t *ticket, a *audit) {
 	for _, e := range a.Events {
-		kind, what := "", map[string]any{}
+		var kind string
+		what := map[string]any{}
 		switch {
 		case e.Type == "Comment":
 			kind = "comment_added"
@@ -142,9 +143,9 @@ func (s *Sim) sendEvent(t *ticket, kind string, what map[string]any, at time.Tim
 	}
 }
 
-// judge counts outcomes for the breaker. Webhooks are best effort: nothing is
-// sent again.
-func (s *Sim) judge(d standin.Delivery, status, _ int) standin.Verdict {
+// judge counts outcomes for the breaker, and repeats failed deliveries where it
+// was told to.
+func (s *Sim) judge(d standin.Delivery, status, attempt int) standin.Verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.cfg.Now()
@@ -166,6 +167,9 @@ func (s *Sim) judge(d standin.Delivery, status, _ int) standin.Verdict {
 			h.openTill = now.Add(breakerPause)
 			h.outcomes = nil
 		}
+	}
+	if (status < 200 || status > 299) && attempt <= s.cfg.WebhookRetries {
+		return standin.Verdict{RetryAfter: max(s.cfg.WebhookRetryAfter, 1)}
 	}
 	return standin.Verdict{}
 }

@@ -45,7 +45,11 @@ type Config struct {
 	WebhookSecret string
 	// WebhookTimeout of one delivery, in real time; 0 means Zendesk's 12 s.
 	WebhookTimeout time.Duration
-	Limits         Limits
+	// WebhookRetries repeats failed deliveries, WebhookRetryAfter apart in real
+	// time; 0, as documented, means that a failed webhook is lost.
+	WebhookRetries    int
+	WebhookRetryAfter time.Duration
+	Limits            Limits
 }
 
 // Sim is one Zendesk account. Safe for concurrent use.
