@@ -45,7 +45,7 @@ var noon = time.Date(2026, 3, 2, 12, 0, 0, 123_456_789, time.UTC)
 
 // world is a running gateway and what is around it.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	url       string
 	hook      *pigeon
 	publisher *publisher
@@ -57,7 +57,7 @@ type world struct {
 }
 
 // start runs a gateway until the test ends.
-func start(t *testing.T, change func(*gateway.Config)) *world {
+func start(t testing.TB, change func(*gateway.Config)) *world {
 	t.Helper()
 	w := &world{
 		t: t, hook: &pigeon{}, publisher: newPublisher(), registry: prometheus.NewRegistry(),
@@ -423,7 +423,7 @@ func (p *publisher) Publish(topic string, messages ...*message.Message) error {
 func (p *publisher) Close() error { panic("the gateway does not own its publisher") }
 
 // records returns what was acknowledged, decoded and checked as stages will.
-func (p *publisher) records(t *testing.T) []*handoffv1.Record {
+func (p *publisher) records(t testing.TB) []*handoffv1.Record {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -436,6 +436,13 @@ func (p *publisher) records(t *testing.T) []*handoffv1.Record {
 		all = append(all, r)
 	}
 	return all
+}
+
+// forget drops what was acknowledged.
+func (p *publisher) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = nil
 }
 
 func (p *publisher) topics() []string {
