@@ -3,6 +3,7 @@ package sms
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"io"
 	"net/url"
 	"strings"
@@ -116,7 +117,7 @@ func elements(doc string) (n int, err error) {
 	dec := xml.NewDecoder(strings.NewReader(doc))
 	for {
 		token, err := dec.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return n, nil
 		}
 		if err != nil {
