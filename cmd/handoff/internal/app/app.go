@@ -9,9 +9,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/config"
+	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
@@ -35,7 +35,7 @@ type Options struct {
 type App struct {
 	cfg      *config.Config
 	opt      Options
-	kafka    []kgo.Opt
+	conn     kafka.Connection
 	registry *prometheus.Registry
 	log      *slog.Logger
 }
@@ -53,11 +53,11 @@ func New(cfg *config.Config, opt Options) (*App, error) {
 		t.MaxIdleConnsPerHost = 64
 		opt.HTTP = t
 	}
-	kafka, err := kafkaOptions(cfg.Kafka, opt.Secrets)
+	conn, err := connection(cfg.Kafka, opt.Secrets)
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, opt: opt, kafka: kafka, registry: prometheus.NewRegistry(), log: opt.Log}
+	a := &App{cfg: cfg, opt: opt, conn: conn, registry: prometheus.NewRegistry(), log: opt.Log}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "handoff_build_info", Help: "Always 1; the label tells the version.", ConstLabels: prometheus.Labels{"version": opt.Version}})
 	build.Set(1)
 	for _, c := range []prometheus.Collector{build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {

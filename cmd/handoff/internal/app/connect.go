@@ -13,26 +13,27 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/config"
+	"github.com/handoff-dev/handoff/pipeline/kafka"
 )
 
-// kafkaOptions are the options with which every client of this process reaches the cluster.
-func kafkaOptions(c config.Kafka, secret Secrets) ([]kgo.Opt, error) {
-	opts := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID("handoff")}
+// connection is how every client of this process reaches the cluster.
+func connection(c config.Kafka, secret Secrets) (kafka.Connection, error) {
+	conn := kafka.Connection{Brokers: c.Brokers}
 	if c.TLS.Enabled {
 		t, err := tlsConfig(c.TLS)
 		if err != nil {
-			return nil, fmt.Errorf("kafka.tls: %w", err)
+			return conn, fmt.Errorf("kafka.tls: %w", err)
 		}
-		opts = append(opts, kgo.DialTLSConfig(t))
+		conn.Options = append(conn.Options, kgo.DialTLSConfig(t))
 	}
 	if c.SASL.Mechanism != "" {
 		m, err := mechanism(c.SASL, secret)
 		if err != nil {
-			return nil, fmt.Errorf("kafka.sasl: %w", err)
+			return conn, fmt.Errorf("kafka.sasl: %w", err)
 		}
-		opts = append(opts, kgo.SASL(m))
+		conn.Options = append(conn.Options, kgo.SASL(m))
 	}
-	return opts, nil
+	return conn, nil
 }
 
 func mechanism(c config.SASL, secret Secrets) (sasl.Mechanism, error) {

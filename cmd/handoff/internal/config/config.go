@@ -28,9 +28,10 @@ type Config struct {
 	// group membership come from it. Default: the host name.
 	Instance string `koanf:"instance"`
 	// StateDir holds the local state (rebuilt from Kafka when lost). Default ./.handoff/state.
-	StateDir string `koanf:"state_dir"`
-	HTTP     HTTP   `koanf:"http"`
-	Log      Log    `koanf:"log"`
+	StateDir string  `koanf:"state_dir"`
+	HTTP     HTTP    `koanf:"http"`
+	Outside  Outside `koanf:"outside"`
+	Log      Log     `koanf:"log"`
 	// Drain bounds a graceful stop. Default 20s.
 	Drain time.Duration `koanf:"drain"`
 }
@@ -98,6 +99,15 @@ type HTTP struct {
 	OperatorToken settings.SecretRef `koanf:"operator_token"`
 }
 
+// Outside is about requests to providers, desks and bots.
+type Outside struct {
+	// RequestTimeout bounds each request. Default 10s. A call that another process may still be making
+	// is looked up after this and Settle.
+	RequestTimeout time.Duration `koanf:"request_timeout"`
+	// Settle is how long after its time-out a request may still take effect. Default 5s.
+	Settle time.Duration `koanf:"settle"`
+}
+
 // Log of the process.
 type Log struct {
 	// Level: debug, info (default), warn, error.
@@ -161,6 +171,7 @@ func defaults() map[string]any {
 		"clickhouse.tls.enabled": false, "clickhouse.tls.ca": "", "clickhouse.tls.cert": "", "clickhouse.tls.key": "", "clickhouse.tls.server_name": "",
 		"instance": host, "state_dir": filepath.Join(".handoff", "state"),
 		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.admin": "127.0.0.1:9090", "http.operator_token": "",
+		"outside.request_timeout": "10s", "outside.settle": "5s",
 		"log.level": "info", "log.format": "text",
 		"drain": "20s",
 	}
@@ -274,6 +285,9 @@ func (c *Config) check() error {
 	}
 	if c.Instance == "" || c.StateDir == "" {
 		bad("instance and state_dir must not be empty")
+	}
+	if c.Outside.RequestTimeout <= 0 || c.Outside.Settle < 0 {
+		bad("outside: request_timeout must be longer than 0 and settle not negative")
 	}
 	if c.Drain <= 0 {
 		bad("drain: must be longer than 0, e.g. 20s")

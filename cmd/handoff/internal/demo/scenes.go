@@ -43,7 +43,7 @@ func scenes() []scene {
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
 func question(r *rand.Rand) string {
-	return pick(r, "Where is my order?", "What's the status of my order 4417?", "Do you ship to Canada?", "What sizes do the trail shoes come in?", "Has my package shipped yet?", "Is the blue jacket waterproof?")
+	return pick(r, "Where is my order?", "What's the status of my order 4417?", "What are your opening hours?", "What sizes do the trail shoes come in?", "Has my package shipped yet?", "Do you have a discount code for me?")
 }
 
 func complaint(r *rand.Rand) string {

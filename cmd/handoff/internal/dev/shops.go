@@ -11,7 +11,7 @@ import (
 )
 
 //go:embed shops/*.yaml
-var shops embed.FS
+var shopFiles embed.FS
 
 // ShopNames are the shops of the development house.
 func ShopNames() []string { return []string{"acme", "bloom", "cobalt"} }

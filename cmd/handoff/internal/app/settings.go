@@ -1,0 +1,85 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/pipeline/kafka"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+)
+
+// settingsWriter is the transactional id of everyone who writes settings: a second writer fences the
+// first, so versions are given out one at a time.
+const settingsWriter = "handoff-settings-writer"
+
+// ApplySettings publishes a document, checked by settings.Parse, as the shop's next version, and
+// returns that version once Kafka acknowledged it. A document that says what the current version says
+// changes nothing and returns the current version. An *settings.Error refuses the document.
+func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (uint64, error) {
+	parsed, err := settings.Parse(document)
+	if err != nil {
+		return 0, err
+	}
+	if parsed.Shop != shop {
+		return 0, &settings.Error{Problems: []settings.Problem{{Path: "shop", Reason: fmt.Sprintf("is %q, want %q", parsed.Shop, shop)}}}
+	}
+	client, err := kgo.NewClient(append(append([]kgo.Opt{
+		kgo.SeedBrokers(a.conn.Brokers...), kgo.ClientID("handoff-settings-writer")}, a.conn.Options...),
+		kgo.TransactionalID(settingsWriter), kgo.TransactionTimeout(15*time.Second), kgo.RequiredAcks(kgo.AllISRAcks()))...)
+	if err != nil {
+		return 0, fmt.Errorf("settings writer: %w", err)
+	}
+	defer client.Close()
+	// From here on any other writer is fenced, so the table read next is the newest there will be.
+	if _, _, err := client.ProducerID(ctx); err != nil {
+		return 0, fmt.Errorf("settings writer: %w", err)
+	}
+	table, err := kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log})
+	if err != nil {
+		return 0, err
+	}
+	defer table.Close()
+	current, version, err := table.Current(shop)
+	if err == nil && reflect.DeepEqual(current, parsed) {
+		return version, nil
+	}
+	version++
+	return version, a.writeSettings(ctx, client, shop, &handoffv1.Settings{Version: version, Document: document})
+}
+
+// writeSettings writes a version and makes it the current one, in one transaction.
+func (a *App) writeSettings(ctx context.Context, client *kgo.Client, shop string, body *handoffv1.Settings) error {
+	name := fmt.Sprintf("%s|%d", shop, body.GetVersion())
+	value, err := schemas.Encode(&handoffv1.Record{
+		Id: schemas.SourceID("settings", shop, "", name), Shop: shop,
+		ReceivedAt: timestamppb.Now(), EventTime: timestamppb.Now(), SettingsVersion: body.GetVersion(),
+		Body: &handoffv1.Record_Settings{Settings: body},
+	})
+	if err != nil {
+		return err
+	}
+	if len(value) > schemas.MaxRecordBytes {
+		return &settings.Error{Problems: []settings.Problem{{Reason: fmt.Sprintf("the document has %d bytes; at most about %d fit", len(body.GetDocument()), schemas.MaxRecordBytes)}}}
+	}
+	if err := client.BeginTransaction(); err != nil {
+		return fmt.Errorf("write settings: %w", err)
+	}
+	results := client.ProduceSync(ctx,
+		&kgo.Record{Topic: schemas.TopicSettings, Key: []byte(name), Value: value},
+		&kgo.Record{Topic: schemas.TopicSettings, Key: []byte(shop + "|current"), Value: value})
+	if err := results.FirstErr(); err != nil {
+		return errors.Join(fmt.Errorf("write settings: %w", err), client.EndTransaction(context.WithoutCancel(ctx), kgo.TryAbort))
+	}
+	if err := client.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return fmt.Errorf("write settings: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/handoff-dev/handoff/connectors/bot"
+	"github.com/handoff-dev/handoff/connectors/gorgias"
+	"github.com/handoff-dev/handoff/connectors/sms"
+	"github.com/handoff-dev/handoff/connectors/twilio"
+	"github.com/handoff-dev/handoff/connectors/zendesk"
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/ingress"
+	"github.com/handoff-dev/handoff/pipeline/script"
+	"github.com/handoff-dev/handoff/stages/classify"
+	"github.com/handoff-dev/handoff/stages/consent"
+	"github.com/handoff-dev/handoff/stages/deliver"
+	"github.com/handoff-dev/handoff/stages/escalate"
+)
+
+// stages are the deciding stages, in the order of a message's way.
+type stages struct {
+	classify *classify.Stage
+	consent  *consent.Stage
+	escalate *escalate.Stage
+	deliver  *deliver.Stage
+}
+
+func newStages() (s stages, err error) {
+	if s.classify, err = classify.New(classify.Config{}); err != nil {
+		return s, err
+	}
+	if s.consent, err = consent.New(consent.Config{}); err != nil {
+		return s, err
+	}
+	if s.escalate, err = escalate.New(escalate.Config{}); err != nil {
+		return s, err
+	}
+	s.deliver, err = deliver.New(deliver.Config{})
+	return s, err
+}
+
+func (s stages) list() []pipeline.Stage {
+	return []pipeline.Stage{s.classify, s.consent, s.escalate, s.deliver}
+}
+
+// Topology is what conversation scripts run: the same stages and the same gate as in production.
+func Topology() (script.Topology, error) {
+	s, err := newStages()
+	return script.Topology{Stages: s.list(), Gate: s.deliver}, err
+}
+
+// destinations are the outside systems that deliver calls, by the names calls carry.
+func (a *App) destinations() (map[string]caller.Destination, error) {
+	tw, err := twilio.New(twilio.Config{Transport: a.opt.HTTP, PublicURL: a.cfg.HTTP.PublicURL, Secret: a.opt.Secrets})
+	if err != nil {
+		return nil, fmt.Errorf("twilio: %w", err)
+	}
+	generic, err := sms.New(sms.Config{Secret: a.opt.Secrets})
+	if err != nil {
+		return nil, fmt.Errorf("sms: %w", err)
+	}
+	b, err := bot.New(bot.Config{Transport: a.opt.HTTP, Secret: a.opt.Secrets})
+	if err != nil {
+		return nil, fmt.Errorf("bot: %w", err)
+	}
+	client := &http.Client{Transport: a.opt.HTTP}
+	zd, err := zendesk.New(zendesk.Config{HTTP: client, Secret: a.opt.Secrets})
+	if err != nil {
+		return nil, fmt.Errorf("zendesk: %w", err)
+	}
+	gg, err := gorgias.New(gorgias.Config{HTTP: client, Secret: a.opt.Secrets})
+	if err != nil {
+		return nil, fmt.Errorf("gorgias: %w", err)
+	}
+	return map[string]caller.Destination{twilio.Name: tw, sms.Name: generic, deliver.Bot: b, zendesk.Name: zd, gorgias.Name: gg}, nil
+}
+
+// channels and desks are the webhooks that the gateway serves.
+func channels() map[string]ingress.Webhook {
+	return map[string]ingress.Webhook{twilio.Name: twilio.Webhook{}, sms.Name: sms.Webhook{}}
+}
+
+func desks() map[string]ingress.Webhook {
+	return map[string]ingress.Webhook{zendesk.Name: zendesk.Webhook{}, gorgias.Name: gorgias.Webhook{}}
+}

@@ -1,0 +1,131 @@
+// Command handoff is the whole product in one binary: stages, gateway, tools for operators, and a
+// development house that runs everything on one machine.
+//
+// Exit codes: 0 done, or stopped by a signal in good order; 1 failed; 2 wrong usage, configuration or
+// settings; 3 the demo's books do not balance.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/config"
+	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/sinks/clickhouse/embedded"
+)
+
+// version is set by the build.
+var version = "dev"
+
+// Exit codes.
+const (
+	exitFailed     = 1
+	exitUsage      = 2
+	exitUnbalanced = 3
+)
+
+// errUsage marks errors for which the caller must change what it asked.
+var errUsage = errors.New("usage")
+
+// engineCommand is the hidden command by which the binary runs the embedded engine as its child.
+const engineCommand = "clickhouse-engine"
+
+// cli is the command line.
+type cli struct {
+	Config string   `help:"Configuration file (YAML)." env:"HANDOFF_CONFIG" type:"path" placeholder:"FILE"`
+	Set    []string `help:"Set one configuration key, e.g. --set kafka.brokers=a:9092,b:9092. May be repeated." sep:"none" placeholder:"KEY=VALUE"`
+
+	Demo          demoCommand     `cmd:"" help:"Play live traffic through everything on this machine and balance the books."`
+	Dev           devCommand      `cmd:"" help:"Run everything on this machine, with stand-ins for the outside, and wait."`
+	Run           runCommand      `cmd:"" help:"Run stages: classify, consent, escalate, deliver, analytics, or all."`
+	Gateway       gatewayCommand  `cmd:"" help:"Serve webhooks."`
+	Topics        topicsCommand   `cmd:"" help:"Show or create the Kafka topics."`
+	Settings      settingsCommand `cmd:"" help:"Check or publish a shop's settings."`
+	ConfigCommand configCommand   `cmd:"" name:"config" help:"Show the configuration."`
+	Version       versionCommand  `cmd:"" help:"Show the version."`
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == engineCommand {
+		os.Exit(embedded.ChildMain(os.Args[2:]))
+	}
+	os.Exit(run(os.Args[1:]))
+}
+
+// run parses and carries out a command line, and returns the exit code.
+func run(args []string) int {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("handoff"), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Description("Handoff moves conversations between a shop's bot and its support team, over text."))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "handoff:", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		parser.Errorf("%v", err)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return exitCode(parsed.Run(&session{ctx: ctx, file: c.Config, set: c.Set}))
+}
+
+// session is what every command gets.
+type session struct {
+	ctx  context.Context
+	file string
+	set  []string
+}
+
+// load reads the configuration and sets up logging.
+func (s *session) load() (*config.Config, error) {
+	c, err := config.Load(s.file, s.set)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if err := setLog(c.Log); err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return c, nil
+}
+
+func setLog(c config.Log) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		return fmt.Errorf("log.level: %q is not known; use debug, info, warn or error", c.Level)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch c.Format {
+	case "text":
+		slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, opts)))
+	case "json":
+		slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, opts)))
+	default:
+		return fmt.Errorf("log.format: %q is not known; use text or json", c.Format)
+	}
+	return nil
+}
+
+func exitCode(err error) int {
+	var bad *settings.Error
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUnbalanced):
+		fmt.Fprintln(os.Stderr, "handoff:", err)
+		return exitUnbalanced
+	case errors.Is(err, errUsage), errors.As(err, &bad):
+		fmt.Fprintln(os.Stderr, "handoff:", err)
+		return exitUsage
+	}
+	fmt.Fprintln(os.Stderr, "handoff:", err)
+	return exitFailed
+}
