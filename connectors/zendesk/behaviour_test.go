@@ -226,7 +226,7 @@ func TestWebhooks(t *testing.T) {
 	r := &receiver{secret: "hook-secret"}
 	server := httptest.NewServer(r)
 	defer server.Close()
-	s, desk, shop, c := stand(t, sim.Config{WebhookURL: server.URL, WebhookSecret: "hook-secret"})
+	s, desk, shop, c := stand(t, sim.Config{WebhookURL: server.URL, WebhookSecret: "hook-secret", WebhookWorkers: 1})
 	do(t, desk, attempt(shop, "a", create("handoff:abc:1", "hello"), "", c.Now()))
 	settle(t, s)
 	if got := r.take(); len(got) != 1 {

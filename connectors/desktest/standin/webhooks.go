@@ -25,22 +25,22 @@ type Verdict struct {
 	RetryAfter time.Duration
 }
 
-// Webhooks delivers webhooks one after the other from a goroutine of its own,
-// with the faults that vendors show. Close ends it. Safe for concurrent use.
+// Webhooks delivers webhooks from goroutines of its own, with the faults that
+// vendors show. Close ends them. Safe for concurrent use.
 type Webhooks struct {
 	client *http.Client
 	// judge is told the outcome of each attempt (status 0: no answer), counted
 	// from 1, and may ask for another.
 	judge func(d Delivery, status, attempt int) Verdict
 
-	ctx    context.Context
-	cancel context.CancelFunc
-	done   chan struct{}
-	wake   chan struct{}
+	ctx     context.Context
+	cancel  context.CancelFunc
+	workers sync.WaitGroup
 
 	mu        sync.Mutex
+	more      *sync.Cond // the queue grew, or Close was called
 	queue     []Delivery
-	busy      bool
+	busy      int
 	duplicate int
 	drop      int
 	swap      int
@@ -48,17 +48,22 @@ type Webhooks struct {
 	delivered int
 }
 
-// NewWebhooks starts a deliverer whose requests take at most timeout each.
-// judge may be nil: then nothing is repeated.
-func NewWebhooks(timeout time.Duration, judge func(d Delivery, status, attempt int) Verdict) *Webhooks {
+// NewWebhooks starts a deliverer whose requests take at most timeout each, at
+// most workers at once; with one they arrive in the order of sending. judge may
+// be nil: then nothing is repeated.
+func NewWebhooks(timeout time.Duration, workers int, judge func(d Delivery, status, attempt int) Verdict) *Webhooks {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &Webhooks{
+		// A connection for each: one that the receiver's restart broke would lose
+		// the next webhook, because POSTs are not repeated.
 		client: &http.Client{Timeout: timeout, Transport: &http.Transport{DisableKeepAlives: true}},
 		judge:  judge,
 		ctx:    ctx, cancel: cancel,
-		done: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
-	go w.run()
+	w.more = sync.NewCond(&w.mu)
+	for range max(workers, 1) {
+		w.workers.Go(w.run)
+	}
 	return w
 }
 
@@ -84,10 +89,7 @@ func (w *Webhooks) Send(d Delivery) {
 		out, w.held = w.held, nil
 	}
 	w.queue = append(w.queue, out...)
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+	w.more.Broadcast()
 }
 
 // Duplicate sends each of the next n webhooks twice.
@@ -116,43 +118,42 @@ func (w *Webhooks) Delivered() int {
 func (w *Webhooks) Idle() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.busy && len(w.queue) == 0
+	return w.busy == 0 && len(w.queue) == 0
 }
 
-// Close drops what is still queued, ends the request on its way and waits for
-// the goroutine. It may be called twice.
+// Close drops what is still queued, ends the requests on their way and waits
+// for the goroutines. It may be called twice.
 func (w *Webhooks) Close() {
 	w.cancel()
-	<-w.done
+	w.set(w.more.Broadcast)
+	w.workers.Wait()
 	w.client.CloseIdleConnections()
 }
 
 func (w *Webhooks) run() {
-	defer close(w.done)
 	for {
 		d, ok := w.next()
-		if ok {
-			w.deliver(d)
-			continue
-		}
-		select {
-		case <-w.ctx.Done():
+		if !ok {
 			return
-		case <-w.wake:
 		}
+		w.deliver(d)
+		w.set(func() { w.busy-- })
 	}
 }
 
+// next waits for a delivery; not ok means that Close was called.
 func (w *Webhooks) next() (Delivery, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.busy = false
-	if len(w.queue) == 0 || w.ctx.Err() != nil {
+	for len(w.queue) == 0 && w.ctx.Err() == nil {
+		w.more.Wait()
+	}
+	if w.ctx.Err() != nil {
 		return Delivery{}, false
 	}
 	d := w.queue[0]
 	w.queue = w.queue[1:]
-	w.busy = true
+	w.busy++
 	return d, true
 }
 

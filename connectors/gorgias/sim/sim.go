@@ -33,6 +33,9 @@ type Config struct {
 	Signs         bool
 	// WebhookTimeout of one delivery, in real time; 0 means 10 s.
 	WebhookTimeout time.Duration
+	// WebhookWorkers is how many are delivered at once; 0 means 8. With one they
+	// arrive in order.
+	WebhookWorkers int
 	// WebhookRetries repeats failed deliveries, WebhookRetryAfter apart in real
 	// time. Reports of what Gorgias does differ: 0 to 3.
 	WebhookRetries    int
@@ -76,7 +79,10 @@ func New(cfg Config) *Sim {
 		cfg.WebhookTimeout = 10 * time.Second
 	}
 	s := &Sim{Faults: &standin.Faults{}, cfg: cfg, nextID: 1000, bucket: standin.NewBucket(cfg.Requests, 20*time.Second, cfg.Now)}
-	s.Webhooks = standin.NewWebhooks(cfg.WebhookTimeout, s.judge)
+	if cfg.WebhookWorkers == 0 {
+		cfg.WebhookWorkers = 8
+	}
+	s.Webhooks = standin.NewWebhooks(cfg.WebhookTimeout, cfg.WebhookWorkers, s.judge)
 	s.agents = []*party{{ID: 1, Name: "Handoff", Email: cfg.Email}, {ID: 2, Name: "Alex Agent", Email: "alex@agents.example"}}
 	if cfg.WebhookURL != "" {
 		s.Subscribe(cfg.WebhookURL)

@@ -45,6 +45,9 @@ type Config struct {
 	WebhookSecret string
 	// WebhookTimeout of one delivery, in real time; 0 means Zendesk's 12 s.
 	WebhookTimeout time.Duration
+	// WebhookWorkers is how many are delivered at once; 0 means 8. With one they
+	// arrive in order.
+	WebhookWorkers int
 	// WebhookRetries repeats failed deliveries, WebhookRetryAfter apart in real
 	// time; 0, as documented, means that a failed webhook is lost.
 	WebhookRetries    int
@@ -98,7 +101,10 @@ func New(cfg Config) *Sim {
 		account: standin.NewBucket(cfg.Limits.Requests, time.Minute, cfg.Now),
 		updates: standin.NewBucket(cfg.Limits.Updates, time.Minute, cfg.Now),
 	}
-	s.Webhooks = standin.NewWebhooks(cfg.WebhookTimeout, s.judge)
+	if cfg.WebhookWorkers == 0 {
+		cfg.WebhookWorkers = 8
+	}
+	s.Webhooks = standin.NewWebhooks(cfg.WebhookTimeout, cfg.WebhookWorkers, s.judge)
 	s.users = []*user{
 		{ID: 1, Name: "Handoff", Email: cfg.Email, Role: "admin", Active: true},
 		{ID: 2, Name: "Alex Agent", Email: "alex@agents.example", Role: "agent", Active: true},
