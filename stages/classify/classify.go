@@ -1,0 +1,131 @@
+// Package classify is the stage that reads what customers write. It alone resolves yes, no, start and
+// thanks, because only it knows what was asked last when a message came.
+//
+// It reads
+//   - CustomerMessage, from the gateway: drops one it has seen; else reads directive, answer, intent,
+//     sentiment and language in the order of behaviour C12, posts the message with its Classification
+//     to consent, and one MessageFact to analytics. There is exactly one such fact per inbound message.
+//   - Asked, from escalate and consent: remembers what the text just sent asks. One that asks nothing
+//     closes the question before it.
+//
+// State: one ClassifyConversation per conversation. It sets no timers: whether an answer came in time
+// is judged by when it was received.
+//
+// The words are data in the packages below: keyword (STOP, START, HELP), answer (yes, no, thanks),
+// rules (the classifier that ships first). fold brings a text to the form they all compare.
+package classify
+
+import (
+	"fmt"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+	"github.com/handoff-dev/handoff/stages/classify/answer"
+	"github.com/handoff-dev/handoff/stages/classify/intent"
+	"github.com/handoff-dev/handoff/stages/classify/keyword"
+	"github.com/handoff-dev/handoff/stages/classify/rules"
+)
+
+// Config of the stage.
+type Config struct {
+	// Classifier reads intent, sentiment and language; nil for the rules that ship.
+	Classifier intent.Classifier
+}
+
+// Stage is the classify stage. See the package comment for what it reads and posts.
+type Stage struct {
+	classifier intent.Classifier
+	keywords   *keyword.Table
+	answers    *answer.Table
+}
+
+var (
+	_ pipeline.Stage          = (*Stage)(nil)
+	_ pipeline.FailureHandler = (*Stage)(nil)
+)
+
+// New returns the stage, its tables read.
+func New(cfg Config) (*Stage, error) {
+	s := &Stage{classifier: cfg.Classifier}
+	var err error
+	if s.keywords, err = keyword.Shipped(); err != nil {
+		return nil, fmt.Errorf("read consent keywords: %w", err)
+	}
+	if s.answers, err = answer.Shipped(); err != nil {
+		return nil, fmt.Errorf("read answers: %w", err)
+	}
+	if s.classifier == nil {
+		if s.classifier, err = rules.New(); err != nil {
+			return nil, fmt.Errorf("read the shipped classifier: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// Name returns "classify".
+func (s *Stage) Name() string { return schemas.StageClassify }
+
+// Process decides one record; see pipeline.Stage.
+func (s *Stage) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
+	return turn.Process(s, in, st, fx)
+}
+
+// Failed shuts the address's texts: the lost record could have been a STOP.
+func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipeline.Effects) {
+	turn.ShutTexts(s.Name(), in, deadLetter, fx)
+}
+
+// On decides a turn.
+func (s *Stage) On(t *turn.Turn) error {
+	if t.Timer != nil {
+		return nil // it sets none
+	}
+	if t.Record.GetConversation() == "" {
+		return fmt.Errorf("%w: no conversation", schemas.ErrRecord)
+	}
+	switch body := t.Record.GetBody().(type) {
+	case *handoffv1.Record_CustomerMessage:
+		s.message(t, body.CustomerMessage)
+	case *handoffv1.Record_Asked:
+		asked(t, body.Asked)
+	default:
+		return fmt.Errorf("%w: classify does not read %T", schemas.ErrRecord, body)
+	}
+	return nil
+}
+
+// message reads a customer's message and passes it on.
+func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
+	if t.Seen() {
+		return
+	}
+	c := &statev1.ClassifyConversation{}
+	t.Get(conversationEntry(t), c)
+	before := c.GetLanguage()
+	r := s.read(m, t.Record.GetChannel(), before)
+	changed := r.resolve(c, t.At())
+	if r.out.GetLanguage() != before {
+		c.Language, changed = r.out.GetLanguage(), true
+	}
+	if changed {
+		t.Put(conversationEntry(t), c)
+	}
+	if r.out.GetDirective() == handoffv1.Directive_DIRECTIVE_STOP {
+		closeQuestions(t)
+	}
+	t.Forward(schemas.TopicConsent, func(out *handoffv1.Record) {
+		out.GetCustomerMessage().Classification = r.out
+	})
+	t.Fact(t.Here(), &handoffv1.Fact{
+		Reason: r.reason(),
+		Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
+			MessageId: schemas.HexID(t.ID()), Inbound: true,
+			Author: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER, AuthorName: m.GetSenderName(),
+			Text: m.GetText(), MediaCount: uint32(len(m.GetMedia())),
+			Classification: r.out, NativeId: m.GetNativeId(),
+		}},
+	})
+}

@@ -1,0 +1,212 @@
+package classify
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+	"github.com/handoff-dev/handoff/stages/classify/answer"
+	"github.com/handoff-dev/handoff/stages/classify/fold"
+	"github.com/handoff-dev/handoff/stages/classify/intent"
+)
+
+// foldedSize is the folded text that fits a reading's own memory: 4 SMS segments and some.
+const foldedSize = 1024
+
+// reading is a message on its way through the order of C12.
+type reading struct {
+	out *handoffv1.Classification
+	// answer that the words give, to whatever question.
+	answer answer.Answer
+	// more: a yes or no is followed by more than words that name the handoff.
+	more bool
+	// because is the classifier's rule.
+	because string
+}
+
+// read reads everything that does not depend on what was asked: the keyword, else answer, intent,
+// sentiment and language. language is the conversation's so far.
+func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, language string) reading {
+	var buf [foldedSize]byte
+	folded := fold.Append(buf[:0], m.GetText())
+	r := reading{out: &handoffv1.Classification{Classifier: s.classifier.Name(), Language: language}}
+	if s.keyword(&r, m, folded, channel) {
+		return r
+	}
+	r.answer = s.answers.Find(folded)
+	if s.onlyStops(folded[r.answer.Rest:], r.answer.Rest) {
+		r.answer = answer.Answer{}
+	}
+	if s.neverAnswers(folded) {
+		r.out.Unsure = true
+		return r
+	}
+	s.classify(&r, m, folded)
+	return r
+}
+
+// keyword finds the directive of a whole message: opt-out, HELP, START in that order, each by our
+// table or by what the provider says it did (C1, C10, C12). A YES that the provider took for an opt-in
+// stays a yes here: it answers what was asked last, and consent knows whether it lifts an opt-out (C3).
+func (s *Stage) keyword(r *reading, m *handoffv1.CustomerMessage, folded []byte, channel handoffv1.Channel) bool {
+	found := s.keywords.Find(folded, channel)
+	if found.Language != "" {
+		r.out.Language = languageOf(found.Language, r.out.GetLanguage())
+	}
+	provider := providerDirective(m.GetProviderOptOut())
+	for _, d := range []handoffv1.Directive{
+		handoffv1.Directive_DIRECTIVE_STOP, handoffv1.Directive_DIRECTIVE_HELP, handoffv1.Directive_DIRECTIVE_START,
+	} {
+		switch {
+		case found.Directive == d:
+			r.out.Directive, r.out.Matched, r.out.Confidence = d, found.Keyword, 1
+			return true
+		case provider == d && (d != handoffv1.Directive_DIRECTIVE_START || s.answers.Find(folded).Kind != answer.Yes):
+			r.out.Directive, r.out.Confidence = d, 1
+			return true
+		}
+	}
+	return false
+}
+
+// languageOf keeps the conversation's language for English keywords, which everyone uses.
+func languageOf(keyword, conversation string) string {
+	if keyword == "en" && conversation != "" {
+		return conversation
+	}
+	return keyword
+}
+
+func providerDirective(p handoffv1.ProviderOptOut) handoffv1.Directive {
+	switch p {
+	case handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_STOP:
+		return handoffv1.Directive_DIRECTIVE_STOP
+	case handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START:
+		return handoffv1.Directive_DIRECTIVE_START
+	case handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_HELP:
+		return handoffv1.Directive_DIRECTIVE_HELP
+	case handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_UNSPECIFIED:
+	}
+	return handoffv1.Directive_DIRECTIVE_UNSPECIFIED
+}
+
+// neverAnswers tells whether the whole message is a word that opts out elsewhere ("cancel" on a channel
+// where only STOP does): alone it is neither an answer nor an intent (C12).
+func (s *Stage) neverAnswers(folded []byte) bool {
+	return s.keywords.Find(folded, handoffv1.Channel_CHANNEL_SMS).Directive == handoffv1.Directive_DIRECTIVE_STOP
+}
+
+// onlyStops tells whether what follows an answer is nothing but such a word: "yes stop" agrees to
+// nothing.
+func (s *Stage) onlyStops(rest []byte, at int) bool {
+	return at > 0 && len(rest) > 0 && s.neverAnswers(bytes.TrimSpace(rest))
+}
+
+// longestNaming is how many spaces the rest of a yes may have and still only name the handoff ("yes,
+// please connect me to your team"); what is longer may hold a message as well.
+const longestNaming = 8
+
+// classify fills in what the classifier reads. What follows a yes or no is what there is to place; a
+// mere answer or thanks needs no placing.
+func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte) {
+	in := s.classifier.Read(m.GetText(), r.out.GetLanguage())
+	r.because = in.Because
+	r.out.Sentiment, r.out.AsksForPerson = in.Sentiment, in.AsksForPerson
+	if in.Language != "" {
+		r.out.Language = in.Language
+	}
+	if r.answer.Language != "" && (r.answer.Rest == len(folded) || in.Language == "") {
+		r.out.Language = r.answer.Language
+	}
+	whole := r.answer.Rest == len(folded) && (r.answer.Kind != answer.None || r.answer.Thanks)
+	switch {
+	case whole && r.answer.Thanks && r.answer.Kind == answer.None:
+		r.out.Intent, r.out.Confidence = intent.Thanks, 1
+	case whole:
+		r.out.Intent, r.out.Confidence = intent.Other, 1
+	case len(folded) == 0 && len(m.GetMedia()) > 0, in.Unsure:
+		r.out.Unsure = true
+	default:
+		r.out.Intent, r.out.Confidence, r.out.Matched = in.Intent, in.Confidence, in.Because
+	}
+	if r.answer.Kind != answer.None && !whole {
+		rest := s.classifier.Read(string(folded[r.answer.Rest:]), r.out.GetLanguage())
+		r.more = !rest.AsksForPerson || rest.Intent != intent.Human || bytes.Count(folded[r.answer.Rest:], []byte(" ")) >= longestNaming
+	}
+}
+
+// resolve decides what the message answers, by what was asked in its conversation, and tells whether
+// that changed the state.
+func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) bool {
+	if r.out.GetDirective() != handoffv1.Directive_DIRECTIVE_UNSPECIFIED {
+		return false // a keyword: it answers nothing
+	}
+	last := c.GetLast()
+	if !stands(last, received) {
+		last = nil
+	}
+	if last == nil && r.answer.Weak { // "ok", "great, thanks": politeness where nothing was asked
+		r.out.ThanksOnly = r.answer.Thanks
+		if r.answer.Thanks {
+			r.out.Intent = intent.Thanks
+		}
+		return r.acceptOffer(c, received)
+	}
+	switch r.answer.Kind {
+	case answer.Yes:
+		r.out.Directive = handoffv1.Directive_DIRECTIVE_YES
+	case answer.No:
+		if r.out.GetAsksForPerson() && stands(c.GetOffer(), received) {
+			return r.acceptOffer(c, received) // "no! get me a person"
+		}
+		r.out.Directive = handoffv1.Directive_DIRECTIVE_NO
+	case answer.None:
+		r.out.ThanksOnly = r.answer.Thanks
+		return r.acceptOffer(c, received)
+	}
+	r.out.MoreText = r.more
+	if last == nil {
+		return r.acceptOffer(c, received)
+	}
+	r.out.Answers, r.out.QuestionId = last.GetQuestion(), last.GetId()
+	c.Last = nil
+	if last.GetQuestion() == handoffv1.Question_QUESTION_OFFER {
+		c.Offer = nil
+	}
+	return true
+}
+
+// acceptOffer lets words that name the handoff, or ask for a person, confirm an offer that still
+// stands, whatever was sent after it (H2).
+func (r *reading) acceptOffer(c *statev1.ClassifyConversation, received time.Time) bool {
+	if !r.out.GetAsksForPerson() || !stands(c.GetOffer(), received) {
+		return false
+	}
+	r.out.Answers, r.out.QuestionId = handoffv1.Question_QUESTION_OFFER, c.GetOffer().GetId()
+	if c.GetLast().GetQuestion() == handoffv1.Question_QUESTION_OFFER {
+		c.Last = nil
+	}
+	c.Offer = nil
+	return true
+}
+
+// reason says in words why the message was read so, for explanations.
+func (r *reading) reason() string {
+	switch {
+	case r.out.GetDirective() == handoffv1.Directive_DIRECTIVE_STOP,
+		r.out.GetDirective() == handoffv1.Directive_DIRECTIVE_START,
+		r.out.GetDirective() == handoffv1.Directive_DIRECTIVE_HELP:
+		if r.out.GetMatched() == "" {
+			return "the provider took it for a keyword"
+		}
+		return "keyword " + r.out.GetMatched()
+	case r.out.GetThanksOnly():
+		return "only thanks"
+	case r.out.GetUnsure():
+		return "not placed"
+	case r.because != "":
+		return r.because
+	}
+	return ""
+}
