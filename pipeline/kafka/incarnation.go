@@ -62,6 +62,7 @@ type event struct {
 	assigned []int32
 	revoked  []int32
 	restored *part
+	written  *part // its sink took the intent
 	err      error
 }
 

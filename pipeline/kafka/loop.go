@@ -57,16 +57,18 @@ func (in *incarnation) finish() error {
 // poll returns what came. Rebalances are held off from here on until AllowRebalance.
 func (in *incarnation) poll(ctx context.Context) kgo.Fetches {
 	room := in.r.cfg.CommitRecords - in.txn.records
-	if room <= 0 || in.held() {
+	wait := idlePoll
+	if in.r.sink != nil {
+		wait = in.sinkWait()
+	} else if room <= 0 || in.held() {
 		room = 1 // never 0, which has no limit; a held partition must not pile up
 	}
-	wait := idlePoll
 	if !in.txn.began.IsZero() {
 		if in.client.BufferedFetchRecords() > 0 {
 			return in.client.PollRecords(nil, room) // rebalances are held off already
 		}
 		wait = max(in.r.cfg.CommitEvery-in.r.cfg.Now().Sub(in.txn.began), 0)
-	} else if in.held() {
+	} else if in.r.sink == nil && in.held() {
 		wait = heldPoll
 	}
 	poll, cancel := context.WithTimeout(ctx, wait)
@@ -112,6 +114,8 @@ func (in *incarnation) takeEvents() error {
 			if err := in.started(e.restored); err != nil {
 				return err
 			}
+		case e.written != nil:
+			e.written.sink.writing, e.written.sink.written = false, true
 		}
 		for _, id := range e.revoked {
 			in.drop(id)
@@ -281,6 +285,9 @@ func (in *incarnation) work() error {
 			busy = append(busy, p)
 		}
 	}
+	if in.r.sink != nil {
+		in.sinkPressure()
+	}
 	if len(busy) == 0 {
 		return nil
 	}
@@ -305,6 +312,9 @@ func (in *incarnation) commitDue() bool {
 	cfg := &in.r.cfg
 	if in.txn.began.IsZero() {
 		return false
+	}
+	if in.r.sink != nil {
+		return true
 	}
 	if in.txn.records >= cfg.CommitRecords || cfg.Now().Sub(in.txn.began) >= cfg.CommitEvery {
 		return true

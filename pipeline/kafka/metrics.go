@@ -20,6 +20,8 @@ type runnerMetrics struct {
 	restored    prometheus.Counter
 	commit      prometheus.Histogram
 	restore     prometheus.Histogram
+	writes      prometheus.Histogram
+	writeErrors prometheus.Counter
 	lag         *prometheus.GaugeVec
 	calls       *prometheus.GaugeVec
 	mu          sync.Mutex
@@ -45,11 +47,13 @@ func newRunnerMetrics(registerer prometheus.Registerer, stage string) (*runnerMe
 		restored:    counter("handoff_restored_records_total", "Changelog records read to restore state."),
 		commit:      histogram("handoff_commit_seconds", "Time from the end of processing to a committed transaction."),
 		restore:     histogram("handoff_restore_seconds", "Time to restore a partition."),
+		writes:      histogram("handoff_sink_write_seconds", "Time of a write to the outside store."),
+		writeErrors: counter("handoff_sink_write_errors_total", "Writes the outside store did not take; they are tried again."),
 		lag:         gauges("handoff_lag_records", "Records in the mailbox that are not committed."),
 		calls:       gauges("handoff_pending_calls", "Outside calls stored and not ended."),
 		open:        map[int32]map[string]struct{}{},
 	}
-	m.collectors = []prometheus.Collector{m.records, m.deadLetters, m.restarts, m.restored, m.commit, m.restore, m.lag, m.calls}
+	m.collectors = []prometheus.Collector{m.records, m.deadLetters, m.restarts, m.restored, m.commit, m.restore, m.writes, m.writeErrors, m.lag, m.calls}
 	if registerer == nil {
 		return m, nil
 	}

@@ -35,6 +35,7 @@ type part struct {
 	record    pipeline.Record
 	produce   slab
 	position  *kgo.Record // of the transaction being committed
+	sink      *sinkPart   // nil for a stage
 }
 
 func newPart(in *incarnation, id int32) *part {
@@ -55,7 +56,7 @@ func (p *part) open() error {
 	}
 	p.state, p.next = s, s.Next()
 	p.lookAhead()
-	return nil
+	return p.openSink()
 }
 
 // lookAhead notes when the next timer is due.
@@ -67,7 +68,12 @@ func (p *part) lookAhead() {
 }
 
 // busy tells whether there is anything to do.
-func (p *part) busy() bool { return len(p.queue) > 0 || p.atEnd() }
+func (p *part) busy() bool {
+	if p.sink != nil {
+		return p.busySink()
+	}
+	return len(p.queue) > 0 || p.atEnd()
+}
 
 // atEnd tells whether everything was read as of endAt, and the clock may follow the wall to there.
 func (p *part) atEnd() bool {
@@ -77,6 +83,9 @@ func (p *part) atEnd() bool {
 // work processes the queue, then fires timers if the end is read. A returned error ends the
 // incarnation; a record that waits stays in the queue.
 func (p *part) work() error {
+	if p.sink != nil {
+		return p.workSink()
+	}
 	p.full = false
 	taken := 0
 	for _, r := range p.queue {

@@ -17,6 +17,7 @@ type Runner struct {
 	cfg       Config
 	mailbox   string
 	changelog string
+	sink      *SinkConfig // nil for a stage
 	metrics   *runnerMetrics
 	reader    *reader
 	failures  failureWindow

@@ -219,6 +219,19 @@ func (p *Partition) Reject(r *pipeline.Record, cause error, settings pipeline.Se
 	return p.failed
 }
 
+// Edit changes state outside any record, under key, and moves the offset: for what is not a stage. An
+// error of fn undoes what it did.
+func (p *Partition) Edit(key []byte, offset int64, fn func(st pipeline.State) error) error {
+	p.in = pipeline.Input{Key: key, Now: p.Clock()}
+	p.begin()
+	if err := fn((*view)(p)); err != nil {
+		p.rollBack()
+		return err
+	}
+	p.open.Offset, p.touched = offset, true
+	return p.failed
+}
+
 func (p *Partition) consumed(offset int64) {
 	p.open.Offset, p.touched = offset+1, true
 }

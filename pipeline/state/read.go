@@ -25,6 +25,11 @@ func ScanEntries(b Backing, key []byte, prefix string, fn func(name string, valu
 	})
 }
 
+// Entry returns a committed entry, as the backing has it.
+func (p *Partition) Entry(key []byte, name string) (value []byte, ok bool, err error) {
+	return ReadEntry(p.back, key, name)
+}
+
 // ReadPosition returns the position the backing stands at and where its changelog goes on; zeros when
 // it is empty.
 func ReadPosition(b Backing) (Position, Resume, error) {
