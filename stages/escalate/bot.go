@@ -27,14 +27,14 @@ func (c *conversation) askBot(asked *statev1.Cause) {
 	c.ask(asked, after)
 }
 
-// ask starts a turn with the last messages and all after seq.
+// ask starts a turn about the customer's messages after seq.
 func (c *conversation) ask(asked *statev1.Cause, after uint64) {
 	c.state.Turns++
 	deadline := c.t.Now.Add(c.shop.AutoReply.Timeout)
 	callID := c.t.Command(c.at, &handoffv1.Command{
 		Episode: c.liveEpisode(),
 		Action: &handoffv1.Command_AskBot{AskBot: &handoffv1.AskBot{
-			Turn: c.state.GetTurns(), Messages: c.thread.last(after),
+			Turn: c.state.GetTurns(), Messages: c.thread.forBot(after),
 			Language: c.state.GetLanguage(), Intent: asked.GetIntent(),
 		}},
 		GiveUpAt: timestamppb.New(deadline),
@@ -161,6 +161,6 @@ func (c *conversation) turnFailed(why string) {
 func (c *conversation) cannotAnswer(asked *statev1.Cause, why string) {
 	signal := botSignal(asked, why)
 	if notDone := c.handoff(signal); notDone != "" {
-		c.notAsked(handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED, signal.GetReason()+"; not offered: "+notDone)
+		c.notAsked(signal.GetReason() + "; not offered: " + notDone)
 	}
 }

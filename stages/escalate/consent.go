@@ -168,6 +168,6 @@ func (c *conversation) onOptedOutMessage(m inbound) {
 		}
 	}
 	if !c.live() {
-		c.notAsked(handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT, "the customer opted out and nothing in the message asks for people")
+		c.notAsked("the customer opted out and nothing in the message asks for people")
 	}
 }

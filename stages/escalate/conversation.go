@@ -144,9 +144,9 @@ func (c *conversation) episodeFact(from State, reason string) {
 }
 
 // notAsked records why the bot was not asked, or what became of an answer nobody gets.
-func (c *conversation) notAsked(why handoffv1.BlockReason, reason string) {
+func (c *conversation) notAsked(reason string) {
 	c.t.Fact(c.at, &handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
 		CallId: schemas.HexID(c.t.ID()), Action: handoffv1.Action_ACTION_ASK_BOT,
-		Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: why, Episode: c.episode.GetNumber(),
+		Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, Episode: c.liveEpisode(),
 	}}})
 }

@@ -109,9 +109,9 @@ func (c *conversation) ticketCallEnded(r *handoffv1.Receipt) {
 
 // createAgain makes the same ticket anew, with what the thread holds now.
 func (c *conversation) createAgain(opening bool) {
-	subject, tags := c.mirrorSubject(), c.ticketTags()
+	subject, tags := c.mirrorSubject(), []string(nil)
 	if opening {
-		subject, tags = c.handoffSubject(), append(tags, c.shop.Handoff.Tag)
+		subject, tags = c.handoffSubject(), []string{c.shop.Handoff.Tag}
 	}
 	c.create(c.ticket.GetEpisode(), subject, tags, nil)
 	if opening {
@@ -147,7 +147,7 @@ func (c *conversation) deskCallEnded(r *handoffv1.Receipt) {
 	case opening && out.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED:
 		c.episode.Opening = c.command(&handoffv1.Command{Action: &handoffv1.Command_AppendMessages{
 			AppendMessages: &handoffv1.AppendMessages{
-				Messages: c.thread.last(c.state.GetMessages()), Status: handoffv1.TicketStatus_TICKET_STATUS_OPEN,
+				Messages: c.thread.last(), Status: handoffv1.TicketStatus_TICKET_STATUS_OPEN,
 			},
 		}})
 	case opening:
@@ -170,7 +170,7 @@ func (c *conversation) ticketGone(action handoffv1.Action) {
 	switch c.episode.GetState() {
 	case requested:
 		c.episode.TicketEpisode, c.episode.ReusesTicket = c.episode.GetNumber(), false
-		c.create(c.episode.GetNumber(), c.handoffSubject(), append(c.ticketTags(), c.shop.Handoff.Tag), nil)
+		c.create(c.episode.GetNumber(), c.handoffSubject(), []string{c.shop.Handoff.Tag}, nil)
 		c.episode.Opening = c.ticket.GetCreating()
 	case open:
 		signal := c.episode.GetSignal()

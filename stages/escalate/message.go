@@ -85,7 +85,7 @@ func (c *conversation) onThanks() {
 		c.mirror() // the first message of a mirrored conversation is a ticket whatever it says (M1)
 		return
 	}
-	c.notAsked(handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED, "only thanks: kept as history, not answered")
+	c.notAsked("only thanks: kept as history, not answered")
 	byAgent := c.ticket.GetLastAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_AGENT
 	if c.live() {
 		c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER

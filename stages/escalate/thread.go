@@ -51,16 +51,31 @@ func (th *thread) add(m *handoffv1.ThreadMessage, onTicket uint64) {
 	})
 }
 
-// last returns the last ten messages, and besides them those after seq, oldest first.
-func (th *thread) last(after uint64) []*handoffv1.ThreadMessage {
+// last returns the last ten messages, oldest first.
+func (th *thread) last() []*handoffv1.ThreadMessage {
 	th.load()
 	var messages []*handoffv1.ThreadMessage
-	for i, e := range th.entries {
-		if i >= len(th.entries)-lastMessages || e.seq > after {
-			messages = append(messages, e.kept.GetMessage())
-		}
+	for _, e := range th.entries[max(0, len(th.entries)-lastMessages):] {
+		messages = append(messages, e.kept.GetMessage())
 	}
 	return messages
+}
+
+// forBot returns the last ten messages and besides them those after seq, the customer's after seq at the
+// end: those are to answer, also when an answer to earlier ones was sent after they came.
+func (th *thread) forBot(after uint64) []*handoffv1.ThreadMessage {
+	th.load()
+	var before, ask []*handoffv1.ThreadMessage
+	for i, e := range th.entries {
+		m := e.kept.GetMessage()
+		switch {
+		case e.seq > after && m.GetAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER:
+			ask = append(ask, m)
+		case i >= len(th.entries)-lastMessages || e.seq > after:
+			before = append(before, m)
+		}
+	}
+	return append(before, ask...)
 }
 
 // toTicket returns the messages that are not on the ticket yet, oldest first, and notes that they are

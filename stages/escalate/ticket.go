@@ -81,7 +81,7 @@ func (c *conversation) request(on Event, reason string, notes ...string) {
 	}
 	c.tag()
 	c.t.Delete(expiredEntry(c.at.Conversation))
-	opening := c.openTicket(c.episode.GetNumber(), c.handoffSubject(), append(c.ticketTags(), c.shop.Handoff.Tag), notes)
+	opening := c.openTicket(c.episode.GetNumber(), c.handoffSubject(), []string{c.shop.Handoff.Tag}, notes)
 	c.episode.Opening = opening
 	c.episode.TicketEpisode = c.ticket.GetEpisode()
 	c.episode.ReusesTicket = c.ticket.GetEpisode() != c.episode.GetNumber()
@@ -93,7 +93,7 @@ func (c *conversation) request(on Event, reason string, notes ...string) {
 }
 
 // openTicket makes sure of an open ticket that holds the conversation. number is the episode that a new
-// one is named after. It returns the call whose receipt says that the ticket is there, "" when it is.
+// one is named after; tags are those besides the conversation's own. It returns the call whose receipt says that the ticket is there, "" when it is.
 func (c *conversation) openTicket(number uint64, subject string, tags, notes []string) (opening string) {
 	const status = handoffv1.TicketStatus_TICKET_STATUS_OPEN
 	switch {
@@ -114,7 +114,9 @@ func (c *conversation) openTicket(number uint64, subject string, tags, notes []s
 		c.create(number, subject, tags, notes)
 		return c.ticket.GetCreating()
 	}
-	c.command(&handoffv1.Command{Action: &handoffv1.Command_AddTags{AddTags: &handoffv1.AddTags{Tags: tags}}})
+	if len(tags) > 0 {
+		c.command(&handoffv1.Command{Action: &handoffv1.Command_AddTags{AddTags: &handoffv1.AddTags{Tags: tags}}})
+	}
 	for _, text := range notes {
 		c.note(text)
 	}
@@ -136,11 +138,11 @@ func (c *conversation) create(number uint64, subject string, tags, notes []strin
 		LastAuthor: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER,
 	}
 	c.thread.onTicket(number)
-	messages := c.thread.last(c.state.GetMessages())
+	messages := c.thread.last()
 	external := schemas.Ticket{Key: c.t.Key, Conversation: c.at.Conversation, Episode: number}.ExternalID()
 	c.ticket.Creating = c.command(&handoffv1.Command{
 		Action: &handoffv1.Command_CreateTicket{CreateTicket: &handoffv1.CreateTicket{
-			ExternalId: external, Subject: subject, Messages: messages, Tags: tags,
+			ExternalId: external, Subject: subject, Messages: messages, Tags: append(c.ticketTags(), tags...),
 			RequesterName: c.state.GetName(), FollowUpOf: followUp, Notes: notes,
 		}},
 		GiveUpAt: timestamppb.New(c.t.Now.Add(ticketPatience)),
@@ -258,7 +260,7 @@ func (c *conversation) onMirrored(m inbound) {
 	c.mirror()
 	if !c.shop.AutoReply.InMirrorMode || c.shop.AutoReply.URL == "" {
 		if !c.live() {
-			c.notAsked(handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED, "no ticket may be opened and the bot is off in mirror mode")
+			c.notAsked("no ticket may be opened and the bot is off in mirror mode")
 		}
 		return
 	}
@@ -276,7 +278,7 @@ func (c *conversation) mirror(notes ...string) {
 		return
 	}
 	number := c.state.GetEpisodes() + 1
-	c.openTicket(number, c.mirrorSubject(), c.ticketTags(), notes)
+	c.openTicket(number, c.mirrorSubject(), nil, notes)
 	if c.ticket.GetEpisode() == number {
 		c.state.Episodes = number
 	}
