@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/turn"
@@ -43,7 +44,8 @@ type turnEntries struct{ t *turn.Turn }
 func (e turnEntries) get(name string, m proto.Message) (bool, error) { return e.t.Get(name, m), nil }
 
 func (e turnEntries) any(prefix string) (found bool, err error) {
-	turn.Scan(e.t, prefix, &statev1.GateShut{}, func(string, *statev1.GateShut) bool {
+	// Any message decodes as an empty one.
+	turn.Scan(e.t, prefix, &emptypb.Empty{}, func(string, *emptypb.Empty) bool {
 		found = true
 		return false
 	})

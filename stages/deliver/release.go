@@ -156,4 +156,3 @@ func pending(id string, open *statev1.OpenCall) pipeline.Call {
 	}
 	return c
 }
-
