@@ -101,6 +101,10 @@ func (s *Sim) Tickets() []standin.Ticket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]standin.Ticket, 0, len(s.tickets))
+	customers := make(map[int64]*customer, len(s.customers))
+	for _, c := range s.customers {
+		customers[c.ID] = c
+	}
 	for _, t := range s.tickets {
 		view := standin.Ticket{
 			ID: t.ID, Subject: t.Subject, Status: t.Status, Channel: t.Channel, Tags: []string{}, CreatedAt: moment(t.Created), Requester: t.Customer.Name,
@@ -114,13 +118,11 @@ func (s *Sim) Tickets() []standin.Ticket {
 		for _, tag := range t.Tags {
 			view.Tags = append(view.Tags, tag.Name)
 		}
-		if c := s.customer(t.Customer.ID); c != nil && len(c.Channels) > 0 {
+		if c := customers[t.Customer.ID]; c != nil && len(c.Channels) > 0 {
 			view.Phone = c.Channels[0].Address
 		}
-		for _, m := range s.messages {
-			if m.TicketID == t.ID {
-				view.Thread = append(view.Thread, m.entry())
-			}
+		for _, m := range t.messages {
+			view.Thread = append(view.Thread, m.entry())
 		}
 		out = append(out, view)
 	}

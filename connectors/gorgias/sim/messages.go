@@ -3,6 +3,7 @@ package sim
 import (
 	"html"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,7 +108,7 @@ func (s *Sim) keep(t *ticket, m message) *message {
 		sent := s.now()
 		m.Sent, m.SentByDesk = &sent, m.Via == "api"
 	}
-	s.messages = append(s.messages, &m)
+	t.messages = append(t.messages, &m)
 	t.Updated = s.now()
 	s.tell(t, "ticket-message-created", &m)
 	return &m
@@ -122,8 +123,8 @@ func (s *Sim) updateMessage(w http.ResponseWriter, r *http.Request, t *ticket) {
 	if !read(w, r, &body) {
 		return
 	}
-	for _, m := range s.messages {
-		if m.TicketID == t.ID && strconv.FormatInt(m.ID, 10) == r.PathValue("message") {
+	for _, m := range t.messages {
+		if strconv.FormatInt(m.ID, 10) == r.PathValue("message") {
 			if body.Sent != nil {
 				m.Sent = body.Sent
 			}
@@ -138,12 +139,10 @@ func (s *Sim) updateMessage(w http.ResponseWriter, r *http.Request, t *ticket) {
 }
 
 func (s *Sim) listMessages(w http.ResponseWriter, r *http.Request) {
-	want := r.URL.Query().Get("ticket_id")
 	var found []*message
-	for _, m := range s.messages {
-		if want == "" || want == strconv.FormatInt(m.TicketID, 10) {
-			found = append(found, m)
-		}
+	for _, t := range s.chosen(r.URL.Query().Get("ticket_id")) {
+		found = append(found, t.messages...)
 	}
+	slices.SortFunc(found, func(a, b *message) int { return int(a.ID - b.ID) })
 	listed(w, r, found)
 }

@@ -63,8 +63,6 @@ type Sim struct {
 	agents    []*party
 	customers []*customer
 	tickets   []*ticket
-	messages  []*message
-	events    []*event
 	hooks     []*hook
 	bucket    *standin.Bucket
 	creates   int

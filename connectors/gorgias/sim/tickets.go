@@ -24,6 +24,9 @@ type ticket struct {
 	Closed     *string `json:"closed_datetime"`
 	Trashed    *string `json:"trashed_datetime"`
 	Snooze     *string `json:"snooze_datetime"`
+
+	messages []*message
+	events   []*event
 }
 
 type tag struct {
@@ -227,18 +230,32 @@ func (s *Sim) setSpam(t *ticket, spam bool) {
 }
 
 func (s *Sim) happened(t *ticket, kind string, data map[string]any) {
-	s.events = append(s.events, &event{
+	t.events = append(t.events, &event{
 		ID: s.id(), Type: kind, ObjectType: "Ticket", ObjectID: t.ID, Data: data, Created: s.now(),
 	})
 }
 
+// listEvents knows tickets' events alone: all of them, or one ticket's.
 func (s *Sim) listEvents(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	var found []*event
-	for _, e := range s.events {
-		if query.Get("object_id") == "" || query.Get("object_id") == strconv.FormatInt(e.ObjectID, 10) && query.Get("object_type") == e.ObjectType {
-			found = append(found, e)
+	for _, t := range s.chosen(query.Get("object_id")) {
+		if kind := query.Get("object_type"); kind == "" || kind == "Ticket" {
+			found = append(found, t.events...)
 		}
 	}
+	slices.SortFunc(found, func(a, b *event) int { return int(a.ID - b.ID) })
 	listed(w, r, found)
+}
+
+// chosen gives the ticket of an id, or all for none.
+func (s *Sim) chosen(id string) []*ticket {
+	if id == "" {
+		return s.tickets
+	}
+	n, err := strconv.ParseInt(id, 10, 64)
+	if t := s.ticket(n); err == nil && t != nil {
+		return []*ticket{t}
+	}
+	return nil
 }

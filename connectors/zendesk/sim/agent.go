@@ -86,6 +86,10 @@ func (s *Sim) Tickets() []standin.Ticket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]standin.Ticket, 0, len(s.tickets))
+	users := make(map[int64]*user, len(s.users))
+	for _, u := range s.users {
+		users[u.ID] = u
+	}
 	for _, t := range s.tickets {
 		view := standin.Ticket{
 			ID: t.ID, Subject: t.Subject, Status: t.Status, Channel: "api", Tags: slices.Clone(t.Tags), CreatedAt: t.CreatedAt, FollowUpOf: t.Followup,
@@ -96,14 +100,12 @@ func (s *Sim) Tickets() []standin.Ticket {
 		if t.Gone {
 			view.Status = "deleted"
 		}
-		for _, u := range s.users {
-			if u.ID == t.RequesterID {
-				view.Requester, view.Phone = u.Name, u.Phone
-			}
+		if u := users[t.RequesterID]; u != nil {
+			view.Requester, view.Phone = u.Name, u.Phone
 		}
 		for _, a := range t.Audits {
 			for _, e := range a.Events {
-				if entry, ok := s.entry(a, e); ok {
+				if entry, ok := entryOf(a, e, users); ok {
 					view.Thread = append(view.Thread, entry)
 				}
 			}
@@ -113,17 +115,15 @@ func (s *Sim) Tickets() []standin.Ticket {
 	return out
 }
 
-func (s *Sim) entry(a *audit, e *event) (standin.Entry, bool) {
+func entryOf(a *audit, e *event, users map[int64]*user) (standin.Entry, bool) {
 	entry := standin.Entry{ID: e.ID, At: a.CreatedAt, Text: e.Body}
 	by := e.AuthorID
 	if by == 0 {
 		by = a.AuthorID
 	}
 	staff := false
-	for _, u := range s.users {
-		if u.ID == by {
-			entry.Author, staff = u.Name, u.Role != "end-user"
-		}
+	if u := users[by]; u != nil {
+		entry.Author, staff = u.Name, u.Role != "end-user"
 	}
 	switch {
 	case e.Type == "Comment" && !*e.Public:
