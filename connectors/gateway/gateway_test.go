@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -316,13 +317,30 @@ func TestTooLargeWithoutLength(t *testing.T) {
 	}
 }
 
+// TestTextThatIsNotUTF8: a connector should repair it; one that does not is refused by the codec.
 func TestTextThatIsNotUTF8(t *testing.T) {
 	w := start(t, nil)
-	w.publisher.failWith(nil)
-	got := w.post(channelPath, `[{"id":"1","from":"`+customer+`","text":"`+"\xff"+`"}]`)
-	// encoding/json repairs it; a connector that does not is refused by the codec.
-	if got.status != http.StatusAccepted {
+	got := w.post(channelPath, "not UTF-8")
+	if got.status != http.StatusBadRequest || got.field("error") != "malformed" || w.publisher.entered.Load() != 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestBodyEndsEarly: half a message is no message.
+func TestBodyEndsEarly(t *testing.T) {
+	w := start(t, nil)
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(w.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: gateway\r\nPigeon-Signature: %s\r\nContent-Length: 100\r\n\r\n[]", channelPath, secretValue)
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is counted", func() bool { return w.counted("pigeon", "unreadable") == 1 })
+	if w.hook.decoded.Load() != 0 || w.publisher.entered.Load() != 0 {
+		t.Error("half a body was used")
 	}
 }
 

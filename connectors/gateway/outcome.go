@@ -138,7 +138,7 @@ func (r *refusal) write(w http.ResponseWriter) {
 	if d := r.outcome.retryAfter(); d > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
 	}
-	if r.outcome == unsigned {
+	if r.outcome == unsigned && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", "Signature")
 	}
 	writeJSON(w, r.outcome.status(), refusalBody{Error: r.outcome, Place: r.place, Reason: r.reason})

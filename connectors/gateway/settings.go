@@ -18,6 +18,7 @@ func (g *Gateway) applySettings(w http.ResponseWriter, r *http.Request) (string,
 		return providerSettings, "", refuse(unknownPath, "settings are not applied here")
 	}
 	if err := g.authorised(r); err != nil {
+		w.Header().Set("WWW-Authenticate", "Bearer")
 		return providerSettings, "", err
 	}
 	shop, err := param(r, "shop")

@@ -254,6 +254,8 @@ func (p *pigeon) Decode(req *ingress.Request) ([]ingress.Event, error) {
 		panic("a pigeon that cannot read")
 	case "obscure":
 		return nil, errors.New("a reason that names no place")
+	case "not UTF-8":
+		return []ingress.Event{carried{ID: "1", From: customer, Text: "\xff"}.event()}, nil
 	case "nil record":
 		return []ingress.Event{{NativeID: "1"}}, nil
 	}
