@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -124,7 +125,7 @@ func (d *Destination) request(ctx context.Context, a caller.Attempt, ask *handof
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.Shop.AutoReply.URL, bytes.NewReader(body))
 	if err != nil {
-		return nil, &caller.Error{Kind: caller.Permanent, Meaning: "the bot's URL in the settings cannot be used", Err: err}
+		return nil, &caller.Error{Kind: caller.Permanent, Meaning: "the bot's URL in the settings cannot be used", Err: withoutURL(err)}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
@@ -165,7 +166,17 @@ func read(body []byte) (reply *handoffv1.BotReply, problem string) {
 	}
 }
 
+// withoutURL drops what net/http adds to an error: a bot's URL can hold a token,
+// and errors reach notes and logs.
+func withoutURL(err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		return wrapped.Err
+	}
+	return err
+}
+
 func unanswered(cause error) *caller.Error {
+	cause = withoutURL(cause)
 	if errors.Is(cause, context.DeadlineExceeded) {
 		return &caller.Error{Kind: caller.Retryable, Meaning: "the bot did not answer in time", Err: cause}
 	}

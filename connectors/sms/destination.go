@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -108,7 +109,7 @@ func (d *Destination) Do(ctx context.Context, a caller.Attempt) (*handoffv1.Outc
 	})
 	req, err := http.NewRequestWithContext(ctx, draft.method, draft.url, bytes.NewReader(draft.body))
 	if err != nil {
-		return nil, &caller.Error{Kind: caller.Permanent, Meaning: "the request template makes no valid request", Err: err}
+		return nil, &caller.Error{Kind: caller.Permanent, Meaning: "the request template makes no valid request", Err: withoutURL(err)}
 	}
 	req.Close = true
 	req.Header = draft.header
@@ -163,10 +164,20 @@ func (d *Destination) draft(a caller.Attempt) (*draft, error) {
 }
 
 func unanswered(connected bool, cause error) *caller.Error {
+	cause = withoutURL(cause)
 	if !connected {
 		return &caller.Error{Kind: caller.Retryable, Meaning: "the SMS provider cannot be reached", Err: cause}
 	}
 	return &caller.Error{Kind: caller.Ambiguous, Meaning: "the SMS provider did not answer; whether it took the text is not known", Err: cause}
+}
+
+// withoutURL drops what net/http adds to an error: a template can put the secret
+// and the text into the URL, and errors reach notes and logs.
+func withoutURL(err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		return wrapped.Err
+	}
+	return err
 }
 
 // failure judges an answer that is no success. The body may be JSON with code,

@@ -176,7 +176,7 @@ func (c *Client) do(ctx context.Context, account Account, method, target string,
 	})
 	req, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(form.Encode()))
 	if err != nil {
-		return &caller.Error{Kind: caller.Permanent, Meaning: "the request to Twilio cannot be made", Err: err}
+		return &caller.Error{Kind: caller.Permanent, Meaning: "the request to Twilio cannot be made", Err: withoutURL(err)}
 	}
 	req.SetBasicAuth(account.SID, account.AuthToken)
 	req.Header.Set("Accept", "application/json")
@@ -209,8 +209,18 @@ func (c *Client) do(ctx context.Context, account Account, method, target string,
 // unanswered is the failure of a request without a usable answer. Before there
 // was a connection nothing can have arrived.
 func unanswered(connected bool, cause error) *caller.Error {
+	cause = withoutURL(cause)
 	if !connected {
 		return &caller.Error{Kind: caller.Retryable, Meaning: "Twilio cannot be reached", Err: cause}
 	}
 	return &caller.Error{Kind: caller.Ambiguous, Meaning: "Twilio did not answer; whether it took the request is not known", Err: cause}
+}
+
+// withoutURL drops what net/http adds to an error: a URL names the account and
+// the customer, and errors reach notes and logs.
+func withoutURL(err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		return wrapped.Err
+	}
+	return err
 }

@@ -26,12 +26,10 @@ const clockSkew = time.Minute
 // trialPrefix is what Twilio puts before the texts of a trial account.
 const trialPrefix = "Sent from your Twilio trial account - "
 
-// Twilio's own default for one long-code number is one segment a second; a
-// messaging service or toll-free number allows more and is set per account.
-const (
-	defaultRequests = 10
-	defaultBurst    = 10
-)
+// defaultRequests a second where no account sets a limit. Twilio takes sends
+// faster than a number may text and queues them at the number's own pace; what
+// it limits is how many requests are open at once.
+const defaultRequests = 50
 
 // Config of a Destination.
 type Config struct {
@@ -78,10 +76,10 @@ func (d *Destination) Retry(*handoffv1.Command) caller.Retry { return caller.Que
 // KeyLife is 0: there are no keys that could age.
 func (d *Destination) KeyLife() time.Duration { return 0 }
 
-// Limit is what the shop's slowest Twilio account is set to, else 10 requests a
-// second, which Twilio queues behind the number's own pace.
+// Limit is what the shop's slowest Twilio account is set to, else 50 requests a
+// second.
 func (d *Destination) Limit(shop *settings.Shop) caller.Limit {
-	limit := caller.Limit{Requests: defaultRequests, Window: time.Second, Burst: defaultBurst}
+	limit := caller.Limit{Requests: defaultRequests, Window: time.Second, Burst: defaultRequests}
 	set := false
 	for _, a := range shop.Accounts {
 		if a.Provider != Name || a.Limit.Requests <= 0 || a.Limit.Per <= 0 {

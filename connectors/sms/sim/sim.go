@@ -132,11 +132,16 @@ func (s *Sim) SetWebhook(number, hook string) {
 }
 
 // Messages returns a copy of all messages, in and out, in order of arrival.
-func (s *Sim) Messages() []Message {
+func (s *Sim) Messages() []Message { return s.MessagesFrom(0) }
+
+// MessagesFrom returns a copy of the messages after the first n, for those who
+// follow a Sim with many.
+func (s *Sim) MessagesFrom(n int) []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]Message, len(s.messages))
-	for i, m := range s.messages {
+	rest := s.messages[min(max(n, 0), len(s.messages)):]
+	all := make([]Message, len(rest))
+	for i, m := range rest {
 		all[i] = *m
 	}
 	return all

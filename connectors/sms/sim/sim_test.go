@@ -158,6 +158,9 @@ func TestTextAndRedelivery(t *testing.T) {
 	if _, err := s.Text(t.Context(), customer, "+1999", "hi"); err == nil {
 		t.Error("an unknown number took a text")
 	}
+	if last := s.MessagesFrom(1); len(last) != 1 || last[0].ID != late || len(s.MessagesFrom(9)) != 0 {
+		t.Errorf("after the first: %+v", last)
+	}
 	for body, want := range map[string]int{
 		"from=" + customer + "&to=" + url.QueryEscape(shopNumber) + "&body=hi": 200, // an unescaped plus is forgiven
 		"to=" + url.QueryEscape(shopNumber) + "&body=hi":                       400,

@@ -499,6 +499,9 @@ func TestPagesAndTextByHand(t *testing.T) {
 	if !strings.Contains(string(page), "&#43;14155550123") || !strings.Contains(string(page), "&lt;script&gt;") || strings.Contains(string(page), "<script>") {
 		t.Errorf("page %s", page)
 	}
+	if last := r.MessagesFrom(1); len(last) != 1 || last[0].SID != r.Messages()[1].SID || len(r.MessagesFrom(9)) != 0 {
+		t.Errorf("after the first: %+v", last)
+	}
 	_, all := r.get(t, "/_received")
 	if n := len(all["messages"].([]any)); n != 2 {
 		t.Errorf("%d messages as JSON", n)
