@@ -36,14 +36,21 @@ func startEngine(t *testing.T, dir string) *embedded.Server {
 // connect opens the sink's database on an engine, migrated.
 func connect(t *testing.T, s *embedded.Server) *clickhouse.DB {
 	t.Helper()
+	db := reach(t, s)
+	if err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// reach opens the sink's database on an engine as it is.
+func reach(t *testing.T, s *embedded.Server) *clickhouse.DB {
+	t.Helper()
 	db, err := clickhouse.Open(clickhouse.Config{Addr: []string{s.Addr()}, Protocol: clickhouse.HTTP})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	if err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return db
 }
 

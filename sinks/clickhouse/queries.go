@@ -42,7 +42,9 @@ type EscalationDay struct {
 func (db *DB) Escalations(ctx context.Context, w Window) ([]EscalationDay, error) {
 	return figures(ctx, db, "escalations", "shop, day, escalations, escalated_conversations, conversations, rate", "shop, day", w,
 		func(r driver.Rows, d *EscalationDay) error {
-			return r.Scan(&d.Shop, &d.Day, &d.Escalations, &d.EscalatedConversations, &d.Conversations, &d.Rate)
+			err := r.Scan(&d.Shop, &d.Day, &d.Escalations, &d.EscalatedConversations, &d.Conversations, &d.Rate)
+			d.Day = d.Day.UTC()
+			return err
 		})
 }
 
