@@ -101,7 +101,7 @@ func (c *conversation) ticketCallEnded(r *handoffv1.Receipt) {
 			return // it exists, whatever the call says
 		}
 		k.Gone = true
-		if opening {
+		if c.episode.GetTicketEpisode() == k.GetEpisode() { // also one that was to reopen it
 			c.refusedForGood(out)
 		}
 	}

@@ -87,7 +87,6 @@ type model struct {
 	*world
 	desk  deskModel
 	facts int
-	state State
 	all   map[uint64]State
 	fail  []string
 }

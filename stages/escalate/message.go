@@ -90,7 +90,7 @@ func (c *conversation) onThanks() {
 	if c.live() {
 		c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
 		c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
-		if byAgent && c.shop.Handoff.CloseOnThanks {
+		if byAgent && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested {
 			c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
 			c.ticketClosed("thanked after an agent's reply (close_on_thanks)")
 		}
@@ -117,6 +117,7 @@ func (c *conversation) continueOnTicket(m inbound) {
 		Kind: c.episode.GetSignal().GetKind(), Intent: c.episode.GetSignal().GetIntent(),
 		Text: m.GetText(), At: c.received(),
 	}
+	c.move(EventLapse, "an agent answered first") // a standing offer has no use any more
 	c.begin(signal)
 	c.request(EventRequest, "written within "+settings.Span(c.shop.Handoff.AnswerGrace)+" of an agent's reply (answer_grace)")
 }

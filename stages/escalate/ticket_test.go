@@ -288,3 +288,40 @@ func TestM7Spam(t *testing.T) {
 	w.customer("refund", intent("complaint"))
 	w.expect("episode 2: none -> offered", "text [system]: <offer>")
 }
+
+func TestCloseOnThanksWaitsForAReopening(t *testing.T) {
+	w := newWorld(t, func(s *settings.Shop) { s.Handoff.CloseOnThanks = true }).opened()
+	w.desk(1, solved)
+	w.customer("refund me", intent("return_refund"))
+	w.customer("yes", yes)
+	w.agent(1, "Hi.")
+	w.skip()
+	w.customer("thanks", thanks) // the reopening is on its way: closing now would close what is not open yet
+	w.customer("and hurry")
+	w.expect("not sent: only thanks: kept as history, not answered", "ticket 1 <- customer: thanks", "ticket 1 <- customer: and hurry (open)")
+}
+
+func TestCreateRefusedWhileAReopeningWaitsForIt(t *testing.T) {
+	w := newWorld(t)
+	w.customer("cancel it", intent("cancel_order"))
+	w.customer("yes", yes)
+	w.stop() // note and close wait behind the creation
+	w.start()
+	w.customer("cancel it", intent("cancel_order"))
+	w.customer("yes", yes) // reopens what does not exist yet
+	w.skip()
+	w.receipt(w.last(handoffv1.Action_ACTION_CREATE_TICKET), &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED, Code: "401"})
+	w.expect("episode 2: requested -> failed", "resumed",
+		"text [system]: We couldn't connect you with our support team. Please contact help@acme.example.")
+}
+
+func TestM4AnswerGraceOverAStandingOffer(t *testing.T) {
+	w := newWorld(t, func(s *settings.Shop) { s.Handoff.AnswerGrace = time.Hour }).opened()
+	w.desk(1, solved)
+	w.customer("refund me", intent("return_refund"))
+	w.agent(1, "I see you are back.")
+	w.skip()
+	w.customer("hello")
+	w.expect("episode 2: offered -> lapsed", "episode 3: none -> requested", "paused",
+		"ticket 1 <- customer: refund me | system: <offer> | customer: hello (open)", escalationTags)
+}
