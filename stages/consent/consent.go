@@ -1,0 +1,133 @@
+// Package consent is the stage that keeps who may be texted. It holds the ledger, answers STOP, START
+// and HELP, and gates what agents and the bot say.
+//
+// It reads
+//   - CustomerMessage, from classify: STOP, START and HELP change the ledger and are answered here
+//     (C2–C4); every other message is stamped and passed to escalate, the first one making its writer
+//     conversational.
+//   - AgentReply, from deliver in the desk's order: drops one it has seen; #optout (C8); what the gate
+//     passes goes on to escalate with its stamp, what it does not as BlockedText (C7).
+//   - BotReply, from deliver: drops one it has seen; gated alike. One without a text always passes.
+//   - TicketEvent, from deliver: drops one it has seen, remembers whether the ticket is open, passes on.
+//   - Receipt, from deliver: one that says the provider opted the address out changes the ledger (C10).
+//
+// It posts ConsentChanged to deliver in the transaction of each change, keyword answers as commands to
+// deliver with Asked to classify, ConsentNotice and BlockedText to escalate, and facts to analytics.
+//
+// State: the ledger (LedgerHead, LedgerLine, ScopeConsent) for the address, ConsentConversation and
+// EndedTicket for each conversation. Of all changes whose scope covers a conversation's account the
+// newest counts. One timer per conversation ends the time in which agents may answer an opted-out
+// person (C13).
+package consent
+
+import (
+	"fmt"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// Config of the stage. All that can be set is in the shop's settings.
+type Config struct{}
+
+// Stage is the consent stage. See the package comment for what it reads and posts.
+type Stage struct{}
+
+var (
+	_ pipeline.Stage          = (*Stage)(nil)
+	_ pipeline.FailureHandler = (*Stage)(nil)
+)
+
+// New returns the stage.
+func New(Config) (*Stage, error) { return &Stage{}, nil }
+
+// Name returns "consent".
+func (s *Stage) Name() string { return schemas.StageConsent }
+
+// Process decides one record or timer; see pipeline.Stage.
+func (s *Stage) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
+	return turn.Process(s, in, st, fx)
+}
+
+// Failed shuts the address's texts: the lost record could have been an opt-out.
+func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipeline.Effects) {
+	turn.ShutTexts(s.Name(), in, deadLetter, fx)
+}
+
+// On decides a turn.
+func (s *Stage) On(t *turn.Turn) error {
+	if t.Timer != nil {
+		return endAnswers(t)
+	}
+	if t.Record.GetConversation() == "" {
+		return fmt.Errorf("%w: no conversation", schemas.ErrRecord)
+	}
+	switch body := t.Record.GetBody().(type) {
+	case *handoffv1.Record_CustomerMessage:
+		customerMessage(t, body.CustomerMessage)
+	case *handoffv1.Record_AgentReply:
+		if !t.Seen() {
+			agentReply(t, body.AgentReply)
+		}
+	case *handoffv1.Record_BotReply:
+		if !t.Seen() {
+			botReply(t, body.BotReply)
+		}
+	case *handoffv1.Record_TicketEvent:
+		if !t.Seen() {
+			ticketEvent(t, body.TicketEvent)
+		}
+	case *handoffv1.Record_Receipt:
+		receipt(t, body.Receipt)
+	default:
+		return fmt.Errorf("%w: consent does not read %T", schemas.ErrRecord, body)
+	}
+	return nil
+}
+
+// customerMessage decides a message by its directive.
+func customerMessage(t *turn.Turn, m *handoffv1.CustomerMessage) {
+	wrote(t, m)
+	switch m.GetClassification().GetDirective() {
+	case handoffv1.Directive_DIRECTIVE_STOP:
+		stop(t, m)
+	case handoffv1.Directive_DIRECTIVE_START:
+		start(t, m, keywordSource(m))
+	case handoffv1.Directive_DIRECTIVE_HELP:
+		help(t, m)
+	case handoffv1.Directive_DIRECTIVE_YES:
+		yes(t, m)
+	case handoffv1.Directive_DIRECTIVE_NO, handoffv1.Directive_DIRECTIVE_UNSPECIFIED:
+		pass(t)
+	}
+}
+
+// pass stamps a message and hands it to escalate, whatever the status: what an opted-out person writes
+// is escalate's to decide (C13).
+func pass(t *turn.Turn) {
+	now := current(t, t.Here())
+	switch now.GetStatus() {
+	case handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED:
+		firstMessage(t)
+	case handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED:
+		allowAnswers(t, now)
+	default:
+	}
+	forward(t)
+}
+
+// forward hands the turn's record to escalate with the stamp of the moment.
+func forward(t *turn.Turn) {
+	stamp := stampOf(t, t.Here())
+	t.Forward(schemas.TopicEscalate, func(r *handoffv1.Record) { r.Consent = stamp })
+}
+
+// notice tells escalate of a change.
+func notice(t *turn.Turn, n *handoffv1.ConsentNotice) {
+	r := t.Make(t.Here())
+	r.Consent = stampOf(t, t.Here())
+	r.Body = &handoffv1.Record_ConsentNotice{ConsentNotice: n}
+	t.Emit(schemas.TopicEscalate, r)
+}

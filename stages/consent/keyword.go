@@ -1,0 +1,147 @@
+package consent
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+)
+
+// answerWithin is how long the answer to a keyword may take: later it is not sent (C2; 47 CFR
+// 64.1200(a)(12) presumes a confirmation within five minutes to be fine).
+const answerWithin = 5 * time.Minute
+
+// stop opts the writer out, and confirms it once (C2).
+func stop(t *turn.Turn, m *handoffv1.CustomerMessage) {
+	before := optOut(t, change{source: keywordSource(m), keyword: written(m), text: m.GetText()}, "")
+	again := before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
+	if !again && !providerAnswers(t, m, "stop", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_STOP) {
+		reply(t, settings.TextStopConfirmed, m)
+	}
+}
+
+// start subscribes the writer and confirms it (C3). Escalate learns of a change only.
+func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentSource) {
+	before := current(t, t.Here())
+	if before.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED {
+		c := change{
+			scope:  optInScope(t, before),
+			status: handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED,
+			source: source, keyword: written(m), text: m.GetText(),
+		}
+		c.write(t, t.Here())
+		notice(t, &handoffv1.ConsentNotice{
+			Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN, Keyword: c.keyword, Source: c.source,
+			Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: timestamppb.New(t.At()), Text: c.text,
+		})
+	}
+	if !providerAnswers(t, m, "start", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START) {
+		reply(t, settings.TextStartConfirmed, m)
+	}
+}
+
+// help answers with the support contact, even those who never subscribed or opted out, and changes
+// nothing (C4).
+func help(t *turn.Turn, m *handoffv1.CustomerMessage) {
+	now := current(t, t.Here())
+	if !providerAnswers(t, m, "help", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_HELP) {
+		reply(t, settings.TextHelp, m)
+	}
+	notice(t, &handoffv1.ConsentNotice{
+		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP, Keyword: written(m),
+		Source: handoffv1.ConsentSource_CONSENT_SOURCE_KEYWORD, Scope: now.scope,
+		Prior: now.GetStatus(), Status: now.GetStatus(), Since: now.GetSince(), Text: m.GetText(),
+	})
+}
+
+// yes subscribes who was asked to confirm, and who had opted out only where the provider says that it
+// opted them in; else it answers something else and is escalate's (C3). What follows it is a message.
+func yes(t *turn.Turn, m *handoffv1.CustomerMessage) {
+	c := m.GetClassification()
+	status := current(t, t.Here()).GetStatus()
+	optedOut := status == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
+	asked := c.GetAnswers() == handoffv1.Question_QUESTION_OPT_IN
+	alone := c.GetAnswers() == handoffv1.Question_QUESTION_UNSPECIFIED && !c.GetMoreText()
+	switch {
+	case optedOut && m.GetProviderOptOut() == handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START:
+		start(t, m, handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER)
+	case asked && !optedOut, alone && status == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
+		start(t, m, handoffv1.ConsentSource_CONSENT_SOURCE_OPT_IN_ANSWER)
+	default:
+		pass(t)
+		return
+	}
+	if c.GetMoreText() {
+		forward(t)
+	}
+}
+
+// receipt takes the provider's word that the address opted out there (C10).
+func receipt(t *turn.Turn, r *handoffv1.Receipt) {
+	if !r.GetOutcome().GetProviderOptedOut() {
+		return // deliver posts none else; the outcome is escalate's
+	}
+	optOut(t, change{
+		source:  handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER,
+		keyword: r.GetOutcome().GetCode(), text: r.GetOutcome().GetMeaning(),
+	}, "")
+}
+
+// keywordSource is the provider where it alone took the message for a keyword, else the keyword.
+func keywordSource(m *handoffv1.CustomerMessage) handoffv1.ConsentSource {
+	if m.GetClassification().GetMatched() == "" {
+		return handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER
+	}
+	return handoffv1.ConsentSource_CONSENT_SOURCE_KEYWORD
+}
+
+// longestKeyword is how much of a message is shown as its keyword.
+const longestKeyword = 64
+
+// written is the keyword as the person wrote it.
+func written(m *handoffv1.CustomerMessage) string {
+	text := strings.Join(strings.Fields(m.GetText()), " ")
+	if utf8.RuneCountInString(text) > longestKeyword {
+		text = string([]rune(text)[:longestKeyword])
+	}
+	return text
+}
+
+// providerAnswers tells whether the provider answers a keyword family itself: it said so with the
+// message, or the account is set so. A second answer is never sent.
+func providerAnswers(t *turn.Turn, m *handoffv1.CustomerMessage, family string, did handoffv1.ProviderOptOut) bool {
+	if m.GetProviderOptOut() == did {
+		return true
+	}
+	a := t.Shop.Account(t.Record.GetChannel(), t.Record.GetAccount())
+	return a != nil && slices.Contains(a.ProviderAnswers, family)
+}
+
+// reply answers a keyword, tells classify that nothing is asked by it, and reports it.
+func reply(t *turn.Turn, id settings.TextID, m *handoffv1.CustomerMessage) {
+	here := t.Here()
+	text := t.Shop.Text(id, m.GetClassification().GetLanguage())
+	call := t.Command(here, &handoffv1.Command{
+		GiveUpAt: timestamppb.New(t.At().Add(answerWithin)),
+		Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{
+			TextClass: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER, Text: text,
+		}},
+	})
+	asked := t.Make(here)
+	asked.Body = &handoffv1.Record_Asked{Asked: &handoffv1.Asked{QuestionId: call}}
+	t.Emit(schemas.TopicClassify, asked)
+	t.Fact(here, &handoffv1.Fact{
+		Reason: "keyword " + written(m),
+		Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
+			MessageId: call, Author: handoffv1.AuthorKind_AUTHOR_KIND_SYSTEM, Text: text,
+			TextClass: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
+		}},
+	})
+}

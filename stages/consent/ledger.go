@@ -1,0 +1,221 @@
+package consent
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// Names of state entries.
+const (
+	headEntry   = "head"
+	linePrefix  = "line/"
+	scopePrefix = "now/"
+)
+
+// Scopes of a change, as settings name them.
+const (
+	scopeAccount = "account"
+	scopeChannel = "channel"
+	scopeShop    = "shop"
+)
+
+// scopeAt returns the scope of that width around a place: "shop", "channel:sms" or
+// "account:sms:+15557770000".
+func scopeAt(width string, p turn.Place) string {
+	switch width {
+	case scopeShop:
+		return scopeShop
+	case scopeAccount:
+		return "account:" + schemas.Conversation(p.Channel, p.Account)
+	}
+	return "channel:" + schemas.ChannelName(p.Channel)
+}
+
+// widthOf returns the width of a scope.
+func widthOf(scope string) string {
+	width, _, _ := strings.Cut(scope, ":")
+	return width
+}
+
+// wider tells whether width a holds more than b.
+func wider(a, b string) bool {
+	rank := map[string]int{scopeAccount: 1, scopeChannel: 2, scopeShop: 3}
+	return rank[a] > rank[b]
+}
+
+// standing is the newest change that covers a place, and its scope; the zero value is unknown.
+type standing struct {
+	*statev1.ScopeConsent
+	scope string
+}
+
+// current returns what counts at a place.
+func current(t *turn.Turn, p turn.Place) standing {
+	best := standing{ScopeConsent: &statev1.ScopeConsent{}}
+	for _, width := range []string{scopeShop, scopeChannel, scopeAccount} {
+		scope, c := scopeAt(width, p), &statev1.ScopeConsent{}
+		if t.Get(scopePrefix+scope, c) && c.GetVersion() > best.GetVersion() {
+			best = standing{ScopeConsent: c, scope: scope}
+		}
+	}
+	return best
+}
+
+// stampOf is what records carry of it.
+func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
+	now, head := current(t, p), &statev1.LedgerHead{}
+	t.Get(headEntry, head)
+	return &handoffv1.ConsentStamp{Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince()}
+}
+
+// change is one change of consent before it is written.
+type change struct {
+	scope  string
+	status handoffv1.ConsentStatus
+	source handoffv1.ConsentSource
+	// keyword as written, tag, or the provider's code; text it stood in.
+	keyword, text string
+	// since when the status holds; zero for the turn's moment.
+	since *timestamppb.Timestamp
+	// answerUntil: agents may answer an opted-out person until then (C13).
+	answerUntil time.Time
+}
+
+// write appends a change to the ledger, makes it current in its scope, and tells deliver's gate and
+// analytics in the same transaction. A change that leaves the status as it was (C13's time for answers)
+// is no fact.
+func (c change) write(t *turn.Turn, at turn.Place) {
+	prior := current(t, at)
+	moment := timestamppb.New(t.At())
+	if c.since == nil {
+		c.since = moment
+	}
+	head := &statev1.LedgerHead{}
+	t.Get(headEntry, head)
+	head.Version++
+	t.Put(headEntry, head)
+	line := &statev1.LedgerLine{
+		Version: head.GetVersion(), At: moment, Scope: c.scope, Prior: prior.GetStatus(), Status: c.status,
+		Source: c.source, Keyword: c.keyword, Text: c.text, RecordId: schemas.HexID(t.ID()), Conversation: at.Conversation,
+	}
+	now := &statev1.ScopeConsent{Version: head.GetVersion(), Status: c.status, Since: c.since, Source: c.source}
+	if !c.answerUntil.IsZero() {
+		line.AnswerUntil = timestamppb.New(c.answerUntil)
+		now.AnswerUntil = line.AnswerUntil
+	}
+	t.Put(fmt.Sprintf("%s%020d", linePrefix, head.GetVersion()), line)
+	t.Put(scopePrefix+c.scope, now)
+
+	r := t.Make(at)
+	r.Consent = nil
+	r.Body = &handoffv1.Record_ConsentChanged{ConsentChanged: &handoffv1.ConsentChanged{
+		Scope: c.scope, Version: head.GetVersion(), Status: c.status, Allowed: c.allowed(), At: moment,
+	}}
+	t.Emit(schemas.TopicDeliver, r)
+	if prior.GetStatus() == c.status && !wider(widthOf(c.scope), widthOf(prior.scope)) {
+		return
+	}
+	t.Fact(at, &handoffv1.Fact{
+		Kind: &handoffv1.Fact_Consent{Consent: &handoffv1.ConsentFact{
+			Version: head.GetVersion(), Scope: c.scope, Prior: prior.GetStatus(), Status: c.status,
+			Source: c.source, Keyword: c.keyword, Text: c.text, MessageId: schemas.HexID(t.ID()),
+		}},
+	})
+}
+
+// allowed lists the classes that may still leave.
+func (c change) allowed() []handoffv1.TextClass {
+	switch c.status {
+	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED, handoffv1.ConsentStatus_CONSENT_STATUS_CONVERSATIONAL:
+		return []handoffv1.TextClass{
+			handoffv1.TextClass_TEXT_CLASS_AGENT, handoffv1.TextClass_TEXT_CLASS_BOT, handoffv1.TextClass_TEXT_CLASS_RULE,
+			handoffv1.TextClass_TEXT_CLASS_SYSTEM, handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
+		}
+	default:
+		allowed := []handoffv1.TextClass{handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER}
+		if !c.answerUntil.IsZero() {
+			allowed = append(allowed, handoffv1.TextClass_TEXT_CLASS_AGENT)
+		}
+		return allowed
+	}
+}
+
+// firstMessage makes the writer of a first message conversational, for the account written to: a
+// narrow scope, so that it never lifts an opt-out of another account.
+func firstMessage(t *turn.Turn) {
+	change{
+		scope:  scopeAt(scopeAccount, t.Here()),
+		status: handoffv1.ConsentStatus_CONSENT_STATUS_CONVERSATIONAL,
+		source: handoffv1.ConsentSource_CONSENT_SOURCE_FIRST_MESSAGE,
+		text:   t.Record.GetCustomerMessage().GetText(),
+	}.write(t, t.Here())
+}
+
+// optOut writes an opt-out of the width that the shop set and tells escalate. It returns what counted
+// before. Where the address is opted out as widely already nothing is written, and escalate learns that
+// it was said again.
+func optOut(t *turn.Turn, c change, ticketID string) standing {
+	before := current(t, t.Here())
+	c.scope = scopeAt(t.Shop.Consent.OptOutScope, t.Here())
+	c.status = handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
+	already := before.GetStatus() == c.status
+	since := before.GetSince()
+	switch {
+	case !already:
+		c.write(t, t.Here())
+		since = timestamppb.New(t.At())
+	case wider(widthOf(c.scope), widthOf(before.scope)) || before.GetAnswerUntil() != nil:
+		c.since = since
+		c.write(t, t.Here())
+	}
+	notice(t, &handoffv1.ConsentNotice{
+		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT, Keyword: c.keyword, Source: c.source,
+		Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: since, Text: c.text, TicketId: ticketID,
+	})
+	return before
+}
+
+// optInScope is what a START subscribes: what the opt-out took away, where there was one; else the
+// channel or the account, as the shop set. It never lifts an opt-out that another account got for
+// itself.
+func optInScope(t *turn.Turn, before standing) string {
+	width := t.Shop.Consent.OptOutScope
+	if before.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
+		if width == scopeShop {
+			width = scopeChannel
+		}
+	} else if w := widthOf(before.scope); wider(w, width) {
+		width = w
+	}
+	if otherAccountOptedOut(t) {
+		width = scopeAccount
+	}
+	return scopeAt(width, t.Here())
+}
+
+// otherAccountOptedOut tells whether an account other than the turn's has an opt-out of its own that
+// counts.
+func otherAccountOptedOut(t *turn.Turn) bool {
+	var accounts []turn.Place
+	turn.Scan(t, scopePrefix+"account:", &statev1.ScopeConsent{}, func(name string, c *statev1.ScopeConsent) bool {
+		at, err := turn.PlaceOf(strings.TrimPrefix(name, scopePrefix+"account:"))
+		if err == nil && at.Conversation != t.Here().Conversation && c.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
+			accounts = append(accounts, at)
+		}
+		return true
+	})
+	for _, at := range accounts {
+		if current(t, at).scope == scopeAt(scopeAccount, at) {
+			return true
+		}
+	}
+	return false
+}
