@@ -24,6 +24,8 @@ type account struct {
 	// lanes whose head is due, those with little time first.
 	soon, ready []*lane
 	inFlight    int
+	// claims are the started attempts that have not taken their token yet.
+	claims int
 	// active: in the Caller's round of accounts. parked: in its list of accounts that wait for a time.
 	active bool
 	parked time.Time
@@ -77,8 +79,9 @@ func (a *account) next() *lane {
 
 func (a *account) waiting() int { return len(a.soon) + len(a.ready) }
 
-// closedUntil tells until when no request can start anyway; zero when one may.
-func (a *account) closedUntil(now time.Time) time.Time {
+// closedUntil tells until when no request can start anyway; zero when one may, beside those that claim
+// a token already.
+func (a *account) closedUntil(now time.Time, claims int) time.Time {
 	if a.until.After(now) {
 		return a.until
 	}
@@ -88,7 +91,7 @@ func (a *account) closedUntil(now time.Time) time.Time {
 		}
 	}
 	if a.bucket != nil {
-		if missing := 1 - a.bucket.TokensAt(now); missing > 0 && a.bucket.Limit() > 0 {
+		if missing := float64(1+claims) - a.bucket.TokensAt(now); missing > 0 && a.bucket.Limit() > 0 {
 			return now.Add(time.Millisecond + time.Duration(missing/float64(a.bucket.Limit())*float64(time.Second)))
 		}
 	}
@@ -98,7 +101,7 @@ func (a *account) closedUntil(now time.Time) time.Time {
 // acquire takes what a request needs: a token and the breaker's permit. Otherwise it tells when to try
 // again. An acquired permit is given back by answered or failed.
 func (a *account) acquire(now time.Time) (again time.Time, ok bool) {
-	if until := a.closedUntil(now); !until.IsZero() {
+	if until := a.closedUntil(now, 0); !until.IsZero() {
 		return until, false
 	}
 	if !a.breaker.TryAcquirePermit() {

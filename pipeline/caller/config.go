@@ -51,8 +51,8 @@ type Config struct {
 	BreakerAfter uint
 	BreakerFor   time.Duration
 	// Workers is how many requests run at once, PerShop how many of them for one shop's destination.
-	// When more than half of the workers are busy a shop gets at most two, when more than three
-	// quarters one, so that slow shops leave room for the others. Defaults 256 and 8.
+	// When half of the workers are busy a shop gets at most two, when three quarters are one, so that
+	// slow shops leave room for the others. Defaults 256 and 8.
 	Workers, PerShop int
 
 	// Log of outages; default slog.Default.

@@ -20,6 +20,10 @@ func (w *work) acquire(now time.Time) (step, bool) {
 		return step{at: now}, false
 	}
 	again, ok := a.acquire(now)
+	if ok {
+		w.l.claims = false
+		a.claims--
+	}
 	return step{at: again}, ok
 }
 

@@ -85,7 +85,7 @@ func (k *Caller) start(a *account, now time.Time) {
 		k.full[a] = struct{}{} // settle activates it again
 		return
 	}
-	if until := a.closedUntil(now); !until.IsZero() {
+	if until := a.closedUntil(now, a.claims); !until.IsZero() {
 		k.park(a, until)
 		return
 	}
@@ -93,7 +93,8 @@ func (k *Caller) start(a *account, now time.Time) {
 	if l == nil {
 		return
 	}
-	l.running = true
+	l.running, l.claims = true, true
+	a.claims++
 	delete(l.p.waiting, l)
 	a.inFlight++
 	l.p.running++
@@ -106,9 +107,9 @@ func (k *Caller) start(a *account, now time.Time) {
 // perShop is how many requests one shop's destination may have running: fewer the busier all are.
 func (k *Caller) perShop() int {
 	switch {
-	case k.running*4 > k.cfg.Workers*3:
+	case k.running*4 >= k.cfg.Workers*3:
 		return 1
-	case k.running*2 > k.cfg.Workers:
+	case k.running*2 >= k.cfg.Workers:
 		return min(2, k.cfg.PerShop)
 	default:
 		return k.cfg.PerShop
@@ -144,6 +145,11 @@ func (k *Caller) settle(l *lane, c *call, s step) {
 	a.inFlight--
 	p.running--
 	l.running = false
+	if l.claims {
+		l.claims = false
+		a.claims--
+		delete(k.parked, a) // its time was reckoned with this claim
+	}
 	// Others of the account may have waited for its place, or for their fair share of all.
 	k.activate(a)
 	for other := range k.full {
