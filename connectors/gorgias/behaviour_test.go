@@ -179,6 +179,26 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// A closing and a snooze are told apart however many fetches they come in.
+func TestSnoozeAndClose(t *testing.T) {
+	s, desk, shop, c := stand(t, sim.Config{})
+	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	for _, action := range []standin.Action{{Kind: "snooze"}, {Kind: "status", Status: "open"}, {Kind: "status", Status: "closed"}, {Kind: "status", Status: "open"}, {Kind: "snooze"}} {
+		c.Advance(time.Minute)
+		action.Ticket = 1
+		if _, err := s.Act(action); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, item := range fetch(t, desk, shop, id, "") {
+		got = append(got, item.GetNativeStatus())
+	}
+	if want := "snoozed open closed open snoozed"; strings.Join(got, " ") != want {
+		t.Errorf("states %q, want %q", got, want)
+	}
+}
+
 // Keys that may not read events still show the ticket's state, placed by its
 // own time: a reply written before the close comes before it.
 func TestStateWithoutEvents(t *testing.T) {

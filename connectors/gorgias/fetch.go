@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -163,13 +164,13 @@ func (c *client) merge(t ticket, at cursor, messages []message, events []event) 
 		events = events[1:]
 		at.event = e.ID
 		state := e.state()
-		if state == "closed" && t.native() == "snoozed" && !slices.ContainsFunc(events, func(e event) bool { return e.state() != "" }) {
+		if state == "closed" && snoozes(t, e, events) {
 			state = "snoozed"
 		}
 		item := &handoffv1.DeskItem{
 			At: timestamppb.New(e.Created.Time), NativeId: "event-" + strconv.FormatInt(e.ID, 10), Assignee: e.assignee(),
 		}
-		if state != "" {
+		if state != "" && state != at.state {
 			at.state = state
 			item.Status, item.NativeStatus = readStatus(state), state
 		}
@@ -182,6 +183,18 @@ func (c *client) merge(t ticket, at cursor, messages []message, events []event) 
 		items = append(items, at.stateItem(t))
 	}
 	return items
+}
+
+// snoozes tells whether a closing is only how Gorgias puts a ticket off: the
+// next thing told of its state, at about the same moment, is that it sleeps, or
+// nothing more is told and it sleeps now.
+func snoozes(t ticket, closing event, later []event) bool {
+	for _, e := range later {
+		if state := e.state(); state != "" {
+			return state == "snoozed" && e.Created.Sub(closing.Created.Time) < 5*time.Second
+		}
+	}
+	return t.native() == "snoozed"
 }
 
 // stateItem tells of a state that no event told of. Its native id is the same

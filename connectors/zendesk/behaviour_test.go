@@ -159,6 +159,21 @@ func TestUndeleted(t *testing.T) {
 	}
 }
 
+// A page cursor that Zendesk does not take any more costs a reading from the
+// beginning, not an item.
+func TestPageCursorForgotten(t *testing.T) {
+	s, desk, shop, c := stand(t, sim.Config{})
+	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	if _, err := s.Act(standin.Action{Kind: "reply", Text: "hi", Ticket: 1}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := &handoffv1.Command{Action: &handoffv1.Command_FetchTicket{FetchTicket: &handoffv1.FetchTicket{TicketId: id, After: "5@!!old page"}}}
+	items := do(t, desk, attempt(shop, "f", cmd, "", c.Now())).GetItems()
+	if len(items) != 1 || items[0].GetReply() != "hi" {
+		t.Errorf("items %v, want the reply", items)
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	if _, err := zendesk.New(zendesk.Config{}); err == nil {
 		t.Error("New without Secret: no error")

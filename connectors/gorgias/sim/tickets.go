@@ -215,6 +215,7 @@ func (s *Sim) setStatus(t *ticket, status string) {
 // snooze closes a ticket until a time, as Gorgias keeps it.
 func (s *Sim) snooze(t *ticket, until string) {
 	t.Status, t.Snooze, t.Updated = "closed", &until, s.now()
+	s.happened(t, "ticket-closed", nil)
 	s.happened(t, "ticket-snoozed", map[string]any{"snooze_datetime": until})
 	s.tell(t, "ticket-updated", nil)
 }
