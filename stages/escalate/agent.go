@@ -19,6 +19,9 @@ const rememberedReplies = 16
 // and from whichever of its tickets. Only a reply on the newest ticket, while that is open, moves the
 // episode.
 func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
+	if r.GetText() == "" && len(r.GetMedia()) == 0 {
+		return // nothing was written to the subscriber, e.g. a signature alone (H14)
+	}
 	number, current := c.ticketNamed(r.GetTicketId(), r.GetEpisode())
 	if current && c.repliedBefore(r.GetNativeId()) {
 		return

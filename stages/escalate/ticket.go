@@ -12,7 +12,7 @@ import (
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
-// ticketPatience is how long a ticket is tried for: a desk that is down for days still gets it (H11).
+// ticketPatience is how long the desk is tried for: one that is down for days still gets everything (H11).
 const ticketPatience = 365 * 24 * time.Hour
 
 // defaultReopenWithin is the reopen window where the shop sets none for the channel (M4).
@@ -108,7 +108,6 @@ func (c *conversation) openTicket(number uint64, subject string, tags, notes []s
 			Action: &handoffv1.Command_AppendMessages{AppendMessages: &handoffv1.AppendMessages{
 				Messages: c.thread.toTicket(c.ticket.GetEpisode(), true), Status: status,
 			}},
-			GiveUpAt: timestamppb.New(c.t.Now.Add(ticketPatience)),
 		})
 	default:
 		c.create(number, subject, tags, notes)
@@ -145,7 +144,6 @@ func (c *conversation) create(number uint64, subject string, tags, notes []strin
 			ExternalId: external, Subject: subject, Messages: messages, Tags: append(c.ticketTags(), tags...),
 			RequesterName: c.state.GetName(), FollowUpOf: followUp, Notes: notes,
 		}},
-		GiveUpAt: timestamppb.New(c.t.Now.Add(ticketPatience)),
 	})
 }
 
@@ -162,7 +160,13 @@ func (c *conversation) ticketTags() []string {
 
 // command posts a command about the current ticket.
 func (c *conversation) command(cmd *handoffv1.Command) (callID string) {
-	cmd.Episode, cmd.TicketEpisode = c.liveEpisode(), c.ticket.GetEpisode()
+	return c.commandOn(c.ticket.GetEpisode(), cmd)
+}
+
+// commandOn posts a command about any ticket of the conversation.
+func (c *conversation) commandOn(ticket uint64, cmd *handoffv1.Command) (callID string) {
+	cmd.Episode, cmd.TicketEpisode = c.liveEpisode(), ticket
+	cmd.GiveUpAt = timestamppb.New(c.t.Now.Add(ticketPatience))
 	return c.t.Command(c.at, cmd)
 }
 
@@ -177,7 +181,7 @@ func (c *conversation) append(status handoffv1.TicketStatus) {
 	}
 	c.command(&handoffv1.Command{Action: &handoffv1.Command_AppendMessages{
 		AppendMessages: &handoffv1.AppendMessages{Messages: messages, Status: status},
-	}, GiveUpAt: timestamppb.New(c.t.Now.Add(ticketPatience))})
+	}})
 }
 
 // note writes an internal note on the current ticket; the caller knows that there is one.
@@ -185,10 +189,7 @@ func (c *conversation) note(text string) { c.noteOn(c.ticket.GetEpisode(), text)
 
 // noteOn writes an internal note on any ticket of the conversation.
 func (c *conversation) noteOn(ticket uint64, text string) {
-	c.t.Command(c.at, &handoffv1.Command{
-		Episode: c.liveEpisode(), TicketEpisode: ticket,
-		Action: &handoffv1.Command_AddNote{AddNote: &handoffv1.AddNote{Text: text}},
-	})
+	c.commandOn(ticket, &handoffv1.Command{Action: &handoffv1.Command_AddNote{AddNote: &handoffv1.AddNote{Text: text}}})
 }
 
 // setStatus sets the current ticket's status at the desk and takes it as done: the desk's own report of
