@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -138,15 +139,15 @@ func render(a *settings.Account, v values) (*draft, error) {
 	}
 	var err error
 	if d.url, err = expand(a.BaseURL, &v, inURL); err != nil {
-		return nil, fmt.Errorf("base_url: %w", err)
+		return nil, wrong("base_url", "%v", err)
 	}
 	for name, value := range t.Headers {
 		filled, err := expand(value, &v, asIs)
 		if err != nil {
-			return nil, fmt.Errorf("request.headers.%s: %w", name, err)
+			return nil, wrong("request.headers."+name, "%v", err)
 		}
 		if strings.ContainsAny(filled, "\r\n\x00") {
-			return nil, fmt.Errorf("request.headers.%s: a line break cannot stand in a header", name)
+			return nil, wrong("request.headers."+name, "a line break cannot stand in a header")
 		}
 		d.header.Set(name, filled)
 	}
@@ -156,10 +157,10 @@ func render(a *settings.Account, v values) (*draft, error) {
 	}
 	body, err := expand(t.Body, &v, escapeFor(d.contentType))
 	if err != nil {
-		return nil, fmt.Errorf("request.body: %w", err)
+		return nil, wrong("request.body", "%v", err)
 	}
 	if kind, _, _ := mime.ParseMediaType(d.contentType); kind == jsonType && body != "" && !json.Valid([]byte(body)) {
-		return nil, fmt.Errorf("request.body: it does not make JSON; placeholders stand inside quotes")
+		return nil, wrong("request.body", "it does not make JSON; placeholders stand inside quotes")
 	}
 	d.body = []byte(body)
 	return d, nil
@@ -187,13 +188,37 @@ func defaultBody(contentType string, v values) ([]byte, error) {
 		}
 		return []byte(form.Encode()), nil
 	default:
-		return nil, fmt.Errorf("request.body: it is missing; only JSON and forms have a default")
+		return nil, wrong("request.body", "it is missing; only JSON and forms have a default")
 	}
 }
 
-// CheckRequest refuses an account whose template cannot make a request, with the
-// setting and the reason.
-func CheckRequest(a *settings.Account) error {
-	_, err := render(a, values{id: "id", from: a.Account, to: "+15550000000", text: "text", secret: "secret"})
-	return err
+// templateError is what is wrong with an account's template.
+type templateError struct {
+	setting, reason string
+}
+
+// Error names the setting and the reason.
+func (e *templateError) Error() string { return e.setting + ": " + e.reason }
+
+func wrong(setting, format string, args ...any) error {
+	return &templateError{setting: setting, reason: fmt.Sprintf(format, args...)}
+}
+
+// Check returns what is wrong with the templates of a shop's accounts at generic
+// providers; it is what settings.Parse, which knows no connector, cannot see.
+func Check(shop *settings.Shop) []settings.Problem {
+	var problems []settings.Problem
+	for i := range shop.Accounts {
+		a := &shop.Accounts[i]
+		if a.Provider != Name {
+			continue
+		}
+		_, err := render(a, values{id: "id", from: a.Account, to: "+15550000000", text: "text", secret: "secret"})
+		if wrong, ok := errors.AsType[*templateError](err); ok {
+			problems = append(problems, settings.Problem{
+				Path: fmt.Sprintf("accounts[%d].%s", i, wrong.setting), Reason: wrong.reason,
+			})
+		}
+	}
+	return problems
 }

@@ -66,9 +66,14 @@ func TestRenderRefuses(t *testing.T) {
 		"not JSON":            {settings.Account{Request: settings.Request{Body: `{"t":{{text}}}`}}, "request.body"},
 		"no default":          {settings.Account{Request: settings.Request{ContentType: "text/xml"}}, "request.body"},
 	} {
-		if err := CheckRequest(&c.account); err == nil || !strings.HasPrefix(err.Error(), c.place+":") {
-			t.Errorf("%s: err = %v, want one about %s", name, err, c.place)
+		c.account.Provider = Name
+		shop := &settings.Shop{Accounts: []settings.Account{{Provider: "twilio", BaseURL: "{{x}}"}, c.account}}
+		if problems := Check(shop); len(problems) != 1 || problems[0].Path != "accounts[1]."+c.place || problems[0].Reason == "" {
+			t.Errorf("%s: problems %v, want one about %s", name, problems, c.place)
 		}
+	}
+	if problems := Check(&settings.Shop{Accounts: []settings.Account{{Provider: Name, BaseURL: "https://p"}}}); problems != nil {
+		t.Errorf("the default is refused: %v", problems)
 	}
 	header := settings.Account{Request: settings.Request{Headers: map[string]string{"A": "{{text}}"}}}
 	if _, err := render(&header, values{text: "a\r\nX-Evil: 1"}); err == nil {
