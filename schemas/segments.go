@@ -121,7 +121,8 @@ func TextUnits(text string) int {
 func SplitText(text string, limit int) []string {
 	limit = max(limit, 2)
 	text = strings.ToValidUTF8(text, string(utf8.RuneError))
-	if TextUnits(text) <= limit {
+	left := TextUnits(text)
+	if left <= limit {
 		if text == "" {
 			return nil
 		}
@@ -130,21 +131,26 @@ func SplitText(text string, limit int) []string {
 	var parts []string
 	for rest := text; rest != ""; {
 		cut := len(rest)
-		if TextUnits(rest) > limit {
+		if left > limit {
 			cut = cutAt(rest, limit)
 		}
 		if part := strings.TrimRightFunc(rest[:cut], unicode.IsSpace); part != "" {
 			parts = append(parts, part)
 		}
-		rest = strings.TrimLeftFunc(rest[cut:], unicode.IsSpace)
+		after := strings.TrimLeftFunc(rest[cut:], unicode.IsSpace)
+		left -= TextUnits(rest[:len(rest)-len(after)])
+		rest = after
 	}
 	return parts
 }
 
 // cutAt finds where a text that is too long is cut: the byte offset after the
 // last white space whose preceding words fit, else after the last grapheme
-// cluster that fits, else after the last code point that fits.
+// cluster that fits, else after the last code point that fits. It looks no
+// further than just past the limit, so that a text of any length is split in one
+// pass.
 func cutAt(text string, limit int) int {
+	text = text[:cutCodePoints(text, limit+2)]
 	used, lastSpace, lastCluster := 0, 0, 0
 	state := -1
 	for at := 0; at < len(text); {
@@ -170,6 +176,8 @@ func cutAt(text string, limit int) int {
 	return cutCodePoints(text, limit)
 }
 
+// cutCodePoints is the length in bytes of the longest prefix of whole code points
+// that fits.
 func cutCodePoints(text string, limit int) int {
 	used := 0
 	for at, r := range text {

@@ -3,6 +3,7 @@ package schemas_test
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -89,6 +90,21 @@ func TestSplitText(t *testing.T) {
 				t.Errorf("SplitText = %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestSplitTextLong holds that time grows with the text, not with its square:
+// the second text is one user-perceived character throughout.
+func TestSplitTextLong(t *testing.T) {
+	for _, text := range []string{strings.Repeat("word ", 400_000), "e" + strings.Repeat("\u0301", 1_000_000)} {
+		began := time.Now()
+		parts := schemas.SplitText(text, 70)
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("%d parts took %s", len(parts), took)
+		}
+		if got, want := withoutSpace(strings.Join(parts, "")), withoutSpace(text); got != want {
+			t.Error("something was lost")
+		}
 	}
 }
 
