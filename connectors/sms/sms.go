@@ -19,7 +19,12 @@
 // Both directions are signed: X-Handoff-Timestamp is the Unix time in seconds,
 // X-Handoff-Signature is "sha256=" and the hex HMAC-SHA256, keyed by the account's
 // secret, of the timestamp, a full stop and the raw body. A webhook whose time is
-// more than Window off is refused.
+// more than Window off is refused. From a shell:
+//
+//	t=$(date +%s)
+//	sig=$(printf '%s.%s' "$t" "$body" | openssl dgst -sha256 -hmac "$secret" | awk '{print $NF}')
+//	curl -H "X-Handoff-Timestamp: $t" -H "X-Handoff-Signature: sha256=$sig" -d "$body" \
+//	     http://localhost:8080/in/sms/acme/+15557770000
 //
 // Out, a text becomes one HTTP request made from the account's template. Such a
 // provider cannot be asked what it took, so the destination is blind: a request
