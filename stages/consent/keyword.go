@@ -89,8 +89,8 @@ func receipt(t *turn.Turn, r *handoffv1.Receipt) {
 		return // deliver posts none else; the outcome is escalate's
 	}
 	optOut(t, change{
-		source:  handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER,
-		keyword: r.GetOutcome().GetCode(), text: r.GetOutcome().GetMeaning(),
+		source: handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER,
+		text:   strings.TrimSpace(r.GetOutcome().GetCode() + " " + r.GetOutcome().GetMeaning()),
 	}, "")
 }
 
