@@ -17,16 +17,25 @@ import (
 
 // send produces a record in the open transaction, opening it with the first one.
 func (in *incarnation) send(r *kgo.Record) error {
-	in.begin.Lock()
-	if !in.begun {
-		if err := in.session.Begin(); err != nil {
-			in.begin.Unlock()
-			return fmt.Errorf("begin transaction: %w", err)
+	if !in.begun.Load() {
+		if err := in.beginTransaction(); err != nil {
+			return err
 		}
-		in.begun = true
 	}
-	in.begin.Unlock()
-	in.client.Produce(in.ctx, r, in.produced)
+	in.client.Produce(in.ctx, r, in.promise)
+	return nil
+}
+
+func (in *incarnation) beginTransaction() error {
+	in.begin.Lock()
+	defer in.begin.Unlock()
+	if in.begun.Load() {
+		return nil
+	}
+	if err := in.session.Begin(); err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	in.begun.Store(true)
 	return nil
 }
 
@@ -112,9 +121,7 @@ func (in *incarnation) committed(touched []*part) error {
 		p.produce.reset()
 	}
 	in.r.metrics.records.Add(float64(in.txn.records))
-	in.begin.Lock()
-	in.begun = false
-	in.begin.Unlock()
+	in.begun.Store(false)
 	idle := in.client.BufferedFetchRecords() == 0
 	in.txn = openTransaction{}
 	if caller != nil || idle || in.r.cfg.Now().Sub(in.saved) >= in.r.cfg.SaveEvery {

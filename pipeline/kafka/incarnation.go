@@ -31,15 +31,15 @@ type incarnation struct {
 	background sync.WaitGroup
 
 	// The loop's own.
-	parts   map[int32]*part
-	order   []*part // of parts, for workers
-	txn     openTransaction
-	saved   time.Time // when all parts were saved last
-	blocked bool      // a poll holds rebalances off
+	parts map[int32]*part
+	order []*part // of parts, for workers
+	txn   openTransaction
+	saved time.Time // when all parts were saved last
 
 	begin      sync.Mutex
-	begun      bool  // guarded by begin: a transaction is open at the client
-	produceErr error // guarded by begin; first failed record
+	begun      atomic.Bool // a transaction is open at the client; set under begin
+	produceErr error       // guarded by begin; first failed record
+	promise    func(*kgo.Record, error)
 
 	mu     sync.Mutex
 	events []event            // guarded by mu; what the group and restores told the loop
@@ -77,6 +77,7 @@ func (r *Runner) incarnation(ctx context.Context) error {
 	in := &incarnation{r: r, parts: map[int32]*part{}, heartbeat: newHeartbeats(r.cfg.Now, r.cfg.SessionTimeout),
 		connected: make(chan struct{})}
 	in.nextDue.Store(1<<63 - 1)
+	in.promise = in.produced
 	var cancel context.CancelFunc
 	// The loop ends on ctx itself; what runs beside it goes on until the last commit.
 	in.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))

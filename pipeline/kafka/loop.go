@@ -38,7 +38,6 @@ func (in *incarnation) loop(ctx context.Context) error {
 		}
 		if in.txn.began.IsZero() {
 			in.client.AllowRebalance()
-			in.blocked = false
 		}
 	}
 }
@@ -54,51 +53,72 @@ func (in *incarnation) finish() error {
 	return in.save()
 }
 
-// poll returns what came. Rebalances are held off from here on until AllowRebalance.
+// poll returns what came, and waits for it only when there is nothing to do. Rebalances are held off
+// from here on until AllowRebalance. What is polled beyond the transaction's bounds waits in its
+// partition's queue: offsets are committed by what is processed, not by what is polled.
 func (in *incarnation) poll(ctx context.Context) kgo.Fetches {
-	room := in.r.cfg.CommitRecords - in.txn.records
-	wait := idlePoll
-	if in.r.sink != nil {
-		wait = in.sinkWait()
-	} else if room <= 0 || in.held() {
-		room = 1 // never 0, which has no limit; a held partition must not pile up
-	}
-	if !in.txn.began.IsZero() {
-		if in.client.BufferedFetchRecords() > 0 {
-			return in.client.PollRecords(nil, room) // rebalances are held off already
-		}
-		wait = max(in.r.cfg.CommitEvery-in.r.cfg.Now().Sub(in.txn.began), 0)
-	} else if in.r.sink == nil && in.held() {
-		wait = heldPoll
-	}
+	wait := in.pollWait()
 	poll, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	in.mu.Lock()
-	if len(in.events) > 0 {
+	if wait > 0 {
+		in.mu.Lock()
+		if len(in.events) > 0 {
+			cancel()
+		}
+		in.wake = cancel
+		in.mu.Unlock()
+		defer func() {
+			in.mu.Lock()
+			in.wake = nil
+			in.mu.Unlock()
+		}()
+	} else if !in.full() {
+		// What is buffered is taken without a wait. An empty answer does not hold rebalances off.
+		if fetches := in.client.PollRecords(nil, -1); len(fetches) > 0 {
+			return fetches
+		}
+	}
+	if in.full() {
 		cancel()
 	}
-	in.wake = cancel
-	in.mu.Unlock()
-	fetches := in.client.PollRecords(poll, room)
-	in.mu.Lock()
-	in.wake = nil
-	in.mu.Unlock()
-	in.blocked = true
-	return fetches
+	return in.client.PollRecords(poll, -1)
+}
+
+// pollWait is how long a poll may wait: not at all while anything can be processed.
+func (in *incarnation) pollWait() time.Duration {
+	if in.r.sink != nil {
+		return in.sinkWait()
+	}
+	wait := idlePoll
+	for _, p := range in.order {
+		switch {
+		case len(p.queue) == 0:
+		case p.waiting.IsZero():
+			return 0
+		default:
+			wait = min(wait, heldPoll)
+		}
+	}
+	if !in.txn.began.IsZero() {
+		wait = min(wait, max(in.r.cfg.CommitEvery-in.r.cfg.Now().Sub(in.txn.began), 0))
+	}
+	return wait
+}
+
+// full tells whether so much is polled and not processed that no more should be.
+func (in *incarnation) full() bool {
+	if in.r.sink != nil {
+		return false // its partitions are paused one by one
+	}
+	queued := 0
+	for _, p := range in.order {
+		queued += len(p.queue)
+	}
+	return queued >= in.r.cfg.CommitRecords/2
 }
 
 // heldPoll is how often a record that waits for its settings is tried again.
 const heldPoll = 20 * time.Millisecond
-
-// held tells whether a partition has records that are polled and not processed.
-func (in *incarnation) held() bool {
-	for _, p := range in.parts {
-		if len(p.queue) > 0 {
-			return true
-		}
-	}
-	return false
-}
 
 // takeEvents applies what the group and restores told, in order.
 func (in *incarnation) takeEvents() error {
@@ -253,12 +273,7 @@ func (in *incarnation) take(fetches kgo.Fetches) error {
 			return
 		}
 		p.stable = max(t.LastStableOffset, p.stable)
-		for _, r := range t.Records {
-			if r.Offset >= p.next {
-				p.queue = append(p.queue, r)
-				p.next = r.Offset + 1
-			}
-		}
+		p.enqueue(t.Records)
 	})
 	return failed
 }
@@ -290,6 +305,11 @@ func (in *incarnation) work() error {
 	}
 	if len(busy) == 0 {
 		return nil
+	}
+	wall := in.r.cfg.Now()
+	share := max((in.r.cfg.CommitRecords-in.txn.records)/len(busy), 1)
+	for _, p := range busy {
+		p.wall, p.share = wall, share
 	}
 	if err := in.workers.each(busy, (*part).work); err != nil {
 		return err
@@ -326,7 +346,7 @@ func (in *incarnation) commitDue() bool {
 		if p.full {
 			return true
 		}
-		behind = behind || p.next < p.stable
+		behind = behind || p.next < p.stable || len(p.queue) > 0 && p.waiting.IsZero()
 	}
 	return !behind || bytes >= cfg.CommitBytes
 }

@@ -23,11 +23,14 @@ type part struct {
 	moveTo int64            // where to set the group's offset; -1 where it is right
 
 	queue  []*kgo.Record // polled, not processed
+	room   []*kgo.Record // memory for the next queue
 	next   int64         // offset after the last one queued
 	stable int64         // last stable offset as of the last fetch
 	end    int64         // last stable offset as of endAt
 	endAt  time.Time
 
+	wall      time.Time // of this turn of the loop
+	share     int       // records to process in this turn at most
 	processed int       // records since the loop last looked
 	full      bool      // commit before going on
 	waiting   time.Time // since when the first of queue, or a timer, waits for its settings
@@ -88,7 +91,7 @@ func (p *part) work() error {
 	}
 	p.full = false
 	taken := 0
-	for _, r := range p.queue {
+	for _, r := range p.queue[:min(len(p.queue), p.share)] {
 		if err := p.process(r); err != nil {
 			return p.afterError(taken, err)
 		}
@@ -109,10 +112,27 @@ func (p *part) work() error {
 	return nil
 }
 
+// dequeue drops the first n of the queue. Its memory is used again once it is empty.
 func (p *part) dequeue(n int) {
-	rest := copy(p.queue, p.queue[n:])
-	clear(p.queue[rest:])
-	p.queue = p.queue[:rest]
+	clear(p.queue[:n])
+	p.queue = p.queue[n:]
+	if len(p.queue) == 0 {
+		p.queue = p.room[:0]
+	}
+}
+
+// enqueue adds polled records that are not known yet.
+func (p *part) enqueue(records []*kgo.Record) {
+	empty := len(p.queue) == 0
+	for _, r := range records {
+		if r.Offset >= p.next {
+			p.queue = append(p.queue, r)
+			p.next = r.Offset + 1
+		}
+	}
+	if empty {
+		p.room = p.queue
+	}
 }
 
 // process runs the stage on one record.
@@ -126,7 +146,7 @@ func (p *part) process(r *kgo.Record) error {
 	if right := schemas.Partition(r.Key, int(p.in.partitions)); right != p.id {
 		err = p.state.Reject(&p.record, fmt.Errorf("%w: key %.64q belongs to partition %d", errWrongPartition, r.Key, right), p.in.settings())
 	} else {
-		err = p.state.Process(&p.record, p.in.r.cfg.Now(), p.in.settings(), p.gaveUp())
+		err = p.state.Process(&p.record, p.wall, p.in.settings(), p.gaveUp())
 	}
 	failed := p.output() // timers that fired before the record may have output even if it has to wait
 	if err != nil {
@@ -141,7 +161,7 @@ var errWrongPartition = errors.New("record on the wrong partition: its producer 
 
 // gaveUp tells whether the first in line has waited for its settings for too long.
 func (p *part) gaveUp() bool {
-	return !p.waiting.IsZero() && p.in.r.cfg.Now().Sub(p.waiting) > p.in.r.cfg.SettingsWait
+	return !p.waiting.IsZero() && p.wall.Sub(p.waiting) > p.in.r.cfg.SettingsWait
 }
 
 // afterError keeps what is not processed for the next turn, if the error is one to wait for.
@@ -150,7 +170,7 @@ func (p *part) afterError(taken int, err error) error {
 	switch {
 	case errors.Is(err, pipeline.ErrSettingsPending):
 		if p.waiting.IsZero() {
-			p.waiting = p.in.r.cfg.Now()
+			p.waiting = p.wall
 		}
 		return nil
 	case errors.Is(err, state.ErrFull):
