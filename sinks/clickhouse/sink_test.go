@@ -143,7 +143,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 			var doomed *embedded.Server
 			if attempt < 2 && i%2 == 0 {
 				doomed = s
-				delay := time.Duration(seed.IntN(60)) * time.Millisecond
+				delay := time.Duration(seed.IntN(400)) * time.Millisecond
 				time.AfterFunc(delay, func() { kill(doomed) })
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

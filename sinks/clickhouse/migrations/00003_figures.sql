@@ -5,7 +5,7 @@
 -- signal may have come.
 
 -- Escalations per shop and day. escalations: episodes that reached requested
--- on that day; conversations: those with an inbound message on that day;
+-- on that day; conversations: those with an inbound message on that day,
 -- rate: escalated conversations over those.
 CREATE OR REPLACE VIEW {{.Table "escalations"}} AS
 SELECT shop, day,
@@ -28,7 +28,7 @@ GROUP BY shop, day;
 
 -- The same over the whole window: a conversation that wrote on several days
 -- counts once. automated: conversations with an inbound message and neither
--- an agent's reply nor an escalation. closed: episodes closed at the desk;
+-- an agent's reply nor an escalation. closed: episodes closed at the desk,
 -- one_touch: those of them after exactly one agent's reply, not reopened.
 CREATE OR REPLACE VIEW {{.Table "shop_summary"}} AS
 SELECT shop,
