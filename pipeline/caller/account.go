@@ -26,6 +26,8 @@ type account struct {
 	inFlight    int
 	// claims are the started attempts that have not taken their token yet.
 	claims int
+	// failing since its last answer.
+	failing bool
 	// active: in the Caller's round of accounts. parked: in its list of accounts that wait for a time.
 	active bool
 	parked time.Time
@@ -144,9 +146,16 @@ func (a *account) limited(now, until time.Time) {
 	a.slow(now, max(0.1, a.slower*0.7))
 }
 
+// failed notes a request that was not answered as it should.
+func (a *account) failed() {
+	a.breaker.RecordFailure()
+	a.failing = true
+}
+
 // answered notes an answer that is none of too many requests.
 func (a *account) answered(now time.Time) {
 	a.breaker.RecordSuccess()
+	a.failing = false
 	if a.slower < 1 {
 		a.slow(now, min(1, a.slower+0.02))
 	}

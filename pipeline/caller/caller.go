@@ -289,7 +289,7 @@ func (k *Caller) forget(c *call) {
 // sweep removes an account that nothing is left to say to, so that shops that come and go leave
 // nothing behind. One that is limited or failing is kept. The lock is held.
 func (k *Caller) sweep(a *account) {
-	if a.calls > 0 || a.inFlight > 0 || a.slower < 1 || !a.breaker.IsClosed() || a.until.After(k.cfg.Now()) {
+	if a.calls > 0 || a.inFlight > 0 || a.slower < 1 || a.failing || !a.breaker.IsClosed() || a.until.After(k.cfg.Now()) {
 		return
 	}
 	if a.bucket != nil && a.bucket.TokensAt(k.cfg.Now()) < float64(a.bucket.Burst()) {

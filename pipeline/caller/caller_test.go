@@ -46,7 +46,7 @@ func TestLaneKeepsItsOrder(t *testing.T) {
 		synctest.Wait()
 		for _, lane := range []string{"a", "b"} {
 			var order []string
-			for _, id := range d.order {
+			for _, id := range d.requests() {
 				if strings.HasPrefix(id, lane) && !slices.Contains(order, id) {
 					order = append(order, id)
 				}
@@ -55,8 +55,8 @@ func TestLaneKeepsItsOrder(t *testing.T) {
 				t.Errorf("lane %s ran in the order %s", lane, got)
 			}
 		}
-		if last := d.order[len(d.order)-1]; last != "a4" {
-			t.Errorf("lane b waited for lane a: %v", d.order)
+		if all := d.requests(); all[len(all)-1] != "a4" {
+			t.Errorf("lane b waited for lane a: %v", d.requests())
 		}
 		if s.outcome("a2").GetStatus() != doneStatus {
 			t.Errorf("a2 ended as %v", s.outcome("a2"))
@@ -113,9 +113,9 @@ func TestGateIsAskedAndObeyed(t *testing.T) {
 		if did, _ := d.count("soon"); did != 1 {
 			t.Errorf("made %d times at its time", did)
 		}
-		asked := s.asked["shut"]
+		asked := s.askedFor("shut")
 		time.Sleep(time.Hour)
-		if s.asked["shut"] != asked {
+		if s.askedFor("shut") != asked {
 			t.Error("asked again without a commit")
 		}
 		s.say("shut", Release{})
@@ -169,7 +169,7 @@ func TestNothingStartsWithoutLease(t *testing.T) {
 		defer begin(t, s, nil, map[string]Destination{"x": d})()
 		s.store(textCall("1", "acme", "x", "a"))
 		time.Sleep(time.Hour)
-		if len(d.order) != 0 || len(d.lookups) != 0 {
+		if len(d.requests()) != 0 || len(d.lookedUp()) != 0 {
 			t.Error("a request started without a lease")
 		}
 		s.set(func() { s.noLease = false })
@@ -199,8 +199,8 @@ func TestQueryableLooksUpBeforeASecondTry(t *testing.T) {
 			if _, n := d.count("1"); n != 1 {
 				t.Errorf("arrived %d times", n)
 			}
-			if len(d.lookups) != 1 || d.lookups[0].Sub(begun) < 5*time.Second {
-				t.Errorf("looked up %d times", len(d.lookups))
+			if len(d.lookedUp()) != 1 || d.lookedUp()[0].Sub(begun) < 5*time.Second {
+				t.Errorf("looked up %d times", len(d.lookedUp()))
 			}
 			if o := s.outcome("1"); o.GetStatus() != doneStatus || o.GetFound() != (arrived != "") || o.GetConsentVersion() != 4 {
 				t.Errorf("outcome %v", o)
@@ -244,8 +244,8 @@ func TestIdempotentIsRepeatedWithinItsKeysLife(t *testing.T) {
 		s.store(textCall("1", "acme", "x", "a"))
 		time.Sleep(4 * time.Hour)
 		synctest.Wait()
-		if len(d.lookups) == 0 || d.lookups[0].Sub(begun) < 119*time.Minute {
-			t.Errorf("looked up %d times, want none before two hours", len(d.lookups))
+		if len(d.lookedUp()) == 0 || d.lookedUp()[0].Sub(begun) < 119*time.Minute {
+			t.Errorf("looked up %d times, want none before two hours", len(d.lookedUp()))
 		}
 		// Each request beyond the key's life has a look-up before it.
 		late := 0
@@ -254,8 +254,8 @@ func TestIdempotentIsRepeatedWithinItsKeysLife(t *testing.T) {
 				late++
 			}
 		}
-		if late == 0 || len(d.lookups) < late {
-			t.Errorf("%d late requests, %d look-ups", late, len(d.lookups))
+		if late == 0 || len(d.lookedUp()) < late {
+			t.Errorf("%d late requests, %d look-ups", late, len(d.lookedUp()))
 		}
 		if o := s.outcome("1"); o.GetStatus() != doneStatus {
 			t.Errorf("outcome %v", o)
@@ -270,11 +270,11 @@ func TestBlindStartsOnlyAfterItsStartIsCommitted(t *testing.T) {
 		defer begin(t, s, nil, map[string]Destination{"x": d})()
 		s.store(textCall("1", "acme", "x", "a"))
 		time.Sleep(time.Second)
-		if len(s.started) != 1 || s.started[0].GetAttempt() != 1 || len(d.order) != 0 {
-			t.Fatalf("%d starts posted, %d requests, want 1 and 0", len(s.started), len(d.order))
+		if len(s.announced()) != 1 || s.announced()[0].GetAttempt() != 1 || len(d.requests()) != 0 {
+			t.Fatalf("%d starts posted, %d requests, want 1 and 0", len(s.announced()), len(d.requests()))
 		}
 		s.set(func() { s.deaf = false })
-		s.commit(&handoffv1.Record{Body: &handoffv1.Record_AttemptStarted{AttemptStarted: s.started[0]}})
+		s.commit(&handoffv1.Record{Body: &handoffv1.Record_AttemptStarted{AttemptStarted: s.announced()[0]}})
 		synctest.Wait()
 		if did, _ := d.count("1"); did != 1 || s.outcome("1").GetStatus() != doneStatus {
 			t.Errorf("made %d times, %v", did, s.outcome("1"))
@@ -291,10 +291,10 @@ func TestBlindIsStoppedByAStopDuringItsCommit(t *testing.T) {
 		synctest.Wait()
 		s.say("1", Release{Verdict: Refuse, Reason: handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT})
 		s.set(func() { s.deaf = false })
-		s.commit(&handoffv1.Record{Body: &handoffv1.Record_AttemptStarted{AttemptStarted: s.started[0]}})
+		s.commit(&handoffv1.Record{Body: &handoffv1.Record_AttemptStarted{AttemptStarted: s.announced()[0]}})
 		synctest.Wait()
-		if len(d.order) != 0 || s.outcome("1").GetStatus() != refused {
-			t.Errorf("%d requests, %v", len(d.order), s.outcome("1"))
+		if len(d.requests()) != 0 || s.outcome("1").GetStatus() != refused {
+			t.Errorf("%d requests, %v", len(d.requests()), s.outcome("1"))
 		}
 	})
 }
@@ -327,8 +327,8 @@ func TestBlindIsNeverRepeatedWhenUnanswered(t *testing.T) {
 				if did, _ := d.count("1"); did != tt.did || s.outcome("1").GetStatus() != tt.want {
 					t.Errorf("made %d times, %v", did, s.outcome("1"))
 				}
-				if len(s.started) != tt.did {
-					t.Errorf("%d starts posted for %d requests", len(s.started), tt.did)
+				if len(s.announced()) != tt.did {
+					t.Errorf("%d starts posted for %d requests", len(s.announced()), tt.did)
 				}
 			})
 		})
@@ -368,7 +368,7 @@ func TestInheritedCalls(t *testing.T) {
 				if tt.after > 0 {
 					time.Sleep(tt.after - time.Millisecond)
 					synctest.Wait()
-					if s.outcome("old") != nil || len(d.lookups) != 0 {
+					if s.outcome("old") != nil || len(d.lookedUp()) != 0 {
 						t.Error("told what came of it too soon")
 					}
 				}
@@ -377,8 +377,8 @@ func TestInheritedCalls(t *testing.T) {
 				if did, _ := d.count("old"); did != tt.did || s.outcome("old").GetStatus() != tt.want {
 					t.Errorf("made %d times, %v", did, s.outcome("old"))
 				}
-				if did, _ := d.count("next"); did != 1 || len(d.lookups) > 1 {
-					t.Errorf("the next call, which nobody can have started, was made %d times after %d look-ups", did, len(d.lookups))
+				if did, _ := d.count("next"); did != 1 || len(d.lookedUp()) > 1 {
+					t.Errorf("the next call, which nobody can have started, was made %d times after %d look-ups", did, len(d.lookedUp()))
 				}
 			})
 		})

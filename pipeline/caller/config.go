@@ -51,8 +51,8 @@ type Config struct {
 	BreakerAfter uint
 	BreakerFor   time.Duration
 	// Workers is how many requests run at once, PerShop how many of them for one shop's destination.
-	// When half of the workers are busy a shop gets at most two, when three quarters are one, so that
-	// slow shops leave room for the others. Defaults 256 and 8.
+	// A failing shop gets one; when half of the workers are busy any shop gets at most two, when three
+	// quarters are one, so that slow shops leave room for the others. Defaults 1024 and 8.
 	Workers, PerShop int
 
 	// Log of outages; default slog.Default.
@@ -85,7 +85,7 @@ func (c *Config) complete() error {
 	orElse(&c.OutageRetry, time.Minute)
 	orElse(&c.BreakerAfter, 5)
 	orElse(&c.BreakerFor, 10*time.Second)
-	orElse(&c.Workers, 256)
+	orElse(&c.Workers, 1024)
 	orElse(&c.PerShop, 8)
 	orElse(&c.Log, slog.Default())
 	if c.Now == nil {

@@ -47,7 +47,7 @@ func (w *work) failed(err error, lookup bool) step {
 		again = now.Add(min(max(e.RetryAfter, limitedLeast), limitedMost))
 		k.metrics.limited.WithLabelValues(a.destination).Add(again.Sub(now).Seconds())
 		k.mu.Lock()
-		a.breaker.RecordSuccess() // it answers, only not to us
+		a.breaker.RecordSuccess() // it answers, only not now
 		a.limited(now, again)
 		k.mu.Unlock()
 	case Unauthorized:
@@ -70,7 +70,7 @@ func (w *work) failed(err error, lookup bool) step {
 		again = now.Add(k.cfg.backoff(c.failures))
 	case Ambiguous, Retryable:
 		k.mu.Lock()
-		a.breaker.RecordFailure()
+		a.failed()
 		k.mu.Unlock()
 		c.failures++
 		again = now.Add(k.cfg.backoff(c.failures))

@@ -244,6 +244,33 @@ func (d *destination) count(id string) (did, arrived int) {
 	return d.did[id], d.arrived[id]
 }
 
+// requests lists the calls that were asked for, in order.
+func (d *destination) requests() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.order)
+}
+
+// lookedUp lists when look-ups were made.
+func (d *destination) lookedUp() []time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.lookups)
+}
+
+// announced lists the starts that were committed.
+func (s *stage) announced() []*handoffv1.AttemptStarted {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.started)
+}
+
+func (s *stage) askedFor(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[id]
+}
+
 // begin starts a Caller over a stage with one partition of one.
 func begin(t testing.TB, s *stage, change func(*Config), destinations map[string]Destination) (end func()) {
 	cfg := Config{

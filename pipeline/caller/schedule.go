@@ -81,7 +81,7 @@ func (k *Caller) activate(a *account) {
 // start starts one request of an account, if it may, and puts the account back into the round. The
 // lock is held.
 func (k *Caller) start(a *account, now time.Time) {
-	if a.inFlight >= k.perShop() {
+	if a.inFlight >= k.perShop(a) {
 		k.full[a] = struct{}{} // settle activates it again
 		return
 	}
@@ -104,10 +104,11 @@ func (k *Caller) start(a *account, now time.Time) {
 	k.activate(a)
 }
 
-// perShop is how many requests one shop's destination may have running: fewer the busier all are.
-func (k *Caller) perShop() int {
+// perShop is how many requests one shop's destination may have running: fewer the busier all are, and
+// one while it fails.
+func (k *Caller) perShop(a *account) int {
 	switch {
-	case k.running*4 >= k.cfg.Workers*3:
+	case a.failing, k.running*4 >= k.cfg.Workers*3:
 		return 1
 	case k.running*2 >= k.cfg.Workers:
 		return min(2, k.cfg.PerShop)
