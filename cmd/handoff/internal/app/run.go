@@ -32,55 +32,133 @@ type process struct {
 // RunStages runs stages until ctx ends, then finishes open transactions and running requests within
 // the configured bound. It returns an error for what trying again cannot mend.
 func (a *App) RunStages(ctx context.Context, names []string) error {
+	return a.serve(ctx, func(ctx context.Context, table *kafka.Settings) ([]part, error) {
+		return a.stageParts(ctx, names, table)
+	})
+}
+
+// RunGateway serves webhooks until ctx ends, then lets requests finish within the configured bound.
+func (a *App) RunGateway(ctx context.Context) error {
+	return a.serve(ctx, func(_ context.Context, table *kafka.Settings) ([]part, error) { return a.gatewayParts(table) })
+}
+
+// RunAll runs stages and gateway in one process.
+func (a *App) RunAll(ctx context.Context, names []string) error {
+	return a.serve(ctx, func(ctx context.Context, table *kafka.Settings) ([]part, error) {
+		front, err := a.gatewayParts(table)
+		if err != nil {
+			return front, err
+		}
+		back, err := a.stageParts(ctx, names, table)
+		return append(front, back...), err
+	})
+}
+
+// part is something of a process that runs until its context ends. close is called, after all have
+// ended, in the order of parts, also for those that never ran.
+type part struct {
+	run   func(ctx context.Context) error
+	ready func() error
+	close func(ctx context.Context) error
+}
+
+// serve opens the settings table, makes the parts, and runs them beside the admin endpoint until ctx
+// ends or one of them fails.
+func (a *App) serve(ctx context.Context, open func(context.Context, *kafka.Settings) ([]part, error)) (err error) {
 	ln, err := listen("admin endpoint", a.cfg.HTTP.Admin)
 	if err != nil {
 		return err
 	}
-	p, err := a.open(ctx, names)
+	defer ln.Close() // a second close of a served listener is harmless
+	table, err := kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log, Registerer: a.registry})
 	if err != nil {
-		return errors.Join(err, ln.Close(), p.close(a.cfg.Drain))
+		return err
+	}
+	defer table.Close()
+	parts, err := open(ctx, table)
+	defer func() { err = errors.Join(err, closeParts(parts, a.cfg.Drain)) }()
+	if err != nil {
+		return err
 	}
 	group, running := errgroup.WithContext(ctx)
+	for _, p := range parts {
+		if p.run != nil {
+			group.Go(func() error { return p.run(running) })
+		}
+	}
+	group.Go(func() error {
+		return a.admin(running, ln, func() error {
+			for _, p := range parts {
+				if p.ready == nil {
+					continue
+				}
+				if err := p.ready(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	a.log.Info("running", "admin", "http://"+ln.Addr().String())
+	return group.Wait()
+}
+
+func closeParts(parts []part, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	var errs []error
+	for _, p := range parts {
+		if p.close != nil {
+			errs = append(errs, p.close(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// stageParts makes the runners of stages and what they share.
+func (a *App) stageParts(ctx context.Context, names []string, table *kafka.Settings) ([]part, error) {
+	p := &process{settings: table}
+	err := a.open(p, names)
+	shared := part{close: p.close}
+	if err != nil {
+		return []part{shared}, err
+	}
+	var parts []part
 	for _, r := range p.runners {
-		group.Go(func() error {
-			if r == p.sink && !a.migrated(running, p.database) {
+		parts = append(parts, part{ready: r.Ready, run: func(ctx context.Context) error {
+			if r == p.sink && !a.migrated(ctx, p.database) {
 				return nil // stopped before ClickHouse was there
 			}
-			return r.Run(running)
-		})
+			return r.Run(ctx)
+		}})
 	}
-	group.Go(func() error { return a.admin(running, ln, p.ready) })
-	a.log.Info("running", "stages", names, "admin", "http://"+ln.Addr().String())
-	return errors.Join(group.Wait(), p.close(a.cfg.Drain))
+	a.log.Info("stages", "names", names)
+	return append(parts, shared), ctx.Err()
 }
 
 // open makes everything that the stages need; nothing processes yet. What it has opened when it fails
-// is in the process that it returns.
-func (a *App) open(ctx context.Context, names []string) (*process, error) {
-	p := &process{}
+// is in the process.
+func (a *App) open(p *process, names []string) error {
 	var err error
-	if p.store, err = state.OpenStore(state.StoreConfig{Dir: a.cfg.StateDir}); err != nil {
-		return p, fmt.Errorf("open state in %s: %w", a.cfg.StateDir, err)
-	}
-	if p.settings, err = kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log, Registerer: a.registry}); err != nil {
-		return p, err
+	if p.store, err = state.OpenStore(state.StoreConfig{Dir: a.cfg.StateDir, Logger: a.log}); err != nil {
+		return fmt.Errorf("open state in %s: %w", a.cfg.StateDir, err)
 	}
 	all, err := newStages()
 	if err != nil {
-		return p, err
+		return err
 	}
 	for _, s := range all.list() {
 		if !slices.Contains(names, s.Name()) {
 			continue
 		}
 		if err := a.addStage(p, s, all); err != nil {
-			return p, err
+			return err
 		}
 	}
 	if slices.Contains(names, schemas.StageAnalytics) {
-		return p, a.addSink(p)
+		return a.addSink(p)
 	}
-	return p, nil
+	return nil
 }
 
 // runnerConfig is what every runner of the process has.
@@ -197,29 +275,14 @@ func (a *App) migrated(ctx context.Context, db *clickhouse.DB) bool {
 	}
 }
 
-// ready tells whether all stages process.
-func (p *process) ready() error {
-	for _, r := range p.runners {
-		if err := r.Ready(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // close ends what open made, in the order in which it is needed.
-func (p *process) close(within time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
+func (p *process) close(ctx context.Context) error {
 	var errs []error
 	if p.caller != nil {
 		errs = append(errs, p.caller.Close(ctx))
 	}
 	if p.producer != nil {
 		errs = append(errs, p.producer.Close(ctx))
-	}
-	if p.settings != nil {
-		p.settings.Close()
 	}
 	if p.database != nil {
 		errs = append(errs, p.database.Close())

@@ -3,7 +3,6 @@ package dev
 import (
 	"bytes"
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"net/http"

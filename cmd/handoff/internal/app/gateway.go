@@ -1,0 +1,49 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/handoff-dev/handoff/connectors/gateway"
+	"github.com/handoff-dev/handoff/pipeline/kafka"
+)
+
+// gatewayParts makes the gateway, bound to its address.
+func (a *App) gatewayParts(table *kafka.Settings) ([]part, error) {
+	token, err := a.opt.Secrets(a.cfg.HTTP.OperatorToken)
+	if err != nil {
+		return nil, fmt.Errorf("http.operator_token: %w", err)
+	}
+	publisher, err := a.newPublisher()
+	if err != nil {
+		return nil, err
+	}
+	shared := part{close: func(context.Context) error { return publisher.Close() }}
+	admin, err := kafka.NewAdmin(a.conn)
+	if err != nil {
+		return []part{shared}, err
+	}
+	shared.close = func(context.Context) error {
+		admin.Close()
+		return publisher.Close()
+	}
+	g, err := gateway.New(gateway.Config{
+		Channels: channels(), Desks: desks(), Settings: table, SettingsLoaded: func() bool { return true },
+		Secret: a.opt.Secrets, Apply: a.ApplySettings, OperatorToken: token,
+		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL,
+		Drain: a.cfg.Drain, Log: a.log, Registerer: a.registry,
+	})
+	if err != nil {
+		return []part{shared}, fmt.Errorf("gateway: %w", err)
+	}
+	ln, err := listen("gateway", a.cfg.HTTP.Listen)
+	if err != nil {
+		return []part{shared}, err
+	}
+	a.log.Info("gateway", "listen", "http://"+ln.Addr().String(), "public", a.cfg.HTTP.PublicURL)
+	serve := part{
+		run:   func(ctx context.Context) error { return g.Run(ctx, ln) },
+		close: func(context.Context) error { return ignoreClosed(ln.Close()) },
+	}
+	return []part{serve, shared}, nil
+}
