@@ -25,8 +25,8 @@ import (
 // maxAnswer bounds what is read of one answer.
 const maxAnswer = 16 << 20
 
-// Account is how one shop is reached at Gorgias.
-type Account struct {
+// account is how one shop is reached at Gorgias.
+type account struct {
 	// BaseURL without a path, e.g. https://shop.gorgias.com.
 	BaseURL string
 	// Email of the user that the API key belongs to. Messages written by this
@@ -41,7 +41,7 @@ type Account struct {
 
 // check refuses an account that cannot work, or that would send the key in
 // clear text to another machine.
-func (a Account) check() error {
+func (a account) check() error {
 	u, err := url.Parse(a.BaseURL)
 	if err != nil || u.Host == "" {
 		return fmt.Errorf("gorgias base URL %q: want e.g. https://shop.gorgias.com", a.BaseURL)
@@ -62,7 +62,7 @@ func loopback(host string) bool {
 
 // client makes requests for one account. Safe for concurrent use.
 type client struct {
-	account Account
+	account account
 	http    *http.Client
 	base    string
 	// customers remembers customer ids by external id, so that an append costs
@@ -70,11 +70,11 @@ type client struct {
 	customers *idCache
 }
 
-func newClient(account Account, h *http.Client) (*client, error) {
-	if err := account.check(); err != nil {
+func newClient(to account, h *http.Client) (*client, error) {
+	if err := to.check(); err != nil {
 		return nil, err
 	}
-	return &client{account: account, http: h, base: strings.TrimRight(account.BaseURL, "/"), customers: &idCache{ids: map[string]int64{}}}, nil
+	return &client{account: to, http: h, base: strings.TrimRight(to.BaseURL, "/"), customers: &idCache{ids: map[string]int64{}}}, nil
 }
 
 // do makes one request and decodes a 2xx answer into out (nil to ignore it).

@@ -57,16 +57,16 @@ func (d *Desk) client(shop *settings.Shop) (*client, error) {
 	if err != nil {
 		return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the desk's API key " + string(shop.Desk.Token) + " cannot be read: check the shop's settings", Err: err}
 	}
-	account := Account{BaseURL: shop.Desk.BaseURL, Email: shop.Desk.User, Key: key, InboundDomain: shop.Desk.InboundDomain}
-	if account.BaseURL == "" {
-		account.BaseURL = "https://" + shop.Desk.Subdomain + ".gorgias.com"
+	to := account{BaseURL: shop.Desk.BaseURL, Email: shop.Desk.User, Key: key, InboundDomain: shop.Desk.InboundDomain}
+	if to.BaseURL == "" {
+		to.BaseURL = "https://" + shop.Desk.Subdomain + ".gorgias.com"
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if c := d.clients[shop.Shop]; c != nil && c.account == account {
+	if c := d.clients[shop.Shop]; c != nil && c.account == to {
 		return c, nil
 	}
-	c, err := newClient(account, d.http)
+	c, err := newClient(to, d.http)
 	if err != nil {
 		return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the shop's desk is not set up: check its settings", Err: err}
 	}

@@ -24,8 +24,8 @@ import (
 // maxAnswer bounds what is read of one answer.
 const maxAnswer = 16 << 20
 
-// Account is how one shop is reached at Zendesk.
-type Account struct {
+// account is how one shop is reached at Zendesk.
+type account struct {
 	// BaseURL without a path, e.g. https://shop.zendesk.com.
 	BaseURL string
 	// Email of the user that the API token acts as. Messages written by this
@@ -33,14 +33,11 @@ type Account struct {
 	Email string
 	// Token is the API token itself, not a reference to it.
 	Token string
-	// Requests a minute that the plan allows (200, 400, 700 or 2500); 0 means
-	// 200, the smallest.
-	Requests int
 }
 
 // check refuses an account that cannot work, or that would send the token in
 // clear text to another machine.
-func (a Account) check() error {
+func (a account) check() error {
 	u, err := url.Parse(a.BaseURL)
 	if err != nil || u.Host == "" {
 		return fmt.Errorf("zendesk base URL %q: want e.g. https://shop.zendesk.com", a.BaseURL)
@@ -61,7 +58,7 @@ func loopback(host string) bool {
 
 // client makes requests for one account. Safe for concurrent use.
 type client struct {
-	account Account
+	account account
 	http    *http.Client
 	base    string
 	// requesters remembers user ids by external id, so that an append costs one
@@ -70,12 +67,12 @@ type client struct {
 	own        *idCache
 }
 
-func newClient(account Account, h *http.Client) (*client, error) {
-	if err := account.check(); err != nil {
+func newClient(to account, h *http.Client) (*client, error) {
+	if err := to.check(); err != nil {
 		return nil, err
 	}
 	return &client{
-		account: account, http: h, base: strings.TrimRight(account.BaseURL, "/"),
+		account: to, http: h, base: strings.TrimRight(to.BaseURL, "/"),
 		requesters: newIDCache(4096), own: newIDCache(1),
 	}, nil
 }

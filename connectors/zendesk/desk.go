@@ -54,30 +54,30 @@ func New(cfg Config) (*Desk, error) {
 }
 
 // account reads how a shop is reached.
-func (d *Desk) account(shop *settings.Shop) (Account, error) {
+func (d *Desk) account(shop *settings.Shop) (account, error) {
 	base := shop.Desk.BaseURL
 	if base == "" {
 		base = "https://" + shop.Desk.Subdomain + ".zendesk.com"
 	}
 	token, err := d.secret(shop.Desk.Token)
 	if err != nil {
-		return Account{}, fmt.Errorf("reading the API token %s: %w", shop.Desk.Token, err)
+		return account{}, fmt.Errorf("reading the API token %s: %w", shop.Desk.Token, err)
 	}
-	return Account{BaseURL: base, Email: shop.Desk.User, Token: token}, nil
+	return account{BaseURL: base, Email: shop.Desk.User, Token: token}, nil
 }
 
 // client gives the shop's client; a changed account gets a new one.
 func (d *Desk) client(shop *settings.Shop) (*client, error) {
-	account, err := d.account(shop)
+	to, err := d.account(shop)
 	if err != nil {
 		return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the desk's API token cannot be read: check the shop's settings", Err: err}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if c := d.clients[shop.Shop]; c != nil && c.account == account {
+	if c := d.clients[shop.Shop]; c != nil && c.account == to {
 		return c, nil
 	}
-	c, err := newClient(account, d.http)
+	c, err := newClient(to, d.http)
 	if err != nil {
 		return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the shop's desk is not set up: check its settings", Err: err}
 	}
