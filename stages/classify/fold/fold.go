@@ -21,7 +21,15 @@ func Append(dst []byte, text string) []byte {
 	if ascii(text) {
 		w := writer{dst: dst, start: len(dst)}
 		for i := 0; i < len(text); i++ {
-			w.ascii(text, i)
+			if !digit(text[i]) && !letter(text[i]) {
+				w = w.ascii(text, i)
+				continue
+			}
+			w = w.divide()
+			for ; i < len(text) && (digit(text[i]) || letter(text[i])); i++ {
+				w.dst = append(w.dst, lower(text[i]))
+			}
+			i--
 		}
 		return w.dst
 	}
@@ -56,19 +64,19 @@ func appendUnicode(dst []byte, text string) []byte {
 		r, size := utf8.DecodeRuneInString(plain[i:])
 		switch {
 		case r < utf8.RuneSelf:
-			w.ascii(plain, i)
+			w = w.ascii(plain, i)
 		case unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r):
-			w.word(plain[i : i+size])
+			w = w.word(plain[i : i+size])
 		case unicode.Is(unicode.So, r) || unicode.Is(unicode.Sk, r) && r > 0xffff:
-			w.pending(' ')
-			w.word(plain[i : i+size])
-			w.pending(' ')
+			w = w.pending(' ')
+			w = w.word(plain[i : i+size])
+			w = w.pending(' ')
 		case r == '’' || r == 'ʼ' || r == '‘':
-			w.apostrophe(plain[i+size:])
+			w = w.apostrophe(plain[i+size:])
 		case clauseEnd(r):
-			w.pending('\n')
+			w = w.pending('\n')
 		default:
-			w.pending(' ')
+			w = w.pending(' ')
 		}
 		i += size
 	}
@@ -128,7 +136,8 @@ func clauseEnd(r rune) bool {
 	return false
 }
 
-// writer appends words and the dividers between them.
+// writer appends words and the dividers between them. Its methods return the changed writer, so that
+// the bytes of the caller stay on its stack.
 type writer struct {
 	dst   []byte
 	start int
@@ -136,63 +145,59 @@ type writer struct {
 	divider byte
 }
 
-func (w *writer) pending(divider byte) {
+func (w writer) pending(divider byte) writer {
 	if len(w.dst) > w.start && w.divider != '\n' {
 		w.divider = divider
 	}
+	return w
 }
 
-func (w *writer) word(s string) {
+func (w writer) word(s string) writer {
+	w = w.divide()
+	w.dst = append(w.dst, s...)
+	return w
+}
+
+func (w writer) divide() writer {
 	if w.divider != 0 {
 		w.dst = append(w.dst, w.divider)
 		w.divider = 0
 	}
-	w.dst = append(w.dst, s...)
+	return w
 }
 
 // ascii folds the character at s[i], an ASCII one.
-func (w *writer) ascii(s string, i int) {
+func (w writer) ascii(s string, i int) writer {
 	c := s[i]
 	switch {
-	case 'A' <= c && c <= 'Z':
-		w.divide()
-		w.dst = append(w.dst, c+'a'-'A')
-	case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
-		w.divide()
-		w.dst = append(w.dst, c)
+	case digit(c) || letter(c):
+		w = w.divide()
+		w.dst = append(w.dst, lower(c))
+		return w
 	case c == '\'' || c == '`':
-		w.apostrophe(s[i+1:])
+		return w.apostrophe(s[i+1:])
 	case c == '.' || c == ',':
 		if between(s, i, digit) { // 12.50 stays one number
-			return
+			return w
 		}
 		if between(s, i, letter) && !wordAfter(s[i+1:], 2) { // s.t.o.p: initials, not clauses
-			w.pending(' ')
-			return
+			return w.pending(' ')
 		}
-		w.pending('\n')
+		return w.pending('\n')
 	case c == '!' || c == '?' || c == ';' || c == ':' || c == '\n' || c == '\r' || c == '(' || c == ')':
-		w.pending('\n')
+		return w.pending('\n')
 	case c == '-' && i > 0 && s[i-1] == ' ': // a dash, not a hyphen
-		w.pending('\n')
-	default:
-		w.pending(' ')
+		return w.pending('\n')
 	}
-}
-
-func (w *writer) divide() {
-	if w.divider != 0 {
-		w.dst = append(w.dst, w.divider)
-		w.divider = 0
-	}
+	return w.pending(' ')
 }
 
 // apostrophe drops it before the ending of an English contraction and divides elsewhere.
-func (w *writer) apostrophe(rest string) {
+func (w writer) apostrophe(rest string) writer {
 	if len(w.dst) > w.start && w.divider == 0 && contraction(rest) {
-		return
+		return w
 	}
-	w.pending(' ')
+	return w.pending(' ')
 }
 
 func contraction(rest string) bool {
@@ -212,6 +217,13 @@ func contraction(rest string) bool {
 
 func digit(c byte) bool  { return '0' <= c && c <= '9' }
 func letter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
 
 func between(s string, i int, is func(byte) bool) bool {
 	return i > 0 && i+1 < len(s) && is(s[i-1]) && is(s[i+1])

@@ -1,8 +1,8 @@
 package rules
 
 // leastWeight is how much more a language must weigh than the next to be the message's own when the
-// conversation spoke another: about one word of its own.
-const leastWeight = 10
+// conversation spoke another: about two words of its own.
+const leastWeight = 20
 
 // speaks returns the language of a message: by its script where that shows it, else the one with the
 // most words, else the hint.

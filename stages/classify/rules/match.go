@@ -50,12 +50,12 @@ type message struct {
 	han, kana bool
 }
 
-// take splits the folded message and finds the meanings of its words.
-func (m *message) take(l *lexicon, folded []byte, neg concept) {
-	m.folded = folded
+// take splits the folded message, which is set when m is made so that it stays on the stack, and finds
+// the meanings of its words.
+func (m *message) take(l *lexicon, neg concept) {
 	m.split()
 	for i := 0; i < m.count; i++ {
-		w := folded[m.words[i].from:m.words[i].to]
+		w := m.text(i)
 		if r, _ := utf8.DecodeRune(w); unspaced(r) {
 			m.unspacedWord(l, i, w)
 			continue

@@ -165,8 +165,8 @@ func (c *Classifier) Read(text, language string) intent.Reading {
 	if len(folded) > longest {
 		folded = folded[:longest]
 	}
-	var m message
-	m.take(c.lexicon, folded, c.neg)
+	m := message{folded: folded}
+	m.take(c.lexicon, c.neg)
 	out := c.place(&m)
 	out.Language = m.speaks(c.lexicon, language)
 	out.Sentiment = c.tone.of(&m, text)
