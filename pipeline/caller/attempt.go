@@ -21,6 +21,8 @@ const (
 	behindAgain = 100 * time.Millisecond
 	// gateAgain: committed state could not be read.
 	gateAgain = time.Second
+	// waitAgain: a call that waits for a commit is asked about now and then all the same.
+	waitAgain = 30 * time.Second
 	// announceAgain: the start of a blind attempt was posted and its commit does not come.
 	announceAgain = 30 * time.Second
 	// lookupLonger is how long after a call's time it is still tried to learn what came of it.
@@ -71,7 +73,7 @@ func (w *work) try() step {
 		return step{at: now.Add(gateAgain)}
 	}
 	if w.rel.Attempt.Command == nil {
-		return step{onCommit: true, at: w.rel.Until}
+		return step{onCommit: true, at: latest(w.rel.Until, now.Add(gateAgain))}
 	}
 	if w.dest = k.cfg.Destinations[call.Destination]; w.dest == nil {
 		return w.end(&handoffv1.Outcome{
@@ -150,7 +152,10 @@ func (w *work) judged(now time.Time, behind time.Duration) step {
 		return w.end(w.expired())
 	case rel.Verdict == Wait:
 		until := rel.Until
-		if g := w.pc.Call.GiveUpAt; !g.IsZero() && (until.IsZero() || g.Before(until)) {
+		if until.IsZero() {
+			until = now.Add(waitAgain)
+		}
+		if g := w.pc.Call.GiveUpAt; !g.IsZero() && g.Before(until) {
 			until = g
 		}
 		return step{onCommit: true, at: until}

@@ -224,11 +224,18 @@ func (k *Caller) add(p *partition, pc pipeline.PendingCall) *lane {
 	return l
 }
 
-// replace takes over what a commit changed of a known call: an attempt's start. One of another
+// replace takes over what a commit changed of a known call: an attempt's start, or nothing but that the
+// gate is worth asking again. A start of another
 // incarnation that this process committed was never made by that one, for it starts only after its
 // own commit: the attempt is announced again under the next number. The lock is held.
 func (k *Caller) replace(p *partition, c *call, pc pipeline.PendingCall, now time.Time) {
 	c.pc = pc
+	l := p.lanes[laneName(pc)]
+	if _, waits := p.waiting[l]; waits && l.head() == c {
+		delete(p.waiting, l)
+		k.schedule(l, now)
+		return
+	}
 	if c.awaited == 0 || c.posted {
 		return
 	}
@@ -236,7 +243,7 @@ func (k *Caller) replace(p *partition, c *call, pc pipeline.PendingCall, now tim
 		c.confirmed = pc.Call.Attempt
 	}
 	c.awaited = 0
-	if l := p.lanes[laneName(pc)]; l != nil && l.head() == c {
+	if l.head() == c {
 		k.schedule(l, now)
 	}
 }

@@ -20,7 +20,8 @@ type Verdict int
 const (
 	// Start: the request may start now.
 	Start Verdict = iota
-	// Wait: not yet; asked again at Release.Until, or after the partition's next commit.
+	// Wait: not yet; asked again at Release.Until, and after the partition's next commit that changed a
+	// call. A gate whose opening changes none stores the waiting calls again.
 	Wait
 	// Refuse: never; the call ends as REFUSED (or EXPIRED) with the reason.
 	Refuse
@@ -41,6 +42,6 @@ type Release struct {
 	// Reason and Meaning of a refusal, or of what a call waits for.
 	Reason  handoffv1.BlockReason
 	Meaning string
-	// Until is when to ask again; zero means after the next commit only.
+	// Until is when to ask again; zero means that a commit decides (it is asked now and then anyway).
 	Until time.Time
 }

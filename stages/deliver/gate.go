@@ -45,6 +45,13 @@ func (s *Stage) onHold(t *turn.Turn, h *handoffv1.Hold) error {
 func (s *Stage) onTextGate(t *turn.Turn, g *handoffv1.TextGate) error {
 	if !g.GetShut() {
 		t.Delete(shutPrefix + g.GetDeadLetter())
+		// The caller hears of stored calls only: storing the waiting ones again makes it ask about them.
+		turn.Scan(t, callPrefix, &statev1.OpenCall{}, func(name string, open *statev1.OpenCall) bool {
+			if open.GetRecord().GetCommand().GetSendText() != nil {
+				t.Call(pending(name[len(callPrefix):], open))
+			}
+			return true
+		})
 		return nil
 	}
 	t.Put(shutPrefix+g.GetDeadLetter(), &statev1.GateShut{Since: timestamppb.New(t.Now)})

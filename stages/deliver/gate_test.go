@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
+	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -115,6 +116,23 @@ func TestGateJudgesTextsByCommittedState(t *testing.T) {
 				t.Errorf("attempt is not filled in: %+v", rel)
 			}
 		})
+	}
+}
+
+func TestOpeningTheGateWakesWaitingTexts(t *testing.T) {
+	w := newWorld(t)
+	id := w.command(number, text(keyword, "hello"))
+	w.command(number, create(1))
+	w.shut("handoff.consent/3/14", true)
+	var stored []string
+	w.committed = func(calls []pipeline.PendingCall, _ []string) {
+		for _, c := range calls {
+			stored = append(stored, c.Call.ID)
+		}
+	}
+	w.shut("handoff.consent/3/14", false)
+	if len(stored) != 1 || stored[0] != id || len(w.calls) != 2 {
+		t.Errorf("stored again: %v, want %s alone; %d calls", stored, id, len(w.calls))
 	}
 }
 
