@@ -108,7 +108,7 @@ func (c *conversation) afterReply() {
 		c.setTimer(timerPause, c.pauseEnds())
 	case ofTicket && (state == expired || state == closed):
 		c.move(EventAgentReply, "an agent replied")
-	case c.mirrored() && state != requested:
+	case c.mirrored() && c.botInMirror() && state != requested:
 		c.take()
 	}
 }
@@ -186,6 +186,9 @@ func (c *conversation) textEnded(r *handoffv1.Receipt) {
 		return
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED:
 		why = c.blockedNote(out.GetBlockReason(), nil)
+		if text := c.thread.find(r.GetCallId()).GetText(); text != "" && out.GetBlockReason() == handoffv1.BlockReason_BLOCK_REASON_PAUSED {
+			why += " It said: " + text // the ticket shows it as if it had been sent
+		}
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN:
 		why = "Not known whether this was delivered: the provider did not answer, and it was not sent again."
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED:
@@ -201,7 +204,7 @@ func (c *conversation) onDeliveryState(d *handoffv1.DeliveryState) {
 	if d.GetStatus() != handoffv1.DeliveryStatus_DELIVERY_STATUS_FAILED {
 		return
 	}
-	author := c.thread.author(d.GetCallId())
+	author := c.thread.find(d.GetCallId()).GetAuthor()
 	c.noteText(author == handoffv1.AuthorKind_AUTHOR_KIND_AGENT, notDelivered(d.GetCode(), d.GetMeaning()))
 }
 

@@ -79,7 +79,12 @@ func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	c.endExpired(n)
 	wasLive := c.live()
 	c.ticket.Taken = false
-	c.move(EventOptOut, "opted out: "+optOutCause(n))
+	moved := c.move(EventOptOut, "opted out: "+optOutCause(n))
+	leaveOpen := c.shop.Handoff.OnStop == "leave_open"
+	if leaveOpen && !moved && n.GetPrior() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
+		c.settle()
+		return // repeated: the ticket that was left open knows it already
+	}
 	number, current := uint64(0), false
 	if n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_AGENT && here {
 		number, current = c.ticketNamed(n.GetTicketId(), 0)
@@ -93,7 +98,7 @@ func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	case number != 0 || wasLive:
 		c.note(c.optOutNote(n, number != 0 || here))
 	}
-	if wasLive && c.shop.Handoff.OnStop != "leave_open" {
+	if wasLive && !leaveOpen {
 		c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
 	}
 	c.settle()

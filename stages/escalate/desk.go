@@ -20,7 +20,7 @@ func (c *conversation) onTicketEvent(ev *handoffv1.TicketEvent) {
 	if ev.GetStatus() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED && !c.overtaken(ev) {
 		c.statusChanged(ev)
 	}
-	if ev.GetAssignee() != "" && c.mirrored() && c.live() && !c.paused() {
+	if ev.GetAssignee() != "" && c.mirrored() && c.botInMirror() && c.live() && !c.paused() {
 		c.take()
 	}
 }

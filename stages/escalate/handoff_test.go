@@ -46,7 +46,7 @@ func TestH1Signals(t *testing.T) {
 				w.skip()
 				w.customer("hmm", unsure)
 			}, want: offer,
-			kind: handoffv1.SignalKind_SIGNAL_KIND_UNSURE, reason: "2 unplaced messages in a row",
+			kind: handoffv1.SignalKind_SIGNAL_KIND_UNSURE, reason: "unplaced messages in a row: 2",
 		},
 		"a placed message between breaks the row": {
 			play: func(w *world) {
@@ -61,7 +61,7 @@ func TestH1Signals(t *testing.T) {
 		"the number is a setting": {
 			change: func(s *settings.Shop) { s.Handoff.UnsureInARow = 1 },
 			play:   func(w *world) { w.customer("hm", unsure) }, want: offer,
-			kind: handoffv1.SignalKind_SIGNAL_KIND_UNSURE, reason: "1 unplaced messages in a row",
+			kind: handoffv1.SignalKind_SIGNAL_KIND_UNSURE, reason: "unplaced messages in a row: 1",
 		},
 		"strongly negative": {
 			play: func(w *world) { w.customer("this is awful!!", angry) }, want: offer,

@@ -38,7 +38,7 @@ func (c *conversation) onPauseOver() {
 	}
 	span := settings.Span(c.shop.Handoff.PauseFor)
 	c.ticket.Taken = false
-	if !c.move(EventExpire, "no close and no reply within "+span) {
+	if !c.move(EventExpire, "not closed within "+span) {
 		c.settle()
 	}
 	c.note(c.text(settings.TextExpiredNote, "hours", span))

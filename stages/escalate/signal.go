@@ -39,7 +39,7 @@ func (c *conversation) signalIn(m inbound) *statev1.Signal {
 		signal.Reason = fmt.Sprintf("sentiment %.2f, below %.2f", read.GetSentiment(), h.SentimentBelow)
 	case int(c.state.GetUnsure()) >= h.UnsureInARow:
 		signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_UNSURE
-		signal.Reason = fmt.Sprintf("%d unplaced messages in a row", c.state.GetUnsure())
+		signal.Reason = fmt.Sprintf("unplaced messages in a row: %d", c.state.GetUnsure())
 	default:
 		return nil
 	}

@@ -102,15 +102,15 @@ func (th *thread) onTicket(ticket uint64) {
 	}
 }
 
-// author tells who wrote the kept message of that id; AUTHOR_KIND_UNSPECIFIED when it is not kept.
-func (th *thread) author(id string) handoffv1.AuthorKind {
+// find returns the kept message of that id; empty when it is not kept.
+func (th *thread) find(id string) *handoffv1.ThreadMessage {
 	th.load()
 	for _, e := range th.entries {
-		if e.kept.GetMessage().GetId() == id {
-			return e.kept.GetMessage().GetAuthor()
+		if m := e.kept.GetMessage(); m.GetId() == id {
+			return m
 		}
 	}
-	return handoffv1.AuthorKind_AUTHOR_KIND_UNSPECIFIED
+	return nil
 }
 
 // save writes changed entries and forgets those beyond the last ten, but for those that still wait for

@@ -259,7 +259,7 @@ func (c *conversation) mirrorSubject() string {
 // where the shop wants that (M6).
 func (c *conversation) onMirrored(m inbound) {
 	c.mirror()
-	if !c.shop.AutoReply.InMirrorMode || c.shop.AutoReply.URL == "" {
+	if !c.botInMirror() {
 		if !c.live() {
 			c.notAsked("no ticket may be opened and the bot is off in mirror mode")
 		}
@@ -283,6 +283,11 @@ func (c *conversation) mirror(notes ...string) {
 	if c.ticket.GetEpisode() == number {
 		c.state.Episodes = number
 	}
+}
+
+// botInMirror tells whether the bot answers in mirror mode (M6).
+func (c *conversation) botInMirror() bool {
+	return c.shop.AutoReply.InMirrorMode && c.shop.AutoReply.URL != ""
 }
 
 // mirrored tells whether every conversation of the shop is a ticket (M1).
