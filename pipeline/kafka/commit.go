@@ -122,9 +122,13 @@ func (in *incarnation) committed(touched []*part) error {
 	}
 	in.r.metrics.records.Add(float64(in.txn.records))
 	in.begun.Store(false)
-	idle := in.client.BufferedFetchRecords() == 0
+	idle := in.client.BufferedFetchRecords() == 0 && !in.queued()
 	in.txn = openTransaction{}
-	if caller != nil || idle || in.r.cfg.Now().Sub(in.saved) >= in.r.cfg.SaveEvery {
+	crowded := false
+	for _, p := range touched {
+		crowded = crowded || p.state.Crowded()
+	}
+	if caller != nil || idle || crowded || in.r.cfg.Now().Sub(in.saved) >= in.r.cfg.SaveEvery {
 		if err := in.save(); err != nil {
 			return err
 		}

@@ -54,7 +54,8 @@ type Config struct {
 	CommitRecords int
 	CommitBytes   int
 	// SaveEvery is how often committed state is written to the Store while records keep coming; at once
-	// when they stop or when there is a Caller. Default 1 s.
+	// when they stop, when the cache is full of it, or when there is a Caller. Default 5 s. What a killed
+	// process had not saved is read from the changelog again.
 	SaveEvery time.Duration
 	// SettingsWait is how long a record waits for its settings version before it becomes a dead letter;
 	// default 30 s.
@@ -97,7 +98,7 @@ func (c *Config) validate() error {
 	orDefault(&c.CommitEvery, 100*time.Millisecond)
 	orDefault(&c.CommitRecords, 50000)
 	orDefault(&c.CommitBytes, 32<<20)
-	orDefault(&c.SaveEvery, time.Second)
+	orDefault(&c.SaveEvery, 5*time.Second)
 	orDefault(&c.SettingsWait, 30*time.Second)
 	orDefault(&c.RevokeWait, 5*time.Second)
 	orDefault(&c.DrainWait, 10*time.Second)

@@ -105,6 +105,16 @@ func (in *incarnation) pollWait() time.Duration {
 	return wait
 }
 
+// queued tells whether records wait for nothing but their turn.
+func (in *incarnation) queued() bool {
+	for _, p := range in.order {
+		if len(p.queue) > 0 && p.waiting.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
 // full tells whether so much is polled and not processed that no more should be.
 func (in *incarnation) full() bool {
 	if in.r.sink != nil {
@@ -307,7 +317,7 @@ func (in *incarnation) work() error {
 		return nil
 	}
 	wall := in.r.cfg.Now()
-	share := max((in.r.cfg.CommitRecords-in.txn.records)/len(busy), 1)
+	share := max((in.r.cfg.CommitRecords-in.txn.records)/len(busy), 64)
 	for _, p := range busy {
 		p.wall, p.share = wall, share
 	}
@@ -346,8 +356,9 @@ func (in *incarnation) commitDue() bool {
 		if p.full {
 			return true
 		}
-		behind = behind || p.next < p.stable || len(p.queue) > 0 && p.waiting.IsZero()
+		behind = behind || p.next < p.stable
 	}
+	behind = behind || in.queued()
 	return !behind || bytes >= cfg.CommitBytes
 }
 
