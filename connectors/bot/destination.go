@@ -71,6 +71,11 @@ func (d *Destination) KeyLife() time.Duration { return 0 }
 // Limit is none: a conversation has one turn in flight.
 func (d *Destination) Limit(*settings.Shop) caller.Limit { return caller.Limit{} }
 
+// RequestTimeout is the shop's time-out of an answer and a moment to tell of it.
+func (d *Destination) RequestTimeout(shop *settings.Shop) time.Duration {
+	return shop.AutoReply.Timeout + time.Second
+}
+
 // Lookup finds nothing: a bot is asked again instead.
 func (d *Destination) Lookup(context.Context, caller.Attempt) (*handoffv1.Outcome, error) {
 	return nil, nil

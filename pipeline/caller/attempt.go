@@ -199,7 +199,11 @@ func (w *work) do(started time.Time) step {
 // request calls a connector under the time-out and turns its panic into an error.
 func (w *work) request(what string, a Attempt, f func(context.Context, Attempt) (*handoffv1.Outcome, error)) (o *handoffv1.Outcome, err error) {
 	k, destination := w.k, w.pc.Call.Destination
-	ctx, cancel := context.WithTimeout(k.base, k.cfg.RequestTimeout)
+	timeout := k.cfg.RequestTimeout
+	if d, ok := w.dest.(Patient); ok {
+		timeout = max(timeout, d.RequestTimeout(a.Shop))
+	}
+	ctx, cancel := context.WithTimeout(k.base, timeout)
 	defer cancel()
 	k.metrics.attempts.WithLabelValues(destination, what).Inc()
 	begin := time.Now()

@@ -44,6 +44,12 @@ type Destination interface {
 	Limit(shop *settings.Shop) Limit
 }
 
+// Patient is a Destination whose requests may take longer than the Caller's time-out. The longer of the
+// two counts.
+type Patient interface {
+	RequestTimeout(shop *settings.Shop) time.Duration
+}
+
 // Limit of a destination for one shop. Zero Requests means no limit.
 type Limit struct {
 	Requests int

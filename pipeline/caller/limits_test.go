@@ -1,11 +1,15 @@
 package caller
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
 func TestASlowShopDoesNotBlockAnother(t *testing.T) {
@@ -315,4 +319,52 @@ func TestNoGoroutinePerWaitingCall(t *testing.T) {
 				len(p.lanes), len(p.calls), len(p.waiting), len(s.k.timeline), len(s.k.accounts))
 		}
 	})
+}
+
+// patient is a destination with a time-out of its own.
+type patient struct{ *destination }
+
+func (patient) RequestTimeout(*settings.Shop) time.Duration { return time.Minute }
+
+func TestPatientDestinationsHaveLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d := newStage(t), newDestination(Blind)
+		d.do = func(ctx context.Context, _ Attempt, _ int) error {
+			select {
+			case <-time.After(50 * time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		defer begin(t, s, nil, map[string]Destination{"x": patient{d}})()
+		s.store(textCall("1", "acme", "x", "a"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if o := s.outcome("1"); o.GetStatus() != doneStatus {
+			t.Errorf("outcome %v", o)
+		}
+	})
+}
+
+func TestAnswersThatFitNoRecord(t *testing.T) {
+	large := string(bytes.Repeat([]byte("x"), 300<<10))
+	o := &handoffv1.Outcome{Status: doneStatus}
+	for i := range 8 {
+		o.Items = append(o.Items, &handoffv1.DeskItem{Cursor: fmt.Sprint(i), Reply: large})
+	}
+	fit(o)
+	if len(o.Items) != 2 || !o.MoreItems || o.Items[1].GetCursor() != "1" {
+		t.Errorf("%d items, more %v", len(o.Items), o.MoreItems)
+	}
+	one := &handoffv1.Outcome{Status: doneStatus, BotReply: &handoffv1.BotReply{Text: large + large + large + large}}
+	fit(one)
+	if one.GetStatus() != failed || one.GetBotReply() != nil {
+		t.Errorf("status %v", one.GetStatus())
+	}
+	small := &handoffv1.Outcome{Status: doneStatus, Items: []*handoffv1.DeskItem{{Reply: "hi"}}}
+	fit(small)
+	if len(small.Items) != 1 || small.MoreItems {
+		t.Error("a small answer was cut")
+	}
 }

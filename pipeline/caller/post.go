@@ -1,10 +1,12 @@
 package caller
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/schemas"
@@ -15,6 +17,7 @@ import (
 // next call sees what came of it.
 func (w *work) end(o *handoffv1.Outcome) step {
 	k, c := w.k, w.c
+	fit(o)
 	r := w.envelope("result", c.attempts)
 	r.Body = &handoffv1.Record_CallResult{CallResult: &handoffv1.CallResult{
 		CallId: w.pc.Call.ID, Attempt: c.attempts, Outcome: o,
@@ -27,6 +30,20 @@ func (w *work) end(o *handoffv1.Outcome) step {
 	c.posted = true
 	k.mu.Unlock()
 	return step{}
+}
+
+// fit makes an outcome small enough for a record: of what a ticket holds the first part, the rest is
+// fetched by the next call; anything else that large is a failure.
+func fit(o *handoffv1.Outcome) {
+	const most = schemas.MaxRecordBytes - 64<<10 // room for the envelope
+	for len(o.Items) > 1 && proto.Size(o) > most {
+		o.Items, o.MoreItems = o.Items[:len(o.Items)/2], true
+	}
+	if size := proto.Size(o); size > most {
+		o.Reset()
+		o.Status = handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED
+		o.Meaning = fmt.Sprintf("the answer is too large for a record: %d bytes", size)
+	}
 }
 
 // announce posts that an attempt at a blind destination is about to start. It starts when that is

@@ -1219,7 +1219,9 @@ type Outcome struct {
 	// The provider reported that the address opted out there (C10).
 	ProviderOptedOut bool `protobuf:"varint,15,opt,name=provider_opted_out,json=providerOptedOut,proto3" json:"provider_opted_out,omitempty"`
 	// For FAILED at a desk: the ticket can no longer be written to (closed for good, deleted).
-	TicketGone    bool `protobuf:"varint,16,opt,name=ticket_gone,json=ticketGone,proto3" json:"ticket_gone,omitempty"`
+	TicketGone bool `protobuf:"varint,16,opt,name=ticket_gone,json=ticketGone,proto3" json:"ticket_gone,omitempty"`
+	// For FetchTicket: there are items behind the last one here; deliver fetches again.
+	MoreItems     bool `protobuf:"varint,17,opt,name=more_items,json=moreItems,proto3" json:"more_items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1362,6 +1364,13 @@ func (x *Outcome) GetProviderOptedOut() bool {
 func (x *Outcome) GetTicketGone() bool {
 	if x != nil {
 		return x.TicketGone
+	}
+	return false
+}
+
+func (x *Outcome) GetMoreItems() bool {
+	if x != nil {
+		return x.MoreItems
 	}
 	return false
 }
@@ -1631,7 +1640,7 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"CallResult\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12-\n" +
-	"\aoutcome\x18\x03 \x01(\v2\x13.handoff.v1.OutcomeR\aoutcome\"\xfe\x04\n" +
+	"\aoutcome\x18\x03 \x01(\v2\x13.handoff.v1.OutcomeR\aoutcome\"\x9d\x05\n" +
 	"\aOutcome\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.handoff.v1.OutcomeStatusR\x06status\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
@@ -1653,7 +1662,9 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x0fconsent_version\x18\x0e \x01(\x04R\x0econsentVersion\x12,\n" +
 	"\x12provider_opted_out\x18\x0f \x01(\bR\x10providerOptedOut\x12\x1f\n" +
 	"\vticket_gone\x18\x10 \x01(\bR\n" +
-	"ticketGone\"\xa0\x02\n" +
+	"ticketGone\x12\x1d\n" +
+	"\n" +
+	"more_items\x18\x11 \x01(\bR\tmoreItems\"\xa0\x02\n" +
 	"\aReceipt\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x18\n" +
 	"\aepisode\x18\x02 \x01(\x04R\aepisode\x12*\n" +

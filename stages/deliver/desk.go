@@ -103,7 +103,7 @@ func (s *Stage) endFetch(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outc
 			NativeId: "gone", Status: handoffv1.TicketStatus_TICKET_STATUS_DELETED, NativeStatus: "deleted",
 		})
 	}
-	again := ticket.GetFetchAgain()
+	again := ticket.GetFetchAgain() || (o.GetMoreItems() && len(o.GetItems()) > 0)
 	ticket.Fetching, ticket.FetchAgain = "", false
 	if again {
 		s.fetch(t, place, ticketEpisode(c), ticket)
@@ -150,8 +150,8 @@ func botReply(t *turn.Turn, id string, open *statev1.OpenCall, o *handoffv1.Outc
 	reply := o.GetBotReply()
 	if o.GetStatus() != handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE || reply == nil {
 		reply = &handoffv1.BotReply{CannotAnswer: true, Reason: botUnavailable}
-		if o.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED || o.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN {
-			reply.Reason = botTimeout
+		if o.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED && o.GetCode() == "" {
+			reply.Reason = botTimeout // silent to the end; one that answered with errors is unavailable
 		}
 	}
 	r := t.Make(place)

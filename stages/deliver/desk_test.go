@@ -99,6 +99,20 @@ func TestHintsCoalesce(t *testing.T) {
 	}
 }
 
+func TestTheRestOfALongTicketIsFetchedNext(t *testing.T) {
+	w := newWorld(t)
+	w.result(w.command(number, create(1)), done(&handoffv1.Outcome{TicketId: "41"}))
+	w.hint("zendesk", "41", 1)
+	w.result(w.calls[0].Call.ID, done(&handoffv1.Outcome{MoreItems: true, Items: []*handoffv1.DeskItem{{Cursor: "c7", NativeId: "7"}}}))
+	if len(w.calls) != 1 || w.release(w.calls[0].Call.ID).Attempt.Command.GetFetchTicket().GetAfter() != "c7" {
+		t.Errorf("calls %+v, want a fetch of what follows c7", w.calls)
+	}
+	w.result(w.calls[0].Call.ID, done(&handoffv1.Outcome{MoreItems: true}))
+	if len(w.calls) != 0 {
+		t.Error("a fetch that brought nothing is repeated for ever")
+	}
+}
+
 func TestWhatTheDeskSaysKeepsItsOrderAndIds(t *testing.T) {
 	w := newWorld(t)
 	w.result(w.command(number, create(1)), done(&handoffv1.Outcome{TicketId: "41"}))

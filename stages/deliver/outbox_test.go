@@ -218,6 +218,7 @@ func TestBotAnswers(t *testing.T) {
 		{"cannot", done(&handoffv1.Outcome{BotReply: &handoffv1.BotReply{CannotAnswer: true, Reason: "policy"}}), &handoffv1.BotReply{Turn: 3, CannotAnswer: true, Reason: "policy"}},
 		{"refused", &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED}, &handoffv1.BotReply{Turn: 3, CannotAnswer: true, Reason: "unavailable"}},
 		{"too late", &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED}, &handoffv1.BotReply{Turn: 3, CannotAnswer: true, Reason: "timeout"}},
+		{"down to the end", &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED, Code: "503"}, &handoffv1.BotReply{Turn: 3, CannotAnswer: true, Reason: "unavailable"}},
 		{"empty", done(&handoffv1.Outcome{}), &handoffv1.BotReply{Turn: 3, CannotAnswer: true, Reason: "unavailable"}},
 	}
 	for _, tt := range tests {
