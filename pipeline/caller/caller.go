@@ -216,7 +216,7 @@ func (k *Caller) add(p *partition, pc pipeline.PendingCall) *lane {
 		l = &lane{name: name, p: p, account: a, index: -1}
 		p.lanes[name] = l
 	}
-	c := &call{pc: pc, attempts: pc.Call.Attempt}
+	c := &call{pc: pc, lane: l, attempts: pc.Call.Attempt}
 	l.calls = append(l.calls, c)
 	l.account.calls++
 	p.calls[pc.Call.ID] = c
@@ -230,7 +230,7 @@ func (k *Caller) add(p *partition, pc pipeline.PendingCall) *lane {
 // own commit: the attempt is announced again under the next number. The lock is held.
 func (k *Caller) replace(p *partition, c *call, pc pipeline.PendingCall, now time.Time) {
 	c.pc = pc
-	l := p.lanes[laneName(pc)]
+	l := c.lane
 	if _, waits := p.waiting[l]; waits && l.head() == c {
 		delete(p.waiting, l)
 		k.schedule(l, now)
@@ -257,7 +257,7 @@ func (k *Caller) remove(p *partition, id string, now time.Time) {
 	delete(p.calls, id)
 	k.forget(c)
 	c.ended = true
-	l := p.lanes[laneName(c.pc)]
+	l := c.lane
 	wasHead := l.head() == c
 	l.remove(c)
 	if l.running {
@@ -285,12 +285,8 @@ func (k *Caller) proceed(l *lane, newHead bool, now time.Time) {
 
 // forget takes a call off the books. The lock is held.
 func (k *Caller) forget(c *call) {
-	if key, err := schemas.ParseKey(c.pc.Key); err == nil {
-		if a := k.accounts[accountKey{c.pc.Call.Destination, key.Shop}]; a != nil {
-			a.calls--
-		}
-	}
-	k.metrics.open.WithLabelValues(c.pc.Call.Destination).Dec()
+	c.lane.account.calls--
+	k.metrics.open.WithLabelValues(c.lane.account.destination).Dec()
 }
 
 // sweep removes an account that nothing is left to say to, so that shops that come and go leave

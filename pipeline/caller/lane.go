@@ -47,7 +47,8 @@ type lane struct {
 // call is one stored call. What the worker alone writes while the lane runs is below pc and confirmed,
 // which the Caller's lock guards.
 type call struct {
-	pc pipeline.PendingCall
+	pc   pipeline.PendingCall
+	lane *lane
 	// confirmed is the attempt at a blind destination whose start was committed for this assignment; 0
 	// for none.
 	confirmed uint32

@@ -1,0 +1,102 @@
+package caller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/schemas"
+)
+
+// BenchmarkCalls makes calls that are answered at once, 1000 lanes of 100 shops: what the caller
+// itself costs per call, from its commit to the commit of its result.
+func BenchmarkCalls(b *testing.B) {
+	for _, retry := range []Retry{Idempotent, Blind} {
+		b.Run(map[Retry]string{Idempotent: "idempotent", Blind: "blind"}[retry], func(b *testing.B) {
+			s, d := newStage(b), newDestination(retry)
+			s.inbox = nil
+			var wg sync.WaitGroup
+			wg.Add(b.N)
+			poster := &straight{stage: s, wg: &wg}
+			k, err := New(Config{
+				Gate: s, Destinations: map[string]Destination{"x": d}, Partitions: 1, Incarnation: "one",
+				Poster: poster, Log: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			s.k = k
+			k.Assigned(0, s, nil)
+			calls, bodies := make([]pipeline.PendingCall, b.N), map[string][]byte{}
+			poster.bodies = bodies
+			for i := range calls {
+				lane := i % 1000
+				calls[i] = textCall(fmt.Sprint(i), fmt.Sprint("shop", lane%100), "x", fmt.Sprint("lane", lane))
+				bodies[calls[i].Call.ID] = calls[i].Call.Body
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			begin := time.Now()
+			for i := 0; i < len(calls); i += 1000 {
+				k.Committed(0, calls[i:min(i+1000, len(calls))], nil)
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/time.Since(begin).Seconds(), "calls/s")
+			b.StopTimer()
+			if err := k.Close(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// BenchmarkWaiting holds calls that wait for the gate: bytes each.
+func BenchmarkWaiting(b *testing.B) {
+	s, d := newStage(b), newDestination(Idempotent)
+	defer begin(b, s, nil, map[string]Destination{"x": d})()
+	var before, after runtime.MemStats
+	calls := make([]pipeline.PendingCall, b.N)
+	for i := range calls {
+		calls[i] = textCall(fmt.Sprint(i), fmt.Sprint("shop", i%100), "x", fmt.Sprint("lane", i))
+		calls[i].Call.Body = nil // deliver stores none
+	}
+	s.set(func() { s.noLease = true })
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	b.ResetTimer()
+	s.k.Committed(0, calls, nil)
+	b.StopTimer()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(b.N), "bytes/call")
+}
+
+// straight commits what is posted at once.
+type straight struct {
+	*stage
+	wg     *sync.WaitGroup
+	bodies map[string][]byte
+}
+
+// Post implements Poster.
+func (p *straight) Post(_ context.Context, _ string, key, value []byte) error {
+	r, err := schemas.Decode(key, value)
+	if err != nil {
+		return err
+	}
+	if c := r.GetCallResult(); c != nil {
+		p.k.Committed(0, nil, []string{c.GetCallId()})
+		p.wg.Done()
+		return nil
+	}
+	a := r.GetAttemptStarted()
+	p.k.Committed(0, []pipeline.PendingCall{{Key: key, Call: pipeline.Call{
+		ID: a.GetCallId(), Attempt: a.GetAttempt(), Incarnation: a.GetIncarnation(), Body: p.bodies[a.GetCallId()],
+	}}}, nil)
+	return nil
+}
