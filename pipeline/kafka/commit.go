@@ -75,8 +75,7 @@ func (in *incarnation) commit() error {
 	failed := in.produceErr
 	in.begin.Unlock()
 	if failed != nil {
-		_, err := in.session.End(ctx, kgo.TryAbort)
-		return errors.Join(failed, err)
+		return failed
 	}
 	committed, err := in.session.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
 		in.setOffsets(req, touched)

@@ -253,6 +253,14 @@ func (in *incarnation) leave() {
 		owned = append(owned, p)
 	}
 	in.giveUp(owned)
+	if in.begun.Load() {
+		// Nobody waits for the transaction's time-out. If its commit did arrive, this changes nothing.
+		ctx, cancel := context.WithTimeout(in.ctx, 5*time.Second)
+		if _, err := in.session.End(ctx, kgo.TryAbort); err != nil {
+			in.r.cfg.Logger.Info("abort the open transaction", "error", err)
+		}
+		cancel()
+	}
 	in.session.CloseAllowingRebalance()
 }
 
