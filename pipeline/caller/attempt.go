@@ -167,6 +167,16 @@ func (w *work) judged(now time.Time, behind time.Duration) step {
 	if s, ok := w.acquire(now); !ok {
 		return s
 	}
+	if rel.Text {
+		// Taking a token can have waited for a lock; a text starts on an answer of this moment.
+		now = k.cfg.Now()
+		again, err := k.cfg.Gate.Release(w.l.p.read, w.pc, now)
+		if err != nil || again.Verdict != Start || !w.l.p.read.Lease(w.l.p.number) {
+			w.giveBack()
+			return step{at: now}
+		}
+		w.rel = again
+	}
 	return w.do(now)
 }
 

@@ -27,6 +27,16 @@ func (w *work) acquire(now time.Time) (step, bool) {
 	return step{at: again}, ok
 }
 
+// giveBack returns the breaker's permit of a request that was not made after all. A probe that is not
+// made leaves the breaker open for another while.
+func (w *work) giveBack() {
+	w.k.mu.Lock()
+	defer w.k.mu.Unlock()
+	if a := w.l.account; a.breaker.IsHalfOpen() {
+		a.breaker.RecordFailure()
+	}
+}
+
 // answered notes that the destination answered as it should.
 func (w *work) answered() {
 	w.c.failures, w.c.last = 0, nil

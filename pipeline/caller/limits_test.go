@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
@@ -367,4 +368,30 @@ func TestAnswersThatFitNoRecord(t *testing.T) {
 	if len(small.Items) != 1 || small.MoreItems {
 		t.Error("a small answer was cut")
 	}
+}
+
+// turncoat is a gate that changes its mind between two questions.
+type turncoat struct {
+	*stage
+	after int
+}
+
+func (g *turncoat) Release(r pipeline.Reader, pc pipeline.PendingCall, now time.Time) (Release, error) {
+	rel, err := g.stage.Release(r, pc, now)
+	if g.askedFor(pc.Call.ID) > g.after {
+		rel.Verdict, rel.Reason = Refuse, handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT
+	}
+	return rel, err
+}
+
+func TestATextStartsOnTheGatesLastWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d := newStage(t), newDestination(Idempotent)
+		defer begin(t, s, func(c *Config) { c.Gate = &turncoat{stage: s, after: 1} }, map[string]Destination{"x": d})()
+		s.store(textCall("1", "acme", "x", "a"))
+		synctest.Wait()
+		if did, _ := d.count("1"); did != 0 || s.outcome("1").GetStatus() != refused {
+			t.Errorf("made %d times, %v", did, s.outcome("1"))
+		}
+	})
 }
