@@ -152,9 +152,14 @@ func (e *Effects) Emit(topic string, key, value []byte) {
 	e.Emits = append(e.Emits, Emit{Topic: topic, Key: key, Value: value})
 }
 
-// SetTimer sets the input key's timer of that name, replacing an earlier one.
+// SetTimer sets the input key's timer of that name, replacing an earlier one. It is due at the first
+// millisecond that is not before at, so a stage never sees it early.
 func (e *Effects) SetTimer(name string, at time.Time) {
-	e.Timers = append(e.Timers, TimerChange{Name: name, At: at})
+	due := at.Truncate(time.Millisecond)
+	if due.Before(at) {
+		due = due.Add(time.Millisecond)
+	}
+	e.Timers = append(e.Timers, TimerChange{Name: name, At: due})
 }
 
 // StopTimer stops the input key's timer of that name; a missing one is no error.
