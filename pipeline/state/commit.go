@@ -89,10 +89,13 @@ func (p *Partition) Committed(next int64) Changes {
 // Unsaved tells whether committed transactions are missing from the backing.
 func (p *Partition) Unsaved() bool { return p.stale }
 
+// Crowded tells whether the cache is over its limit and cannot shrink before Save.
+func (p *Partition) Crowded() bool { return p.stale && p.cache.bytes > p.cache.limit }
+
 // Save writes all committed transactions that are not in the backing yet, in one batch. No transaction
 // may be open. now is written beside the position, to tell how old the backing is.
 func (p *Partition) Save(now time.Time) error {
-	if p.failed != nil {
+	if p.failed != nil || !p.stale {
 		return p.failed
 	}
 	b := p.back.Batch()
