@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -105,9 +106,10 @@ func keywordSource(m *handoffv1.CustomerMessage) handoffv1.ConsentSource {
 // longestKeyword is how much of a message is shown as its keyword.
 const longestKeyword = 64
 
-// written is the keyword as the person wrote it.
+// written is the keyword as the person wrote it, without the punctuation and emoji around it.
 func written(m *handoffv1.CustomerMessage) string {
-	text := strings.Join(strings.Fields(m.GetText()), " ")
+	text := strings.TrimFunc(m.GetText(), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) })
+	text = strings.Join(strings.Fields(text), " ")
 	if utf8.RuneCountInString(text) > longestKeyword {
 		text = string([]rune(text)[:longestKeyword])
 	}
