@@ -12,9 +12,12 @@ import (
 	"text/template"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/database/dialect"
+
+	"github.com/handoff-dev/handoff/pipeline"
 )
 
 //go:embed migrations/*.sql
@@ -30,7 +33,13 @@ const dedupWindow = 10_000
 // Migrate makes the database, its tables and its views, or brings them up to
 // date. It may run again at any time, and by several processes at once: every
 // statement can be repeated.
+//
+// A server older than 24.8 is refused; that error wraps
+// [pipeline.ErrPermanent], others may pass.
 func (db *DB) Migrate(ctx context.Context) error {
+	if err := db.checkVersion(); err != nil {
+		return err
+	}
 	if err := db.conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+db.cfg.Database+db.cfg.onCluster()); err != nil {
 		return fmt.Errorf("create the ClickHouse database %s: %w", db.cfg.Database, err)
 	}
@@ -53,6 +62,25 @@ func (db *DB) Migrate(ctx context.Context) error {
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate ClickHouse: %w", err)
+	}
+	return nil
+}
+
+// oldest is the first ClickHouse whose SQL the migrations are written in.
+func oldest() proto.Version { return proto.Version{Major: 24, Minor: 8} }
+
+// checkVersion asks the server for its version.
+func (db *DB) checkVersion() error {
+	server, err := db.conn.ServerVersion()
+	if err != nil {
+		return fmt.Errorf("ask ClickHouse for its version: %w", steer(err))
+	}
+	return supported(server.Version)
+}
+
+func supported(v proto.Version) error {
+	if !proto.CheckMinVersion(oldest(), v) {
+		return fmt.Errorf("%w: ClickHouse %d.%d is too old, %d.%d or newer is needed", pipeline.ErrPermanent, v.Major, v.Minor, oldest().Major, oldest().Minor)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
 
 	"github.com/handoff-dev/handoff/pipeline"
 )
@@ -82,6 +83,16 @@ func TestEveryTableRemembersTokens(t *testing.T) {
 	}
 	if tables != 6 {
 		t.Errorf("%d tables", tables)
+	}
+}
+
+func TestOldServersAreRefused(t *testing.T) {
+	for v, ok := range map[proto.Version]bool{
+		{Major: 23, Minor: 12}: false, {Major: 24, Minor: 7, Patch: 9}: false, {Major: 24, Minor: 8}: true, {Major: 26, Minor: 7}: true,
+	} {
+		if err := supported(v); (err == nil) != ok || err != nil && !errors.Is(err, pipeline.ErrPermanent) {
+			t.Errorf("%v: %v", v, err)
+		}
 	}
 }
 

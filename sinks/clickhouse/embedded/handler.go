@@ -19,6 +19,10 @@ import (
 // maxQuery bounds a statement's text in bytes, data of an INSERT not counted.
 const maxQuery = 1 << 20
 
+// maxRefused bounds how much of a refused INSERT's data is read to its end, in
+// bytes; a client with more may see its connection closed instead of the error.
+const maxRefused = 256 << 20
+
 // concurrentStatements is how many statements run at once; more wait. Each
 // uses the engine's own threads, so few are enough to keep it busy.
 const concurrentStatements = 16
@@ -159,6 +163,8 @@ func (h *handler) execute(ctx context.Context, resp *response, s *session, text 
 		data := io.MultiReader(strings.NewReader(text[ins.data:]), rest)
 		o, err := s.insert(ctx, ins.head, ins.format, req.params, data)
 		if err != nil {
+			// A client reads no answer before it has sent its data.
+			_, _ = io.CopyN(io.Discard, data, maxRefused)
 			return err
 		}
 		return resp.whole(o)
@@ -236,7 +242,8 @@ func readText(query string, body io.Reader) (text string, rest io.Reader, err er
 		return "", nil, err
 	}
 	if query != "" && n > 0 {
-		query += "\n"
+		// Exactly one line end: a second one would be the data's first byte.
+		query = strings.TrimRight(query, " \t\r\n") + "\n"
 	}
 	return query + string(head[:n]), body, nil
 }

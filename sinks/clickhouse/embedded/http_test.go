@@ -75,9 +75,10 @@ func TestPlainHTTP(t *testing.T) {
 		{"gzip wanted", "POST", args("enable_http_compression", "1"), "SELECT 1", []string{"Accept-Encoding", "br, gzip"}, 200, "\x1f\x8b"},
 		{"values", "POST", at, "INSERT INTO t VALUES (1, 'it''s'), (2 + 3, lower('X'));", nil, 200, ""},
 		{"data after the address's query", "POST", args("query", "INSERT INTO t FORMAT CSV"), "6,six\n7,\"a,b\"\n", nil, 200, ""},
+		{"data after the address's query and a line end", "POST", args("query", "INSERT INTO t FORMAT Native\n"), "\x01\x01\x01n\x05Int32\x0a\x00\x00\x00", nil, 200, ""},
 		{"data after the body's query", "POST", at, "INSERT INTO t (s, n) FORMAT JSONEachRow\n{\"n\": 8, \"s\": \"SELECT\"}\n", nil, 200, ""},
 		{"insert select", "POST", at, "INSERT INTO t SELECT number + 100, 'x' FROM numbers(2)", nil, 200, ""},
-		{"what is there", "POST", at, "SELECT count(), sum(n) FROM t", nil, 200, "7\t228\n"},
+		{"what is there", "POST", at, "SELECT count(), sum(n) FROM t", nil, 200, "8\t238\n"},
 		{"malformed data", "POST", at, "INSERT INTO t FORMAT CSV\nx,y,z\n", nil, 500, "Code: "},
 		{"reading method, writing statement", "GET", args("query", "DROP TABLE t"), "", nil, 500, "Code: 164."},
 		{"reading method, insert", "GET", args("query", "INSERT INTO t VALUES (1, '')"), "", nil, 500, "Code: 164."},
@@ -103,6 +104,19 @@ func TestPlainHTTP(t *testing.T) {
 				t.Errorf("status %d with exception code %q", code, head.Get("X-ClickHouse-Exception-Code"))
 			}
 		})
+	}
+}
+
+// TestRefusedDataStillHearsWhy: a client that is in the middle of a large body
+// gets the engine's error, not a broken connection.
+func TestRefusedDataStillHearsWhy(t *testing.T) {
+	at := address(startEngine(t, ""))
+	big := strings.Repeat("1,some text of a row\n", 1<<20)
+	for range 3 {
+		code, text, _ := ask(t, "POST", at+"?query=INSERT+INTO+missing+FORMAT+CSV", big)
+		if code != 500 || !strings.Contains(text, "Code: 60.") {
+			t.Errorf("%d %s", code, text)
+		}
 	}
 }
 
