@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/handoff-dev/handoff/pipeline/caller"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
@@ -176,34 +175,6 @@ func TestProviderOptOutReachesConsent(t *testing.T) {
 	a, b := w.one(schemas.TopicConsent), w.one(schemas.TopicEscalate)
 	if !a.GetReceipt().GetOutcome().GetProviderOptedOut() || a.GetConversation() != thread || bytes.Equal(a.GetId(), b.GetId()) {
 		t.Errorf("to consent %v, to escalate %v", a, b)
-	}
-}
-
-func TestUnknownTextsGetANoteOnTheTicket(t *testing.T) {
-	unknown := &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN}
-	w := newWorld(t)
-	w.result(w.command(number, text(agent, "hello")), unknown)
-	if len(w.calls) != 0 {
-		t.Fatalf("calls %+v, want none without a ticket", w.calls)
-	}
-	w.result(w.command(number, create(1)), done(&handoffv1.Outcome{TicketId: "41"}))
-	w.result(w.command(number, create(2)), done(&handoffv1.Outcome{TicketId: "42"}))
-	w.result(w.command(blindSMS, text(agent, "elsewhere")), unknown)
-	if len(w.calls) != 0 {
-		t.Fatalf("calls %+v, want none on another conversation's ticket", w.calls)
-	}
-	c := text(agent, "hello")
-	c.Episode = 3 // works on an earlier ticket
-	w.result(w.command(number, c), unknown)
-	if len(w.calls) != 1 {
-		t.Fatalf("calls %+v, want a note", w.calls)
-	}
-	rel := w.release(w.calls[0].Call.ID)
-	if rel.Attempt.TicketID != "42" || rel.Attempt.Command.GetAddNote().GetText() != unknownNote || rel.Verdict != caller.Start {
-		t.Errorf("note %v on ticket %q", rel.Attempt.Command, rel.Attempt.TicketID)
-	}
-	if w.calls[0].Call.Lane != thread+"/zendesk" {
-		t.Errorf("lane %q", w.calls[0].Call.Lane)
 	}
 }
 

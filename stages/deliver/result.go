@@ -3,7 +3,6 @@ package deliver
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -13,9 +12,6 @@ import (
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
-
-// unknownNote is written on the ticket when a blind destination did not answer.
-const unknownNote = "Delivery unknown: the provider did not answer; the text may or may not have arrived. It was not sent again."
 
 // ended is how a call, or a text of several parts, ended.
 type ended struct {
@@ -84,14 +80,10 @@ func (s *Stage) endText(t *turn.Turn, id string, open *statev1.OpenCall, how end
 	if how.crossed, err = crossed(turnEntries{t}, open, how.outcome); err != nil {
 		return nil, err
 	}
-	whole := &how
 	if open.GetParts() > 1 {
-		whole = endPart(t, open, how)
+		return endPart(t, open, how), nil
 	}
-	if whole != nil && whole.outcome.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN {
-		s.note(t, open, unknownNote)
-	}
-	return whole, nil
+	return &how, nil
 }
 
 // endPart adds a part's end to the text's. A part that was not sent ends the text: the parts behind
@@ -141,36 +133,7 @@ func credits(shop *settings.Shop, open *statev1.OpenCall, segments uint32) uint3
 	}
 }
 
-// note stores a call of deliver's own that writes a note on the conversation's ticket: the command's
-// own if it has one, else the newest. Without a ticket there is nobody to read it.
-func (s *Stage) note(t *turn.Turn, about *statev1.OpenCall, text string) {
-	place, command := placeOf(about.GetRecord()), about.GetRecord().GetCommand()
-	episodes := []uint64{command.GetTicketEpisode(), command.GetEpisode()}
-	turn.Scan(t, ticketPrefix+place.Conversation+"/", &statev1.DeskTicket{}, func(name string, _ *statev1.DeskTicket) bool {
-		var episode uint64
-		if _, err := fmt.Sscanf(name[len(ticketPrefix+place.Conversation)+1:], "%016x", &episode); err == nil {
-			episodes = slices.Insert(episodes, 2, episode)
-		}
-		return true
-	})
-	for _, episode := range episodes {
-		ticket := &statev1.DeskTicket{}
-		if !t.Get(ticketName(place.Conversation, episode), ticket) || ticket.GetTicketId() == "" && ticket.GetCreating() == "" {
-			continue
-		}
-		r := t.Make(place)
-		r.Body = &handoffv1.Record_Command{Command: &handoffv1.Command{
-			Episode: command.GetEpisode(), TicketEpisode: episode,
-			Action: &handoffv1.Command_AddNote{AddNote: &handoffv1.AddNote{Text: text}},
-		}}
-		open := s.open(t, r)
-		open.Destination, open.Lane = ticket.GetDesk(), place.Conversation+"/"+ticket.GetDesk()
-		store(t, schemas.HexID(r.GetId()), open)
-		return
-	}
-}
-
-// receipt tells how a command ended.
+// receipt tells how a command ended. What agents should know of it, escalate writes as a note.
 func receipt(t *turn.Turn, topic string, open *statev1.OpenCall, how ended) {
 	c := open.GetRecord().GetCommand()
 	o := proto.CloneOf(how.outcome)
