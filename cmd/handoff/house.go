@@ -69,7 +69,7 @@ func (c *demoCommand) Run(s *session) (err error) {
 
 func (c *demoCommand) play(ctx context.Context, h *dev.House) (*demo.Books, error) {
 	fmt.Printf("\nPlaying %d conversations ...\n", c.Conversations)
-	shops := demoShops(h)
+	shops := demo.HouseShops(h.Outside)
 	log, err := demo.Play(ctx, shops, demo.Options{
 		Conversations: c.Conversations, Spread: c.Spread, Pace: 300 * time.Millisecond, Patience: 20 * time.Second, Seed: c.Seed,
 		Progress: func(ended, all int) {
@@ -86,39 +86,6 @@ func (c *demoCommand) play(ctx context.Context, h *dev.House) (*demo.Books, erro
 		return nil, err
 	}
 	return books, demo.Summarize(ctx, os.Stdout, log, books, h.ClickHouse)
-}
-
-// demoShops are the house's shops as the demo's people know them.
-func demoShops(h *dev.House) []*demo.Shop {
-	shop := func(id, name, number, solved string, desk demo.Desk) *demo.Shop {
-		return &demo.Shop{ID: id, Name: name, Number: number, Carrier: carrier{h.Outside, number}, Desk: desk, Solved: solved}
-	}
-	return []*demo.Shop{
-		shop("acme", "Acme Outdoors", dev.AcmeNumber, "solved", h.Outside.Zendesk),
-		shop("bloom", "Bloom Florist", dev.BloomNumber, "closed", h.Outside.Gorgias),
-		shop("cobalt", "Cobalt Audio", dev.CobaltNumber, "solved", h.Outside.Zendesk2),
-	}
-}
-
-// carrier is the outside's channels as customers of one number know them.
-type carrier struct {
-	outside *dev.Outside
-	number  string
-}
-
-// Text implements demo.Carrier.
-func (c carrier) Text(ctx context.Context, from, to, body string) (string, error) {
-	return c.outside.Text(ctx, from, to, body)
-}
-
-// Texts implements demo.Carrier.
-func (c carrier) Texts(to string) []demo.Received {
-	texts := c.outside.TextsTo(to, c.number)
-	out := make([]demo.Received, len(texts))
-	for i, t := range texts {
-		out[i] = demo.Received{Body: t.Body, At: t.At}
-	}
-	return out
 }
 
 func openHouse(ctx context.Context, fast, verbose bool) (*dev.House, error) {

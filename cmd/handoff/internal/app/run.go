@@ -165,6 +165,7 @@ func (a *App) open(p *process, names []string) error {
 func (a *App) runnerConfig(p *process) kafka.Config {
 	cfg := kafka.Config{
 		Connection: a.conn, Store: p.store, Settings: p.settings, Instance: a.cfg.Instance, Schema: 1,
+		SessionTimeout: a.cfg.Kafka.SessionTimeout, TransactionTimeout: a.cfg.Kafka.TransactionTimeout,
 		DrainWait: a.cfg.Drain, Logger: a.log, Registerer: a.registry,
 	}
 	if a.cfg.Kafka.UniqueIDs {

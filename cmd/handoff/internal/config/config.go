@@ -49,6 +49,11 @@ type Kafka struct {
 	// UniqueIDs makes transactional ids unique per start and membership dynamic. Only for the
 	// development broker; on a real one it makes readers wait for the transaction time-out.
 	UniqueIDs bool `koanf:"unique_ids"`
+	// SessionTimeout is how long a silent member keeps its partitions. Default 45s.
+	SessionTimeout time.Duration `koanf:"session_timeout"`
+	// TransactionTimeout is how long the cluster keeps the open transaction of a process that died and
+	// did not come back. Default 15s.
+	TransactionTimeout time.Duration `koanf:"transaction_timeout"`
 }
 
 // TLS of a connection.
@@ -163,7 +168,7 @@ func defaults() map[string]any {
 	}
 	return map[string]any{
 		"kafka.brokers": []string{"127.0.0.1:9092"}, "kafka.partitions": schemas.DefaultPartitions, "kafka.replication": -1,
-		"kafka.unique_ids":  false,
+		"kafka.unique_ids": false, "kafka.session_timeout": "45s", "kafka.transaction_timeout": "15s",
 		"kafka.tls.enabled": false, "kafka.tls.ca": "", "kafka.tls.cert": "", "kafka.tls.key": "", "kafka.tls.server_name": "",
 		"kafka.sasl.mechanism": "", "kafka.sasl.user": "", "kafka.sasl.password": "",
 		"clickhouse.address": "", "clickhouse.protocol": "native", "clickhouse.database": "handoff", "clickhouse.user": "default",
@@ -272,6 +277,9 @@ func (c *Config) check() error {
 	}
 	if c.Kafka.SASL.Mechanism != "" && (c.Kafka.SASL.User == "" || c.Kafka.SASL.Password == "") {
 		bad("kafka.sasl: user and password are needed with a mechanism")
+	}
+	if c.Kafka.SessionTimeout < time.Second || c.Kafka.TransactionTimeout < time.Second {
+		bad("kafka: session_timeout and transaction_timeout must be at least 1s")
 	}
 	if c.ClickHouse.Protocol != "native" && c.ClickHouse.Protocol != "http" {
 		bad("clickhouse.protocol: %q is not known; use native or http", c.ClickHouse.Protocol)

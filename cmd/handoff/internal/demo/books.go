@@ -59,7 +59,7 @@ func balance(ctx context.Context, log *Ledger, shops []*Shop, ch driver.Conn) (*
 
 // messages checks that every acknowledged text is in ClickHouse once, and nothing else is.
 func (b *Books) messages(ctx context.Context, log *Ledger, _ []*Shop, ch driver.Conn) error {
-	rows, err := ch.Query(ctx, `SELECT shop, native_id, count() FROM messages WHERE direction = 'in' GROUP BY shop, native_id`)
+	rows, err := ch.Query(ctx, `SELECT shop, native_id, count() FROM handoff.messages WHERE direction = 'in' GROUP BY shop, native_id`)
 	if err != nil {
 		return fmt.Errorf("count messages: %w", err)
 	}
@@ -112,7 +112,7 @@ func (b *Books) handoffs(ctx context.Context, _ *Ledger, shops []*Shop, ch drive
 		}
 	}
 	rows, err := ch.Query(ctx, `SELECT shop, address, conversation, episode, max(ticket_id), countIf(to_state = 'requested')
-		FROM episode_events GROUP BY shop, address, conversation, episode HAVING countIf(to_state = 'requested') > 0`)
+		FROM handoff.episode_events GROUP BY shop, address, conversation, episode HAVING countIf(to_state = 'requested') > 0`)
 	if err != nil {
 		return fmt.Errorf("count episodes: %w", err)
 	}

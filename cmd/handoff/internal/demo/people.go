@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -181,6 +182,13 @@ func newLedger() *Ledger {
 	return &Ledger{messages: map[string]map[string]bool{}, unanswered: map[string]bool{}, scenes: map[string]int{}}
 }
 
+// Trouble lists the conversations that did not go as planned.
+func (l *Ledger) Trouble() []error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.trouble)
+}
+
 func (l *Ledger) sent(shop, id string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -203,11 +211,11 @@ func (l *Ledger) heard(after time.Duration) {
 	}
 }
 
-func (l *Ledger) ended(scene string, err error) {
+func (l *Ledger) ended(scene string, c *customer, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.scenes[scene]++
 	if err != nil {
-		l.trouble = append(l.trouble, fmt.Errorf("%s: %w", scene, err))
+		l.trouble = append(l.trouble, fmt.Errorf("%s at %s, conversation %d: %w", scene, c.shop.ID, c.number, err))
 	}
 }

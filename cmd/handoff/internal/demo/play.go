@@ -43,7 +43,7 @@ func Play(ctx context.Context, shops []*Shop, opt Options) (*Ledger, error) {
 			if c.wait(ctx, begin) != nil {
 				return
 			}
-			log.ended(sc.name, sc.play(ctx, c, r))
+			log.ended(sc.name, c, sc.play(ctx, c, r))
 			mu.Lock()
 			defer mu.Unlock()
 			ended++

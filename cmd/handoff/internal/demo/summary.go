@@ -23,20 +23,20 @@ type table struct {
 func tables() []table {
 	return []table{
 		{"Messages", `SELECT shop, countIf(direction = 'in') AS texts_in, countIf(author = 'agent') AS by_agents, countIf(author = 'bot') AS by_bot, countIf(author = 'system') AS by_handoff
-			FROM messages GROUP BY shop ORDER BY shop`},
+			FROM handoff.messages GROUP BY shop ORDER BY shop`},
 		{"Escalations of the last 30 days, by shop", `SELECT shop, uniqExactIf((address, conversation, episode), to_state = 'requested') AS escalations, uniqExactIf((address, conversation), to_state = 'requested') AS conversations
-			FROM episode_events WHERE time >= now() - INTERVAL 30 DAY GROUP BY shop ORDER BY shop`},
-		{"Escalations by reason", `SELECT signal, intent, count() AS episodes FROM episode_events WHERE to_state = 'requested' GROUP BY signal, intent ORDER BY episodes DESC, signal, intent LIMIT 12`},
-		{"Outcomes", `SELECT to_state AS outcome, count() AS episodes FROM episode_events WHERE to_state NOT IN ('offered', 'requested', 'open') GROUP BY outcome ORDER BY episodes DESC`},
-		{"Blocked replies by reason", `SELECT block_reason, text_class, count() AS replies FROM deliveries WHERE block_reason != '' GROUP BY block_reason, text_class ORDER BY replies DESC`},
-		{"Outside calls", `SELECT destination, action, status, count() AS calls, sum(attempts) AS attempts, sum(segments) AS segments FROM deliveries WHERE status != '' AND destination != '' GROUP BY destination, action, status ORDER BY destination, action, status`},
+			FROM handoff.episode_events WHERE time >= now() - INTERVAL 30 DAY GROUP BY shop ORDER BY shop`},
+		{"Escalations by reason", `SELECT signal, intent, count() AS episodes FROM handoff.episode_events WHERE to_state = 'requested' GROUP BY signal, intent ORDER BY episodes DESC, signal, intent LIMIT 12`},
+		{"Outcomes", `SELECT to_state AS outcome, count() AS episodes FROM handoff.episode_events WHERE to_state NOT IN ('offered', 'requested', 'open') GROUP BY outcome ORDER BY episodes DESC`},
+		{"Blocked replies by reason", `SELECT block_reason, text_class, count() AS replies FROM handoff.deliveries WHERE block_reason != '' GROUP BY block_reason, text_class ORDER BY replies DESC`},
+		{"Outside calls", `SELECT destination, action, status, count() AS calls, sum(attempts) AS attempts, sum(segments) AS segments FROM handoff.deliveries WHERE status != '' AND destination != '' GROUP BY destination, action, status ORDER BY destination, action, status`},
 		{"Times, in seconds", `SELECT shop,
 			round(quantileExactIf(0.5)(dateDiff('millisecond', signalled_at, offered_at) / 1000, to_state = 'offered'), 2) AS to_offer,
 			round(quantileExactIf(0.5)(dateDiff('millisecond', offered_at, requested_at) / 1000, to_state = 'requested' AND toUnixTimestamp64Milli(offered_at) > 0), 2) AS to_confirm,
 			round(quantileExactIf(0.5)(dateDiff('millisecond', requested_at, opened_at) / 1000, from_state = 'requested' AND to_state = 'open'), 2) AS to_ticket,
 			round(quantileExactIf(0.5)(dateDiff('millisecond', requested_at, first_reply_at) / 1000, to_state = 'closed' AND toUnixTimestamp64Milli(first_reply_at) > 0), 2) AS to_first_reply,
 			round(quantileExactIf(0.5)(dateDiff('millisecond', requested_at, ended_at) / 1000, to_state = 'closed'), 2) AS to_close
-			FROM episode_events GROUP BY shop ORDER BY shop`},
+			FROM handoff.episode_events GROUP BY shop ORDER BY shop`},
 	}
 }
 

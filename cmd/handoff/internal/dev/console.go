@@ -57,11 +57,11 @@ func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func readFigures(ctx context.Context, ch driver.Conn) ([]figures, error) {
 	const query = `
 SELECT shop, sum(inbound), sum(outbound), sum(offered), sum(escalated), sum(declined), sum(lapsed), sum(blocked) FROM (
-  SELECT shop, countIf(direction = 'in') AS inbound, countIf(direction = 'out') AS outbound, 0 AS offered, 0 AS escalated, 0 AS declined, 0 AS lapsed, 0 AS blocked FROM messages GROUP BY shop
+  SELECT shop, countIf(direction = 'in') AS inbound, countIf(direction = 'out') AS outbound, 0 AS offered, 0 AS escalated, 0 AS declined, 0 AS lapsed, 0 AS blocked FROM handoff.messages GROUP BY shop
   UNION ALL
-  SELECT shop, 0, 0, countIf(to_state = 'offered'), countIf(to_state = 'requested'), countIf(to_state = 'declined'), countIf(to_state = 'lapsed'), 0 FROM episode_events GROUP BY shop
+  SELECT shop, 0, 0, countIf(to_state = 'offered'), countIf(to_state = 'requested'), countIf(to_state = 'declined'), countIf(to_state = 'lapsed'), 0 FROM handoff.episode_events GROUP BY shop
   UNION ALL
-  SELECT shop, 0, 0, 0, 0, 0, 0, countIf(block_reason != '') FROM deliveries GROUP BY shop
+  SELECT shop, 0, 0, 0, 0, 0, 0, countIf(block_reason != '') FROM handoff.deliveries GROUP BY shop
 ) GROUP BY shop ORDER BY shop`
 	rows, err := ch.Query(ctx, query)
 	if err != nil {

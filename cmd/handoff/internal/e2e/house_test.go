@@ -1,0 +1,226 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/demo"
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/dev"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/sinks/clickhouse"
+	"github.com/handoff-dev/handoff/sinks/clickhouse/embedded"
+)
+
+// house is what outlives the processes that are killed.
+type house struct {
+	t       *testing.T
+	binary  string
+	env     []string
+	outside *dev.Outside
+	kafka   *kfake.Cluster
+	db      *clickhouse.DB
+	front   string
+	admin   string
+	dir     string
+}
+
+// openHouse builds the binary and starts broker, engine and stand-ins; topics and settings are applied
+// through the binary.
+func openHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{t: t, dir: t.TempDir()}
+	h.binary = filepath.Join(h.dir, "handoff")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", h.binary, "github.com/handoff-dev/handoff/cmd/handoff")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	var err error
+	if h.kafka, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.kafka.Close)
+	engine, err := embedded.Start(t.Context(), embedded.Options{Exe: h.binary, ExeArgs: []string{"clickhouse-engine"}, DataDir: filepath.Join(h.dir, "clickhouse")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { check(t, engine.Close()) })
+	h.front, h.admin = freeAddress(t), freeAddress(t)
+	if h.outside, err = dev.OpenOutside("http://"+h.front, false); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { check(t, h.outside.Close()) })
+	h.env = append(append(os.Environ(), dev.SecretEnvironment()...),
+		"HANDOFF_KAFKA__BROKERS="+strings.Join(h.kafka.ListenAddrs(), ","), fmt.Sprintf("HANDOFF_KAFKA__PARTITIONS=%d", schemas.DemoPartitions),
+		"HANDOFF_KAFKA__REPLICATION=1", "HANDOFF_KAFKA__UNIQUE_IDS=true", "HANDOFF_KAFKA__SESSION_TIMEOUT=4s", "HANDOFF_KAFKA__TRANSACTION_TIMEOUT=3s",
+		"HANDOFF_CLICKHOUSE__ADDRESS="+engine.Addr(), "HANDOFF_CLICKHOUSE__PROTOCOL=http",
+		"HANDOFF_HTTP__LISTEN="+h.front, "HANDOFF_HTTP__OPERATOR_TOKEN=env:DEV_OPERATOR",
+		"HANDOFF_OUTSIDE__REQUEST_TIMEOUT=1s", "HANDOFF_OUTSIDE__SETTLE=1s",
+		"HANDOFF_STATE_DIR="+filepath.Join(h.dir, "state"), "HANDOFF_DRAIN=5s", "HANDOFF_LOG__LEVEL=warn")
+	h.run("topics", "apply")
+	for _, shop := range dev.ShopNames() {
+		h.applyShop(shop)
+	}
+	if h.db, err = clickhouse.Open(clickhouse.Config{Addr: []string{engine.Addr()}, Protocol: clickhouse.HTTP}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { check(t, h.db.Close()) })
+	return h
+}
+
+func (h *house) applyShop(shop string) {
+	h.t.Helper()
+	doc, err := h.outside.ShopDocument(shop, true)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	file := filepath.Join(h.dir, shop+".yaml")
+	if err := os.WriteFile(file, doc, 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	h.run("settings", "apply", "-f", file)
+}
+
+// run runs a command of the binary to its end.
+func (h *house) run(args ...string) string {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, h.binary, args...)
+	cmd.Env = h.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		h.t.Fatalf("handoff %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// process is one process of ours that is killed and started again.
+type process struct {
+	h    *house
+	name string
+	args []string
+	env  []string
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	log    bytes.Buffer
+	exited chan struct{}
+	over   bool
+}
+
+// start runs the binary with args until stop; it is not restarted by itself.
+func (h *house) start(name, admin string, args ...string) *process {
+	p := &process{h: h, name: name, args: args, env: append(append([]string{}, h.env...), "HANDOFF_HTTP__ADMIN="+admin, "HANDOFF_INSTANCE="+name)}
+	p.launch()
+	h.t.Cleanup(p.stop)
+	return p
+}
+
+func (p *process) launch() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return
+	}
+	p.cmd = exec.Command(p.h.binary, p.args...)
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, &p.log, &p.log
+	if err := p.cmd.Start(); err != nil {
+		p.h.t.Errorf("start %s: %v", p.name, err)
+		return
+	}
+	cmd, exited := p.cmd, make(chan struct{})
+	p.exited = exited
+	go func() {
+		_ = cmd.Wait() // killed: how it ended is known
+		close(exited)
+	}()
+}
+
+// kill ends the process with SIGKILL and starts it again.
+func (p *process) kill() {
+	p.mu.Lock()
+	cmd, exited := p.cmd, p.exited
+	p.mu.Unlock()
+	_ = cmd.Process.Kill() // it may have ended by itself; launch starts it again
+	<-exited
+	p.launch()
+}
+
+// stop ends it for good.
+func (p *process) stop() {
+	p.mu.Lock()
+	p.over = true
+	cmd, exited := p.cmd, p.exited
+	p.mu.Unlock()
+	_ = cmd.Process.Signal(os.Interrupt)
+	select {
+	case <-exited:
+	case <-time.After(20 * time.Second):
+		p.h.t.Errorf("%s did not end within 20 s of SIGINT", p.name)
+		_ = cmd.Process.Kill()
+		<-exited
+	}
+	if p.h.t.Failed() {
+		p.h.t.Logf("log of %s:\n%s", p.name, tail(p.log.String(), 6000))
+	}
+}
+
+// await waits until an address says it is ready.
+func (h *house) await(urls ...string) {
+	h.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for _, url := range urls {
+		for {
+			resp, err := http.Get(url)
+			if err == nil {
+				check(h.t, resp.Body.Close())
+				if resp.StatusCode == http.StatusOK {
+					break
+				}
+			}
+			if time.Now().After(deadline) {
+				h.t.Fatalf("%s is not ready", url)
+			}
+			time.Sleep(50 * time.Millisecond) // polls an observable condition, bounded above
+		}
+	}
+}
+
+// shops are the house's shops as the demo's people know them.
+func (h *house) shops() []*demo.Shop { return demo.HouseShops(h.outside) }
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return "…" + s[len(s)-n:]
+	}
+	return s
+}
