@@ -2,6 +2,9 @@ package clickhouse
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -33,7 +36,7 @@ func NewSink(db *DB, schema uint32, toRows func([]pipeline.Record) rows.Batch) *
 func (s *Sink) Schema() uint32 { return s.schema }
 
 // Write implements [pipeline.Sink]: it inserts the range's rows into their
-// tables, each insert under the intent's token. A second Write of the same
+// tables, each insert under a token that names the range. A second Write of the same
 // intent, after a failure half-way or by another process, adds what is missing
 // and nothing else. Errors that trying again cannot mend wrap
 // [pipeline.ErrPermanent].
@@ -44,7 +47,25 @@ func (s *Sink) Write(ctx context.Context, in pipeline.Intent, records []pipeline
 	if len(records) != in.Rows {
 		return fmt.Errorf("%w: the intent %s is of %d records, the topic gave %d", pipeline.ErrPermanent, in.Token(), in.Rows, len(records))
 	}
-	return s.db.Insert(ctx, in.Token(), s.toRows(records))
+	return s.db.Insert(ctx, token(in, records), s.toRows(records))
+}
+
+// token names the range and what was in it. The records' bytes are part of it,
+// not their rows: a topic that was made anew has the same ranges with other
+// records, and ClickHouse drops what comes under a known token in silence.
+func token(in pipeline.Intent, records []pipeline.Record) string {
+	sum := sha256.New()
+	var head [24]byte
+	for i := range records {
+		r := &records[i]
+		binary.BigEndian.PutUint64(head[:], uint64(r.Offset))
+		binary.BigEndian.PutUint64(head[8:], uint64(len(r.Key)))
+		binary.BigEndian.PutUint64(head[16:], uint64(len(r.Value)))
+		sum.Write(head[:])
+		sum.Write(r.Key)
+		sum.Write(r.Value)
+	}
+	return in.Token() + "/" + hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
 // Insert stores a batch under a token. The same token must always come with

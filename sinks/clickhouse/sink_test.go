@@ -101,15 +101,33 @@ func TestSameIntentAgain(t *testing.T) {
 func TestHalfAnIntent(t *testing.T) {
 	db := connect(t, startEngine(t, ""))
 	in, records := numbered(1, 300, 900)
-	part := spread(records)
-	part.EpisodeEvents, part.Deliveries = nil, nil
-	if err := db.Insert(t.Context(), in.Token(), part); err != nil {
+	half := clickhouse.NewSink(db, 1, func(records []pipeline.Record) rows.Batch {
+		part := spread(records)
+		part.EpisodeEvents, part.Deliveries = nil, nil
+		return part
+	})
+	if err := half.Write(t.Context(), in, records); err != nil {
 		t.Fatal(err)
 	}
 	if err := newSink(db).Write(t.Context(), in, records); err != nil {
 		t.Fatal(err)
 	}
 	balanced(t, db, 900)
+}
+
+// TestTopicMadeAnew: the same range of another topic of that name is not taken
+// for a repetition; the audit shows that places came twice.
+func TestTopicMadeAnew(t *testing.T) {
+	db := connect(t, startEngine(t, ""))
+	in, records := numbered(0, 0, 30)
+	_, others := numbered(0, 0, 30)
+	others[29].Value = []byte("y")
+	if err := errors.Join(newSink(db).Write(t.Context(), in, records), newSink(db).Write(t.Context(), in, others)); err != nil {
+		t.Fatal(err)
+	}
+	if n := one[int64](t, db, "SELECT toInt64(sum(repeated)) FROM handoff.audit"); n != 30 {
+		t.Errorf("%d repeated places, expected 30", n)
+	}
 }
 
 // TestZombieAndSuccessor: two processes write the same intent at the same time.

@@ -1,6 +1,5 @@
--- One row per fact. Figures count distinct ids, so a fact that was emitted
+-- A message in or out. One row per fact, in every table. Figures count distinct ids, so a fact that was emitted
 -- again is not counted again; partition and offset are for the audit.
-
 CREATE TABLE IF NOT EXISTS {{.Table "messages"}} (
     partition        Int32 COMMENT 'Partition of the analytics topic',
     offset           Int64 COMMENT 'Offset in the analytics topic' CODEC(Delta, ZSTD),
@@ -40,6 +39,7 @@ ORDER BY (shop, time, partition, offset)
 TTL toDateTime(time) + INTERVAL 24 MONTH
 SETTINGS {{.Settings}};
 
+-- A transition of an episode.
 CREATE TABLE IF NOT EXISTS {{.Table "episode_events"}} (
     partition        Int32 COMMENT 'Partition of the analytics topic',
     offset           Int64 COMMENT 'Offset in the analytics topic' CODEC(Delta, ZSTD),
@@ -76,6 +76,7 @@ ORDER BY (shop, time, partition, offset)
 TTL toDateTime(time) + INTERVAL 24 MONTH
 SETTINGS {{.Settings}};
 
+-- A change of an address's consent, kept for 5 years; the others 24 months.
 CREATE TABLE IF NOT EXISTS {{.Table "consent_changes"}} (
     partition        Int32 COMMENT 'Partition of the analytics topic',
     offset           Int64 COMMENT 'Offset in the analytics topic' CODEC(Delta, ZSTD),
@@ -104,6 +105,7 @@ ORDER BY (shop, time, partition, offset)
 TTL toDateTime(time) + INTERVAL 5 YEAR
 SETTINGS {{.Settings}};
 
+-- How an outside call ended, or a delivery state after it.
 CREATE TABLE IF NOT EXISTS {{.Table "deliveries"}} (
     partition        Int32 COMMENT 'Partition of the analytics topic',
     offset           Int64 COMMENT 'Offset in the analytics topic' CODEC(Delta, ZSTD),
@@ -141,6 +143,8 @@ ORDER BY (shop, time, partition, offset)
 TTL toDateTime(time) + INTERVAL 24 MONTH
 SETTINGS {{.Settings}};
 
+-- A record of the topic that is no fact, kept so that nothing is dropped in
+-- silence and the audit balances.
 CREATE TABLE IF NOT EXISTS {{.Table "rejected"}} (
     partition        Int32 COMMENT 'Partition of the analytics topic',
     offset           Int64 COMMENT 'Offset in the analytics topic' CODEC(Delta, ZSTD),

@@ -1,12 +1,12 @@
 -- One row per episode, folded from its transitions as they come. What is
 -- written once and kept is folded with min; what changes is taken from the
--- latest transition, by the clock of the stage and then by offset.
-
+-- latest transition, by the clock of the stage and then by offset. Read it
+-- through the views episodes and episodes_between.
 CREATE TABLE IF NOT EXISTS {{.Table "episode_states"}} (
     shop             LowCardinality(String),
     address          String,
     conversation     LowCardinality(String),
-    episode          UInt64,
+    episode          UInt64 COMMENT 'Number within the conversation',
     day              Date COMMENT 'Day of the signal, by which parts expire',
     channel          SimpleAggregateFunction(anyLast, LowCardinality(String)),
     account          SimpleAggregateFunction(anyLast, LowCardinality(String)),
