@@ -3,8 +3,6 @@ package kafka
 import (
 	"encoding/binary"
 	"fmt"
-	"sync"
-	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -158,14 +156,4 @@ func (c *cluster) probeLoad(first, n, keys int) {
 		}
 	}
 	c.produce(records...)
-}
-
-// calls is a Caller that remembers what it was told.
-type calls struct {
-	mu       sync.Mutex
-	assigned map[int32]int                 // guarded by mu; how often
-	revoked  map[int32]int                 // guarded by mu
-	open     map[int32]map[string]struct{} // guarded by mu
-	reader   pipeline.Reader               // guarded by mu
-	t        *testing.T
 }
