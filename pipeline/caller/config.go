@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/handoff-dev/handoff/schemas"
 )
 
 // Poster puts records into mailboxes. Post returns when the record is acknowledged by all that must
@@ -76,7 +78,7 @@ func (c *Config) complete() error {
 	case c.Incarnation == "":
 		return errors.New("caller: Config.Incarnation is needed")
 	}
-	orElse(&c.Topic, "handoff.deliver")
+	orElse(&c.Topic, schemas.TopicDeliver)
 	orElse(&c.RequestTimeout, 10*time.Second)
 	orElse(&c.Settle, 5*time.Second)
 	orElse(&c.BehindLimit, 2*time.Second)

@@ -123,11 +123,12 @@ func kindName(k ErrorKind) string {
 	return "other"
 }
 
-// retryPost is the pause before a result that was not acknowledged is posted again.
+// retryPost is the pause before a result that was not acknowledged is posted again: it doubles, and
+// half of it is drawn.
 func (k *Caller) retryPost(tries int) time.Duration {
 	const first, most = 50 * time.Millisecond, 5 * time.Second
-	d := time.Duration(most)
-	if tries < 10 {
+	d := most
+	if tries < 7 {
 		d = min(most, first<<tries)
 	}
 	return d/2 + time.Duration(k.cfg.Rand()*float64(d/2))
