@@ -118,10 +118,10 @@ func (c *conversation) endExpired(n *handoffv1.ConsentNotice) {
 }
 
 func optOutCause(n *handoffv1.ConsentNotice) string {
-	switch n.GetSource() {
-	case handoffv1.ConsentSource_CONSENT_SOURCE_AGENT:
+	switch {
+	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_AGENT:
 		return "an agent's " + n.GetKeyword()
-	case handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER:
+	case n.GetKeyword() == "":
 		return "reported by the provider"
 	}
 	return "keyword " + n.GetKeyword()

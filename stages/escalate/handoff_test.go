@@ -505,7 +505,6 @@ func TestH10Switches(t *testing.T) {
 	for name, off := range map[string]func(*settings.Shop){
 		"active":          func(s *settings.Shop) { s.Active = false },
 		"support details": func(s *settings.Shop) { s.SupportDetails = false },
-		"no desk":         func(s *settings.Shop) { s.Desk = settings.Desk{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, off)
@@ -672,4 +671,39 @@ func TestReplayIsTheSame(t *testing.T) {
 			t.Fatalf("call %d differs", i)
 		}
 	}
+}
+
+func TestH7AgentAnswersAfterTheNewOfferWasDeclined(t *testing.T) {
+	w := newWorld(t).opened()
+	w.wait(24 * time.Hour)
+	w.customer("refund me", intent("return_refund"))
+	w.customer("no", no)
+	w.skip()
+	w.agent(1, "I do that.")
+	w.expect("episode 1: expired -> open", "paused", "text [agent]: I do that.")
+}
+
+func TestH5RepliesWithNothingInThemAreNotSent(t *testing.T) {
+	w := newWorld(t).opened()
+	w.agent(1, "")
+	w.expect()
+}
+
+func TestSettingsOfTheTimersMoment(t *testing.T) {
+	w := newWorld(t, func(s *settings.Shop) { s.Handoff.SayResumed = true }).opened()
+	w.shop.Bot = "Ada"
+	w.wait(24 * time.Hour)
+	w.expect("episode 1: open -> expired", "resumed", "note 1: No close within 24 hours: Ada answers again. Your replies are still delivered.")
+}
+
+func TestDeskDisconnected(t *testing.T) {
+	w := newWorld(t, func(s *settings.Shop) { s.Desk = settings.Desk{} })
+	w.customer("cancel it", intent("cancel_order"))
+	w.expect("bot 1: cancel it")
+
+	w = newWorld(t).opened()
+	w.shop.Desk = settings.Desk{}
+	w.customer("where is it")
+	w.expect("episode 1: open -> failed", "resumed",
+		"text [system]: We couldn't connect you with our support team. Please contact help@acme.example.", "bot 1: where is it")
 }

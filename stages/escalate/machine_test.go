@@ -37,12 +37,10 @@ func TestTransitionsAreWellFormed(t *testing.T) {
 	}
 }
 
-// desk is a help desk beside the stage: it executes its commands in order, one lane.
+// deskModel is a help desk beside the stage: it executes its commands in order, one lane.
 type deskModel struct {
 	status map[uint64]handoffv1.TicketStatus
 	lane   []sent
-	read   int // commands of the world that were looked at
-	notes  int
 }
 
 // TestEpisodeMachine lets customers, agents, the bot, the desk, consent and the clock do anything in any

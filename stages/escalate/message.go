@@ -30,6 +30,7 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 		m.read = &handoffv1.Classification{}
 	}
 	c.meet(m)
+	c.disconnected()
 	c.thread.add(c.customerMessage(msg), 0)
 	if c.optedOut() {
 		c.onOptedOutMessage(m) // C13
@@ -50,6 +51,21 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 	default:
 		c.fromBotToPeople(m)
 	}
+}
+
+// disconnected ends an episode whose desk the shop has removed since: nobody would read the message
+// there (D1, D2).
+func (c *conversation) disconnected() {
+	if c.shop.Desk.Kind != "" || c.ticket.GetEpisode() == 0 || c.ticket.GetGone() {
+		return
+	}
+	c.ticket.Gone, c.ticket.Taken = true, false
+	state := c.episode.GetState()
+	if (state == requested || state == open) && c.move(EventRefused, "the desk is disconnected") {
+		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextFailed)})
+		return
+	}
+	c.settle()
 }
 
 // fromBotToPeople escalates on a signal; a message that does not signal, or whose signal is not acted

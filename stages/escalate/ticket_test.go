@@ -326,3 +326,14 @@ func TestM4AnswerGraceOverAStandingOffer(t *testing.T) {
 	w.expect("episode 2: offered -> lapsed", "episode 3: none -> requested", "paused",
 		"ticket 1 <- customer: refund me | system: <offer> | customer: hello (open)", escalationTags)
 }
+
+func TestC2StopInMirrorMode(t *testing.T) {
+	w := newWorld(t, mirror)
+	w.customer("where is it")
+	w.created()
+	w.skip()
+	w.stop()
+	w.expect("note 1: Customer texted STOP and is unsubscribed from SMS.", "status 1: solved")
+	w.customer("hello") // C13: always, in mirror mode; the window is not over
+	w.expect("ticket 1 <- customer: hello (open)", "note 1: Opted out on Mar 2, 2026: can't be texted until they send START. Answer another way.")
+}

@@ -94,7 +94,7 @@ func Transitions() [20]Transition {
 
 		{open, EventClose, closed, "H6, M7"},
 		{open, EventExpire, expired, "H7"},
-		{open, EventRefused, failed, "H11"},
+		{open, EventRefused, failed, "D1, D2"},
 		{open, EventOptOut, optedOut, "C2"},
 
 		{expired, EventAgentReply, open, "H7"},
