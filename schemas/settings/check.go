@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/language"
+
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -47,7 +49,12 @@ func check(s *Shop) []Problem {
 	if strings.TrimSpace(s.SupportContact) == "" {
 		c.add("support_contact", "is missing: HELP must be answered with a way to reach support")
 	}
-	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "" {
+	if strings.TrimSpace(s.Bot) == "" {
+		c.add("bot_name", "must not be empty; leave it out for the default")
+	}
+	c.language("language", s.Language)
+	// "Local" would be the machine's own zone.
+	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "" || s.TimeZone == "Local" {
 		c.add("time_zone", "%q is not an IANA time zone, e.g. America/New_York", s.TimeZone)
 	}
 	c.oneOf("mode", string(s.Mode), string(ModeEscalate), string(ModeMirror))
@@ -79,10 +86,11 @@ func (c *checker) accounts(accounts []Account) {
 		if ch == handoffv1.Channel_CHANNEL_SMS && !e164.MatchString(a.Account) {
 			c.add(at("account"), "%q is not an E.164 number, e.g. \"+15557770000\" (quoted)", a.Account)
 		}
-		if taken[a.Channel+":"+a.Account] {
+		identity := ch.String() + ":" + a.Account
+		if taken[identity] {
 			c.add(at("account"), "%s is listed twice", a.Account)
 		}
-		taken[a.Channel+":"+a.Account] = true
+		taken[identity] = true
 		c.oneOf(at("provider"), a.Provider, "twilio", "sms")
 		c.url(at("base_url"), a.BaseURL)
 		if a.Provider == "sms" && a.BaseURL == "" {
@@ -168,11 +176,7 @@ func (c *checker) hours(h Hours) {
 		if _, ok := weekday(day); !ok {
 			c.add("support_hours.weekly."+day, "%q is not a day; use mon, tue, wed, thu, fri, sat, sun", day)
 		}
-		for i, span := range spans {
-			if _, _, err := parseSpan(span); err != nil {
-				c.add(fmt.Sprintf("support_hours.weekly.%s[%d]", day, i), "%v", err)
-			}
-		}
+		c.spans("support_hours.weekly."+day, spans)
 	}
 	for i, day := range h.Holidays {
 		if _, err := time.Parse(time.DateOnly, day); err != nil {
@@ -181,8 +185,35 @@ func (c *checker) hours(h Hours) {
 	}
 }
 
+// spans checks the spans of one day: each readable, none over another, or time would count twice.
+func (c *checker) spans(path string, spans []string) {
+	type span struct{ from, to int }
+	var taken []span
+	for i, text := range spans {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		from, to, err := parseSpan(text)
+		if err != nil {
+			c.add(at, "%v", err)
+			continue
+		}
+		for _, other := range taken {
+			if from < other.to && other.from < to {
+				c.add(at, "%q overlaps another span of the day", text)
+			}
+		}
+		taken = append(taken, span{from, to})
+	}
+}
+
+func (c *checker) language(path, tag string) {
+	if _, err := language.Parse(tag); err != nil {
+		c.add(path, "%q is not a language tag, e.g. en or pt-BR", tag)
+	}
+}
+
 func (c *checker) texts(texts map[string]map[TextID]string) {
 	for lang, byID := range texts {
+		c.language("texts."+lang, lang)
 		for id, text := range byID {
 			path := "texts." + lang + "." + string(id)
 			if DefaultText(id) == "" {

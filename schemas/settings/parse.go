@@ -1,14 +1,18 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -53,18 +57,35 @@ func (e *Error) Error() string {
 
 // Parse reads one shop's document, refuses unknown keys, fills in defaults and checks the whole. The
 // error is an *Error that says which line, why and what to do.
-func Parse(document []byte) (*Shop, error) {
+func Parse(document []byte) (shop *Shop, err error) {
+	// The YAML library panics on some documents that are none.
+	defer func() {
+		if r := recover(); r != nil {
+			shop, err = nil, &Error{Problems: []Problem{{Reason: fmt.Sprintf("is not YAML that can be read: %v", r)}}}
+		}
+	}()
+	return parse(document)
+}
+
+func parse(document []byte) (*Shop, error) {
 	s := defaults()
 	dec := yaml.NewDecoder(strings.NewReader(string(document)), yaml.Strict())
 	if err := dec.Decode(s); err != nil {
 		if errors.Is(err, io.EOF) {
 			return nil, &Error{Problems: []Problem{{Reason: "the document is empty; it needs at least shop, name, support_contact and accounts"}}}
 		}
-		return nil, &Error{Problems: []Problem{syntaxProblem(err)}}
+		return nil, &Error{Problems: []Problem{syntaxProblem(document, err)}}
+	}
+	var more any
+	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, &Error{Problems: []Problem{{Reason: "there is more than one document; each shop has a file of its own"}}}
 	}
 	fillIn(s)
 	if problems := check(s); len(problems) > 0 {
 		locate(document, problems)
+		slices.SortStableFunc(problems, func(a, b Problem) int {
+			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path))
+		})
 		return nil, &Error{Problems: problems}
 	}
 	return s, nil
@@ -99,15 +120,27 @@ func fillIn(s *Shop) {
 	}
 }
 
-// syntaxProblem takes line and reason out of the YAML library's error.
-func syntaxProblem(err error) Problem {
+// syntaxProblem takes line and reason out of the YAML library's error. Errors about durations come
+// without a place: it is where the value that they quote stands.
+func syntaxProblem(document []byte, err error) Problem {
 	var ye yaml.Error
-	if !errors.As(err, &ye) {
-		return Problem{Reason: err.Error()}
+	if errors.As(err, &ye) {
+		p := Problem{Reason: strings.TrimSpace(ye.GetMessage())}
+		if t := ye.GetToken(); t != nil && t.Position != nil {
+			p.Line = t.Position.Line
+		}
+		return p
 	}
-	p := Problem{Reason: strings.TrimSpace(ye.GetMessage())}
-	if t := ye.GetToken(); t != nil && t.Position != nil {
-		p.Line = t.Position.Line
+	p := Problem{Reason: err.Error()}
+	_, quoted, ok := strings.Cut(p.Reason, "time: invalid duration ")
+	if value, unquoteErr := strconv.Unquote(quoted); ok && unquoteErr == nil {
+		p.Reason = fmt.Sprintf("%q is not a duration, e.g. 90m or 24h", value)
+		for _, t := range lexer.Tokenize(string(document)) {
+			if t.Value == value {
+				p.Line = t.Position.Line
+				break
+			}
+		}
 	}
 	return p
 }

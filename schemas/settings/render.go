@@ -17,14 +17,22 @@ func (s *Shop) Text(id TextID, language string, pairs ...string) string {
 	return strings.NewReplacer(filled...).Replace(text)
 }
 
+// textIn looks a text up: what the shop set in the conversation's language, then in its own, then in
+// English. An English conversation at a shop of another language gets English, set or shipped.
 func (s *Shop) textIn(id TextID, language string) string {
-	for _, lang := range []string{language, base(language), s.Language, base(s.Language), "en"} {
+	for _, lang := range []string{language, base(language), s.Language, base(s.Language), english} {
 		if t, ok := s.Texts[lang][id]; ok {
 			return t
+		}
+		if lang == english {
+			break
 		}
 	}
 	return DefaultText(id)
 }
+
+// english is the language of the shipped texts.
+const english = "en"
 
 // base returns the language without its region: "pt" of "pt-BR".
 func base(language string) string {
