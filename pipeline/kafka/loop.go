@@ -74,7 +74,7 @@ func (in *incarnation) poll(ctx context.Context) kgo.Fetches {
 		}()
 	} else if !in.full() {
 		// What is buffered is taken without a wait. An empty answer does not hold rebalances off.
-		if fetches := in.client.PollRecords(nil, -1); len(fetches) > 0 {
+		if fetches := in.client.PollRecords(nil, -1); len(fetches) > 0 { //nolint:staticcheck // A nil context is how kgo is asked not to wait.
 			return fetches
 		}
 	}

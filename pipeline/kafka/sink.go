@@ -202,7 +202,7 @@ func (p *part) write(in pipeline.Intent, records []pipeline.Record) error {
 			r.metrics.writes.Observe(time.Since(began).Seconds())
 			return nil
 		case p.ctx.Err() != nil:
-			return nil // whoever owns it now writes it
+			return nil //nolint:nilerr // Whoever owns it now writes it.
 		case errors.Is(err, pipeline.ErrPermanent):
 			return fatal{fmt.Errorf("write %s: %w", in.Token(), err)}
 		}

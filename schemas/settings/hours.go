@@ -118,11 +118,11 @@ func (s *Shop) AddSupportTime(t time.Time, d time.Duration) time.Time {
 				from = at
 			}
 			if from.Before(span[1]) {
-				if run := span[1].Sub(from); run >= left {
+				run := span[1].Sub(from)
+				if run >= left {
 					return from.Add(left).UTC()
-				} else {
-					left -= run
 				}
+				left -= run
 			}
 		}
 		y, m, dd := at.Date()
