@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -191,18 +191,18 @@ func TestFaultsAndKills(t *testing.T) {
 	}
 	for seed := range runs {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { faultsAndKills(t, int64(seed)) })
+			synctest.Test(t, func(t *testing.T) { faultsAndKills(t, uint64(seed)) })
 		})
 	}
 }
 
-func faultsAndKills(t *testing.T, seed int64) {
-	source := rand.New(rand.NewSource(seed))
+func faultsAndKills(t *testing.T, seed uint64) {
+	source := rand.New(rand.NewPCG(seed, 1))
 	var mu sync.Mutex
 	rnd := func(n int) int {
 		mu.Lock()
 		defer mu.Unlock()
-		return source.Intn(n)
+		return source.IntN(n)
 	}
 	always := func(r caller.Retry) func(*handoffv1.Command) caller.Retry {
 		return func(*handoffv1.Command) caller.Retry { return r }
