@@ -106,7 +106,6 @@ type Partition struct {
 	fx      pipeline.Effects
 	key     *keyed
 	journal []undo
-	scratch []byte
 }
 
 // undo is what one write replaced.
