@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -50,7 +49,6 @@ func NewProducer(cfg ProducerConfig) (*Producer, error) {
 		kgo.ProducerBatchMaxBytes(maxBatchBytes),
 		kgo.MaxBufferedRecords(cfg.MaxRecords),
 		kgo.MaxBufferedBytes(cfg.MaxBytes),
-		kgo.RecordDeliveryTimeout(cfg.Timeout),
 		kgo.ProducerLinger(0))...)
 	if err != nil {
 		return nil, fmt.Errorf("configure producer: %w", err)
@@ -77,32 +75,37 @@ func (p *Producer) Buffered() int64 { return p.client.BufferedProduceRecords() }
 func (p *Producer) Produce(ctx context.Context, records ...pipeline.Emit) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	var (
-		wait  sync.WaitGroup
-		mu    sync.Mutex
-		first error // guarded by mu
-	)
 	for i := range records {
 		if n := len(records[i].Key) + len(records[i].Value); n > schemas.MaxRecordBytes {
 			return fmt.Errorf("%w: a record to %s has %d bytes, at most %d fit", ErrRefused, records[i].Topic, n, schemas.MaxRecordBytes)
 		}
 	}
+	// The client's own limit on waiting counts from a record's timestamp, which here is of the outside
+	// event; so the wait is bounded by ctx, and results that come later have room in the channel.
+	results := make(chan error, len(records))
 	for i := range records {
 		e := &records[i]
 		r := &kgo.Record{Topic: e.Topic, Key: e.Key, Value: e.Value, Timestamp: e.Time}
-		wait.Add(1)
 		p.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
-			defer wait.Done()
-			if err == nil {
-				return
+			if err != nil {
+				err = produceError(r.Topic, err)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			if first == nil {
-				first = produceError(r.Topic, err)
-			}
+			results <- err
 		})
 	}
-	wait.Wait()
+	var first error
+	for range records {
+		select {
+		case err := <-results:
+			if first == nil {
+				first = err
+			}
+		case <-ctx.Done():
+			if first == nil {
+				first = produceError(records[0].Topic, ctx.Err())
+			}
+			return first
+		}
+	}
 	return first
 }

@@ -1,0 +1,209 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handoff-dev/handoff/pipeline"
+)
+
+// table is an outside store that forgets what comes under a token it has, as ClickHouse does.
+type table struct {
+	mu     sync.Mutex
+	tokens map[string]string // guarded by mu; rows by token
+	rows   map[string]int    // guarded by mu
+	writes int               // guarded by mu
+	fail   func(n int) error // before the n-th write
+	lose   func(n int) error // after the n-th write: it is stored, but not known to be
+	schema uint32
+}
+
+func newTable() *table { return &table{tokens: map[string]string{}, rows: map[string]int{}, schema: 1} }
+
+func (s *table) Schema() uint32 { return s.schema }
+
+func (s *table) Write(_ context.Context, in pipeline.Intent, records []pipeline.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	if s.fail != nil {
+		if err := s.fail(s.writes); err != nil {
+			return err
+		}
+	}
+	var rows []string
+	for i, r := range records {
+		if i > 0 && r.Offset <= records[i-1].Offset {
+			return fmt.Errorf("%w: out of order", pipeline.ErrPermanent)
+		}
+		rows = append(rows, fmt.Sprintf("%d/%d", r.Partition, r.Offset))
+	}
+	joined := strings.Join(rows, " ")
+	if was, again := s.tokens[in.Token()]; again {
+		if was != joined {
+			return fmt.Errorf("%w: token %s with other rows", pipeline.ErrPermanent, in.Token())
+		}
+	} else {
+		s.tokens[in.Token()] = joined
+		for _, r := range rows {
+			s.rows[r]++
+		}
+	}
+	if s.lose != nil {
+		return s.lose(s.writes)
+	}
+	return nil
+}
+
+// check verifies that every record of the mailbox is a row once.
+func (s *table) check(c *cluster, name string) {
+	c.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, r := range c.flat("handoff." + name) {
+		n++
+		if got := s.rows[fmt.Sprintf("%d/%d", r.Partition, r.Offset)]; got != 1 {
+			c.t.Errorf("%d/%d is there %d times", r.Partition, r.Offset, got)
+		}
+	}
+	if len(s.rows) != n {
+		c.t.Errorf("%d rows, want %d", len(s.rows), n)
+	}
+}
+
+func (c *cluster) sinkConfig(s pipeline.Sink, cfg Config) SinkConfig {
+	return SinkConfig{Config: cfg, Name: "facts", Sink: s, BatchRows: 150, BatchEvery: 20 * time.Millisecond}
+}
+
+func startSink(t *testing.T, cfg SinkConfig) *running {
+	t.Helper()
+	r, err := NewSink(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	run := &running{t: t, runner: r, cancel: cancel, done: make(chan error, 1)}
+	go func() { run.done <- r.Run(ctx) }()
+	return run
+}
+
+// TestSinkExactlyOnce restarts a sink at random moments, with a store that is away at times and writes
+// that are stored without being known to be.
+func TestSinkExactlyOnce(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 2))
+	c := newCluster(t, 2, "facts")
+	store := newTable()
+	away := errors.New("the store is away")
+	store.fail = func(n int) error {
+		if n%3 == 0 {
+			return away
+		}
+		return nil
+	}
+	store.lose = func(n int) error {
+		if n%4 == 0 {
+			return errors.New("no answer")
+		}
+		return nil
+	}
+	dir := t.TempDir()
+	const rounds = 8
+	for i := range rounds {
+		if i%3 == 2 {
+			dir = t.TempDir()
+		}
+		local := openStore(t, dir)
+		run := startSink(t, c.sinkConfig(store, c.config(nil, local)))
+		c.load("facts", 500, 100)
+		time.Sleep(time.Duration(random.IntN(200)) * time.Millisecond)
+		if i == rounds-1 {
+			eventually(t, "all is committed", func() bool { return c.drained("facts") })
+		}
+		if err := run.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := local.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store.check(c, "facts")
+}
+
+func TestSinkRefusesIntentOfAnotherSchema(t *testing.T) {
+	c := newCluster(t, 1, "facts")
+	c.load("facts", 20, 5)
+	store := newTable()
+	store.fail = func(int) error { return errors.New("away") }
+	local := openStore(t, t.TempDir())
+	run := startSink(t, c.sinkConfig(store, c.config(nil, local)))
+	eventually(t, "a write is tried", func() bool { store.mu.Lock(); defer store.mu.Unlock(); return store.writes > 1 })
+	if err := run.stop(); err != nil {
+		t.Fatal(err)
+	}
+	other := newTable()
+	other.schema = 2
+	run = startSink(t, c.sinkConfig(other, c.config(nil, local)))
+	if err := <-run.done; err == nil || !strings.Contains(err.Error(), "schema 1") {
+		t.Errorf("Run: %v", err)
+	}
+	store.mu.Lock()
+	store.fail = func(int) error { return fmt.Errorf("%w: never", pipeline.ErrPermanent) }
+	store.mu.Unlock()
+	run = startSink(t, c.sinkConfig(store, c.config(nil, local)))
+	if err := <-run.done; !errors.Is(err, pipeline.ErrPermanent) {
+		t.Errorf("Run: %v", err)
+	}
+	store.mu.Lock()
+	store.fail = nil
+	store.mu.Unlock()
+	run = startSink(t, c.sinkConfig(store, c.config(nil, local)))
+	eventually(t, "all is committed", func() bool { return c.drained("facts") })
+	if err := run.stop(); err != nil {
+		t.Fatal(err)
+	}
+	store.check(c, "facts")
+	if err := local.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSinkRebalance moves partitions between two sinks of one store.
+func TestSinkRebalance(t *testing.T) {
+	c := newCluster(t, 4, "facts")
+	store := newTable()
+	local := openStore(t, t.TempDir())
+	one := startSink(t, c.sinkConfig(store, c.config(nil, local)))
+	for range 2 {
+		c.load("facts", 800, 100)
+		other := openStore(t, t.TempDir())
+		two := startSink(t, c.sinkConfig(store, c.config(nil, other)))
+		eventually(t, "two members share the partitions", func() bool {
+			g := c.GroupInfo("handoff.facts")
+			return g != nil && len(g.Members) == 2 && g.Members[0].NumAssigned() == 2 && g.Members[1].NumAssigned() == 2
+		})
+		c.load("facts", 800, 100)
+		if err := two.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all is committed", func() bool { return c.drained("facts") })
+	if err := one.stop(); err != nil {
+		t.Fatal(err)
+	}
+	store.check(c, "facts")
+	if err := local.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
