@@ -150,7 +150,7 @@ func TestZombieAndSuccessor(t *testing.T) {
 // and runs each intent again until it is acknowledged, as the runner does.
 func TestKilledInTheMiddle(t *testing.T) {
 	dir := t.TempDir()
-	const intents, size = 8, 5000
+	const intents, size = 6, 3000
 	seed := rand.New(rand.NewPCG(1, uint64(os.Getpid())))
 	s := startEngine(t, dir)
 	db := connect(t, s)

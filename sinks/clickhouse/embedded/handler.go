@@ -176,7 +176,7 @@ func (h *handler) execute(ctx context.Context, resp *response, s *session, text 
 	if count > 1 {
 		return failf(codeSyntaxError, "Multi-statements are not allowed")
 	}
-	if req.readOnly && class != classReadOnly && class != classUnknown {
+	if req.readOnly && class != classReadOnly && count > 0 { // what does not parse gets its own error
 		return errReadOnly()
 	}
 	if class == classReadOnly && resp.format == "Native" && isSelect(text) {

@@ -120,6 +120,32 @@ func TestRefusedDataStillHearsWhy(t *testing.T) {
 	}
 }
 
+// TestHostileStatements: none of these may end the engine.
+func TestHostileStatements(t *testing.T) {
+	at := address(startEngine(t, ""))
+	for name, body := range map[string]string{
+		"parentheses":          strings.Repeat("(", 500_000),
+		"nested queries":       strings.Repeat("SELECT * FROM (", 20_000),
+		"nested arrays":        "SELECT " + strings.Repeat("[", 100_000),
+		"bytes":                "\x00\xff\xfe SELECT \x00",
+		"a NUL in a name":      "SELECT 1 AS `a\x00b`",
+		"an open string":       "SELECT 'abc",
+		"an open comment":      "/* SELECT 1",
+		"a wide result":        "SELECT repeat('x', 1000000) FROM numbers(20)",
+		"no memory":            "SELECT groupArray(number) FROM numbers(1000000000) SETTINGS max_memory_usage = 1000000",
+		"an INSERT in a value": "INSERT INTO t VALUES (INSERT INTO t VALUES (1))",
+		"a format with quotes": "SELECT 1 FORMAT 'JSON'",
+	} {
+		code, text, _ := ask(t, "POST", at+"?default_format=Native&client_protocol_version=54485", body)
+		if code == 200 && strings.Contains(text, "DB::Exception") {
+			t.Errorf("%s: an error under status 200: %.200s", name, text)
+		}
+		if code, text, _ := ask(t, "POST", at, "SELECT 1"); code != 200 || text != "1\n" {
+			t.Fatalf("after %s: %d %s", name, code, text)
+		}
+	}
+}
+
 func TestGzippedBody(t *testing.T) {
 	at := address(startEngine(t, ""))
 	var body bytes.Buffer
