@@ -45,6 +45,7 @@ type part uint8
 
 const (
 	partNothing part = iota
+	partTail
 	partWith
 	partOK
 	partThanks
@@ -74,7 +75,7 @@ func Shipped() (*Table, error) { return Parse(shipped) }
 // strongest; one of several languages has none. The error names the line.
 func Parse(document string) (*Table, error) {
 	kinds := map[string]part{
-		"with": partWith, "ok": partOK, "thanks": partThanks,
+		"tail": partTail, "with": partWith, "ok": partOK, "thanks": partThanks,
 		"yes": partYes, "yes!": partYesClear, "no": partNo, "no!": partNoClear,
 	}
 	t := &Table{phrases: map[string]phrase{}}
@@ -113,10 +114,11 @@ func (t *Table) Find(folded []byte) Answer {
 	var s scan
 	for s.at < len(folded) {
 		p, end := t.match(folded, s.at)
-		if p.part == partNothing {
+		if p.part == partNothing || p.part == partTail && !s.thanks || p.part >= partYes && s.within {
 			break
 		}
 		s.take(p)
+		s.within = p.part == partTail && (end == len(folded) || folded[end] != '\n')
 		if end < len(folded) && (folded[end] == ' ' || folded[end] == '\n') {
 			s.clause = s.clause || folded[end] == '\n' && (s.yes || s.no)
 			end++
@@ -154,6 +156,8 @@ type scan struct {
 	at int
 	// clause: punctuation followed the answer.
 	clause bool
+	// within: the last phrase says what is thanked for, in a clause that goes on: "thanks for nothing".
+	within bool
 	// clear: the phrase of the answer stands before more words too.
 	clear, yes, no, ok, thanks bool
 	language                   string
@@ -171,7 +175,7 @@ func (s *scan) take(p phrase) {
 		s.ok = true
 	case partThanks:
 		s.thanks = true
-	case partWith, partNothing:
+	case partWith, partTail, partNothing:
 		return
 	}
 	if s.language == "" || p.part >= partYes {

@@ -120,7 +120,7 @@ func TestAsksForPerson(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"where is my order", "I don't want to talk to a human", "the agent told me to wait", "are you a real person?", "I spoke to someone yesterday", "someone stole my package",
+		"where is my order", "I don't want to talk to a human", "the agent told me to wait", "are you a real person?", "am I speaking with a real person", "could you be a real person", "I spoke to someone yesterday", "someone stole my package",
 		"no one answers", "is this for a tall person?", "can someone help me", "thanks", "yes", "cancel", "my customer account", "how do I contact the courier",
 	} {
 		if r := c.Read(text, ""); r.AsksForPerson {
