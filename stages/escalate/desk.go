@@ -151,6 +151,7 @@ func (c *conversation) deskCallEnded(r *handoffv1.Receipt) {
 			},
 		}})
 	case opening:
+		c.ticket.Gone = true // it stays closed: the next handoff gets a ticket of its own
 		c.refusedForGood(out)
 	}
 }
