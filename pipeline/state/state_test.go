@@ -33,7 +33,6 @@ type scripted struct {
 	t     fatal
 	model *model
 	ops   []op // of the record in hand
-	fired []string
 }
 
 type fatal interface {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -282,5 +281,3 @@ func (w *world) facts() []*handoffv1.Fact {
 	}
 	return all
 }
-
-func text(f *handoffv1.Fact) string { return prototext.MarshalOptions{}.Format(f) }
