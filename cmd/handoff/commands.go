@@ -162,7 +162,7 @@ func readSettings(file string) ([]byte, *settings.Shop, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: settings: %w", errUsage, err)
 	}
-	shop, err := settings.Parse(doc)
+	shop, err := app.CheckSettings(doc)
 	var bad *settings.Error
 	if errors.As(err, &bad) {
 		return nil, nil, fmt.Errorf("%s is refused:\n%w", file, err)

@@ -91,6 +91,13 @@ func parse(document []byte) (*Shop, error) {
 	return s, nil
 }
 
+// Problems makes an *Error of what someone else found wrong with a parsed document, with the lines
+// filled in from the paths.
+func Problems(document []byte, problems []Problem) *Error {
+	locate(document, problems)
+	return &Error{Problems: problems}
+}
+
 // defaults are the values of settings whose zero value means something else.
 func defaults() *Shop {
 	return &Shop{

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/handoff-dev/handoff/connectors/sms"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -20,11 +21,24 @@ import (
 // first, so versions are given out one at a time.
 const settingsWriter = "handoff-settings-writer"
 
-// ApplySettings publishes a document, checked by settings.Parse, as the shop's next version, and
+// CheckSettings reads a shop's document and checks it whole, what only its connectors can judge
+// included. The error is a *settings.Error.
+func CheckSettings(document []byte) (*settings.Shop, error) {
+	shop, err := settings.Parse(document)
+	if err != nil {
+		return nil, err
+	}
+	if problems := sms.Check(shop); len(problems) > 0 {
+		return nil, settings.Problems(document, problems)
+	}
+	return shop, nil
+}
+
+// ApplySettings publishes a document, checked by CheckSettings, as the shop's next version, and
 // returns that version once Kafka acknowledged it. A document that says what the current version says
 // changes nothing and returns the current version. An *settings.Error refuses the document.
 func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (uint64, error) {
-	parsed, err := settings.Parse(document)
+	parsed, err := CheckSettings(document)
 	if err != nil {
 		return 0, err
 	}
