@@ -29,6 +29,18 @@ func (c Connection) options(id string, more ...kgo.Opt) []kgo.Opt {
 	return append(all, more...)
 }
 
+// NewClient returns a client of this connection, named id at the brokers.
+func (c Connection) NewClient(id string, more ...kgo.Opt) (*kgo.Client, error) {
+	client, err := kgo.NewClient(c.options(id, more...)...)
+	if err != nil {
+		return nil, fmt.Errorf("configure client %s: %w", id, err)
+	}
+	return client, nil
+}
+
+// ByKey partitions records as every mailbox is: by murmur2 of the key.
+func ByKey() kgo.Partitioner { return byKey("") }
+
 // Config of a Runner.
 type Config struct {
 	Connection
