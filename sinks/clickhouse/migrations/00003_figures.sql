@@ -32,27 +32,37 @@ GROUP BY shop, day;
 -- one_touch: those of them after exactly one agent's reply, not reopened.
 CREATE OR REPLACE VIEW {{.Table "shop_summary"}} AS
 SELECT shop,
-    uniqExactIf(episode_key, kind = 'escalation') AS escalations,
-    uniqExactIf(conversation_key, kind = 'escalation') AS escalated_conversations,
-    uniqExactIf(conversation_key, kind = 'in') AS conversations,
+    sum(own_escalations) AS escalations,
+    countIf(own_escalations > 0) AS escalated_conversations,
+    countIf(own_in > 0) AS conversations,
     if(conversations = 0, NULL, escalated_conversations / conversations) AS rate,
-    uniqExactIf(message_id, kind = 'in') AS messages_in,
-    uniqExactIf(message_id, kind = 'out' OR kind = 'agent') AS messages_out,
-    length(arrayFilter(c -> NOT has(groupUniqArrayIf(conversation_key, kind = 'escalation' OR kind = 'agent'), c), groupUniqArrayIf(conversation_key, kind = 'in'))) AS automated,
+    sum(own_in) AS messages_in,
+    sum(own_out) AS messages_out,
+    countIf(own_in > 0 AND own_escalations = 0 AND NOT by_agent) AS automated,
     if(conversations = 0, NULL, automated / conversations) AS automated_share,
-    uniqExactIf(episode_key, is_closed) AS closed,
-    uniqExactIf(episode_key, is_closed AND is_one_touch) AS one_touch,
+    sum(own_closed) AS closed,
+    sum(own_one_touch) AS one_touch,
     if(closed = 0, NULL, one_touch / closed) AS one_touch_rate
 FROM (
-    SELECT shop, tuple(address, conversation) AS conversation_key, tuple(address, conversation, episode) AS episode_key, '' AS message_id,
-        'escalation' AS kind, state = 'closed' AS is_closed, agent_replies = 1 AND reopened = 0 AS is_one_touch
-    FROM {{.Name "episodes_between"}}(first_day = toDate({from:DateTime64(3, 'UTC')}) - 31, last_day = toDate({until:DateTime64(3, 'UTC')}) + 1)
-    WHERE requested_at >= {from:DateTime64(3, 'UTC')} AND requested_at < {until:DateTime64(3, 'UTC')}
-    UNION ALL
-    SELECT shop, tuple(address, conversation) AS conversation_key, tuple('', '', toUInt64(0)) AS episode_key, message_id,
-        multiIf(direction = 'in', 'in', author = 'agent', 'agent', 'out') AS kind, false AS is_closed, false AS is_one_touch
-    FROM {{.Name "messages"}}
-    WHERE time >= {from:DateTime64(3, 'UTC')} AND time < {until:DateTime64(3, 'UTC')}
+    SELECT shop, address, conversation,
+        uniqExactIf(episode, kind = 'escalation') AS own_escalations,
+        uniqExactIf(message_id, kind = 'in') AS own_in,
+        uniqExactIf(message_id, kind = 'out' OR kind = 'agent') AS own_out,
+        countIf(kind = 'agent') > 0 AS by_agent,
+        uniqExactIf(episode, is_closed) AS own_closed,
+        uniqExactIf(episode, is_closed AND is_one_touch) AS own_one_touch
+    FROM (
+        SELECT shop, address, conversation, episode, '' AS message_id, 'escalation' AS kind,
+            state = 'closed' AS is_closed, agent_replies = 1 AND reopened = 0 AS is_one_touch
+        FROM {{.Name "episodes_between"}}(first_day = toDate({from:DateTime64(3, 'UTC')}) - 31, last_day = toDate({until:DateTime64(3, 'UTC')}) + 1)
+        WHERE requested_at >= {from:DateTime64(3, 'UTC')} AND requested_at < {until:DateTime64(3, 'UTC')}
+        UNION ALL
+        SELECT shop, address, conversation, toUInt64(0) AS episode, message_id,
+            multiIf(direction = 'in', 'in', author = 'agent', 'agent', 'out') AS kind, false AS is_closed, false AS is_one_touch
+        FROM {{.Name "messages"}}
+        WHERE time >= {from:DateTime64(3, 'UTC')} AND time < {until:DateTime64(3, 'UTC')}
+    )
+    GROUP BY shop, address, conversation
 )
 GROUP BY shop;
 
