@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -39,6 +40,11 @@ func TestWatermillSuite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { // the suite leaves some open
+			if err := errors.Join(p.Close(), s.Close()); err != nil {
+				t.Error(err)
+			}
+		})
 		return p, s
 	}
 	tests.TestPubSub(t, tests.Features{
