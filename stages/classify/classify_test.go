@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,9 +49,12 @@ type world struct {
 	fx      pipeline.Effects
 }
 
+// shared is one stage for all tests: it never changes, and its tables take a while to read.
+var shared = sync.OnceValues(func() (*Stage, error) { return New(Config{}) })
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	s, err := New(Config{})
+	s, err := shared()
 	if err != nil {
 		t.Fatal(err)
 	}

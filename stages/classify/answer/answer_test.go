@@ -31,7 +31,7 @@ func TestFind(t *testing.T) {
 		yesMore, noMore                         = "yes more", "no more"
 	)
 	for _, c := range []struct{ want, texts string }{
-		{yes, "yes|YES!|Yep|yeah|yup|Yes please|yes pls|yes, thanks|yes thanks|Yes thank you so much!|sure|of course|ok yes|yesss|YEAHHH|👍|👍🏽|👍👍|y|um yes|oh yes please|yes, no problem|absolutely|go ahead|that would be great|sounds good, thanks|hi, yes please|Yes please 🙏|thanks, yes|yes!!! 😊|please do|I'd like that|why not"},
+		{yes, "yes|YES!|Yep|yeah|yup|Yes please|yes pls|yes, thanks|yes thanks|Yes thank you so much!|sure|of course|ok yes|yesss|YEAHHH|👍|👍🏽|👍👍|y|um yes|oh yes please|yes, no problem|absolutely|go ahead|that would be great|sounds good, thanks|hi, yes please|Yes please 🙏|thanks, yes|yes!!! 😊|please do|hell yes|That'd be great!|I'd like that|why not"},
 		{yes, "oui|Oui, merci|oui s'il vous plaît|d'accord|sí|Sí, por favor|si|claro que sí|ja|Ja, bitte|ja gerne|jawohl|sim|Sim, por favor|sì|certo|va bene, sì|ja graag|tak|Tak, poproszę|jasne|evet|Evet, lütfen|olur|はい|はい、お願いします|お願いします|はい！|好的|是的|可以|好的，谢谢|好|嗯"},
 		{no, "no|No.|NO!!|nope|nah|no thanks|No, thank you|no thx|nooo|not now|👎|no no its alright|I'm good|im good thanks|never mind|nevermind|not really|no that's all|maybe later|don't|no need, thanks|ok no|No thanks, have a nice day!"},
 		{no, "non|Non merci|no, gracias|No gracias!|nein|Nein, danke|não|Não, obrigado|no grazie|nee|nee bedankt|nie|Nie, dziękuję|hayır|Hayır, teşekkürler|いいえ|いいえ、結構です|結構です|不用了|不用了，谢谢|不|不要"},
