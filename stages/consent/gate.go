@@ -1,10 +1,10 @@
 package consent
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
@@ -161,15 +161,15 @@ func allowAnswers(t *turn.Turn, now standing) {
 
 // endAnswers ends that time.
 func endAnswers(t *turn.Turn) error {
-	at, err := turn.PlaceOf(t.Timer.Name[len(answerTimer):])
+	at, err := turn.PlaceOf(strings.TrimPrefix(t.Timer.Name, answerTimer))
 	if err != nil {
-		return err
+		return fmt.Errorf("timer %s: %w", t.Timer.Name, err)
 	}
 	now := current(t, at)
 	until := now.GetAnswerUntil()
 	if now.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED || until == nil || t.Now.Before(until.AsTime()) {
 		return nil
 	}
-	change{scope: now.scope, status: now.GetStatus(), source: now.GetSource(), since: timestamppb.New(now.GetSince().AsTime())}.write(t, at)
+	change{scope: now.scope, status: now.GetStatus(), source: now.GetSource(), since: now.GetSince()}.write(t, at)
 	return nil
 }
