@@ -116,6 +116,9 @@ func (c *checker) desk(d Desk) {
 	c.secret("desk.token", d.Token)
 	c.secret("desk.webhook_secret", d.WebhookSecret)
 	c.rate("desk.limit", d.Limit)
+	if d.Poll < 0 {
+		c.add("desk.poll", "must not be negative")
+	}
 	if d.Kind == "" {
 		return
 	}

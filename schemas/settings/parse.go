@@ -104,6 +104,7 @@ func defaults() *Shop {
 		Bot: "Shopper", Language: "en", TimeZone: "UTC", Mode: ModeEscalate,
 		Active: true, SupportDetails: true,
 		AutoReply: Bot{Timeout: 10 * time.Second},
+		Desk:      Desk{Poll: 10 * time.Minute},
 		Handoff: Handoff{
 			Intents:      []string{"cancel_order", "order_issue", "return_refund", "complaint", "human"},
 			UnsureInARow: 2, SentimentBelow: -0.8,

@@ -114,6 +114,9 @@ type Desk struct {
 	WebhookSecret SecretRef `yaml:"webhook_secret"`
 	// InboundDomain makes the from address at Gorgias: phone@domain (H3).
 	InboundDomain string `yaml:"inbound_domain"`
+	// Poll is how often a ticket that is not closed is looked at when no webhook tells of it: desks lose
+	// some. Default 10m; 0 never.
+	Poll time.Duration `yaml:"poll"`
 	// Tags every ticket carries, besides the channel's own.
 	Tags []string `yaml:"tags"`
 	// Limit of API requests; the connector's default from the vendor's documents.

@@ -466,7 +466,9 @@ type DeskTicket struct {
 	// The fetch that is open; empty for none.
 	Fetching string `protobuf:"bytes,7,opt,name=fetching,proto3" json:"fetching,omitempty"`
 	// A hint came while a fetch was open: another follows.
-	FetchAgain    bool `protobuf:"varint,8,opt,name=fetch_again,json=fetchAgain,proto3" json:"fetch_again,omitempty"`
+	FetchAgain bool `protobuf:"varint,8,opt,name=fetch_again,json=fetchAgain,proto3" json:"fetch_again,omitempty"`
+	// The desk's last word was that it is solved, closed, spam or deleted: it is not polled any more.
+	Ended         bool `protobuf:"varint,9,opt,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,6 +555,13 @@ func (x *DeskTicket) GetFetching() string {
 func (x *DeskTicket) GetFetchAgain() bool {
 	if x != nil {
 		return x.FetchAgain
+	}
+	return false
+}
+
+func (x *DeskTicket) GetEnded() bool {
+	if x != nil {
+		return x.Ended
 	}
 	return false
 }
@@ -717,7 +726,7 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12/\n" +
 	"\aclasses\x18\x02 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\"<\n" +
 	"\bGateShut\x120\n" +
-	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xd8\x01\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xee\x01\n" +
 	"\n" +
 	"DeskTicket\x12\x12\n" +
 	"\x04desk\x18\x01 \x01(\tR\x04desk\x12\x1b\n" +
@@ -728,7 +737,8 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\x06cursor\x18\x06 \x01(\tR\x06cursor\x12\x1a\n" +
 	"\bfetching\x18\a \x01(\tR\bfetching\x12\x1f\n" +
 	"\vfetch_again\x18\b \x01(\bR\n" +
-	"fetchAgain\"\x94\x03\n" +
+	"fetchAgain\x12\x14\n" +
+	"\x05ended\x18\t \x01(\bR\x05ended\"\x94\x03\n" +
 	"\bSentText\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\"\n" +

@@ -2,6 +2,9 @@ package deliver
 
 import (
 	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -80,7 +83,8 @@ func endCreate(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outcome) {
 	}
 	ticket.Creating = ""
 	if o.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE {
-		ticket.TicketId, ticket.Url = o.GetTicketId(), o.GetTicketUrl()
+		ticket.Desk, ticket.TicketId, ticket.Url = open.GetDestination(), o.GetTicketId(), o.GetTicketUrl()
+		setPoll(t, placeOf(open.GetRecord()), ticketEpisode(c), ticket)
 	} else if ticket.GetTicketId() == "" {
 		ticket.Failed = failedOf(o)
 	}
@@ -97,8 +101,10 @@ func (s *Stage) endFetch(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outc
 	for _, item := range o.GetItems() {
 		deskItem(t, place, ticketEpisode(c), ticket, item)
 		ticket.Cursor = cmp.Or(item.GetCursor(), ticket.GetCursor())
+		ticket.Ended = endedBy(item.GetStatus(), ticket.GetEnded())
 	}
 	if o.GetTicketGone() {
+		ticket.Ended = true
 		deskItem(t, place, ticketEpisode(c), ticket, &handoffv1.DeskItem{
 			NativeId: "gone", Status: handoffv1.TicketStatus_TICKET_STATUS_DELETED, NativeStatus: "deleted",
 		})
@@ -108,7 +114,57 @@ func (s *Stage) endFetch(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outc
 	if again {
 		s.fetch(t, place, ticketEpisode(c), ticket)
 	}
+	setPoll(t, place, ticketEpisode(c), ticket)
 	t.Put(name, ticket)
+}
+
+// endedBy tells whether a ticket is over after an item with that status.
+func endedBy(status handoffv1.TicketStatus, before bool) bool {
+	switch status {
+	case handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED:
+		return before
+	case handoffv1.TicketStatus_TICKET_STATUS_SOLVED, handoffv1.TicketStatus_TICKET_STATUS_CLOSED,
+		handoffv1.TicketStatus_TICKET_STATUS_SPAM, handoffv1.TicketStatus_TICKET_STATUS_DELETED:
+		return true
+	}
+	return false
+}
+
+// Polling timers are named "poll/<conversation>/<episode>".
+const pollTimer = "poll/"
+
+// setPoll lets a ticket that is not over be looked at once nothing was heard of it for desk.poll: a
+// webhook that was lost only delays what it told of.
+func setPoll(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.DeskTicket) {
+	name := pollTimer + place.Conversation + "/" + strconv.FormatUint(episode, 10)
+	if ticket.GetEnded() || t.Shop.Desk.Poll == 0 {
+		t.StopTimer(name)
+		return
+	}
+	t.SetTimer(name, t.Now.Add(t.Shop.Desk.Poll))
+}
+
+// onPoll looks at a ticket of which nothing was heard.
+func (s *Stage) onPoll(t *turn.Turn, timer string) error {
+	conversation, number, _ := strings.Cut(timer, "/")
+	place, err := turn.PlaceOf(conversation)
+	if err != nil {
+		return fmt.Errorf("timer %q: %w", t.Timer.Name, err)
+	}
+	episode, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return fmt.Errorf("timer %q: %w", t.Timer.Name, err)
+	}
+	name, ticket := ticketName(conversation, episode), &statev1.DeskTicket{}
+	if !t.Get(name, ticket) || ticket.GetTicketId() == "" || ticket.GetDesk() != t.Shop.Desk.Kind {
+		return nil
+	}
+	if ticket.GetFetching() == "" {
+		s.fetch(t, place, episode, ticket)
+		t.Put(name, ticket)
+	}
+	setPoll(t, place, episode, ticket)
+	return nil
 }
 
 // deskItem posts one thing that happened on a ticket to consent. Its id is derived from the desk's

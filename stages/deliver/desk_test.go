@@ -205,3 +205,36 @@ func TestEpisodesHaveTheirOwnTickets(t *testing.T) {
 		}
 	}
 }
+
+// A webhook that the desk loses only delays: an open ticket of which nothing was heard is looked at,
+// one that is closed is left alone.
+func TestOpenTicketsArePolled(t *testing.T) {
+	w := newWorld(t)
+	w.result(w.command(number, create(1)), done(&handoffv1.Outcome{TicketId: "41"}))
+	w.wait(9 * time.Minute)
+	if len(w.calls) != 0 {
+		t.Fatalf("looked after 9 minutes: %v", w.calls)
+	}
+	w.wait(time.Minute)
+	if len(w.calls) != 1 || w.release(w.calls[0].Call.ID).Attempt.Command.GetFetchTicket() == nil {
+		t.Fatalf("after 10 minutes the calls are %v, want a fetch", w.calls)
+	}
+	w.wait(10 * time.Minute)
+	if len(w.calls) != 1 {
+		t.Fatalf("a second fetch beside an open one: %v", w.calls)
+	}
+	w.result(w.calls[0].Call.ID, done(&handoffv1.Outcome{Items: []*handoffv1.DeskItem{
+		{Cursor: "c1", NativeId: "i1", IsReply: true, Reply: "hello"},
+	}}))
+	if got := w.one(schemas.TopicConsent).GetAgentReply().GetText(); got != "hello" {
+		t.Fatalf("the poll brought %q, want the agent's reply", got)
+	}
+	w.wait(10 * time.Minute)
+	w.result(w.calls[0].Call.ID, done(&handoffv1.Outcome{Items: []*handoffv1.DeskItem{
+		{Cursor: "c2", NativeId: "i2", Status: handoffv1.TicketStatus_TICKET_STATUS_SOLVED},
+	}}))
+	w.wait(24 * time.Hour)
+	if len(w.calls) != 0 {
+		t.Errorf("a solved ticket is still polled: %v", w.calls)
+	}
+}

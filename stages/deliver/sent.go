@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -30,12 +31,20 @@ func (s *Stage) remember(t *turn.Turn, id string, open *statev1.OpenCall, provid
 	})
 }
 
-// onTimer forgets texts whose time is over, and those of the hour after, so that a busy address does
-// not wake up for each.
+// onTimer decides one timer.
 func (s *Stage) onTimer(t *turn.Turn) error {
-	if t.Timer.Name != forgetTimer {
-		return nil // of an older version of this stage
+	if ticket, ok := strings.CutPrefix(t.Timer.Name, pollTimer); ok {
+		return s.onPoll(t, ticket)
 	}
+	if t.Timer.Name == forgetTimer {
+		s.forget(t)
+	}
+	return nil // others are of an older version of this stage
+}
+
+// forget drops texts whose time is over, and those of the hour after, so that a busy address does not
+// wake up for each.
+func (s *Stage) forget(t *turn.Turn) {
 	var over []string
 	var next time.Time
 	turn.Scan(t, sentPrefix, &statev1.SentText{}, func(name string, m *statev1.SentText) bool {
@@ -52,7 +61,6 @@ func (s *Stage) onTimer(t *turn.Turn) error {
 	if !next.IsZero() {
 		t.SetTimer(forgetTimer, next)
 	}
-	return nil
 }
 
 // onDeliveryState passes on what the provider says of a text, under the command's call id. States
