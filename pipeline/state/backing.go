@@ -17,6 +17,9 @@ type Backing interface {
 	// Scan calls fn for every key in [lower, upper) in byte order until fn returns false. key and value
 	// are valid during the call only; a nil upper means no bound. fn must not write to the backing.
 	Scan(lower, upper []byte, fn func(key, value []byte) bool) error
+	// Before returns a copy of the value of the last key in [lower, upto], upto included; nil when there
+	// is none.
+	Before(lower, upto []byte) (value []byte, err error)
 	// Batch begins a batch of writes, applied whole by Apply, in order.
 	Batch() Batch
 	// Clear removes everything, at once.
@@ -62,6 +65,15 @@ func (m *memory) Scan(lower, upper []byte, fn func(key, value []byte) bool) erro
 		}
 	}
 	return nil
+}
+
+func (m *memory) Before(lower, upto []byte) ([]byte, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, value := range m.entries.Descend(btreemap.LE(string(upto)), btreemap.GE(string(lower))) {
+		return slices.Clone(value), nil
+	}
+	return nil, nil
 }
 
 func (m *memory) Batch() Batch { return &memoryBatch{of: m} }

@@ -118,7 +118,7 @@ func (p *Partition) Save(now time.Time) error {
 		dueKey = moveDue(b, dueKey, e.raw, was, e.due)
 	}
 	p.unsaved = p.unsaved[:0]
-	err := p.seen.save(p.back, b)
+	err := p.seen.save(b)
 	p.resume.At = now
 	b.Set([]byte{kindPos}, p.committed.Encode())
 	b.Set([]byte{kindSaved}, p.resume.encode())

@@ -22,6 +22,9 @@ type Config struct {
 	Schema uint32
 	// SeenWindow is how long ids given to Seen are remembered; default 31 days.
 	SeenWindow time.Duration
+	// SeenInMemory is how many ids of one eighth of the window are kept in memory before they are sorted
+	// into the backing; default 32768.
+	SeenInMemory int
 	// CacheBytes bounds the memory of cached state; default 32 MiB.
 	CacheBytes int
 	// MaxRecordBytes bounds a produced record, key and value; default schemas.MaxRecordBytes.
@@ -36,6 +39,9 @@ func (c *Config) validate() error {
 	}
 	if c.SeenWindow <= 0 {
 		c.SeenWindow = 31 * 24 * time.Hour
+	}
+	if c.SeenInMemory <= 0 {
+		c.SeenInMemory = spillIDs
 	}
 	if c.CacheBytes <= 0 {
 		c.CacheBytes = 32 << 20
@@ -150,7 +156,7 @@ func (p *Partition) load() error {
 	p.timer = timers{}
 	p.dirty, p.unsaved, p.journal, p.stale = nil, nil, p.journal[:0], false
 	p.clearOutputs()
-	return p.seen.load(p.back, p.cfg.SeenWindow)
+	return p.seen.load(p.back, p.cfg.SeenWindow, p.cfg.SeenInMemory)
 }
 
 // accept refuses a position that this stage must not go on from.

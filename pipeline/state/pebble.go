@@ -131,6 +131,22 @@ func (b *pebbleBacking) Scan(lower, upper []byte, fn func(key, value []byte) boo
 	return nil
 }
 
+func (b *pebbleBacking) Before(lower, upto []byte) (value []byte, err error) {
+	// The upper bound is exclusive: one zero byte makes it include upto.
+	it, err := b.db.NewIter(&pebble.IterOptions{LowerBound: b.key(lower), UpperBound: append(b.key(upto), 0)})
+	if err != nil {
+		return nil, fmt.Errorf("search state: %w", err)
+	}
+	if it.Last() {
+		v, verr := it.ValueAndErr()
+		value, err = slices.Clone(v), verr
+	}
+	if err := errors.Join(err, it.Close()); err != nil {
+		return nil, fmt.Errorf("search state: %w", err)
+	}
+	return value, nil
+}
+
 func (b *pebbleBacking) Batch() Batch { return &pebbleBatch{of: b, batch: b.db.NewBatch()} }
 
 // Clear cuts the partition out of the database instead of writing range deletions over each other.

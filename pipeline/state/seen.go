@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -25,17 +26,21 @@ const (
 	// chunkIDs is how many ids a chunk holds before the next one begins. Rewriting a small one costs
 	// less than a record, and a deletion, for every id.
 	chunkIDs = 64
+	// spillIDs is how many ids of a bucket are kept in memory before they become a sorted run.
+	spillIDs = 1 << 15
 	// dropChunks is how many chunks of dropped buckets one transaction deletes from the changelog.
 	dropChunks = 256
 )
 
 // seen remembers ids for a window, in buckets of receipt time. A transaction's ids of one bucket are
-// one changelog record, a chunk.
+// one changelog record, a chunk, mirrored in the backing until its ids are in a sorted run; see runs.go.
 type seen struct {
+	back          Backing
 	width, window int64
+	spill         int
 	buckets       []*bucket // ordered by start
 	txn           []added   // ids of the open transaction, in order
-	marked        int       // how many of them the input in hand found there
+	marked        int       // where those of the input in hand begin
 	retired       []*bucket // their contents are gone from the backing with the next save
 }
 
@@ -49,7 +54,7 @@ type added struct {
 func (s *seen) check(raw []byte, at, now int64) (bool, error) {
 	x := idOf(raw)
 	for _, b := range s.buckets {
-		if known, err := b.has(x); known || err != nil {
+		if known, err := b.has(s.back, x); known || err != nil {
 			return known, err
 		}
 	}
@@ -62,7 +67,7 @@ func (s *seen) check(raw []byte, at, now int64) (bool, error) {
 
 // bucket returns the bucket that starts then.
 func (s *seen) bucket(start int64) *bucket {
-	at, ok := slices.BinarySearchFunc(s.buckets, start, func(b *bucket, start int64) int { return int(min(max(b.start-start, -1), 1)) })
+	at, ok := slices.BinarySearchFunc(s.buckets, start, func(b *bucket, start int64) int { return cmp.Compare(b.start, start) })
 	if !ok {
 		s.buckets = slices.Insert(s.buckets, at, newBucket(start))
 	}
@@ -110,36 +115,50 @@ func (s *seen) committed() {
 	s.txn, s.marked = s.txn[:0], 0
 }
 
-// save writes the chunks that changed and removes retired buckets.
-func (s *seen) save(back Backing, batch Batch) error {
+// save writes the chunks that changed, makes runs of what is much, and removes retired buckets.
+func (s *seen) save(batch Batch) error {
 	for _, b := range s.buckets {
 		for _, c := range b.unsaved {
 			batch.Set(chunkKey(b.start, c.number), c.ids)
 		}
 		b.unsaved = nil
+		if len(b.recent) >= s.spill {
+			if err := b.spillInto(s.back, batch); err != nil {
+				return fmt.Errorf("sort seen ids: %w", err)
+			}
+		}
 	}
 	for _, b := range s.retired {
-		lower := binary.BigEndian.AppendUint64([]byte{kindSeen}, uint64(b.start))
-		batch.DeleteRange(lower, after(lower))
+		for _, kind := range []byte{kindSeen, kindRun, kindIndex} {
+			lower := binary.BigEndian.AppendUint64([]byte{kind}, uint64(b.start))
+			batch.DeleteRange(lower, after(lower))
+		}
 	}
 	s.retired = nil
 	return nil
 }
 
 // load reads what the backing has.
-func (s *seen) load(back Backing, window time.Duration) error {
-	*s = seen{window: window.Milliseconds(), width: max(window.Milliseconds()/seenBuckets, 1)}
+func (s *seen) load(back Backing, window time.Duration, spill int) error {
+	*s = seen{back: back, spill: spill, window: window.Milliseconds(), width: max(window.Milliseconds()/seenBuckets, 1)}
 	var bad error
-	err := back.Scan([]byte{kindSeen}, []byte{kindSeen + 1}, func(k, v []byte) bool {
-		if len(k) != 17 || len(v)%len(id{}) != 0 {
-			bad = fmt.Errorf("%w: chunk of seen ids", ErrFormat)
-			return false
-		}
-		s.bucket(int64(binary.BigEndian.Uint64(k[1:]))).load(binary.BigEndian.Uint64(k[9:]), v)
-		return true
-	})
+	read := func(kind byte, size int, take func(b *bucket, rest, value []byte) error) error {
+		err := back.Scan([]byte{kind}, []byte{kind + 1}, func(k, v []byte) bool {
+			if len(k) != size {
+				bad = fmt.Errorf("%w: key %q", ErrFormat, k)
+			} else {
+				bad = take(s.bucket(int64(binary.BigEndian.Uint64(k[1:]))), k[9:], v)
+			}
+			return bad == nil
+		})
+		return cmp.Or(err, bad)
+	}
+	err := read(kindIndex, 9, func(b *bucket, _, v []byte) error { return b.loadIndex(v) })
 	if err == nil {
-		err = bad
+		err = read(kindRun, 1+8+8+16, func(b *bucket, _, v []byte) error { return b.loadBlock(v) })
+	}
+	if err == nil {
+		err = read(kindSeen, 17, func(b *bucket, rest, v []byte) error { return b.load(binary.BigEndian.Uint64(rest), v) })
 	}
 	if err != nil {
 		return fmt.Errorf("read seen ids: %w", err)
@@ -150,7 +169,9 @@ func (s *seen) load(back Backing, window time.Duration) error {
 // bucket is the ids received within one span of time.
 type bucket struct {
 	start   int64
-	recent  map[id]struct{}
+	recent  map[id]struct{} // not in a run, the open transaction's too
+	old     filter          // of ids in runs
+	index   index
 	fresh   []byte // ids of the transaction being sealed
 	tail    []byte // ids of the last chunk
 	chunk   uint64 // its number; chunks are numbered from 0
@@ -165,9 +186,16 @@ type chunk struct {
 
 func newBucket(start int64) *bucket { return &bucket{start: start, recent: map[id]struct{}{}} }
 
-func (b *bucket) has(x id) (bool, error) {
-	_, ok := b.recent[x]
-	return ok, nil
+// has tells exactly whether the id is in the bucket; the filter only spares looking for most that are
+// not.
+func (b *bucket) has(back Backing, x id) (bool, error) {
+	if _, ok := b.recent[x]; ok {
+		return true, nil
+	}
+	if !b.old.may(x) {
+		return false, nil
+	}
+	return b.inRuns(back, x)
 }
 
 // seal adds the fresh ids to the last chunk, or to a new one when that is full.
@@ -186,11 +214,17 @@ func (b *bucket) seal(changelog func(key, value []byte)) {
 }
 
 // load adds a stored chunk; chunks come in order.
-func (b *bucket) load(number uint64, ids []byte) {
+func (b *bucket) load(number uint64, ids []byte) error {
+	if len(ids)%len(id{}) != 0 {
+		return fmt.Errorf("%w: chunk of seen ids", ErrFormat)
+	}
 	for x := range slices.Chunk(ids, len(id{})) {
 		b.recent[id(x)] = struct{}{}
 	}
-	b.chunk, b.tail = number, slices.Clone(ids)
+	if number >= b.chunk { // below it are chunks whose successors are in runs: they take no more ids
+		b.chunk, b.tail = number, slices.Clone(ids)
+	}
+	return nil
 }
 
 func chunkKey(start int64, number uint64) []byte {

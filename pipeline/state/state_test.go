@@ -198,7 +198,7 @@ type bench struct {
 }
 
 func (b *bench) config() state.Config {
-	return state.Config{Stage: b.stage, Partitions: 1, CacheBytes: 2000, MaxRecordBytes: 1000}
+	return state.Config{Stage: b.stage, Partitions: 1, CacheBytes: 2000, MaxRecordBytes: 1000, SeenInMemory: 4}
 }
 
 func (b *bench) open() {
@@ -313,7 +313,7 @@ func (b *bench) checkCalls() {
 func contents(t fatal, b state.Backing) map[string]string {
 	all := map[string]string{}
 	if err := b.Scan(nil, nil, func(k, v []byte) bool {
-		if k[0] != 'w' { // when it was written
+		if !strings.ContainsRune("wsrx", rune(k[0])) { // when it was written; where seen ids are sorted
 			all[string(k)] = string(v)
 		}
 		return true
