@@ -24,13 +24,9 @@ func (c *runCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := s.load()
+	a, err := s.app()
 	if err != nil {
 		return err
-	}
-	a, err := app.New(cfg, app.Options{Version: version})
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return a.RunStages(s.ctx, names)
 }
@@ -57,13 +53,9 @@ type gatewayCommand struct{}
 
 // Run serves until a signal, then drains.
 func (c *gatewayCommand) Run(s *session) error {
-	cfg, err := s.load()
+	a, err := s.app()
 	if err != nil {
 		return err
-	}
-	a, err := app.New(cfg, app.Options{Version: version})
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return a.RunGateway(s.ctx)
 }
@@ -78,13 +70,9 @@ type applyTopics struct{}
 
 // Run creates what is missing.
 func (c *applyTopics) Run(s *session) error {
-	cfg, err := s.load()
+	a, err := s.app()
 	if err != nil {
 		return err
-	}
-	a, err := app.New(cfg, app.Options{Version: version})
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return a.ApplyTopics(s.ctx, os.Stdout)
 }
@@ -127,13 +115,9 @@ func (c *applySettings) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := s.load()
+	a, err := s.app()
 	if err != nil {
 		return err
-	}
-	a, err := app.New(cfg, app.Options{Version: version})
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	n, err := a.ApplySettings(s.ctx, shop.Shop, doc)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/config"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/sinks/clickhouse/embedded"
@@ -95,6 +96,19 @@ func (s *session) load() (*config.Config, error) {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return c, nil
+}
+
+// app makes the process's parts from the configuration.
+func (s *session) app() (*app.App, error) {
+	c, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	a, err := app.New(c, app.Options{Version: version})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return a, nil
 }
 
 func setLog(c config.Log) error {

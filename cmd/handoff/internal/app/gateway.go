@@ -6,6 +6,7 @@ import (
 
 	"github.com/handoff-dev/handoff/connectors/gateway"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
+	"github.com/handoff-dev/handoff/pipeline/kafka/pubsub"
 )
 
 // gatewayParts makes the gateway, bound to its address.
@@ -14,7 +15,7 @@ func (a *App) gatewayParts(table *kafka.Settings) ([]part, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http.operator_token: %w", err)
 	}
-	publisher, err := a.newPublisher()
+	publisher, err := pubsub.NewPublisher(pubsub.PublisherConfig{Connection: a.conn, Timeout: gateway.DefaultAckTimeout})
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +31,7 @@ func (a *App) gatewayParts(table *kafka.Settings) ([]part, error) {
 	g, err := gateway.New(gateway.Config{
 		Channels: channels(), Desks: desks(), Settings: table, SettingsLoaded: func() bool { return true },
 		Secret: a.opt.Secrets, Apply: a.ApplySettings, OperatorToken: token,
-		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL,
+		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL, TrustForwarded: a.cfg.HTTP.TrustForwarded,
 		Drain: a.cfg.Drain, Log: a.log, Registerer: a.registry,
 	})
 	if err != nil {

@@ -7,43 +7,18 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/handoff-dev/handoff/pipeline"
-	"github.com/handoff-dev/handoff/pipeline/kafka"
+	"github.com/handoff-dev/handoff/pipeline/kafka/pubsub"
 )
 
-const (
-	metaKey  = "key"
-	metaTime = "time"
-)
-
-type publisher struct{ p *kafka.Producer }
-
-func (a *App) newPublisher() (*publisher, error) {
-	p, err := kafka.NewProducer(kafka.ProducerConfig{Connection: a.conn})
-	return &publisher{p}, err
-}
-
+// newMessage makes what the gateway's publisher writes as one Kafka record.
 func newMessage(id string, key, value []byte, at time.Time) *message.Message {
 	m := message.NewMessage(id, value)
-	m.Metadata.Set(metaKey, string(key))
-	m.Metadata.Set(metaTime, at.UTC().Format(time.RFC3339Nano))
+	m.Metadata.Set(pubsub.MetadataKey, string(key))
+	m.Metadata.Set(pubsub.MetadataAt, at.UTC().Format(time.RFC3339Nano))
 	return m
 }
 
-func (p *publisher) Publish(topic string, messages ...*message.Message) error {
-	emits := make([]pipeline.Emit, len(messages))
-	for i, m := range messages {
-		at, err := time.Parse(time.RFC3339Nano, m.Metadata.Get(metaTime))
-		if err != nil {
-			return err
-		}
-		emits[i] = pipeline.Emit{Topic: topic, Key: []byte(m.Metadata.Get(metaKey)), Value: m.Payload, Time: at}
-	}
-	return p.p.Produce(messages[0].Context(), emits...)
-}
-
-func (p *publisher) Close() error { return nil }
-
+// ignoreClosed drops the error of closing a listener that its server has closed before.
 func ignoreClosed(err error) error {
 	if errors.Is(err, net.ErrClosed) {
 		return nil

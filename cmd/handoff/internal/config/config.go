@@ -98,6 +98,9 @@ type HTTP struct {
 	Listen string `koanf:"listen"`
 	// PublicURL is how providers reach the gateway: what they sign. Default http://<listen>.
 	PublicURL string `koanf:"public_url"`
+	// TrustForwarded takes scheme and host that providers called from X-Forwarded-Proto and -Host: only
+	// behind a proxy that sets both. It matters where PublicURL does not say.
+	TrustForwarded bool `koanf:"trust_forwarded"`
 	// Admin is the address of health, readiness and metrics. Default 127.0.0.1:9090.
 	Admin string `koanf:"admin"`
 	// OperatorToken guards the operator's calls; a reference, env:NAME or file:/path.
@@ -175,7 +178,7 @@ func defaults() map[string]any {
 		"clickhouse.password": "", "clickhouse.cluster": "",
 		"clickhouse.tls.enabled": false, "clickhouse.tls.ca": "", "clickhouse.tls.cert": "", "clickhouse.tls.key": "", "clickhouse.tls.server_name": "",
 		"instance": host, "state_dir": filepath.Join(".handoff", "state"),
-		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.admin": "127.0.0.1:9090", "http.operator_token": "",
+		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.trust_forwarded": false, "http.admin": "127.0.0.1:9090", "http.operator_token": "",
 		"outside.request_timeout": "10s", "outside.settle": "5s",
 		"log.level": "info", "log.format": "text",
 		"drain": "20s",
