@@ -47,7 +47,11 @@ func newCluster(t *testing.T, partitions int32, stages ...string) *cluster {
 
 // config of a runner of the stage on a store in dir.
 func (c *cluster) config(stage pipeline.Stage, store *state.Store) Config {
-	cfg := Config{Connection: Connection{Brokers: c.ListenAddrs()}, Stage: stage, Store: store, SessionTimeout: 6 * time.Second,
+	return configOn(Connection{Brokers: c.ListenAddrs()}, stage, store)
+}
+
+func configOn(to Connection, stage pipeline.Stage, store *state.Store) Config {
+	cfg := Config{Connection: to, Stage: stage, Store: store, SessionTimeout: 6 * time.Second,
 		CommitEvery: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}
 	if os.Getenv("HANDOFF_TEST_LOG") != "" {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -177,13 +181,17 @@ type counter struct{ name string }
 func (c counter) Name() string { return c.name }
 
 func (c counter) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
+	return c.count("out", in, st, fx)
+}
+
+func (c counter) count(to string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
 	var n uint64
 	if v, ok := st.Get("n"); ok {
 		n = binary.BigEndian.Uint64(v)
 	}
 	v := binary.BigEndian.AppendUint64(nil, n+1)
 	st.Put("n", v)
-	fx.Emit("out", append([]byte(nil), in.Key...), v)
+	fx.Emit(to, append([]byte(nil), in.Key...), v)
 	return nil
 }
 

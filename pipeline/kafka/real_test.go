@@ -1,0 +1,171 @@
+package kafka
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/schemas"
+)
+
+// TestRealKafka runs on the brokers that HANDOFF_TEST_KAFKA names: static members that are killed
+// without a goodbye and restarted, a second member that comes and goes, timers, counts exactly once.
+func TestRealKafka(t *testing.T) {
+	brokers := os.Getenv("HANDOFF_TEST_KAFKA")
+	if brokers == "" {
+		t.Skip("HANDOFF_TEST_KAFKA names no brokers")
+	}
+	to := Connection{Brokers: strings.Split(brokers, ",")}
+	name := "real" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	admin, err := NewAdmin(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	const partitions = 4
+	var topics []schemas.Topic
+	for _, topic := range []string{schemas.Mailbox(name), name + ".out"} {
+		topics = append(topics, schemas.Topic{Name: topic, Partitions: partitions, Cleanup: schemas.CleanupDelete, Retention: time.Hour, MaxBytes: maxBatchBytes})
+	}
+	topics = append(topics, schemas.Topic{Name: schemas.Changelog(name), Partitions: partitions, Cleanup: schemas.CleanupCompact, Tombstones: schemas.ChangelogTombstones, MaxBytes: maxBatchBytes},
+		schemas.Topics(partitions)[len(schemas.Topics(partitions))-1])
+	if _, err := admin.Apply(ctx, topics, 1); err != nil {
+		t.Fatal(err)
+	}
+	client, err := to.NewClient("test", kgo.RecordPartitioner(ByKey()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	offsets := kadm.NewClient(client)
+	perKey := map[string]int{}
+	load := func(n int) {
+		t.Helper()
+		var records []*kgo.Record
+		for i := range n {
+			key := fmt.Sprintf("shop|%d", i%50)
+			perKey[key]++
+			records = append(records, &kgo.Record{Topic: schemas.Mailbox(name), Key: []byte(key), Value: []byte("v")})
+		}
+		if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drained := func() bool {
+		ends, err := offsets.ListEndOffsets(ctx, schemas.Mailbox(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := offsets.FetchOffsets(ctx, schemas.Mailbox(name))
+		if err != nil {
+			return false
+		}
+		all := true
+		ends.Each(func(o kadm.ListedOffset) {
+			c, ok := at.Lookup(o.Topic, o.Partition)
+			all = all && (o.Offset == 0 || ok && c.At == o.Offset)
+		})
+		return all
+	}
+	counting := realCounter{counter{name}, name + ".out"}
+	dir := t.TempDir()
+	store := openStore(t, dir)
+	config := func(instance string) Config {
+		cfg := configOn(to, counting, store)
+		cfg.Instance, cfg.SessionTimeout = instance, 10*time.Second
+		return cfg
+	}
+	one := start(t, config("one"))
+	load(1000)
+	eventually(t, "all are committed", drained)
+	for round := range 3 {
+		began := time.Now()
+		if err := one.stop(); err != nil {
+			t.Fatal(err)
+		}
+		load(500)
+		if round == 1 {
+			if err := store.Close(); err != nil {
+				t.Fatal(err)
+			}
+			store = openStore(t, t.TempDir())
+		}
+		one = start(t, config("one"))
+		eventually(t, "the restarted instance goes on", drained)
+		t.Logf("restarted and done in %s", time.Since(began))
+	}
+	other := openStore(t, t.TempDir())
+	cfg := config("two")
+	cfg.Store = other
+	two := start(t, cfg)
+	load(500)
+	eventually(t, "two members are done", func() bool { return two.runner.Ready() == nil && drained() })
+	load(500)
+	eventually(t, "two members are done", drained)
+	for _, r := range []*running{two, one} {
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range []interface{ Close() error }{store, other} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkReal(t, ctx, to, name+".out", perKey)
+}
+
+// realCounter counts into a topic of its own.
+type realCounter struct {
+	counter
+	out string
+}
+
+func (c realCounter) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
+	return c.count(c.out, in, st, fx)
+}
+
+// checkReal reads the counts back, committed ones only.
+func checkReal(t *testing.T, ctx context.Context, to Connection, topic string, perKey map[string]int) {
+	t.Helper()
+	client, err := to.NewClient("check", kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	want, got := 0, 0
+	for _, n := range perKey {
+		want += n
+	}
+	last := map[string]uint64{}
+	for got < want {
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("%d of %d counts came out", got, want)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			got++
+			n := binary.BigEndian.Uint64(r.Value)
+			if n != last[string(r.Key)]+1 {
+				t.Errorf("%s counts %d after %d", r.Key, n, last[string(r.Key)])
+			}
+			last[string(r.Key)] = n
+		})
+	}
+	for key, n := range perKey {
+		if last[key] != uint64(n) {
+			t.Errorf("%s was counted to %d, want %d", key, last[key], n)
+		}
+	}
+}
