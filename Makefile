@@ -61,9 +61,10 @@ check: ## Linters, protobuf rules, fresh generated files, import directions, bud
 	@.ci/checks
 
 .PHONY: generate
-generate: ## Generate Go from schemas/proto
+generate: ## Generate Go from schemas/proto, and docs/reference
 	@.ci/tool buf generate
 	@gofmt -l -w schemas/handoffv1 schemas/statev1
+	@go run -buildvcs=false ./.ci/reference
 
 .PHONY: baseline
 baseline: ## Take the protobuf schema of now as the one later changes must not break (on release)

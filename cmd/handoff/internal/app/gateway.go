@@ -31,7 +31,7 @@ func (a *App) gatewayParts(table *kafka.Settings) ([]part, error) {
 	g, err := gateway.New(gateway.Config{
 		Channels: channels(), Desks: desks(), Settings: table, SettingsLoaded: func() bool { return true },
 		Secret: a.opt.Secrets, Apply: a.ApplySettings, OperatorToken: token,
-		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL, TrustForwarded: a.cfg.HTTP.TrustForwarded,
+		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL,
 		Drain: a.cfg.Drain, Log: a.log, Registerer: a.registry,
 	})
 	if err != nil {

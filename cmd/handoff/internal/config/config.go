@@ -40,8 +40,10 @@ type Config struct {
 type Kafka struct {
 	// Brokers are the bootstrap servers, host:port.
 	Brokers []string `koanf:"brokers"`
-	TLS     TLS      `koanf:"tls"`
-	SASL    SASL     `koanf:"sasl"`
+	// TLS of connections to the brokers.
+	TLS TLS `koanf:"tls"`
+	// SASL authentication; none by default.
+	SASL SASL `koanf:"sasl"`
 	// Partitions of mailboxes and changelogs, fixed when the topics are created. Default 64.
 	Partitions int `koanf:"partitions"`
 	// Replication factor of created topics; -1 is the cluster's default.
@@ -60,10 +62,12 @@ type Kafka struct {
 type TLS struct {
 	// Enabled turns TLS on.
 	Enabled bool `koanf:"enabled"`
-	// CA, Cert and Key are PEM files; CA defaults to the system's roots.
-	CA   string `koanf:"ca"`
+	// CA is a PEM file of roots to trust; the system's by default.
+	CA string `koanf:"ca"`
+	// Cert is a PEM file of our own certificate, where the other side asks for one.
 	Cert string `koanf:"cert"`
-	Key  string `koanf:"key"`
+	// Key is a PEM file of its private key.
+	Key string `koanf:"key"`
 	// ServerName expected in the certificate; the address's host by default.
 	ServerName string `koanf:"server_name"`
 }
@@ -72,7 +76,8 @@ type TLS struct {
 type SASL struct {
 	// Mechanism: "", "PLAIN", "SCRAM-SHA-256" or "SCRAM-SHA-512".
 	Mechanism string `koanf:"mechanism"`
-	User      string `koanf:"user"`
+	// User to authenticate as.
+	User string `koanf:"user"`
 	// Password is a reference, env:NAME or file:/path.
 	Password settings.SecretRef `koanf:"password"`
 }
@@ -83,8 +88,10 @@ type ClickHouse struct {
 	Address string `koanf:"address"`
 	// Protocol "native" (default) or "http".
 	Protocol string `koanf:"protocol"`
+	// Database of the tables; created where it is missing. Default handoff.
 	Database string `koanf:"database"`
-	User     string `koanf:"user"`
+	// User to authenticate as. Default default.
+	User string `koanf:"user"`
 	// Password is a reference, env:NAME or file:/path.
 	Password settings.SecretRef `koanf:"password"`
 	TLS      TLS                `koanf:"tls"`
@@ -96,11 +103,8 @@ type ClickHouse struct {
 type HTTP struct {
 	// Listen is the gateway's address. Default 127.0.0.1:8080.
 	Listen string `koanf:"listen"`
-	// PublicURL is how providers reach the gateway: what they sign. Default http://<listen>.
+	// PublicURL is how providers reach the gateway, before any proxy: what they sign. Default http://<listen>.
 	PublicURL string `koanf:"public_url"`
-	// TrustForwarded takes scheme and host that providers called from X-Forwarded-Proto and -Host: only
-	// behind a proxy that sets both. It matters where PublicURL does not say.
-	TrustForwarded bool `koanf:"trust_forwarded"`
 	// Admin is the address of health, readiness and metrics. Default 127.0.0.1:9090.
 	Admin string `koanf:"admin"`
 	// OperatorToken guards the operator's calls; a reference, env:NAME or file:/path.
@@ -178,7 +182,7 @@ func defaults() map[string]any {
 		"clickhouse.password": "", "clickhouse.cluster": "",
 		"clickhouse.tls.enabled": false, "clickhouse.tls.ca": "", "clickhouse.tls.cert": "", "clickhouse.tls.key": "", "clickhouse.tls.server_name": "",
 		"instance": host, "state_dir": filepath.Join(".handoff", "state"),
-		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.trust_forwarded": false, "http.admin": "127.0.0.1:9090", "http.operator_token": "",
+		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.admin": "127.0.0.1:9090", "http.operator_token": "",
 		"outside.request_timeout": "10s", "outside.settle": "5s",
 		"log.level": "info", "log.format": "text",
 		"drain": "20s",
