@@ -236,7 +236,8 @@ func lineOf(raw []byte, key string) int {
 	return 0
 }
 
-// loadEnv merges HANDOFF_… variables; "__" divides parts. An unknown one is refused.
+// loadEnv merges HANDOFF_… variables; "__" divides parts. An unknown one that has parts is refused;
+// others are somebody else's, a secret's for instance.
 func loadEnv(k *koanf.Koanf, known map[string]bool) error {
 	var unknown []string
 	provider := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
@@ -244,11 +245,13 @@ func loadEnv(k *koanf.Koanf, known map[string]bool) error {
 		if key == "config" {
 			return "", nil // the flag's own variable
 		}
-		if !known[key] {
-			unknown = append(unknown, name)
-			return "", nil
+		if known[key] {
+			return key, listed(key, value)
 		}
-		return key, listed(key, value)
+		if strings.Contains(key, ".") {
+			unknown = append(unknown, name)
+		}
+		return "", nil
 	}})
 	if err := k.Load(provider, nil); err != nil {
 		return fmt.Errorf("configuration from the environment: %w", err)
