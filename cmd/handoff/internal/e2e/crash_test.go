@@ -80,7 +80,6 @@ func crossings() []crossing {
 	}
 }
 
-
 func complains(ctx context.Context, k *talk) error { return k.complain(ctx) }
 func handsOver(ctx context.Context, k *talk) error { return k.handOver(ctx) }
 func stops(ctx context.Context, k *talk) error     { return k.say(ctx, "STOP") }
@@ -147,7 +146,7 @@ func (k *talk) blindText(ctx context.Context, at moment, words string) error {
 		return fmt.Errorf("%s: %q reached the customer %d times, want %d", k.customer, words, n, want)
 	}
 	if status == "unknown" && len(k.tickets()) > 0 && strings.Contains(words, k.marker) {
-		return k.once(ctx, "note about the text", func() int { return k.entries("note", "may not have") })
+		return k.once(ctx, "note about the text", func() int { return k.entries("note", "Not known whether") })
 	}
 	return nil
 }
