@@ -143,7 +143,7 @@ func (a *App) open(p *process, names []string) error {
 	if p.store, err = state.OpenStore(state.StoreConfig{Dir: a.cfg.StateDir, Logger: a.log}); err != nil {
 		return fmt.Errorf("open state in %s: %w", a.cfg.StateDir, err)
 	}
-	all, err := newStages()
+	all, err := newStages(a.cfg.Escalate)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/config"
 	"github.com/handoff-dev/handoff/connectors/bot"
 	"github.com/handoff-dev/handoff/connectors/gorgias"
 	"github.com/handoff-dev/handoff/connectors/sms"
@@ -27,14 +28,15 @@ type stages struct {
 	deliver  *deliver.Stage
 }
 
-func newStages() (s stages, err error) {
+// newStages makes them; what cfg leaves zero has the stage's default.
+func newStages(cfg config.Escalate) (s stages, err error) {
 	if s.classify, err = classify.New(classify.Config{}); err != nil {
 		return s, err
 	}
 	if s.consent, err = consent.New(consent.Config{}); err != nil {
 		return s, err
 	}
-	if s.escalate, err = escalate.New(escalate.Config{}); err != nil {
+	if s.escalate, err = escalate.New(escalate.Config{DeskSilence: cfg.DeskSilence}); err != nil {
 		return s, err
 	}
 	s.deliver, err = deliver.New(deliver.Config{})
@@ -47,7 +49,7 @@ func (s stages) list() []pipeline.Stage {
 
 // Topology is what conversation scripts run: the same stages and the same gate as in production.
 func Topology() (script.Topology, error) {
-	s, err := newStages()
+	s, err := newStages(config.Escalate{})
 	return script.Topology{Stages: s.list(), Gate: s.deliver}, err
 }
 

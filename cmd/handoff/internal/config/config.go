@@ -18,6 +18,7 @@ import (
 
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/stages/escalate"
 )
 
 // Config of one process.
@@ -28,10 +29,11 @@ type Config struct {
 	// group membership come from it. Default: the host name.
 	Instance string `koanf:"instance"`
 	// StateDir holds the local state (rebuilt from Kafka when lost). Default ./.handoff/state.
-	StateDir string  `koanf:"state_dir"`
-	HTTP     HTTP    `koanf:"http"`
-	Outside  Outside `koanf:"outside"`
-	Log      Log     `koanf:"log"`
+	StateDir string   `koanf:"state_dir"`
+	HTTP     HTTP     `koanf:"http"`
+	Outside  Outside  `koanf:"outside"`
+	Escalate Escalate `koanf:"escalate"`
+	Log      Log      `koanf:"log"`
 	// Drain bounds a graceful stop. Default 20s.
 	Drain time.Duration `koanf:"drain"`
 }
@@ -120,6 +122,13 @@ type Outside struct {
 	Settle time.Duration `koanf:"settle"`
 }
 
+// Escalate is about the stage that brings conversations to people.
+type Escalate struct {
+	// DeskSilence is how long a ticket may be on its way before the subscriber is told, once, that
+	// support cannot be reached. Default 1m.
+	DeskSilence time.Duration `koanf:"desk_silence"`
+}
+
 // Log of the process.
 type Log struct {
 	// Level: debug, info (default), warn, error.
@@ -184,7 +193,8 @@ func defaults() map[string]any {
 		"instance": host, "state_dir": filepath.Join(".handoff", "state"),
 		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.admin": "127.0.0.1:9090", "http.operator_token": "",
 		"outside.request_timeout": "10s", "outside.settle": "5s",
-		"log.level": "info", "log.format": "text",
+		"escalate.desk_silence": escalate.DefaultDeskSilence.String(),
+		"log.level":             "info", "log.format": "text",
 		"drain": "20s",
 	}
 }
@@ -306,6 +316,9 @@ func (c *Config) check() error {
 	}
 	if c.Outside.RequestTimeout <= 0 || c.Outside.Settle < 0 {
 		bad("outside: request_timeout must be longer than 0 and settle not negative")
+	}
+	if c.Escalate.DeskSilence <= 0 {
+		bad("escalate.desk_silence: must be longer than 0, e.g. 1m")
 	}
 	if c.Drain <= 0 {
 		bad("drain: must be longer than 0, e.g. 20s")
