@@ -24,19 +24,12 @@ func tables() []table {
 	return []table{
 		{"Messages", `SELECT shop, countIf(direction = 'in') AS texts_in, countIf(author = 'agent') AS by_agents, countIf(author = 'bot') AS by_bot, countIf(author = 'system') AS by_handoff
 			FROM handoff.messages GROUP BY shop ORDER BY shop`},
-		{"Escalations of the last 30 days, by shop", `SELECT shop, uniqExactIf((address, conversation, episode), to_state = 'requested') AS escalations, uniqExactIf((address, conversation), to_state = 'requested') AS conversations
-			FROM handoff.episode_events WHERE time >= now() - INTERVAL 30 DAY GROUP BY shop ORDER BY shop`},
-		{"Escalations by reason", `SELECT signal, intent, count() AS episodes FROM handoff.episode_events WHERE to_state = 'requested' GROUP BY signal, intent ORDER BY episodes DESC, signal, intent LIMIT 12`},
-		{"Outcomes", `SELECT to_state AS outcome, count() AS episodes FROM handoff.episode_events WHERE to_state NOT IN ('offered', 'requested', 'open') GROUP BY outcome ORDER BY episodes DESC`},
-		{"Blocked replies by reason", `SELECT block_reason, text_class, count() AS replies FROM handoff.deliveries WHERE block_reason != '' GROUP BY block_reason, text_class ORDER BY replies DESC`},
+		{"Escalations of the last 30 days (escalations_30d)", `SELECT * FROM handoff.escalations_30d ORDER BY shop, day`},
+		{"Escalations by reason (escalation_reasons_30d)", `SELECT * FROM handoff.escalation_reasons_30d ORDER BY shop, escalations DESC`},
+		{"Times in seconds (episode_times_30d)", `SELECT * FROM handoff.episode_times_30d ORDER BY shop, step`},
+		{"Outcomes (episode_outcomes_30d)", `SELECT * FROM handoff.episode_outcomes_30d ORDER BY shop, episodes DESC`},
+		{"Blocked replies (blocked_texts_30d)", `SELECT * FROM handoff.blocked_texts_30d ORDER BY shop`},
 		{"Outside calls", `SELECT destination, action, status, count() AS calls, sum(attempts) AS attempts, sum(segments) AS segments FROM handoff.deliveries WHERE status != '' AND destination != '' GROUP BY destination, action, status ORDER BY destination, action, status`},
-		{"Times, in seconds", `SELECT shop,
-			round(quantileExactIf(0.5)(dateDiff('millisecond', signalled_at, offered_at) / 1000, to_state = 'offered'), 2) AS to_offer,
-			round(quantileExactIf(0.5)(dateDiff('millisecond', offered_at, requested_at) / 1000, to_state = 'requested' AND toUnixTimestamp64Milli(offered_at) > 0), 2) AS to_confirm,
-			round(quantileExactIf(0.5)(dateDiff('millisecond', requested_at, opened_at) / 1000, from_state = 'requested' AND to_state = 'open'), 2) AS to_ticket,
-			round(quantileExactIf(0.5)(dateDiff('millisecond', requested_at, first_reply_at) / 1000, to_state = 'closed' AND toUnixTimestamp64Milli(first_reply_at) > 0), 2) AS to_first_reply,
-			round(quantileExactIf(0.5)(dateDiff('millisecond', requested_at, ended_at) / 1000, to_state = 'closed'), 2) AS to_close
-			FROM handoff.episode_events GROUP BY shop ORDER BY shop`},
 	}
 }
 
@@ -105,7 +98,7 @@ func quantile(of []time.Duration, q float64) time.Duration {
 // newOf makes a value to scan a column into.
 func newOf(c driver.ColumnType) any { return reflect.New(c.ScanType()).Interface() }
 
-// cell prints a scanned value.
+// cell prints a scanned value: a day without its hours, a fraction to three places.
 func cell(v any) string {
 	e := reflect.ValueOf(v).Elem()
 	if e.Kind() == reflect.Pointer {
@@ -114,8 +107,19 @@ func cell(v any) string {
 		}
 		e = e.Elem()
 	}
-	if s := fmt.Sprint(e.Interface()); s != "" && s != "NaN" {
-		return s
+	text := ""
+	switch x := e.Interface().(type) {
+	case time.Time:
+		text = x.Format(time.DateOnly)
+	case float64:
+		text = strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.3f", x), "0"), ".")
+	case []string:
+		text = strings.Join(x, "; ")
+	default:
+		text = fmt.Sprint(x)
 	}
-	return "-"
+	if text == "" || text == "NaN" {
+		return "-"
+	}
+	return text
 }
