@@ -74,10 +74,12 @@ func (s *Status) event() (ingress.Event, error) {
 	if err := phone("To", s.To); err != nil {
 		return ingress.Event{}, err
 	}
+	known, _ := LookupCode(s.ErrorCode)
 	return ingress.Event{NativeID: s.MessageSID + "/" + string(s.Status), Record: &handoffv1.Record{
 		Address: s.To,
 		Body: &handoffv1.Record_DeliveryState{DeliveryState: &handoffv1.DeliveryState{
 			ProviderId: s.MessageSID, Status: s.Status.record(), Code: codeText(s.ErrorCode), Meaning: Meaning(s.ErrorCode),
+			ProviderOptedOut: known.OptedOut,
 		}},
 	}}, nil
 }

@@ -64,6 +64,9 @@ func TestWebhookDecode(t *testing.T) {
 		{"failed, unknown code", "", status("failed", "39999"), state("failed", &handoffv1.DeliveryState{
 			Status: handoffv1.DeliveryStatus_DELIVERY_STATUS_FAILED, Code: "39999", Meaning: twilio.Meaning(39999),
 		}), ""},
+		{"opted out at the provider", "", status("undelivered", "21610"), state("undelivered", &handoffv1.DeliveryState{
+			Status: handoffv1.DeliveryStatus_DELIVERY_STATUS_FAILED, Code: "21610", Meaning: twilio.Meaning(21610), ProviderOptedOut: true,
+		}), ""},
 		{"message at a callback's path", "abc", inboundForm(nil), nil, "MessageStatus"},
 		{"status without recipient", "abc", url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"sent"}}, nil, "To"},
 		{"another channel", "", inboundForm(func(f url.Values) { f.Set("From", "whatsapp:+14155550123") }), nil, "From"},

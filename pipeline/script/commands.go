@@ -258,11 +258,14 @@ func (w *World) provider(c Command) error {
 func (w *World) deliveryState(c Command) error {
 	status := handoffv1.DeliveryStatus(handoffv1.DeliveryStatus_value["DELIVERY_STATUS_"+strings.ToUpper(c.arg("status", ""))])
 	id := "SMout" + c.arg("text", strconv.Itoa(w.outside.texts))
+	code := c.arg("code", "")
 	return w.post(schemas.TopicDeliver, &handoffv1.Record{
 		Id:      schemas.SourceID("twilio", w.shop, w.account().Account, id+"/"+status.String()),
 		Channel: schemas.ChannelOf(w.account().Channel), Account: w.account().Account, Address: c.arg("from", "+14155550001"),
 		Conversation: schemas.Conversation(schemas.ChannelOf(w.account().Channel), w.account().Account),
-		Body:         &handoffv1.Record_DeliveryState{DeliveryState: &handoffv1.DeliveryState{ProviderId: id, Status: status, Code: c.arg("code", "")}},
+		Body: &handoffv1.Record_DeliveryState{DeliveryState: &handoffv1.DeliveryState{
+			ProviderId: id, Status: status, Code: code, ProviderOptedOut: code == optedOutCode,
+		}},
 	})
 }
 

@@ -26,6 +26,9 @@ type outside struct {
 	done     map[string]*handoffv1.Outcome // by call id: nothing is done twice
 }
 
+// optedOutCode is the provider's code for a person who opted out there.
+const optedOutCode = "21610"
+
 // ticket at the world's desk.
 type ticket struct {
 	external string
@@ -172,7 +175,7 @@ func (w *World) text(a caller.Attempt, t *handoffv1.SendText) *handoffv1.Outcome
 		code := w.outside.failText[0]
 		w.outside.failText = w.outside.failText[1:]
 		o := refused(code, "provider error "+code)
-		o.ProviderOptedOut = code == "21610"
+		o.ProviderOptedOut = code == optedOutCode
 		w.say("text to %s failed with %s: %s", a.Record.GetAddress(), code, t.GetText())
 		return o
 	}

@@ -1497,9 +1497,11 @@ type DeliveryState struct {
 	// The provider's error code.
 	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
 	// What the code means.
-	Meaning       string `protobuf:"bytes,5,opt,name=meaning,proto3" json:"meaning,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Meaning string `protobuf:"bytes,5,opt,name=meaning,proto3" json:"meaning,omitempty"`
+	// The code says that the person opted out at the provider (C10).
+	ProviderOptedOut bool `protobuf:"varint,6,opt,name=provider_opted_out,json=providerOptedOut,proto3" json:"provider_opted_out,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *DeliveryState) Reset() {
@@ -1565,6 +1567,13 @@ func (x *DeliveryState) GetMeaning() string {
 		return x.Meaning
 	}
 	return ""
+}
+
+func (x *DeliveryState) GetProviderOptedOut() bool {
+	if x != nil {
+		return x.ProviderOptedOut
+	}
+	return false
 }
 
 var File_handoff_v1_command_proto protoreflect.FileDescriptor
@@ -1674,14 +1683,15 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"text_class\x18\x05 \x01(\x0e2\x15.handoff.v1.TextClassR\ttextClass\x12\x18\n" +
 	"\acrossed\x18\x06 \x01(\bR\acrossed\x12\x1b\n" +
 	"\tnative_id\x18\a \x01(\tR\bnativeId\x12\x1a\n" +
-	"\battempts\x18\b \x01(\rR\battempts\"\xab\x01\n" +
+	"\battempts\x18\b \x01(\rR\battempts\"\xd9\x01\n" +
 	"\rDeliveryState\x12\x1f\n" +
 	"\vprovider_id\x18\x01 \x01(\tR\n" +
 	"providerId\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x122\n" +
 	"\x06status\x18\x03 \x01(\x0e2\x1a.handoff.v1.DeliveryStatusR\x06status\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\tR\x04code\x12\x18\n" +
-	"\ameaning\x18\x05 \x01(\tR\ameaning*\xb7\x01\n" +
+	"\ameaning\x18\x05 \x01(\tR\ameaning\x12,\n" +
+	"\x12provider_opted_out\x18\x06 \x01(\bR\x10providerOptedOut*\xb7\x01\n" +
 	"\rOutcomeStatus\x12\x1e\n" +
 	"\x1aOUTCOME_STATUS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13OUTCOME_STATUS_DONE\x10\x01\x12\x19\n" +

@@ -47,14 +47,14 @@ type Conversation struct {
 	Held bool `protobuf:"varint,9,opt,name=held,proto3" json:"held,omitempty"`
 	// What consent said last.
 	Consent *handoffv1.ConsentStamp `protobuf:"bytes,10,opt,name=consent,proto3" json:"consent,omitempty"`
-	// The last offer that was declined or lapsed: what is not asked again for a while (H2).
-	Refusal *Refusal `protobuf:"bytes,11,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	// Tags of the subscriber (H8); never taken away.
 	Tags []string `protobuf:"bytes,12,rep,name=tags,proto3" json:"tags,omitempty"`
 	// When the last agent's reply was received.
 	AgentRepliedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=agent_replied_at,json=agentRepliedAt,proto3" json:"agent_replied_at,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Offers that were declined or lapsed, one for each reason: what is not asked again for a while (H2).
+	Refusals      []*Refusal `protobuf:"bytes,14,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Conversation) Reset() {
@@ -157,13 +157,6 @@ func (x *Conversation) GetConsent() *handoffv1.ConsentStamp {
 	return nil
 }
 
-func (x *Conversation) GetRefusal() *Refusal {
-	if x != nil {
-		return x.Refusal
-	}
-	return nil
-}
-
 func (x *Conversation) GetTags() []string {
 	if x != nil {
 		return x.Tags
@@ -174,6 +167,13 @@ func (x *Conversation) GetTags() []string {
 func (x *Conversation) GetAgentRepliedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.AgentRepliedAt
+	}
+	return nil
+}
+
+func (x *Conversation) GetRefusals() []*Refusal {
+	if x != nil {
+		return x.Refusals
 	}
 	return nil
 }
@@ -886,7 +886,7 @@ var File_handoff_state_v1_escalate_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xc8\x03\n" +
+	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xd0\x03\n" +
 	"\fConversation\x12\x1a\n" +
 	"\bepisodes\x18\x01 \x01(\x04R\bepisodes\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
@@ -898,10 +898,10 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\tdisclosed\x18\b \x01(\bR\tdisclosed\x12\x12\n" +
 	"\x04held\x18\t \x01(\bR\x04held\x122\n" +
 	"\aconsent\x18\n" +
-	" \x01(\v2\x18.handoff.v1.ConsentStampR\aconsent\x123\n" +
-	"\arefusal\x18\v \x01(\v2\x19.handoff.state.v1.RefusalR\arefusal\x12\x12\n" +
+	" \x01(\v2\x18.handoff.v1.ConsentStampR\aconsent\x12\x12\n" +
 	"\x04tags\x18\f \x03(\tR\x04tags\x12D\n" +
-	"\x10agent_replied_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0eagentRepliedAt\"\xea\x01\n" +
+	"\x10agent_replied_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0eagentRepliedAt\x125\n" +
+	"\brefusals\x18\x0e \x03(\v2\x19.handoff.state.v1.RefusalR\brefusalsJ\x04\b\v\x10\f\"\xea\x01\n" +
 	"\aBotTurn\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x126\n" +
@@ -1000,8 +1000,8 @@ var file_handoff_state_v1_escalate_proto_goTypes = []any{
 var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	1,  // 0: handoff.state.v1.Conversation.turn:type_name -> handoff.state.v1.BotTurn
 	8,  // 1: handoff.state.v1.Conversation.consent:type_name -> handoff.v1.ConsentStamp
-	4,  // 2: handoff.state.v1.Conversation.refusal:type_name -> handoff.state.v1.Refusal
-	9,  // 3: handoff.state.v1.Conversation.agent_replied_at:type_name -> google.protobuf.Timestamp
+	9,  // 2: handoff.state.v1.Conversation.agent_replied_at:type_name -> google.protobuf.Timestamp
+	4,  // 3: handoff.state.v1.Conversation.refusals:type_name -> handoff.state.v1.Refusal
 	9,  // 4: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
 	2,  // 5: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
 	2,  // 6: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause

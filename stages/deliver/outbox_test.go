@@ -178,6 +178,22 @@ func TestProviderOptOutReachesConsent(t *testing.T) {
 	}
 }
 
+// TestProviderOptOutFoundLaterReachesConsent: the provider took the text, and its callback says why it
+// failed (C10).
+func TestProviderOptOutFoundLaterReachesConsent(t *testing.T) {
+	w := newWorld(t)
+	w.result(w.command(number, text(agent, "hello")), done(&handoffv1.Outcome{ProviderId: "SM1"}))
+	r := w.record(number)
+	r.Body = &handoffv1.Record_DeliveryState{DeliveryState: &handoffv1.DeliveryState{
+		ProviderId: "SM1", Status: handoffv1.DeliveryStatus_DELIVERY_STATUS_FAILED, Code: "21610", ProviderOptedOut: true,
+	}}
+	w.send(r)
+	a := w.one(schemas.TopicConsent)
+	if out := a.GetReceipt().GetOutcome(); !out.GetProviderOptedOut() || out.GetCode() != "21610" || a.GetConversation() != thread {
+		t.Errorf("to consent %v", a)
+	}
+}
+
 func TestBotAnswers(t *testing.T) {
 	ask := &handoffv1.Command{Action: &handoffv1.Command_AskBot{AskBot: &handoffv1.AskBot{Turn: 3}}}
 	tests := []struct {

@@ -99,7 +99,25 @@ func (s *Stage) onDeliveryState(t *turn.Turn, d *handoffv1.DeliveryState) error 
 		Code: d.GetCode(), Meaning: d.GetMeaning(),
 	}}
 	t.Emit(schemas.TopicEscalate, r)
+	if d.GetProviderOptedOut() {
+		optedOutLater(t, place, sent, d)
+	}
 	return nil
+}
+
+// optedOutLater tells consent that the provider took a text and found later that the person had opted
+// out there (C10).
+func optedOutLater(t *turn.Turn, place turn.Place, sent *statev1.SentText, d *handoffv1.DeliveryState) {
+	r := t.Make(place)
+	r.Body = &handoffv1.Record_Receipt{Receipt: &handoffv1.Receipt{
+		CallId: sent.GetCommandId(), Episode: sent.GetEpisode(),
+		Action: handoffv1.Action_ACTION_SEND_TEXT, TextClass: sent.GetTextClass(),
+		Outcome: &handoffv1.Outcome{
+			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED, ProviderId: d.GetProviderId(),
+			Code: d.GetCode(), Meaning: d.GetMeaning(), ProviderOptedOut: true,
+		},
+	}}
+	t.Emit(schemas.TopicConsent, r)
 }
 
 // find returns the text a callback is about, by the provider's id, else by the call's: a callback can

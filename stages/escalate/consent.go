@@ -142,7 +142,7 @@ func (c *conversation) optOutNote(n *handoffv1.ConsentNotice, replied bool) stri
 	}
 	keyword := n.GetKeyword()
 	if keyword == "" {
-		return "Customer is unsubscribed from " + channel + ": the provider reports that they opted out there."
+		return "Customer is unsubscribed from " + channel + ": the provider reports that they opted out there. Only a START that reaches the provider lifts its block."
 	}
 	return c.text(settings.TextStopNote, "keyword", keyword, "channel", channel)
 }

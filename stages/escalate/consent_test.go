@@ -119,7 +119,7 @@ func TestC2ProviderReported(t *testing.T) {
 		Source: handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER,
 	})
 	w.expect("episode 1: open -> opted_out", "resumed",
-		"note 1: Customer is unsubscribed from SMS: the provider reports that they opted out there.", "status 1: solved")
+		"note 1: Customer is unsubscribed from SMS: the provider reports that they opted out there. Only a START that reaches the provider lifts its block.", "status 1: solved")
 }
 
 func TestC4HelpNote(t *testing.T) {

@@ -123,11 +123,11 @@ func (c *conversation) onThanks() {
 func (c *conversation) withinGrace() bool {
 	grace := c.shop.Handoff.AnswerGrace
 	replied := c.state.GetAgentRepliedAt()
-	return grace > 0 && replied != nil && !c.t.At().After(replied.AsTime().Add(grace)) &&
-		(c.live() || c.reopenable())
+	return grace > 0 && replied != nil && !c.t.At().After(replied.AsTime().Add(grace))
 }
 
-// continueOnTicket gives a message within the grace to the agents: a new episode on the same ticket.
+// continueOnTicket gives a message within the grace to the agents: a new episode on the same ticket, or
+// on a linked new one where that cannot be opened again.
 func (c *conversation) continueOnTicket(m inbound) {
 	signal := &statev1.Signal{
 		Kind: c.episode.GetSignal().GetKind(), Intent: c.episode.GetSignal().GetIntent(),

@@ -1,6 +1,7 @@
 package escalate
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -76,11 +77,15 @@ func (c *conversation) onLapse() {
 	c.remember(c.t.Now)
 }
 
-// remember keeps what was refused, so that it is not asked again for a while.
+// remember keeps what was refused, so that it is not asked again for a while, and forgets what may be
+// asked again.
 func (c *conversation) remember(at time.Time) {
 	signal := c.episode.GetSignal()
-	c.state.Refusal = &statev1.Refusal{
+	c.state.Refusals = slices.DeleteFunc(c.state.GetRefusals(), func(r *statev1.Refusal) bool {
+		return !at.Before(r.GetUntil().AsTime()) || sameReason(signal, r)
+	})
+	c.state.Refusals = append(c.state.Refusals, &statev1.Refusal{
 		Kind: signal.GetKind(), Intent: signal.GetIntent(),
 		Until: timestamppb.New(at.Add(c.shop.Handoff.OfferAgainAfter)),
-	}
+	})
 }

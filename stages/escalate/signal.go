@@ -90,13 +90,17 @@ func (c *conversation) handoff(signal *statev1.Signal) (notDone string) {
 // refused tells that the same was offered lately and declined or left unanswered (H2): then nothing is
 // offered again for a while, unless the person asks for a person or the reason differs.
 func (c *conversation) refused(signal *statev1.Signal) bool {
-	r := c.state.GetRefusal()
-	if r == nil || !c.t.At().Before(r.GetUntil().AsTime()) ||
-		signal.GetKind() == handoffv1.SignalKind_SIGNAL_KIND_ASKED_FOR_PERSON {
+	if signal.GetKind() == handoffv1.SignalKind_SIGNAL_KIND_ASKED_FOR_PERSON {
 		return false
 	}
-	if signal.GetKind() != r.GetKind() {
-		return false
-	}
-	return signal.GetKind() != handoffv1.SignalKind_SIGNAL_KIND_INTENT || signal.GetIntent() == r.GetIntent()
+	return slices.ContainsFunc(c.state.GetRefusals(), func(r *statev1.Refusal) bool {
+		return sameReason(signal, r) && c.t.At().Before(r.GetUntil().AsTime())
+	})
+}
+
+// sameReason tells whether a signal has the reason of an offer that was refused: its kind and, of
+// intents, which one.
+func sameReason(signal *statev1.Signal, r *statev1.Refusal) bool {
+	return signal.GetKind() == r.GetKind() &&
+		(signal.GetKind() != handoffv1.SignalKind_SIGNAL_KIND_INTENT || signal.GetIntent() == r.GetIntent())
 }
