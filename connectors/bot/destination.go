@@ -6,14 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
@@ -23,9 +22,6 @@ const (
 	maxAnswer = 4 * MaxReply
 	// maxReason bounds a reason, in characters.
 	maxReason = 500
-	// defaultRetryAfter is how long a limited bot is left alone where it does not
-	// say.
-	defaultRetryAfter = time.Second
 )
 
 // Config of a Destination.
@@ -56,10 +52,7 @@ func New(cfg Config) (*Destination, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Destination{secret: cfg.Secret, now: cfg.Now, http: &http.Client{
-		Transport:     cfg.Transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return &Destination{secret: cfg.Secret, now: cfg.Now, http: httpcall.NewClient(cfg.Transport)}, nil
 }
 
 // Retry is Idempotent for every command.
@@ -101,21 +94,20 @@ func (d *Destination) Do(ctx context.Context, a caller.Attempt) (*handoffv1.Outc
 	if err != nil {
 		return nil, err
 	}
-	res, err := d.http.Do(req)
-	if err != nil {
+	answer, err := httpcall.Do(d.http, req, "the bot", maxAnswer)
+	tooLarge := errors.Is(err, httpcall.ErrTooLarge)
+	if err != nil && !tooLarge {
 		return nil, unanswered(err)
 	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err != nil {
-		return nil, unanswered(err)
+	if !answer.OK() {
+		return nil, failure(answer)
 	}
-	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return nil, failure(res.StatusCode, res.Header)
+	reply, problem := read(answer.Body)
+	if tooLarge {
+		problem = "it is too large"
 	}
-	reply, problem := read(body)
 	if problem != "" {
-		return nil, &caller.Error{Kind: caller.Permanent, Code: strconv.Itoa(res.StatusCode), Meaning: "the bot's answer cannot be used: " + problem}
+		return nil, &caller.Error{Kind: caller.Permanent, Code: strconv.Itoa(answer.Status), Meaning: "the bot's answer cannot be used: " + problem}
 	}
 	reply.Turn = ask.GetTurn()
 	return &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE, BotReply: reply}, nil
@@ -130,7 +122,7 @@ func (d *Destination) request(ctx context.Context, a caller.Attempt, ask *handof
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.Shop.AutoReply.URL, bytes.NewReader(body))
 	if err != nil {
-		return nil, &caller.Error{Kind: caller.Permanent, Meaning: "the bot's URL in the settings cannot be used", Err: withoutURL(err)}
+		return nil, &caller.Error{Kind: caller.Permanent, Meaning: "the bot's URL in the settings cannot be used", Err: httpcall.WithoutURL(err)}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
@@ -147,9 +139,6 @@ func (d *Destination) request(ctx context.Context, a caller.Attempt, ask *handof
 
 // read takes an answer; problem says why it is none.
 func read(body []byte) (reply *handoffv1.BotReply, problem string) {
-	if len(body) > maxAnswer {
-		return nil, "it is too large"
-	}
 	var a Answer
 	if err := json.Unmarshal(body, &a); err != nil {
 		return nil, "it is not the JSON object that was asked for"
@@ -171,28 +160,22 @@ func read(body []byte) (reply *handoffv1.BotReply, problem string) {
 	}
 }
 
-// withoutURL drops what net/http adds to an error: a bot's URL can hold a token,
-// and errors reach notes and logs.
-func withoutURL(err error) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		return wrapped.Err
-	}
-	return err
-}
-
-func unanswered(cause error) *caller.Error {
-	cause = withoutURL(cause)
+// unanswered is the failure of a question that no whole answer came to. Asking
+// again is harmless, whether it arrived or not.
+func unanswered(err error) *caller.Error {
+	cause := caller.AsError(err).Err
 	if errors.Is(cause, context.DeadlineExceeded) {
 		return &caller.Error{Kind: caller.Retryable, Meaning: "the bot did not answer in time", Err: cause}
 	}
 	return &caller.Error{Kind: caller.Retryable, Meaning: "the bot cannot be reached", Err: cause}
 }
 
-func failure(status int, header http.Header) *caller.Error {
-	e := &caller.Error{Code: strconv.Itoa(status)}
-	switch {
+func failure(answer *httpcall.Answer) *caller.Error {
+	e := &caller.Error{Code: strconv.Itoa(answer.Status)}
+	switch status := answer.Status; {
 	case status == http.StatusTooManyRequests:
-		e.Kind, e.Meaning, e.RetryAfter = caller.Limited, "the bot limits requests", retryAfter(header)
+		e.Kind, e.Meaning = caller.Limited, "the bot limits requests"
+		e.RetryAfter, _ = httpcall.RetryAfter(answer.Header, time.Second)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		e.Kind, e.Meaning = caller.Unauthorized, "the bot refused the signature; check the secret on both sides"
 	case status == http.StatusRequestTimeout || status >= 500:
@@ -201,12 +184,4 @@ func failure(status int, header http.Header) *caller.Error {
 		e.Kind, e.Meaning = caller.Permanent, "the bot refused the question"
 	}
 	return e
-}
-
-func retryAfter(header http.Header) time.Duration {
-	seconds, err := strconv.Atoi(header.Get("Retry-After"))
-	if err != nil || seconds <= 0 {
-		return defaultRetryAfter
-	}
-	return time.Duration(seconds) * time.Second
 }

@@ -16,14 +16,14 @@ import (
 // search always comes first. What the desk knows is never overwritten.
 func (c *client) customer(ctx context.Context, r *handoffv1.Record, name string) (int64, error) {
 	external := externalID(r)
-	if id, ok := c.customers.get(external); ok {
+	if id, ok := c.customers.Get(external); ok {
 		return id, nil
 	}
 	id, err := c.findOrMake(ctx, r, external, name)
 	if err != nil {
 		return 0, err
 	}
-	c.customers.put(external, id)
+	c.customers.Put(external, id)
 	return id, nil
 }
 

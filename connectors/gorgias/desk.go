@@ -90,10 +90,7 @@ func (d *Desk) KeyLife() time.Duration { return 0 }
 
 // Limit is the shop's setting, else Gorgias' 40 requests per 20 s for API keys.
 func (d *Desk) Limit(shop *settings.Shop) caller.Limit {
-	if shop != nil && shop.Desk.Limit.Requests > 0 {
-		return caller.Limit{Requests: shop.Desk.Limit.Requests, Window: max(shop.Desk.Limit.Per, time.Second), Burst: shop.Desk.Limit.Requests}
-	}
-	return caller.Limit{Requests: 40, Window: 20 * time.Second, Burst: 20}
+	return caller.DeskLimit(shop, caller.Limit{Requests: 40, Window: 20 * time.Second, Burst: 20})
 }
 
 // Do executes one command.
@@ -181,7 +178,7 @@ func (c *client) done(ticketID string) *handoffv1.Outcome {
 // it exists whole or not at all.
 func (c *client) create(ctx context.Context, a caller.Attempt, cmd *handoffv1.CreateTicket) (*handoffv1.Outcome, error) {
 	made, err := c.createTicket(ctx, a, cmd)
-	if statusOf(err) == http.StatusBadRequest && c.customers.forget(externalID(a.Record)) {
+	if statusOf(err) == http.StatusBadRequest && c.customers.Forget(externalID(a.Record)) {
 		// The remembered customer was merged into another: ask again, once.
 		made, err = c.createTicket(ctx, a, cmd)
 	}
@@ -276,7 +273,7 @@ func (c *client) written(ctx context.Context, a caller.Attempt) (map[string]stri
 func (c *client) write(ctx context.Context, a caller.Attempt, there map[string]string) (*handoffv1.Outcome, error) {
 	done := c.done(a.TicketID)
 	made, err := c.writeMessages(ctx, a, there)
-	if a.Command.GetAddNote() == nil && statusOf(err) == http.StatusBadRequest && c.customers.forget(externalID(a.Record)) {
+	if a.Command.GetAddNote() == nil && statusOf(err) == http.StatusBadRequest && c.customers.Forget(externalID(a.Record)) {
 		// The remembered customer was merged into another: ask again, once.
 		made, err = c.writeMessages(ctx, a, there)
 	}

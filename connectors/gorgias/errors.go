@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 )
 
 // reaction is one line of the error table: what a status means for the call.
@@ -40,7 +41,8 @@ func reactions() []reaction {
 
 // refused classifies an answer that is not 2xx. All of 5xx may have been
 // carried out.
-func refused(doing string, status int, h http.Header, body []byte) *caller.Error {
+func refused(doing string, a *httpcall.Answer) *caller.Error {
+	status, body := a.Status, a.Body
 	var said struct {
 		Error struct {
 			Msg  string          `json:"msg"`
@@ -61,7 +63,7 @@ func refused(doing string, status int, h http.Header, body []byte) *caller.Error
 		e.Meaning += ": " + said.Error.Msg
 	}
 	if e.Kind == caller.Limited {
-		e.RetryAfter = retryAfter(h, 20*time.Second)
+		e.RetryAfter, _ = httpcall.RetryAfter(a.Header, 20*time.Second)
 	}
 	e.Err = &answerError{status: status, body: bytes.Clone(body[:min(len(body), 512)])}
 	return e

@@ -6,16 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptrace"
-	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
@@ -26,9 +23,6 @@ const (
 	defaultRequests = 10
 	// maxAnswer bounds what is read of an answer.
 	maxAnswer = 64 << 10
-	// defaultRetryAfter is how long a limited account is left alone where the
-	// provider does not say.
-	defaultRetryAfter = time.Second
 )
 
 // Config of a Destination.
@@ -61,10 +55,7 @@ func New(cfg Config) (*Destination, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Destination{secret: cfg.Secret, now: cfg.Now, http: &http.Client{
-		Transport:     cfg.Transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return &Destination{secret: cfg.Secret, now: cfg.Now, http: httpcall.NewClient(cfg.Transport)}, nil
 }
 
 // Retry is Blind for every command.
@@ -75,18 +66,7 @@ func (d *Destination) KeyLife() time.Duration { return 0 }
 
 // Limit is what the shop's slowest account is set to, else 10 requests a second.
 func (d *Destination) Limit(shop *settings.Shop) caller.Limit {
-	limit := caller.Limit{Requests: defaultRequests, Window: time.Second, Burst: defaultRequests}
-	set := false
-	for _, a := range shop.Accounts {
-		if a.Provider != Name || a.Limit.Requests <= 0 || a.Limit.Per <= 0 {
-			continue
-		}
-		slower := float64(a.Limit.Requests)/a.Limit.Per.Seconds() < float64(limit.Requests)/limit.Window.Seconds()
-		if !set || slower {
-			limit, set = caller.Limit{Requests: a.Limit.Requests, Window: a.Limit.Per, Burst: a.Limit.Requests}, true
-		}
-	}
-	return limit
+	return caller.AccountLimit(shop, Name, caller.Limit{Requests: defaultRequests, Window: time.Second, Burst: defaultRequests})
 }
 
 // Lookup cannot be done; it is never called for a Blind command.
@@ -103,31 +83,25 @@ func (d *Destination) Do(ctx context.Context, a caller.Attempt) (*handoffv1.Outc
 	if err != nil {
 		return nil, err
 	}
-	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
 	req, err := http.NewRequestWithContext(ctx, draft.method, draft.url, bytes.NewReader(draft.body))
 	if err != nil {
-		return nil, &caller.Error{Kind: caller.Permanent, Meaning: "the request template makes no valid request", Err: withoutURL(err)}
+		return nil, &caller.Error{Kind: caller.Permanent, Meaning: "the request template makes no valid request", Err: httpcall.WithoutURL(err)}
 	}
 	req.Close = true
 	req.Header = draft.header
-	res, err := d.http.Do(req)
-	if err != nil {
-		return nil, unanswered(connected.Load(), err)
+	answer, err := httpcall.Do(d.http, req, "the SMS provider", maxAnswer)
+	if answer == nil {
+		return nil, err
 	}
-	defer res.Body.Close()
 	// A success whose body breaks off is one all the same; only its id is lost.
-	body, _ := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return nil, failure(res.StatusCode, res.Header, body)
+	if !answer.OK() {
+		return nil, failure(answer.Status, answer.Header, answer.Body)
 	}
 	text := a.Command.GetSendText().GetText()
 	segments, _ := schemas.Segments(text)
 	return &handoffv1.Outcome{
 		Status:     handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE,
-		ProviderId: providerID(body, a.CallID),
+		ProviderId: providerID(answer.Body, a.CallID),
 		Segments:   uint32(max(segments, 1)),
 	}, nil
 }
@@ -163,23 +137,6 @@ func (d *Destination) draft(a caller.Attempt) (*draft, error) {
 	return draft, nil
 }
 
-func unanswered(connected bool, cause error) *caller.Error {
-	cause = withoutURL(cause)
-	if !connected {
-		return &caller.Error{Kind: caller.Retryable, Meaning: "the SMS provider cannot be reached", Err: cause}
-	}
-	return &caller.Error{Kind: caller.Ambiguous, Meaning: "the SMS provider did not answer; whether it took the text is not known", Err: cause}
-}
-
-// withoutURL drops what net/http adds to an error: a template can put the secret
-// and the text into the URL, and errors reach notes and logs.
-func withoutURL(err error) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		return wrapped.Err
-	}
-	return err
-}
-
 // failure judges an answer that is no success. The body may be JSON with code,
 // message (or error) and opted_out.
 func failure(status int, header http.Header, body []byte) *caller.Error {
@@ -194,7 +151,7 @@ func failure(status int, header http.Header, body []byte) *caller.Error {
 	if e.Code == "" || e.Code == "null" || !printable(e.Code) {
 		e.Code = strconv.Itoa(status)
 	}
-	after, told := retryAfter(header)
+	after, told := httpcall.RetryAfter(header, time.Second)
 	switch {
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && told:
 		e.Kind, e.RetryAfter, e.Meaning = caller.Limited, after, "the SMS provider limits requests; the text waits"
@@ -214,15 +171,6 @@ func failure(status int, header http.Header, body []byte) *caller.Error {
 		e.Meaning += ": " + fmt.Sprintf("%.200s", said.Message)
 	}
 	return e
-}
-
-// retryAfter reads Retry-After in seconds; told is false where there is none.
-func retryAfter(header http.Header) (after time.Duration, told bool) {
-	seconds, err := strconv.Atoi(header.Get("Retry-After"))
-	if err != nil || seconds <= 0 {
-		return defaultRetryAfter, false
-	}
-	return time.Duration(seconds) * time.Second, true
 }
 
 // providerID reads the id of a JSON answer, a string or a number.

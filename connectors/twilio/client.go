@@ -3,18 +3,15 @@ package twilio
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"iter"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 )
 
 // DefaultBaseURL is Twilio's REST API.
@@ -56,10 +53,7 @@ type Client struct {
 // once and only where it was meant for. A request's time is bounded by its
 // context.
 func NewClient(transport http.RoundTripper) *Client {
-	return &Client{http: &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &Client{http: httpcall.NewClient(transport)}
 }
 
 // Outbound is one message to send.
@@ -170,57 +164,26 @@ func (a Account) messagesURL() string {
 
 // do makes one request and reads its answer into result.
 func (c *Client) do(ctx context.Context, account Account, method, target string, form url.Values, result any) error {
-	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
 	req, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(form.Encode()))
 	if err != nil {
-		return &caller.Error{Kind: caller.Permanent, Meaning: "the request to Twilio cannot be made", Err: withoutURL(err)}
+		return &caller.Error{Kind: caller.Permanent, Meaning: "the request to Twilio cannot be made", Err: httpcall.WithoutURL(err)}
 	}
 	req.SetBasicAuth(account.SID, account.AuthToken)
 	req.Header.Set("Accept", "application/json")
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	res, err := c.http.Do(req)
+	answer, err := httpcall.Do(c.http, req, "Twilio", maxAnswer)
 	if err != nil {
-		return unanswered(connected.Load(), err)
+		return err
 	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err != nil {
-		return unanswered(true, err)
-	}
-	if len(body) > maxAnswer {
-		return unanswered(true, errors.New("the answer is too large"))
-	}
-	if res.StatusCode < 200 || res.StatusCode > 299 {
+	if !answer.OK() {
 		var r refusal
-		_ = json.Unmarshal(body, &r) // A body of another kind is judged by its status.
-		return failure(res.StatusCode, res.Header, r)
+		_ = json.Unmarshal(answer.Body, &r) // A body of another kind is judged by its status.
+		return failure(answer.Status, answer.Header, r)
 	}
-	if err := json.Unmarshal(body, result); err != nil {
-		return unanswered(true, err)
+	if err := json.Unmarshal(answer.Body, result); err != nil {
+		return &caller.Error{Kind: caller.Ambiguous, Meaning: "Twilio's answer cannot be read; whether it took the request is not known", Err: err}
 	}
 	return nil
-}
-
-// unanswered is the failure of a request without a usable answer. Before there
-// was a connection nothing can have arrived.
-func unanswered(connected bool, cause error) *caller.Error {
-	cause = withoutURL(cause)
-	if !connected {
-		return &caller.Error{Kind: caller.Retryable, Meaning: "Twilio cannot be reached", Err: cause}
-	}
-	return &caller.Error{Kind: caller.Ambiguous, Meaning: "Twilio did not answer; whether it took the request is not known", Err: cause}
-}
-
-// withoutURL drops what net/http adds to an error: a URL names the account and
-// the customer, and errors reach notes and logs.
-func withoutURL(err error) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		return wrapped.Err
-	}
-	return err
 }

@@ -79,21 +79,8 @@ func (d *Destination) KeyLife() time.Duration { return 0 }
 // Limit is what the shop's slowest Twilio account is set to, else 50 requests a
 // second.
 func (d *Destination) Limit(shop *settings.Shop) caller.Limit {
-	limit := caller.Limit{Requests: defaultRequests, Window: time.Second, Burst: defaultRequests}
-	set := false
-	for _, a := range shop.Accounts {
-		if a.Provider != Name || a.Limit.Requests <= 0 || a.Limit.Per <= 0 {
-			continue
-		}
-		own := caller.Limit{Requests: a.Limit.Requests, Window: a.Limit.Per, Burst: a.Limit.Requests}
-		if !set || perSecond(own) < perSecond(limit) {
-			limit, set = own, true
-		}
-	}
-	return limit
+	return caller.AccountLimit(shop, Name, caller.Limit{Requests: defaultRequests, Window: time.Second, Burst: defaultRequests})
 }
-
-func perSecond(l caller.Limit) float64 { return float64(l.Requests) / l.Window.Seconds() }
 
 // Do sends the text once. The outcome holds the message's SID and its segments.
 func (d *Destination) Do(ctx context.Context, a caller.Attempt) (*handoffv1.Outcome, error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 )
 
 // ErrorCode is what one of Twilio's codes means to a sender, whether it refused
@@ -102,10 +103,6 @@ func Meaning(code int) string {
 	return "Twilio error " + strconv.Itoa(code) + "; see Twilio's error dictionary"
 }
 
-// defaultRetryAfter is how long a limited account is left alone where Twilio
-// does not say.
-const defaultRetryAfter = time.Second
-
 // refusal is Twilio's error body.
 type refusal struct {
 	Code    int    `json:"code"`
@@ -129,7 +126,7 @@ func failure(status int, header http.Header, r refusal) *caller.Error {
 		e.Code = strconv.Itoa(r.Code)
 	}
 	if e.Kind == caller.Limited {
-		e.RetryAfter = retryAfter(header)
+		e.RetryAfter, _ = httpcall.RetryAfter(header, time.Second)
 	}
 	return e
 }
@@ -145,13 +142,4 @@ func byStatus(status int) ErrorCode {
 	default:
 		return ErrorCode{Kind: caller.Permanent, Meaning: "Twilio refused the request"}
 	}
-}
-
-// retryAfter reads Retry-After in seconds.
-func retryAfter(header http.Header) time.Duration {
-	seconds, err := strconv.Atoi(header.Get("Retry-After"))
-	if err != nil || seconds <= 0 {
-		return defaultRetryAfter
-	}
-	return time.Duration(seconds) * time.Second
 }

@@ -101,10 +101,7 @@ func (d *Desk) KeyLife() time.Duration { return keyLife }
 
 // Limit is the shop's setting, else the smallest plan's 200 requests a minute.
 func (d *Desk) Limit(shop *settings.Shop) caller.Limit {
-	if shop != nil && shop.Desk.Limit.Requests > 0 {
-		return caller.Limit{Requests: shop.Desk.Limit.Requests, Window: max(shop.Desk.Limit.Per, time.Second), Burst: shop.Desk.Limit.Requests}
-	}
-	return caller.Limit{Requests: 200, Window: time.Minute, Burst: 50}
+	return caller.DeskLimit(shop, caller.Limit{Requests: 200, Window: time.Minute, Burst: 50})
 }
 
 // Do executes one command.
@@ -189,7 +186,7 @@ func (c *client) doCreate(ctx context.Context, a caller.Attempt, cmd *handoffv1.
 	made, hit, err := c.create(ctx, a, cmd)
 	if names(err, "requester", "requester_id", "author", "author_id") {
 		// The remembered user was merged away or deleted: ask again, once.
-		c.requesters.forget(requesterID(a.Record))
+		c.requesters.Forget(requesterID(a.Record))
 		made, hit, err = c.create(ctx, a, cmd)
 	}
 	if err != nil {
@@ -298,7 +295,7 @@ func (c *client) doAppend(ctx context.Context, a caller.Attempt, cmd *handoffv1.
 	body.AuthorID = author
 	done, err := c.doUpdate(ctx, a, "appending messages", u)
 	if names(err, "requester", "author", "author_id", "comment") && caller.AsError(err).Kind == caller.Permanent {
-		c.requesters.forget(requesterID(a.Record))
+		c.requesters.Forget(requesterID(a.Record))
 		if body.AuthorID, err = c.requester(ctx, a.Record, ""); err != nil {
 			return nil, err
 		}

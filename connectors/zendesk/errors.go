@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 )
 
 // reaction is one line of the error table: what an answer means for the call.
@@ -65,7 +66,8 @@ func (p problem) code() string {
 }
 
 // refused classifies an answer that is not 2xx.
-func refused(doing string, status int, h http.Header, body []byte) *caller.Error {
+func refused(doing string, a *httpcall.Answer) *caller.Error {
+	status, body := a.Status, a.Body
 	var p problem
 	_ = json.Unmarshal(body, &p) // proxies answer in HTML: then the status alone counts
 	e := &caller.Error{Kind: caller.Ambiguous, Code: p.code(), Meaning: doing + ": the desk failed"}
@@ -84,7 +86,7 @@ func refused(doing string, status int, h http.Header, body []byte) *caller.Error
 		e.Kind = caller.Permanent
 	}
 	if e.Kind == caller.Limited {
-		e.RetryAfter = retryAfter(h, time.Minute)
+		e.RetryAfter, _ = httpcall.RetryAfter(a.Header, time.Minute)
 	}
 	e.Err = &answerError{status: status, body: bytes.Clone(body[:min(len(body), 512)]), details: p.Details}
 	return e

@@ -23,7 +23,7 @@ func requesterID(r *handoffv1.Record) string {
 // only empty fields are filled.
 func (c *client) requester(ctx context.Context, r *handoffv1.Record, name string) (int64, error) {
 	external := requesterID(r)
-	if id, ok := c.requesters.get(external); ok {
+	if id, ok := c.requesters.Get(external); ok {
 		return id, nil
 	}
 	var found usersEnvelope
@@ -41,7 +41,7 @@ func (c *client) requester(ctx context.Context, r *handoffv1.Record, name string
 		if err := c.fillUser(ctx, u, r, name); err != nil {
 			return 0, err
 		}
-		c.requesters.put(external, u.ID)
+		c.requesters.Put(external, u.ID)
 		return u.ID, nil
 	}
 	made := user{ExternalID: external, Name: name}
@@ -59,7 +59,7 @@ func (c *client) requester(ctx context.Context, r *handoffv1.Record, name string
 	if err != nil {
 		return 0, err
 	}
-	c.requesters.put(external, answer.User.ID)
+	c.requesters.Put(external, answer.User.ID)
 	return answer.User.ID, nil
 }
 
@@ -98,7 +98,7 @@ func phoneOf(r *handoffv1.Record) string {
 
 // self gives the id of the user that the token acts as.
 func (c *client) self(ctx context.Context) (int64, error) {
-	if id, ok := c.own.get("me"); ok {
+	if id, ok := c.own.Get("me"); ok {
 		return id, nil
 	}
 	var answer userEnvelope
@@ -106,7 +106,7 @@ func (c *client) self(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	c.own.put("me", answer.User.ID)
+	c.own.Put("me", answer.User.ID)
 	return answer.User.ID, nil
 }
 
