@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -213,6 +214,9 @@ func waitDrained(ctx context.Context, addrs []string, ended chan error) error {
 		case <-time.After(5 * time.Millisecond):
 		}
 		have, err := admin.FetchOffsets(ctx, mailbox)
+		if errors.Is(err, kerr.GroupIDNotFound) {
+			continue
+		}
 		if err != nil {
 			return err
 		}

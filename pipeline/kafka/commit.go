@@ -121,7 +121,7 @@ func (in *incarnation) committed(touched []*part) error {
 	}
 	in.r.metrics.records.Add(float64(in.txn.records))
 	in.begun.Store(false)
-	idle := in.client.BufferedFetchRecords() == 0 && !in.queued()
+	idle := in.client.BufferedFetchRecords() == 0 && !in.behind()
 	in.txn = openTransaction{}
 	crowded := false
 	for _, p := range touched {

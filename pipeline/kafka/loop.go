@@ -105,10 +105,11 @@ func (in *incarnation) pollWait() time.Duration {
 	return wait
 }
 
-// queued tells whether records wait for nothing but their turn.
-func (in *incarnation) queued() bool {
+// behind tells whether more records are known to come without a wait: queued ones, and those that were
+// in a partition when it was fetched last.
+func (in *incarnation) behind() bool {
 	for _, p := range in.order {
-		if len(p.queue) > 0 && p.waiting.IsZero() {
+		if p.waiting.IsZero() && (len(p.queue) > 0 || p.next < p.stable) {
 			return true
 		}
 	}
@@ -124,7 +125,7 @@ func (in *incarnation) full() bool {
 	for _, p := range in.order {
 		queued += len(p.queue)
 	}
-	return queued >= in.r.cfg.CommitRecords/2
+	return queued >= 2*in.r.cfg.CommitRecords
 }
 
 // heldPoll is how often a record that waits for its settings is tried again.
@@ -350,16 +351,13 @@ func (in *incarnation) commitDue() bool {
 		return true
 	}
 	bytes := 0
-	behind := in.client.BufferedFetchRecords() > 0
 	for _, p := range in.order {
 		bytes += p.state.Bytes()
 		if p.full {
 			return true
 		}
-		behind = behind || p.next < p.stable
 	}
-	behind = behind || in.queued()
-	return !behind || bytes >= cfg.CommitBytes
+	return bytes >= cfg.CommitBytes || in.client.BufferedFetchRecords() == 0 && !in.behind()
 }
 
 // save writes committed state to the store.
