@@ -134,14 +134,14 @@ func (o *Outside) ShopDocument(shop string, fast bool) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shop %s: %w", shop, err)
 	}
-	limits := ""
+	limits, poll := "", "10m"
 	if fast {
-		limits = fastLimits
+		limits, poll = fastLimits, "5s"
 	}
 	var out bytes.Buffer
 	err = t.Execute(&out, map[string]string{
 		"Twilio": o.URL("twilio"), "TwilioSID": twilioSID, "SMS": o.URL("sms") + "/send", "Bot": o.URL("bot") + "/ask",
-		"Zendesk": o.URL("zendesk"), "Gorgias": o.URL("gorgias"), "Zendesk2": o.URL("zendesk2"), "Limits": limits,
+		"Zendesk": o.URL("zendesk"), "Gorgias": o.URL("gorgias"), "Zendesk2": o.URL("zendesk2"), "Limits": limits, "Poll": poll,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("shop %s: %w", shop, err)
