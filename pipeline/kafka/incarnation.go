@@ -82,6 +82,13 @@ func (r *Runner) incarnation(ctx context.Context) error {
 	// The loop ends on ctx itself; what runs beside it goes on until the last commit.
 	in.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(r.cfg.DrainWait):
+			cancel() // whatever the last commit waits for
+		case <-in.ctx.Done():
+		}
+	})()
 	if err := in.connect(ctx); err != nil {
 		return err
 	}
@@ -120,7 +127,24 @@ func (in *incarnation) connect(ctx context.Context) error {
 	if _, _, err := probe.ProducerID(start); err != nil {
 		return fmt.Errorf("fence earlier transactions of %s: %w", id, err)
 	}
-	opts := r.cfg.options("handoff-"+r.cfg.Stage.Name(),
+	opts := in.options(id)
+	if !unique {
+		opts = append(opts, kgo.InstanceID(id))
+	}
+	session, err := kgo.NewGroupTransactSession(opts...)
+	if err != nil {
+		return fatal{fmt.Errorf("configure client: %w", err)}
+	}
+	in.session, in.client = session, session.Client()
+	in.admin = kadm.NewClient(in.client)
+	close(in.connected)
+	return nil
+}
+
+// options of the client that polls and produces.
+func (in *incarnation) options(id string) []kgo.Opt {
+	r := in.r
+	return r.cfg.options("handoff-"+r.cfg.Stage.Name(),
 		kgo.TransactionalID(id),
 		kgo.TransactionTimeout(r.cfg.TransactionTimeout),
 		kgo.RecordPartitioner(byKey(r.changelog)),
@@ -144,17 +168,6 @@ func (in *incarnation) connect(ctx context.Context) error {
 		kgo.OnPartitionsLost(in.onLost),
 		kgo.WithHooks(in.heartbeat),
 	)
-	if !unique {
-		opts = append(opts, kgo.InstanceID(id))
-	}
-	session, err := kgo.NewGroupTransactSession(opts...)
-	if err != nil {
-		return fatal{fmt.Errorf("configure client: %w", err)}
-	}
-	in.session, in.client = session, session.Client()
-	in.admin = kadm.NewClient(in.client)
-	close(in.connected)
-	return nil
 }
 
 // checkTopics refuses a changelog whose partition count is not the mailbox's.

@@ -33,16 +33,7 @@ func TestRealKafka(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close()
-	const partitions = 4
-	var topics []schemas.Topic
-	for _, topic := range []string{schemas.Mailbox(name), name + ".out"} {
-		topics = append(topics, schemas.Topic{Name: topic, Partitions: partitions, Cleanup: schemas.CleanupDelete, Retention: time.Hour, MaxBytes: maxBatchBytes})
-	}
-	topics = append(topics, schemas.Topic{Name: schemas.Changelog(name), Partitions: partitions, Cleanup: schemas.CleanupCompact, Tombstones: schemas.ChangelogTombstones, MaxBytes: maxBatchBytes},
-		schemas.Topics(partitions)[len(schemas.Topics(partitions))-1])
-	if _, err := admin.Apply(ctx, topics, 1); err != nil {
-		t.Fatal(err)
-	}
+	createReal(t, ctx, admin, name)
 	client, err := to.NewClient("test", kgo.RecordPartitioner(ByKey()))
 	if err != nil {
 		t.Fatal(err)
@@ -124,6 +115,21 @@ func TestRealKafka(t *testing.T) {
 		}
 	}
 	checkReal(t, ctx, to, name+".out", perKey)
+}
+
+// createReal creates the topics of a stage of that name.
+func createReal(t *testing.T, ctx context.Context, admin *Admin, name string) {
+	t.Helper()
+	const partitions = 4
+	var topics []schemas.Topic
+	for _, topic := range []string{schemas.Mailbox(name), name + ".out"} {
+		topics = append(topics, schemas.Topic{Name: topic, Partitions: partitions, Cleanup: schemas.CleanupDelete, Retention: time.Hour, MaxBytes: maxBatchBytes})
+	}
+	topics = append(topics, schemas.Topic{Name: schemas.Changelog(name), Partitions: partitions, Cleanup: schemas.CleanupCompact, Tombstones: schemas.ChangelogTombstones, MaxBytes: maxBatchBytes},
+		schemas.Topics(partitions)[len(schemas.Topics(partitions))-1])
+	if _, err := admin.Apply(ctx, topics, 1); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // realCounter counts into a topic of its own.

@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
@@ -147,6 +150,34 @@ func TestBrokerAway(t *testing.T) {
 	if err := run.stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDrainIsBounded: a transaction that cannot end does not keep Run from ending, and nothing of it is
+// lost or doubled.
+func TestDrainIsBounded(t *testing.T) {
+	c := newCluster(t, 1, "count")
+	store := openStore(t, t.TempDir())
+	cfg := c.config(counter{"count"}, store)
+	cfg.DrainWait, cfg.TransactionTimeout = 300*time.Millisecond, 2*time.Second
+	run := start(t, cfg)
+	h := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ConcurrentTransactions, Count: -1})
+	perKey := c.load("count", 50, 5)
+	eventually(t, "a transaction cannot end", func() bool { return h.Hits() > 0 })
+	began := time.Now()
+	if err := run.stop(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	h.Remove()
+	c.run(c.config(counter{"count"}, store), func(*running) {
+		eventually(t, "all are committed", func() bool { return c.drained("count") })
+	})
+	c.checkCounts(perKey)
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
