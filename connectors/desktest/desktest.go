@@ -116,9 +116,7 @@ func customer(n int, text string) *handoffv1.ThreadMessage {
 }
 
 func (d *Desk) attempt(call string, cmd *handoffv1.Command, ticket string) caller.Attempt {
-	return caller.Attempt{
-		CallID: call, Number: 1, Created: d.Now(), Record: d.record(), Command: cmd, TicketID: ticket, Shop: d.Shop,
-	}
+	return Attempt(d.Shop, call, cmd, ticket, d.Now())
 }
 
 // call makes a call as the pipeline's caller does: a second attempt at an

@@ -10,8 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
+	"github.com/handoff-dev/handoff/connectors/desktest"
 	"github.com/handoff-dev/handoff/connectors/desktest/standin"
 	"github.com/handoff-dev/handoff/connectors/gorgias"
 	"github.com/handoff-dev/handoff/connectors/gorgias/sim"
@@ -21,58 +20,35 @@ import (
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
-const number = "+15551230001"
-
-func attempt(shop *settings.Shop, call string, cmd *handoffv1.Command, ticket string, now time.Time) caller.Attempt {
-	return caller.Attempt{CallID: call, Number: 1, Created: now, Command: cmd, TicketID: ticket, Shop: shop, Record: &handoffv1.Record{
-		Shop: shop.Shop, Channel: handoffv1.Channel_CHANNEL_SMS, Account: "+15557770000", Address: number, Conversation: "sms:+15557770000",
-	}}
-}
-
 func create(external string, texts ...string) *handoffv1.Command {
 	cmd := &handoffv1.CreateTicket{ExternalId: external, Subject: "s", RequesterName: "Ann"}
 	for _, text := range texts {
-		cmd.Messages = append(cmd.Messages, customer(text))
+		cmd.Messages = append(cmd.Messages, desktest.Customer(text))
 	}
 	return &handoffv1.Command{Action: &handoffv1.Command_CreateTicket{CreateTicket: cmd}}
-}
-
-func customer(text string) *handoffv1.ThreadMessage {
-	return &handoffv1.ThreadMessage{
-		Author: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER, Text: text, At: timestamppb.New(time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)),
-	}
 }
 
 func appended(texts ...string) *handoffv1.Command {
 	cmd := &handoffv1.AppendMessages{}
 	for _, text := range texts {
-		cmd.Messages = append(cmd.Messages, customer(text))
+		cmd.Messages = append(cmd.Messages, desktest.Customer(text))
 	}
 	return &handoffv1.Command{Action: &handoffv1.Command_AppendMessages{AppendMessages: cmd}}
-}
-
-func do(t *testing.T, desk *gorgias.Desk, a caller.Attempt) *handoffv1.Outcome {
-	t.Helper()
-	outcome, err := desk.Do(t.Context(), a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return outcome
 }
 
 func fetch(t *testing.T, desk *gorgias.Desk, shop *settings.Shop, id, after string) []*handoffv1.DeskItem {
 	t.Helper()
 	cmd := &handoffv1.Command{Action: &handoffv1.Command_FetchTicket{FetchTicket: &handoffv1.FetchTicket{TicketId: id, After: after}}}
-	return do(t, desk, attempt(shop, "f", cmd, id, time.Time{})).GetItems()
+	return desktest.Do(t, desk, desktest.Attempt(shop, "f", cmd, id, time.Time{})).GetItems()
 }
 
 // H3: the from address is number@inbound domain.
 func TestFromAddress(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
 	shop.Desk.InboundDomain = "in.acme.example"
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	body := get(t, s, shop, "/api/messages?ticket_id="+id)
-	if want := `"address":"` + number + `@in.acme.example"`; !strings.Contains(body, want) {
+	if want := `"address":"` + desktest.Address + `@in.acme.example"`; !strings.Contains(body, want) {
 		t.Errorf("messages lack %s:\n%s", want, body)
 	}
 }
@@ -90,13 +66,13 @@ func get(t *testing.T, s *sim.Sim, shop *settings.Shop, path string) string {
 // A customer whom the shop knows by number is used, and completed, not doubled.
 func TestCustomerFoundByPhone(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	known := s.AddCustomer(number, number)
-	do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now()))
+	known := s.AddCustomer(desktest.Address, desktest.Address)
+	desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now()))
 	body := get(t, s, shop, "/api/customers")
 	if strings.Count(body, `"channels"`) != 1 {
 		t.Errorf("want one customer, %d: %s", known, body)
 	}
-	if !strings.Contains(body, `"external_id":"sms:`+number+`"`) || !strings.Contains(body, `"name":"Ann"`) {
+	if !strings.Contains(body, `"external_id":"sms:`+desktest.Address+`"`) || !strings.Contains(body, `"name":"Ann"`) {
 		t.Errorf("the customer was not completed: %s", body)
 	}
 }
@@ -104,11 +80,11 @@ func TestCustomerFoundByPhone(t *testing.T) {
 // Customers merged at the desk have other ids: what is remembered is asked again.
 func TestMergedCustomer(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	s.MergeCustomers()
-	do(t, desk, attempt(shop, "b", appended("more"), id, c.Now()))
+	desktest.Do(t, desk, desktest.Attempt(shop, "b", appended("more"), id, c.Now()))
 	s.MergeCustomers()
-	do(t, desk, attempt(shop, "c", create("y", "again"), "", c.Now()))
+	desktest.Do(t, desk, desktest.Attempt(shop, "c", create("y", "again"), "", c.Now()))
 	if got := len(s.Tickets()[0].Thread); got != 2 {
 		t.Errorf("%d messages, want 2", got)
 	}
@@ -118,8 +94,8 @@ func TestMergedCustomer(t *testing.T) {
 // doubling what arrived.
 func TestAppendPartly(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
-	a := attempt(shop, "b", appended("one", "two", "three"), id, c.Now())
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	a := desktest.Attempt(shop, "b", appended("one", "two", "three"), id, c.Now())
 	a.Command.GetAppendMessages().Status = handoffv1.TicketStatus_TICKET_STATUS_OPEN
 	if _, err := s.Act(standin.Action{Kind: "status", Status: "closed", Ticket: 1}); err != nil {
 		t.Fatal(err)
@@ -148,7 +124,7 @@ func TestAppendPartly(t *testing.T) {
 // H4: snoozed is open, though Gorgias keeps it as closed; spam and trash end it.
 func TestStates(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	n, _ := strconv.ParseInt(id, 10, 64)
 	after := ""
 	for _, step := range []struct {
@@ -182,7 +158,7 @@ func TestStates(t *testing.T) {
 // A closing and a snooze are told apart however many fetches they come in.
 func TestSnoozeAndClose(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	for _, action := range []standin.Action{{Kind: "snooze"}, {Kind: "status", Status: "open"}, {Kind: "status", Status: "closed"}, {Kind: "status", Status: "open"}, {Kind: "snooze"}} {
 		c.Advance(time.Minute)
 		action.Ticket = 1
@@ -203,7 +179,7 @@ func TestSnoozeAndClose(t *testing.T) {
 // own time: a reply written before the close comes before it.
 func TestStateWithoutEvents(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	for _, action := range []standin.Action{
 		{Kind: "reply", Text: "before"}, {Kind: "status", Status: "closed"}, {Kind: "reply", Text: "after"},
 	} {
@@ -226,7 +202,7 @@ func TestStateWithoutEvents(t *testing.T) {
 // H14: an auto-reply by one of the desk's own rules is not a person's.
 func TestRuleIsNoReply(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	if _, err := s.Act(standin.Action{Kind: "rule", Text: "We got it", Ticket: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -237,15 +213,15 @@ func TestRuleIsNoReply(t *testing.T) {
 
 func TestBucket(t *testing.T) {
 	_, desk, shop, c := stand(t, sim.Config{Requests: 5})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId() // four requests
-	do(t, desk, attempt(shop, "b", appended("one"), id, c.Now()))
-	_, err := desk.Do(t.Context(), attempt(shop, "c", appended("two"), id, c.Now()))
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId() // four requests
+	desktest.Do(t, desk, desktest.Attempt(shop, "b", appended("one"), id, c.Now()))
+	_, err := desk.Do(t.Context(), desktest.Attempt(shop, "c", appended("two"), id, c.Now()))
 	e := caller.AsError(err)
 	if e.Kind != caller.Limited || e.RetryAfter < time.Second || e.RetryAfter > 20*time.Second {
 		t.Fatalf("error %v kind %d after %v, want limited", e, e.Kind, e.RetryAfter)
 	}
 	c.Advance(e.RetryAfter)
-	do(t, desk, attempt(shop, "c", appended("two"), id, c.Now()))
+	desktest.Do(t, desk, desktest.Attempt(shop, "c", appended("two"), id, c.Now()))
 }
 
 // receiver takes webhooks.
@@ -280,18 +256,6 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	hook.Answer(w)
 }
 
-// settle waits until the stand-in has nothing more to deliver.
-func settle(t *testing.T, s *sim.Sim) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !s.Webhooks.Idle() {
-		if time.Now().After(deadline) {
-			t.Fatal("webhooks were not delivered within 10s")
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func TestWebhooks(t *testing.T) {
 	for _, signs := range []bool{false, true} {
 		r := &receiver{secret: "hook-secret"}
@@ -299,8 +263,8 @@ func TestWebhooks(t *testing.T) {
 		defer server.Close()
 		s, desk, shop, c := stand(t, sim.Config{WebhookURL: server.URL, WebhookSecret: "hook-secret", Signs: signs})
 		s.Webhooks.Duplicate(1)
-		do(t, desk, attempt(shop, "a", create("handoff:abc:1", "hello"), "", c.Now()))
-		settle(t, s)
+		desktest.Do(t, desk, desktest.Attempt(shop, "a", create("handoff:abc:1", "hello"), "", c.Now()))
+		desktest.Settle(t, s.Webhooks)
 		r.mu.Lock()
 		if len(r.errs) > 0 || len(r.events) != 3 { // the message twice, the ticket
 			t.Errorf("signs %v: %d events, errors %v", signs, len(r.events), r.errs)
@@ -319,8 +283,8 @@ func TestWebhookIsDisabled(t *testing.T) {
 	server := httptest.NewServer(r)
 	defer server.Close()
 	s, desk, shop, c := stand(t, sim.Config{WebhookURL: server.URL, WebhookSecret: "s", WebhookRetries: 3})
-	do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now()))
-	settle(t, s)
+	desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now()))
+	desktest.Settle(t, s.Webhooks)
 	r.mu.Lock()
 	if r.posts != 8 { // two webhooks, each with three retries
 		t.Errorf("%d posts, want 8", r.posts)
@@ -331,7 +295,7 @@ func TestWebhookIsDisabled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	settle(t, s)
+	desktest.Settle(t, s.Webhooks)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.posts > 100+120 {

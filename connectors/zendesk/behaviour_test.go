@@ -9,70 +9,45 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
+	"github.com/handoff-dev/handoff/connectors/desktest"
 	"github.com/handoff-dev/handoff/connectors/desktest/standin"
 	"github.com/handoff-dev/handoff/connectors/zendesk"
 	"github.com/handoff-dev/handoff/connectors/zendesk/sim"
 	"github.com/handoff-dev/handoff/pipeline/caller"
 	"github.com/handoff-dev/handoff/pipeline/ingress"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
-	"github.com/handoff-dev/handoff/schemas/settings"
 )
-
-const number = "+15551230001"
-
-func attempt(shop *settings.Shop, call string, cmd *handoffv1.Command, ticket string, now time.Time) caller.Attempt {
-	return caller.Attempt{CallID: call, Number: 1, Created: now, Command: cmd, TicketID: ticket, Shop: shop, Record: &handoffv1.Record{
-		Shop: shop.Shop, Channel: handoffv1.Channel_CHANNEL_SMS, Account: "+15557770000", Address: number, Conversation: "sms:+15557770000",
-	}}
-}
-
-func customer(text string) *handoffv1.ThreadMessage {
-	return &handoffv1.ThreadMessage{
-		Author: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER, Text: text, At: timestamppb.New(time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)),
-	}
-}
 
 func create(external, text string) *handoffv1.Command {
 	return &handoffv1.Command{Action: &handoffv1.Command_CreateTicket{CreateTicket: &handoffv1.CreateTicket{
-		ExternalId: external, Subject: "s", Messages: []*handoffv1.ThreadMessage{customer(text)}, Tags: []string{"Two Words"},
+		ExternalId: external, Subject: "s", Messages: []*handoffv1.ThreadMessage{desktest.Customer(text)}, Tags: []string{"Two Words"},
 	}}}
 }
 
 func appended(text string) *handoffv1.Command {
 	return &handoffv1.Command{Action: &handoffv1.Command_AppendMessages{AppendMessages: &handoffv1.AppendMessages{
-		Messages: []*handoffv1.ThreadMessage{customer(text)},
+		Messages: []*handoffv1.ThreadMessage{desktest.Customer(text)},
 	}}}
-}
-
-func do(t *testing.T, desk *zendesk.Desk, a caller.Attempt) *handoffv1.Outcome {
-	t.Helper()
-	outcome, err := desk.Do(t.Context(), a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return outcome
 }
 
 // The requester carries the number, and tags are written as Zendesk keeps them.
 func TestRequesterAndTags(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now()))
+	desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now()))
 	shown := s.Tickets()[0]
-	if shown.Phone != number || shown.Requester != number {
+	if shown.Phone != desktest.Address || shown.Requester != desktest.Address {
 		t.Errorf("requester %q, phone %q; want the number for both: no name is known", shown.Requester, shown.Phone)
 	}
 	if len(shown.Tags) != 1 || shown.Tags[0] != "two_words" {
 		t.Errorf("tags %v, want two_words", shown.Tags)
 	}
-	a := attempt(shop, "b", create("y", "hello"), "", c.Now())
+	a := desktest.Attempt(shop, "b", create("y", "hello"), "", c.Now())
 	a.Command.GetCreateTicket().RequesterName = "Ann"
-	other, err := zendesk.New(zendesk.Config{HTTP: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, Secret: secret})
+	other, err := zendesk.New(zendesk.Config{HTTP: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, Secret: desktest.Secret})
 	if err != nil {
 		t.Fatal(err)
 	}
-	do(t, other, a) // another process: nothing remembered
+	desktest.Do(t, other, a) // another process: nothing remembered
 	if got := s.Tickets()[1].Requester; got != "Ann" {
 		t.Errorf("requester %q, want the name that is known by now", got)
 	}
@@ -81,11 +56,11 @@ func TestRequesterAndTags(t *testing.T) {
 // A requester who was merged away or deleted is made again.
 func TestRequesterGone(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	s.DeactivateUsers()
-	do(t, desk, attempt(shop, "b", appended("more"), id, c.Now()))
+	desktest.Do(t, desk, desktest.Attempt(shop, "b", appended("more"), id, c.Now()))
 	s.DeactivateUsers()
-	do(t, desk, attempt(shop, "c", create("y", "again"), "", c.Now()))
+	desktest.Do(t, desk, desktest.Attempt(shop, "c", create("y", "again"), "", c.Now()))
 	if got := len(s.Tickets()); got != 2 {
 		t.Errorf("%d tickets, want 2", got)
 	}
@@ -95,13 +70,13 @@ func TestRequesterGone(t *testing.T) {
 // external id, not refused and not doubled.
 func TestKeyWithAnotherBody(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	first := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now()))
-	again := do(t, desk, attempt(shop, "a", create("x", "hello, changed"), "", c.Now()))
+	first := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now()))
+	again := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello, changed"), "", c.Now()))
 	if again.GetTicketId() != first.GetTicketId() || !again.GetFound() || s.Creates() != 1 {
 		t.Errorf("again %v after %d creations, want ticket %s found", again, s.Creates(), first.GetTicketId())
 	}
 	c.Advance(2 * time.Hour)
-	do(t, desk, attempt(shop, "a", create("z", "much later"), "", c.Now()))
+	desktest.Do(t, desk, desktest.Attempt(shop, "a", create("z", "much later"), "", c.Now()))
 	if s.Creates() != 2 {
 		t.Errorf("%d creations, want 2: the key is forgotten after two hours", s.Creates())
 	}
@@ -110,10 +85,10 @@ func TestKeyWithAnotherBody(t *testing.T) {
 // 422 after repair: what cannot be linked is made without the link.
 func TestRepair(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	cmd := create("y", "again")
 	cmd.GetCreateTicket().FollowUpOf = id // not closed: Zendesk refuses the link
-	next := do(t, desk, attempt(shop, "b", cmd, "", c.Now())).GetTicketId()
+	next := desktest.Do(t, desk, desktest.Attempt(shop, "b", cmd, "", c.Now())).GetTicketId()
 	if next == id || s.Tickets()[1].FollowUpOf != 0 {
 		t.Errorf("ticket %s, follow-up of %d; want a new one without a link", next, s.Tickets()[1].FollowUpOf)
 	}
@@ -121,29 +96,29 @@ func TestRepair(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	_, desk, shop, c := stand(t, sim.Config{Limits: sim.Limits{Requests: 60, TicketUpdates: 3}})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	for _, call := range []string{"b", "c", "d"} {
-		do(t, desk, attempt(shop, call, appended(call), id, c.Now()))
+		desktest.Do(t, desk, desktest.Attempt(shop, call, appended(call), id, c.Now()))
 	}
-	_, err := desk.Do(t.Context(), attempt(shop, "e", appended("e"), id, c.Now()))
+	_, err := desk.Do(t.Context(), desktest.Attempt(shop, "e", appended("e"), id, c.Now()))
 	e := caller.AsError(err)
 	if e.Kind != caller.Limited || e.RetryAfter <= 0 || e.RetryAfter > 10*time.Minute {
 		t.Fatalf("error %v kind %d after %v, want limited", e, e.Kind, e.RetryAfter)
 	}
 	c.Advance(e.RetryAfter)
-	do(t, desk, attempt(shop, "e", appended("e"), id, c.Now()))
+	desktest.Do(t, desk, desktest.Attempt(shop, "e", appended("e"), id, c.Now()))
 }
 
 // H14: replies of the API key's own user count when that user typed them on the
 // desk's pages, for shops that lend the token an agent's account.
 func TestOwnUserOnTheWeb(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	if _, err := s.Act(standin.Action{Kind: "reply", Author: "Handoff", Text: "typed", Ticket: 1}); err != nil {
 		t.Fatal(err)
 	}
 	cmd := &handoffv1.Command{Action: &handoffv1.Command_FetchTicket{FetchTicket: &handoffv1.FetchTicket{TicketId: id}}}
-	items := do(t, desk, attempt(shop, "f", cmd, "", c.Now())).GetItems()
+	items := desktest.Do(t, desk, desktest.Attempt(shop, "f", cmd, "", c.Now())).GetItems()
 	if len(items) != 1 || items[0].GetReply() != "typed" {
 		t.Errorf("items %v, want the typed reply", items)
 	}
@@ -151,9 +126,9 @@ func TestOwnUserOnTheWeb(t *testing.T) {
 
 func TestUndeleted(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	cmd := &handoffv1.Command{Action: &handoffv1.Command_FetchTicket{FetchTicket: &handoffv1.FetchTicket{TicketId: id, After: "5!"}}}
-	items := do(t, desk, attempt(shop, "f", cmd, "", c.Now())).GetItems()
+	items := desktest.Do(t, desk, desktest.Attempt(shop, "f", cmd, "", c.Now())).GetItems()
 	if len(items) != 1 || items[0].GetStatus() != handoffv1.TicketStatus_TICKET_STATUS_OPEN || strings.HasSuffix(items[0].GetCursor(), "!") {
 		t.Errorf("items %v after %d tickets, want its status now", items, len(s.Tickets()))
 	}
@@ -163,12 +138,12 @@ func TestUndeleted(t *testing.T) {
 // beginning, not an item.
 func TestPageCursorForgotten(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	id := do(t, desk, attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
+	id := desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now())).GetTicketId()
 	if _, err := s.Act(standin.Action{Kind: "reply", Text: "hi", Ticket: 1}); err != nil {
 		t.Fatal(err)
 	}
 	cmd := &handoffv1.Command{Action: &handoffv1.Command_FetchTicket{FetchTicket: &handoffv1.FetchTicket{TicketId: id, After: "5@!!old page"}}}
-	items := do(t, desk, attempt(shop, "f", cmd, "", c.Now())).GetItems()
+	items := desktest.Do(t, desk, desktest.Attempt(shop, "f", cmd, "", c.Now())).GetItems()
 	if len(items) != 1 || items[0].GetReply() != "hi" {
 		t.Errorf("items %v, want the reply", items)
 	}
@@ -225,25 +200,13 @@ func (r *receiver) take() []string {
 	return ids
 }
 
-// settle waits until the stand-in has nothing more to deliver.
-func settle(t *testing.T, s *sim.Sim) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !s.Webhooks.Idle() {
-		if time.Now().After(deadline) {
-			t.Fatal("webhooks were not delivered within 10s")
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func TestWebhooks(t *testing.T) {
 	r := &receiver{secret: "hook-secret"}
 	server := httptest.NewServer(r)
 	defer server.Close()
 	s, desk, shop, c := stand(t, sim.Config{WebhookURL: server.URL, WebhookSecret: "hook-secret", WebhookWorkers: 1})
-	do(t, desk, attempt(shop, "a", create("handoff:abc:1", "hello"), "", c.Now()))
-	settle(t, s)
+	desktest.Do(t, desk, desktest.Attempt(shop, "a", create("handoff:abc:1", "hello"), "", c.Now()))
+	desktest.Settle(t, s.Webhooks)
 	if got := r.take(); len(got) != 1 {
 		t.Fatalf("creation: webhooks %v, want the comment's", got)
 	}
@@ -256,19 +219,19 @@ func TestWebhooks(t *testing.T) {
 	}
 	s.Webhooks.Duplicate(1)
 	act(standin.Action{Kind: "note", Text: "n"})
-	settle(t, s)
+	desktest.Settle(t, s.Webhooks)
 	if got := r.take(); len(got) != 2 || got[0] != got[1] {
 		t.Errorf("duplicate: %v, want the same event twice", got)
 	}
 	s.Webhooks.Reverse(2)
 	act(standin.Action{Kind: "reply", Text: "bye", Status: "solved"})
-	settle(t, s)
+	desktest.Settle(t, s.Webhooks)
 	if got := r.take(); len(got) != 2 || got[0] <= got[1] {
 		t.Errorf("reverse: %v, want the later event first", got)
 	}
 	s.Webhooks.Lose(1)
 	act(standin.Action{Kind: "note", Text: "n"})
-	settle(t, s)
+	desktest.Settle(t, s.Webhooks)
 	if got := r.take(); len(got) != 0 {
 		t.Errorf("lost: %v, want none", got)
 	}
@@ -286,13 +249,13 @@ func TestBreaker(t *testing.T) {
 	server := httptest.NewServer(r)
 	defer server.Close()
 	s, desk, shop, c := stand(t, sim.Config{WebhookURL: server.URL, WebhookSecret: "hook-secret"})
-	do(t, desk, attempt(shop, "a", create("handoff:abc:1", "hello"), "", c.Now()))
+	desktest.Do(t, desk, desktest.Attempt(shop, "a", create("handoff:abc:1", "hello"), "", c.Now()))
 	note := func() {
 		t.Helper()
 		if _, err := s.Act(standin.Action{Kind: "note", Text: "n", Ticket: 1}); err != nil {
 			t.Fatal(err)
 		}
-		settle(t, s)
+		desktest.Settle(t, s.Webhooks)
 	}
 	for range 110 {
 		note()
@@ -314,7 +277,7 @@ func TestBreaker(t *testing.T) {
 // The console's endpoints and pages, as curl and a browser use them.
 func TestConsole(t *testing.T) {
 	s, desk, shop, c := stand(t, sim.Config{})
-	do(t, desk, attempt(shop, "a", create("handoff:abc:1", "<script>alert(1)</script>"), "", c.Now()))
+	desktest.Do(t, desk, desktest.Attempt(shop, "a", create("handoff:abc:1", "<script>alert(1)</script>"), "", c.Now()))
 	call := func(method, path, kind, body string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, path, strings.NewReader(body))
 		r.Header.Set("Content-Type", kind)

@@ -7,7 +7,6 @@
 package sim
 
 import (
-	"context"
 	"crypto/hmac"
 	"encoding/json"
 	"html/template"
@@ -19,15 +18,11 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/connectors/bot"
+	"github.com/handoff-dev/handoff/connectors/desktest/standin"
 )
 
 // Clock is the time the Sim lives by.
-type Clock interface {
-	// Now is the present.
-	Now() time.Time
-	// After sends once d has passed.
-	After(d time.Duration) <-chan time.Time
-}
+type Clock = standin.Clock
 
 // Config of a Sim.
 type Config struct {
@@ -74,34 +69,26 @@ type Fault struct {
 	// Times is how often it strikes; 0 means until ClearFaults.
 	Times int
 	Delay time.Duration
-
-	struck int
 }
 
 // Sim is the stand-in. It is safe for concurrent use.
 type Sim struct {
-	cfg  Config
-	mux  *http.ServeMux
-	ctx  context.Context
-	stop context.CancelFunc
+	cfg    Config
+	mux    *http.ServeMux
+	life   *standin.Life
+	faults standin.Armed[Fault]
 
-	mu      sync.Mutex
-	turns   []*Turn
-	byID    map[string]*Turn
-	faults  []*Fault
-	changed chan struct{}
+	mu    sync.Mutex
+	turns []*Turn
+	byID  map[string]*Turn
 }
 
 // New returns a Sim.
 func New(cfg Config) *Sim {
-	if cfg.Clock == nil {
-		cfg.Clock = wallClock{}
-	}
 	if cfg.Answer == nil {
 		cfg.Answer = FromContent
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	s := &Sim{cfg: cfg, mux: http.NewServeMux(), ctx: ctx, stop: stop, byID: map[string]*Turn{}, changed: make(chan struct{})}
+	s := &Sim{cfg: cfg, mux: http.NewServeMux(), life: standin.NewLife(cfg.Clock), byID: map[string]*Turn{}}
 	s.mux.HandleFunc("POST /ask", s.ask)
 	s.mux.HandleFunc("GET /_received", s.received)
 	s.mux.HandleFunc("GET /{$}", s.page)
@@ -112,23 +99,14 @@ func New(cfg Config) *Sim {
 func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 // Close ends questions that are being kept silent.
-func (s *Sim) Close() { s.stop() }
+func (s *Sim) Close() { s.life.Close() }
 
 // Inject arms a fault. Of several that could strike one question the first
 // injected does.
-func (s *Sim) Inject(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f.struck = 0
-	s.faults = append(s.faults, &f)
-}
+func (s *Sim) Inject(f Fault) { s.faults.Inject(f, f.Times, 1) }
 
 // ClearFaults disarms all faults.
-func (s *Sim) ClearFaults() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = nil
-}
+func (s *Sim) ClearFaults() { s.faults.Clear() }
 
 // Turns returns a copy of all turns, in the order they were first asked.
 func (s *Sim) Turns() []Turn {
@@ -143,11 +121,7 @@ func (s *Sim) Turns() []Turn {
 
 // Changed returns a channel that is closed at the next change of what Turns
 // returns. Take it before looking, then wait for it.
-func (s *Sim) Changed() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changed
-}
+func (s *Sim) Changed() <-chan struct{} { return s.life.Changed() }
 
 // content is what the bot knows: the first entry with a word of the customer's
 // last message answers.
@@ -199,10 +173,11 @@ func (s *Sim) ask(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := s.decide(q)
-	if f := s.fault(q.Shop); f != nil && s.fails(w, r, f) {
+	hits := func(f Fault) bool { return f.Shop == "" || f.Shop == q.Shop }
+	if f := s.faults.Strike(hits); f != nil && s.fails(w, r, f) {
 		return
 	}
-	writeJSON(w, answer)
+	standin.WriteJSON(w, http.StatusOK, answer)
 }
 
 func (s *Sim) decide(q bot.Question) bot.Answer {
@@ -210,41 +185,20 @@ func (s *Sim) decide(q bot.Question) bot.Answer {
 	defer s.mu.Unlock()
 	t, ok := s.byID[q.TurnID]
 	if !ok {
-		t = &Turn{Question: q, Answer: s.cfg.Answer(q), At: s.cfg.Clock.Now().UTC()}
+		t = &Turn{Question: q, Answer: s.cfg.Answer(q), At: s.life.Now().UTC()}
 		s.byID[q.TurnID] = t
 		s.turns = append(s.turns, t)
 	}
 	t.Asked++
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.life.Change()
 	return t.Answer
-}
-
-// fault picks the one that strikes this question, or nil.
-func (s *Sim) fault(shop string) *Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.faults {
-		if (f.Shop != "" && f.Shop != shop) || (f.Times > 0 && f.struck >= f.Times) {
-			continue
-		}
-		f.struck++
-		strike := *f
-		return &strike
-	}
-	return nil
 }
 
 // fails plays a fault; false when the question is answered after all.
 func (s *Sim) fails(w http.ResponseWriter, r *http.Request, f *Fault) bool {
 	switch f.Kind {
 	case Silent:
-		select {
-		case <-s.cfg.Clock.After(f.Delay):
-			return false
-		case <-r.Context().Done():
-		case <-s.ctx.Done():
-		}
+		return !s.life.Wait(r.Context(), f.Delay)
 	case Down:
 		http.Error(w, "unavailable", http.StatusServiceUnavailable)
 	case Dropped:
@@ -263,11 +217,7 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Bot stand-in</title>
 <meta http-equiv="refresh" content="3"><meta name="viewport" content="width=device-width">
 <style>
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24;background:#f6f7f9}
-h1{font-size:1.3rem;margin:0 0 .2rem}p{color:#5a6472;margin:0 0 1.2rem}
-table{border-collapse:collapse;width:100%;background:#fff;border:1px solid #dfe3e8}
-th,td{text-align:left;padding:.45rem .7rem;border-bottom:1px solid #e9ecf0;vertical-align:top}
-th{color:#5a6472;font-weight:600;font-size:.85rem}td.text{white-space:pre-wrap;overflow-wrap:anywhere}em{color:#b3261e}
+`+standin.TableStyle+`
 </style></head><body>
 <h1>Bot stand-in</h1>
 <p>{{.Total}} turns, newest first. All as <a href="_received">JSON</a>.</p>
@@ -294,15 +244,5 @@ func (s *Sim) page(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Sim) received(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, map[string]any{"turns": s.Turns()})
+	standin.WriteJSON(w, http.StatusOK, map[string]any{"turns": s.Turns()})
 }
-
-func writeJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // The client hung up.
-}
-
-type wallClock struct{}
-
-func (wallClock) Now() time.Time                         { return time.Now() }
-func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }

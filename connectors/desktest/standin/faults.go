@@ -1,8 +1,9 @@
-// Package standin holds what the help desks' stand-ins share: faults injected
-// into their answers, webhooks delivered with the faults that vendors show,
-// leaky buckets, and the console through which a person or a test acts as
-// agent. It knows no vendor; each stand-in adds its own API, signatures and
-// error shapes. Nothing here is used in production.
+// Package standin holds what the connectors' stand-ins share: a clock, work in
+// the background, faults injected into their answers, webhooks delivered with
+// the faults that vendors show, leaky buckets, and the console through which a
+// person or a test acts as agent at a help desk. It knows no vendor; each
+// stand-in adds its own API, signatures and error shapes. Nothing here is used
+// in production.
 package standin
 
 import (

@@ -1,5 +1,12 @@
 package standin
 
+// TableStyle is the style sheet of the pages that are one table.
+const TableStyle = `body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24;background:#f6f7f9}
+h1{font-size:1.3rem;margin:0 0 .2rem}p{color:#5a6472;margin:0 0 1.2rem}
+table{border-collapse:collapse;width:100%;background:#fff;border:1px solid #dfe3e8}
+th,td{text-align:left;padding:.45rem .7rem;border-bottom:1px solid #e9ecf0;vertical-align:top}
+th{color:#5a6472;font-weight:600;font-size:.85rem}td.text{white-space:pre-wrap;overflow-wrap:anywhere}em{color:#b3261e}`
+
 // consoleHTML is the page of a stand-in: the list of tickets at the left, one
 // ticket's thread with the agent's forms at the right.
 const consoleHTML = `<!doctype html>

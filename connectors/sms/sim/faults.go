@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/handoff-dev/handoff/connectors/desktest/standin"
 )
 
 // FaultKind is one way in which the provider can fail.
@@ -36,40 +38,14 @@ type Fault struct {
 	// Times is how often it strikes; 0 means until ClearFaults.
 	Times int
 	Delay time.Duration
-
-	struck int
 }
 
 // Inject arms a fault. Of several that could strike one request the first
 // injected does.
-func (s *Sim) Inject(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f.struck = 0
-	s.faults = append(s.faults, &f)
-}
+func (s *Sim) Inject(f Fault) { s.faults.Inject(f, f.Times, 1) }
 
 // ClearFaults disarms all faults.
-func (s *Sim) ClearFaults() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = nil
-}
-
-// fault picks the one that strikes this request, or nil.
-func (s *Sim) fault(to string) *Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.faults {
-		if (f.To != "" && f.To != to) || (f.Times > 0 && f.struck >= f.Times) {
-			continue
-		}
-		f.struck++
-		strike := *f
-		return &strike
-	}
-	return nil
-}
+func (s *Sim) ClearFaults() { s.faults.Clear() }
 
 // refuses plays what a fault does before the text is taken; true when that ended
 // the request.
@@ -78,16 +54,16 @@ func (f *Fault) refuses(w http.ResponseWriter, wait func() bool) bool {
 	case NoAnswer:
 		panic(http.ErrAbortHandler) // net/http's way to drop a connection; it is not logged.
 	case ServerError:
-		answer(w, http.StatusInternalServerError, map[string]any{"error": "internal error"})
+		standin.WriteJSON(w, http.StatusInternalServerError, map[string]any{"error": "internal error"})
 	case Limited:
 		if f.Delay > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(f.Delay.Seconds())))
 		}
-		answer(w, http.StatusTooManyRequests, map[string]any{"error": "slow down"})
+		standin.WriteJSON(w, http.StatusTooManyRequests, map[string]any{"error": "slow down"})
 	case Refuse:
-		answer(w, http.StatusBadRequest, map[string]any{"code": "bad_number", "message": "not a mobile number"})
+		standin.WriteJSON(w, http.StatusBadRequest, map[string]any{"code": "bad_number", "message": "not a mobile number"})
 	case OptedOut:
-		answer(w, http.StatusForbidden, map[string]any{"code": 9, "message": "blocked", "opted_out": true})
+		standin.WriteJSON(w, http.StatusForbidden, map[string]any{"code": 9, "message": "blocked", "opted_out": true})
 	case Slow:
 		return !wait()
 	case CommitNoAnswer, CommitServerError:

@@ -24,16 +24,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/handoff-dev/handoff/connectors/desktest/standin"
 	"github.com/handoff-dev/handoff/connectors/sms"
 )
 
 // Clock is the time the Sim lives by.
-type Clock interface {
-	// Now is the present.
-	Now() time.Time
-	// After sends once d has passed.
-	After(d time.Duration) <-chan time.Time
-}
+type Clock = standin.Clock
 
 // Config of a Sim.
 type Config struct {
@@ -67,20 +63,16 @@ type Message struct {
 
 // Sim is the stand-in. It is safe for concurrent use.
 type Sim struct {
-	cfg  Config
-	mux  *http.ServeMux
-	out  *http.Client
-	seed string
-	ctx  context.Context
-	stop context.CancelFunc
-	work sync.WaitGroup
+	cfg    Config
+	mux    *http.ServeMux
+	out    *http.Client
+	seed   string
+	life   *standin.Life
+	faults standin.Armed[Fault]
 
 	mu       sync.Mutex
 	webhooks map[string]string
 	messages []*Message
-	faults   []*Fault
-	closed   bool
-	changed  chan struct{}
 }
 
 // New returns a Sim; without a secret it is an error.
@@ -88,15 +80,11 @@ func New(cfg Config) (*Sim, error) {
 	if cfg.Secret == "" {
 		return nil, errors.New("sms sim: a secret is required")
 	}
-	if cfg.Clock == nil {
-		cfg.Clock = wallClock{}
-	}
 	if cfg.StepDelay == 0 {
 		cfg.StepDelay = 20 * time.Millisecond
 	}
-	ctx, stop := context.WithCancel(context.Background())
 	s := &Sim{
-		cfg: cfg, ctx: ctx, stop: stop, seed: rand.Text()[:8], webhooks: map[string]string{}, changed: make(chan struct{}),
+		cfg: cfg, life: standin.NewLife(cfg.Clock), seed: rand.Text()[:8], webhooks: map[string]string{},
 		out: &http.Client{Transport: &http.Transport{IdleConnTimeout: 30 * time.Second}, Timeout: 15 * time.Second},
 		mux: http.NewServeMux(),
 	}
@@ -116,11 +104,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTT
 // Close ends what is under way and waits for it. What was received can still be
 // read.
 func (s *Sim) Close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.stop()
-	s.work.Wait()
+	s.life.Close()
 	s.out.CloseIdleConnections()
 }
 
@@ -149,60 +133,49 @@ func (s *Sim) MessagesFrom(n int) []Message {
 
 // Changed returns a channel that is closed at the next change of what Messages
 // returns. Take it before looking, then wait for it.
-func (s *Sim) Changed() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changed
-}
+func (s *Sim) Changed() <-chan struct{} { return s.life.Changed() }
 
 // add files a message; s.mu is held.
 func (s *Sim) add(m *Message) {
-	m.At = s.cfg.Clock.Now().UTC()
+	m.At = s.life.Now().UTC()
 	if !m.Inbound {
 		m.ProviderID = fmt.Sprintf("%s-%d", s.seed, len(s.messages)+1)
 	}
 	s.messages = append(s.messages, m)
-	s.change()
-}
-
-func (s *Sim) change() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.life.Change()
 }
 
 // send takes one text in the default format, JSON or form.
 func (s *Sim) send(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 	if err != nil {
-		answer(w, http.StatusBadRequest, map[string]any{"error": "the body cannot be read"})
+		standin.WriteJSON(w, http.StatusBadRequest, map[string]any{"error": "the body cannot be read"})
 		return
 	}
-	if err := sms.Verify(r.Header, s.cfg.Secret, s.cfg.Clock.Now(), body); err != nil {
-		answer(w, http.StatusUnauthorized, map[string]any{"error": err.Error()})
+	if err := sms.Verify(r.Header, s.cfg.Secret, s.life.Now(), body); err != nil {
+		standin.WriteJSON(w, http.StatusUnauthorized, map[string]any{"error": err.Error()})
 		return
 	}
 	m, err := parse(r.Header.Get("Content-Type"), body)
 	if err != nil {
-		answer(w, http.StatusBadRequest, map[string]any{"error": err.Error()})
+		standin.WriteJSON(w, http.StatusBadRequest, map[string]any{"error": err.Error()})
 		return
 	}
-	f := s.fault(m.To)
-	if f != nil && f.refuses(w, func() bool { return s.wait(r.Context(), f.Delay) }) {
+	f := s.faults.Strike(func(f Fault) bool { return f.To == "" || f.To == m.To })
+	if f != nil && f.refuses(w, func() bool { return s.life.Wait(r.Context(), f.Delay) }) {
 		return
 	}
 	s.mu.Lock()
 	s.add(m)
-	if !s.closed {
-		s.work.Go(func() { s.progress(m) })
-	}
+	s.life.Go(func(ctx context.Context) { s.progress(ctx, m) })
 	s.mu.Unlock()
 	switch {
 	case f != nil && f.Kind == CommitNoAnswer:
 		panic(http.ErrAbortHandler)
 	case f != nil && f.Kind == CommitServerError:
-		answer(w, http.StatusBadGateway, map[string]any{"error": "bad gateway"})
+		standin.WriteJSON(w, http.StatusBadGateway, map[string]any{"error": "bad gateway"})
 	default:
-		answer(w, http.StatusAccepted, map[string]any{"id": m.ProviderID})
+		standin.WriteJSON(w, http.StatusAccepted, map[string]any{"id": m.ProviderID})
 	}
 }
 
@@ -231,20 +204,20 @@ func parse(contentType string, body []byte) (*Message, error) {
 }
 
 // progress moves a text on and reports it where Config.Statuses asks for it.
-func (s *Sim) progress(m *Message) {
+func (s *Sim) progress(ctx context.Context, m *Message) {
 	for _, status := range []string{"sent", "delivered"} {
-		if !s.wait(s.ctx, s.cfg.StepDelay) {
+		if !s.life.Wait(ctx, s.cfg.StepDelay) {
 			return
 		}
 		s.mu.Lock()
 		m.Status = status
 		hook := s.webhooks[m.From]
-		report := sms.Status{ID: m.ID, To: m.To, Status: status, At: s.cfg.Clock.Now().UTC().Format(time.RFC3339)}
-		s.change()
+		report := sms.Status{ID: m.ID, To: m.To, Status: status, At: s.life.Now().UTC().Format(time.RFC3339)}
+		s.life.Change()
 		s.mu.Unlock()
 		if s.cfg.Statuses && hook != "" {
 			// Nobody to tell when it is not taken: such providers report once.
-			_ = s.post(s.ctx, hook, map[string]any{"statuses": []sms.Status{report}})
+			_ = s.post(ctx, hook, map[string]any{"statuses": []sms.Status{report}})
 		}
 	}
 }
@@ -253,7 +226,7 @@ func (s *Sim) progress(m *Message) {
 // says that the webhook did not take it; Redeliver brings it again.
 func (s *Sim) Text(ctx context.Context, from, to, text string) (id string, err error) {
 	s.mu.Lock()
-	if _, ok := s.webhooks[to]; !ok || s.closed {
+	if _, ok := s.webhooks[to]; !ok || s.life.Closed() {
 		s.mu.Unlock()
 		return "", fmt.Errorf("sms sim: no such number: %s", to)
 	}
@@ -301,15 +274,14 @@ func (s *Sim) post(ctx context.Context, hook string, payload any) error {
 }
 
 func (s *Sim) postOnce(ctx context.Context, hook string, body []byte) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := s.life.Within(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.ctx, cancel)()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, hook, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("sms sim: making a webhook: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	sms.Sign(req.Header, s.cfg.Secret, s.cfg.Clock.Now(), body)
+	sms.Sign(req.Header, s.cfg.Secret, s.life.Now(), body)
 	res, err := s.out.Do(req)
 	if err != nil {
 		return fmt.Errorf("sms sim: the webhook cannot be reached: %w", err)
@@ -321,26 +293,3 @@ func (s *Sim) postOnce(ctx context.Context, hook string, body []byte) error {
 	}
 	return nil
 }
-
-// wait lets d pass by the Sim's clock; false when ctx or the Sim ended first.
-func (s *Sim) wait(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-s.cfg.Clock.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	case <-s.ctx.Done():
-		return false
-	}
-}
-
-func answer(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // The client hung up.
-}
-
-type wallClock struct{}
-
-func (wallClock) Now() time.Time                         { return time.Now() }
-func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }

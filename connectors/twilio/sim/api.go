@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
@@ -74,7 +75,7 @@ func (s *Sim) send(w http.ResponseWriter, r *http.Request) {
 func (s *Sim) accept(form url.Values, fault *Fault) (wire map[string]any, code int, problem string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.life.Closed() {
 		return nil, 20503, "closed"
 	}
 	m := &message{Message: Message{StatusCallback: form.Get("StatusCallback")}}
@@ -96,7 +97,7 @@ func (s *Sim) accept(form url.Values, fault *Fault) (wire map[string]any, code i
 		m.failure = fault.Code
 	}
 	s.add(m)
-	s.start(func() { s.progress(m) })
+	s.life.Go(func(ctx context.Context) { s.progress(ctx, m) })
 	return s.wire(m), 0, ""
 }
 

@@ -44,12 +44,6 @@ type Fault struct {
 	Code   int
 }
 
-// armed is a fault and what is left of it.
-type armed struct {
-	Fault
-	seen, struck int
-}
-
 type operation bool
 
 const (
@@ -59,36 +53,14 @@ const (
 
 // Inject arms a fault. Of several that could strike one request the first
 // injected does.
-func (s *Sim) Inject(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, &armed{Fault: f})
-}
+func (s *Sim) Inject(f Fault) { s.faults.Inject(f, f.Times, f.Every) }
 
 // ClearFaults disarms all faults.
-func (s *Sim) ClearFaults() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = nil
-}
+func (s *Sim) ClearFaults() { s.faults.Clear() }
 
 // fault picks the one that strikes this request, or nil.
 func (s *Sim) fault(on operation, to string) *Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.faults {
-		if operation(f.OnList) != on || (f.To != "" && f.To != to) || (f.Times > 0 && f.struck >= f.Times) {
-			continue
-		}
-		f.seen++
-		if f.Every > 1 && f.seen%f.Every != 0 {
-			continue
-		}
-		f.struck++
-		strike := f.Fault
-		return &strike
-	}
-	return nil
+	return s.faults.Strike(func(f Fault) bool { return operation(f.OnList) == on && (f.To == "" || f.To == to) })
 }
 
 // before plays what a fault does before the request has any effect; false when
@@ -113,7 +85,7 @@ func (s *Sim) before(w http.ResponseWriter, r *http.Request, f *Fault) bool {
 		refuse(w, http.StatusBadRequest, f.Code, "Refused")
 		return false
 	case Slow:
-		return s.wait(r.Context(), f.Delay)
+		return s.life.Wait(r.Context(), f.Delay)
 	case CommitNoAnswer, CommitServerError, Undelivered:
 		return true
 	default:

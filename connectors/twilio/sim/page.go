@@ -4,9 +4,9 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/handoff-dev/handoff/connectors/desktest/standin"
 	"github.com/handoff-dev/handoff/connectors/twilio"
 )
 
@@ -166,7 +166,7 @@ func (s *Sim) text(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "not a form: " + err.Error()})
 		return
 	}
-	t := Text{From: number(r.PostForm.Get("from")), To: number(r.PostForm.Get("to")), Body: r.PostForm.Get("body")}
+	t := Text{From: standin.Number(r.PostForm.Get("from")), To: standin.Number(r.PostForm.Get("to")), Body: r.PostForm.Get("body")}
 	for _, u := range r.PostForm["media"] {
 		t.Media = append(t.Media, twilio.Media{URL: u, ContentType: "image/jpeg"})
 	}
@@ -183,13 +183,4 @@ func (s *Sim) text(w http.ResponseWriter, r *http.Request) {
 	default:
 		writeJSON(w, http.StatusOK, map[string]string{"sid": sid})
 	}
-}
-
-// number forgives a plus sign that was not escaped and so came as a space.
-func number(s string) string {
-	trimmed := strings.TrimSpace(s)
-	if strings.HasPrefix(s, " ") && trimmed != "" && trimmed[0] >= '0' && trimmed[0] <= '9' {
-		return "+" + trimmed
-	}
-	return trimmed
 }

@@ -8,7 +8,6 @@
 package sim
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -16,16 +15,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/handoff-dev/handoff/connectors/desktest/standin"
 	"github.com/handoff-dev/handoff/connectors/twilio"
 )
 
 // Clock is the time the Sim lives by.
-type Clock interface {
-	// Now is the present.
-	Now() time.Time
-	// After sends once d has passed.
-	After(d time.Duration) <-chan time.Time
-}
+type Clock = standin.Clock
 
 // OptOutMode says what the Sim does about keywords by itself.
 type OptOutMode int
@@ -76,23 +71,18 @@ type Config struct {
 // Sim is the stand-in. It is safe for concurrent use.
 type Sim struct {
 	cfg    Config
-	clock  Clock
 	prefix string
 	mux    *http.ServeMux
 	out    *http.Client
-	ctx    context.Context
-	stop   context.CancelFunc
-	work   sync.WaitGroup
+	life   *standin.Life
+	faults standin.Armed[Fault]
 
 	mu       sync.Mutex
 	webhooks map[string]string // by number
 	messages []*message        // in order of creation
 	bySID    map[string]*message
 	blocked  map[pair]bool
-	faults   []*armed
 	posts    []Post
-	closed   bool
-	changed  chan struct{}
 }
 
 // pair is a customer and a number of the account.
@@ -102,9 +92,6 @@ type pair struct{ customer, number string }
 func New(cfg Config) (*Sim, error) {
 	if cfg.AccountSID == "" || cfg.AuthToken == "" {
 		return nil, fmt.Errorf("twilio sim: account SID and auth token are required")
-	}
-	if cfg.Clock == nil {
-		cfg.Clock = wallClock{}
 	}
 	setDefault(&cfg.StepDelay, 20*time.Millisecond)
 	setDefault(&cfg.WebhookRetryDelay, time.Second)
@@ -116,12 +103,10 @@ func New(cfg Config) (*Sim, error) {
 	if _, err := rand.Read(seed[:]); err != nil {
 		return nil, fmt.Errorf("twilio sim: drawing SIDs: %w", err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
 	s := &Sim{
-		cfg: cfg, clock: cfg.Clock, prefix: hex.EncodeToString(seed[:]), ctx: ctx, stop: stop,
+		cfg: cfg, life: standin.NewLife(cfg.Clock), prefix: hex.EncodeToString(seed[:]),
 		out:      &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: 30 * time.Second}},
 		webhooks: map[string]string{}, bySID: map[string]*message{}, blocked: map[pair]bool{},
-		changed: make(chan struct{}),
 	}
 	for _, n := range cfg.Numbers {
 		s.webhooks[n.Number] = n.Webhook
@@ -152,11 +137,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTT
 // Close ends what is under way, waits for it and drops idle connections. The
 // Sim takes no messages after it; what it received can still be read.
 func (s *Sim) Close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.stop()
-	s.work.Wait()
+	s.life.Close()
 	s.out.CloseIdleConnections()
 }
 
@@ -193,44 +174,7 @@ func (s *Sim) Posts() []Post {
 
 // Changed returns a channel that is closed at the next change of what Messages
 // or Posts return. Take it before looking, then wait for it.
-func (s *Sim) Changed() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changed
-}
-
-// change wakes who waits on Changed; s.mu is held.
-func (s *Sim) change() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-// start runs f unless the Sim is closed; s.mu is held.
-func (s *Sim) start(f func()) {
-	if !s.closed {
-		s.work.Go(f)
-	}
-}
-
-// wait lets d pass by the Sim's clock; false when ctx ended first.
-func (s *Sim) wait(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	select {
-	case <-s.clock.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	case <-s.ctx.Done():
-		return false
-	}
-}
-
-type wallClock struct{}
-
-func (wallClock) Now() time.Time                         { return time.Now() }
-func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+func (s *Sim) Changed() <-chan struct{} { return s.life.Changed() }
 
 // Message is one message as the Sim holds it.
 type Message struct {
@@ -263,12 +207,12 @@ func (s *Sim) add(m *message) {
 	}
 	m.SID = fmt.Sprintf("%s%s%016x", kind, s.prefix, len(s.messages)+1)
 	m.AccountSID = s.cfg.AccountSID
-	m.Created = s.clock.Now().UTC().Truncate(time.Second)
+	m.Created = s.life.Now().UTC().Truncate(time.Second)
 	m.NumMedia = len(m.Media)
 	m.History = append(m.History, m.Status)
 	s.messages = append(s.messages, m)
 	s.bySID[m.SID] = m
-	s.change()
+	s.life.Change()
 }
 
 // setStatus moves a message on; s.mu is held.
@@ -276,7 +220,7 @@ func (s *Sim) setStatus(m *message, status twilio.MessageStatus) {
 	m.Status = status
 	m.History = append(m.History, status)
 	if m.Sent.IsZero() && status != twilio.StatusQueued {
-		m.Sent = s.clock.Now().UTC().Truncate(time.Second)
+		m.Sent = s.life.Now().UTC().Truncate(time.Second)
 	}
-	s.change()
+	s.life.Change()
 }

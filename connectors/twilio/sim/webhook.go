@@ -45,7 +45,7 @@ var ErrNumber = errors.New("twilio sim: no such number")
 func (s *Sim) Text(ctx context.Context, t Text) (sid string, err error) {
 	s.mu.Lock()
 	hook, ok := s.webhooks[t.To]
-	if !ok || s.closed {
+	if !ok || s.life.Closed() {
 		s.mu.Unlock()
 		return "", fmt.Errorf("%w: %s", ErrNumber, t.To)
 	}
@@ -55,7 +55,7 @@ func (s *Sim) Text(ctx context.Context, t Text) (sid string, err error) {
 	m.NumSegments, _ = schemas.Segments(t.Body)
 	m.NumSegments = max(m.NumSegments, 1)
 	reply := s.keyword(m)
-	m.Sent = s.clock.Now().UTC().Truncate(time.Second)
+	m.Sent = s.life.Now().UTC().Truncate(time.Second)
 	s.add(m)
 	m.token = "token-" + m.SID
 	if reply != "" {
@@ -111,7 +111,7 @@ func country(number string) string {
 }
 
 // progress moves a sent message on and reports each step to its callback.
-func (s *Sim) progress(m *message) {
+func (s *Sim) progress(ctx context.Context, m *message) {
 	steps := []twilio.MessageStatus{twilio.StatusQueued, twilio.StatusSent, twilio.StatusDelivered}
 	if m.failure != 0 {
 		steps[2] = twilio.StatusUndelivered
@@ -121,7 +121,7 @@ func (s *Sim) progress(m *message) {
 		report = []int{0, 2, 1}
 	}
 	for i := range steps {
-		if i > 0 && !s.wait(s.ctx, s.cfg.StepDelay) {
+		if i > 0 && !s.life.Wait(ctx, s.cfg.StepDelay) {
 			return
 		}
 		s.mu.Lock()
@@ -135,7 +135,7 @@ func (s *Sim) progress(m *message) {
 		form, token := statusForm(m, steps[report[i]]), fmt.Sprintf("token-%s-%s", m.SID, steps[report[i]])
 		s.mu.Unlock()
 		if callback != "" {
-			_ = s.deliver(s.ctx, callback, form, token) // Kept in Posts; Twilio tells nobody either.
+			_ = s.deliver(ctx, callback, form, token) // Kept in Posts; Twilio tells nobody either.
 		}
 	}
 }
@@ -162,7 +162,7 @@ func (s *Sim) deliver(ctx context.Context, target string, form url.Values, token
 		if err = s.post(ctx, target, form, token); err == nil {
 			break
 		}
-		if try >= s.cfg.WebhookRetries || !s.wait(ctx, s.cfg.WebhookRetryDelay) {
+		if try >= s.cfg.WebhookRetries || !s.life.Wait(ctx, s.cfg.WebhookRetryDelay) {
 			return err
 		}
 	}
@@ -174,9 +174,10 @@ func (s *Sim) deliver(ctx context.Context, target string, form url.Values, token
 
 // post makes one signed webhook request and keeps how it went.
 func (s *Sim) post(ctx context.Context, target string, form url.Values, token string) error {
+	ctx, end := s.life.Within(ctx)
+	defer end()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WebhookTimeout)
 	defer cancel()
-	defer context.AfterFunc(s.ctx, cancel)()
 	status := twilio.MessageStatus(form.Get("SmsStatus"))
 	record := Post{URL: target, SID: form.Get("MessageSid"), Status: status}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(form.Encode()))
@@ -192,9 +193,9 @@ func (s *Sim) post(ctx context.Context, target string, form url.Values, token st
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	record.At = s.clock.Now().UTC()
+	record.At = s.life.Now().UTC()
 	s.posts = append(s.posts, record)
-	s.change()
+	s.life.Change()
 	return err
 }
 
