@@ -283,7 +283,10 @@ type GateConsent struct {
 	// Classes of text that may leave.
 	Allowed []handoffv1.TextClass `protobuf:"varint,3,rep,packed,name=allowed,proto3,enum=handoff.v1.TextClass" json:"allowed,omitempty"`
 	// When it changed.
-	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	At *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// Version of the newest change after which agents could not text: what was decided before it does not
+	// leave any more, also when a later change allows texts again (C2).
+	ShutVersion   uint64 `protobuf:"varint,5,opt,name=shut_version,json=shutVersion,proto3" json:"shut_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -344,6 +347,13 @@ func (x *GateConsent) GetAt() *timestamppb.Timestamp {
 		return x.At
 	}
 	return nil
+}
+
+func (x *GateConsent) GetShutVersion() uint64 {
+	if x != nil {
+		return x.ShutVersion
+	}
+	return 0
 }
 
 // GateHold says that people have a conversation: entry "hold/<conversation>" of deliver while held.
@@ -716,12 +726,13 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\aunknown\x18\x06 \x01(\bR\aunknown\x12\x18\n" +
 	"\acrossed\x18\a \x01(\bR\acrossed\x12\x1f\n" +
 	"\vprovider_id\x18\b \x01(\tR\n" +
-	"providerId\"\xb7\x01\n" +
+	"providerId\"\xda\x01\n" +
 	"\vGateConsent\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x121\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12/\n" +
 	"\aallowed\x18\x03 \x03(\x0e2\x15.handoff.v1.TextClassR\aallowed\x12*\n" +
-	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"U\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12!\n" +
+	"\fshut_version\x18\x05 \x01(\x04R\vshutVersion\"U\n" +
 	"\bGateHold\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12/\n" +
 	"\aclasses\x18\x02 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\"<\n" +

@@ -87,19 +87,25 @@ func placeOf(r *handoffv1.Record) turn.Place {
 	return p
 }
 
-// coveringConsent returns the newest copy that covers a place; nil when there is no record.
+// coveringConsent returns the newest copy that covers a place, with the newest shut_version of all that
+// do; nil when there is no record.
 func coveringConsent(e entries, p turn.Place) (*statev1.GateConsent, error) {
 	channel := schemas.ChannelName(p.Channel)
 	var newest *statev1.GateConsent
+	shut := uint64(0)
 	for _, scope := range []string{"shop", "channel:" + channel, "account:" + channel + ":" + p.Account} {
 		c := &statev1.GateConsent{}
 		ok, err := e.get(consentPrefix+scope, c)
 		if err != nil {
 			return nil, err
 		}
+		shut = max(shut, c.GetShutVersion())
 		if ok && (newest == nil || c.GetVersion() > newest.GetVersion()) {
 			newest = c
 		}
+	}
+	if newest != nil {
+		newest.ShutVersion = shut
 	}
 	return newest, nil
 }

@@ -23,7 +23,13 @@ func (s *Stage) onConsentChanged(t *turn.Turn, c *handoffv1.ConsentChanged) erro
 	if t.Get(name, old) && old.GetVersion() >= c.GetVersion() {
 		return nil
 	}
-	t.Put(name, &statev1.GateConsent{Version: c.GetVersion(), Status: c.GetStatus(), Allowed: c.GetAllowed(), At: c.GetAt()})
+	now := &statev1.GateConsent{
+		Version: c.GetVersion(), Status: c.GetStatus(), Allowed: c.GetAllowed(), At: c.GetAt(), ShutVersion: old.GetShutVersion(),
+	}
+	if !allows(now, handoffv1.TextClass_TEXT_CLASS_AGENT) {
+		now.ShutVersion = now.GetVersion()
+	}
+	t.Put(name, now)
 	return nil
 }
 
@@ -79,14 +85,20 @@ type judgement struct {
 	version uint64
 }
 
-// judge decides whether a text of a class may leave from a place now: a shut gate makes it wait, a
-// hold (H4) and consent (C2, C7) refuse it.
-func judge(e entries, p turn.Place, class handoffv1.TextClass) (judgement, error) {
+// judge decides whether a text may leave from a place now: a shut gate makes it wait, a hold (H4) and
+// consent (C2, C7) refuse it, an opt-out since the text was decided also when it was lifted again.
+func judge(e entries, p turn.Place, text *handoffv1.SendText) (judgement, error) {
 	consent, err := coveringConsent(e, p)
 	if err != nil {
 		return judgement{}, err
 	}
+	class := text.GetTextClass()
 	j := judgement{version: consent.GetVersion()}
+	if v := text.GetConsent().GetVersion(); v > 0 && v < consent.GetShutVersion() && class != handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER {
+		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT
+		j.meaning = "the customer opted out before it was sent"
+		return j, nil
+	}
 	if !allows(consent, class) {
 		j.verdict = caller.Refuse
 		j.reason, j.meaning = whyNot(consent)

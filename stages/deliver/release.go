@@ -73,7 +73,7 @@ func inTime(open *statev1.OpenCall, now time.Time, rel *caller.Release) {
 }
 
 func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *handoffv1.SendText, rel *caller.Release) error {
-	j, err := judge(e, placeOf(open.GetRecord()), text.GetTextClass())
+	j, err := judge(e, placeOf(open.GetRecord()), text)
 	if err != nil {
 		return err
 	}

@@ -138,6 +138,11 @@ func receipt(t *turn.Turn, topic string, open *statev1.OpenCall, how ended) {
 	c := open.GetRecord().GetCommand()
 	o := proto.CloneOf(how.outcome)
 	o.Items, o.BotReply = nil, nil
+	if needsTicket(c) { // so that escalate knows which of the conversation's tickets it was about
+		ticket := &statev1.DeskTicket{}
+		t.Get(ticketName(placeOf(open.GetRecord()).Conversation, ticketEpisode(c)), ticket)
+		o.TicketId = cmp.Or(o.GetTicketId(), ticket.GetTicketId())
+	}
 	r := t.Make(placeOf(open.GetRecord()))
 	r.Body = &handoffv1.Record_Receipt{Receipt: &handoffv1.Receipt{
 		CallId: open.GetCommandId(), Episode: c.GetEpisode(), Action: actionOf(c), Outcome: o,

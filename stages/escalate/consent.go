@@ -40,6 +40,9 @@ func covers(scope, conversation string) bool {
 
 func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 	here := c.at.Conversation == c.t.Record.GetConversation()
+	if here && n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_KEYWORD {
+		c.state.Unsure = 0 // a keyword is a placed message (H1)
+	}
 	switch n.GetKind() {
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT:
 		c.state.Consent = stampOf(n, c.state.GetConsent())

@@ -173,15 +173,21 @@ func (c *conversation) ticketGone(action handoffv1.Action) {
 		c.episode.TicketEpisode, c.episode.ReusesTicket = c.episode.GetNumber(), false
 		c.create(c.episode.GetNumber(), c.handoffSubject(), []string{c.shop.Handoff.Tag}, nil)
 		c.episode.Opening = c.ticket.GetCreating()
-	case open:
+	case open, closed: // a close can be told before the append that it crossed is refused
 		signal := c.episode.GetSignal()
-		c.move(EventClose, "the ticket takes nothing any more")
-		if action == handoffv1.Action_ACTION_APPEND_MESSAGES {
+		wasOpen := c.move(EventClose, "the ticket takes nothing any more")
+		if !wasOpen {
+			c.settle()
+		}
+		if action == handoffv1.Action_ACTION_APPEND_MESSAGES && (wasOpen || !c.mirrored()) {
 			c.begin(signal)
 			c.request(EventRequest, "a message came after the ticket was closed for good")
 		}
-	case none, offered, closed, expired, declined, lapsed, failed, optedOut:
+	case none, offered, expired, declined, lapsed, failed, optedOut:
 		c.settle()
+	}
+	if action == handoffv1.Action_ACTION_APPEND_MESSAGES && c.mirrored() && !c.live() {
+		c.mirror()
 	}
 }
 

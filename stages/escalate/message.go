@@ -86,6 +86,9 @@ func (c *conversation) meet(m inbound) {
 	if name := m.GetSenderName(); name != "" {
 		c.state.Name = name
 	}
+	if !m.read.GetUnsure() {
+		c.state.Unsure = 0 // thanks and answers end a row of unplaced messages too (H1)
+	}
 }
 
 // forAgents puts the message before the agents (H4). The status makes a pending or snoozed ticket

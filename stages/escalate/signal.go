@@ -19,8 +19,6 @@ func (c *conversation) signalIn(m inbound) *statev1.Signal {
 	read, h := m.read, c.shop.Handoff
 	if read.GetUnsure() {
 		c.state.Unsure++
-	} else {
-		c.state.Unsure = 0
 	}
 	signal := &statev1.Signal{Intent: read.GetIntent(), Text: m.GetText(), At: c.received()}
 	listed := !read.GetUnsure() && slices.Contains(h.Intents, read.GetIntent())
