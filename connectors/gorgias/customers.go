@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
@@ -49,7 +50,7 @@ func (c *client) findOrMake(ctx context.Context, r *handoffv1.Record, external, 
 	}
 	var answer customer
 	err = c.do(ctx, http.MethodPost, "/customers", made, &answer, "creating the customer")
-	if status := statusOf(err); status == http.StatusConflict || status == http.StatusBadRequest {
+	if status := httpcall.StatusOf(err); status == http.StatusConflict || status == http.StatusBadRequest {
 		// Somebody else has just made it, or holds the number.
 		if found, ok, again := c.findCustomer(ctx, r, external); again == nil && ok {
 			return found.ID, nil

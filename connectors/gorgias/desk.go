@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
@@ -178,7 +179,7 @@ func (c *client) done(ticketID string) *handoffv1.Outcome {
 // it exists whole or not at all.
 func (c *client) create(ctx context.Context, a caller.Attempt, cmd *handoffv1.CreateTicket) (*handoffv1.Outcome, error) {
 	made, err := c.createTicket(ctx, a, cmd)
-	if statusOf(err) == http.StatusBadRequest && c.customers.Forget(externalID(a.Record)) {
+	if httpcall.StatusOf(err) == http.StatusBadRequest && c.customers.Forget(externalID(a.Record)) {
 		// The remembered customer was merged into another: ask again, once.
 		made, err = c.createTicket(ctx, a, cmd)
 	}
@@ -273,7 +274,7 @@ func (c *client) written(ctx context.Context, a caller.Attempt) (map[string]stri
 func (c *client) write(ctx context.Context, a caller.Attempt, there map[string]string) (*handoffv1.Outcome, error) {
 	done := c.done(a.TicketID)
 	made, err := c.writeMessages(ctx, a, there)
-	if a.Command.GetAddNote() == nil && statusOf(err) == http.StatusBadRequest && c.customers.Forget(externalID(a.Record)) {
+	if a.Command.GetAddNote() == nil && httpcall.StatusOf(err) == http.StatusBadRequest && c.customers.Forget(externalID(a.Record)) {
 		// The remembered customer was merged into another: ask again, once.
 		made, err = c.writeMessages(ctx, a, there)
 	}

@@ -1,10 +1,7 @@
 package gorgias
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -42,14 +39,14 @@ func reactions() []reaction {
 // refused classifies an answer that is not 2xx. All of 5xx may have been
 // carried out.
 func refused(doing string, a *httpcall.Answer) *caller.Error {
-	status, body := a.Status, a.Body
+	status := a.Status
 	var said struct {
 		Error struct {
 			Msg  string          `json:"msg"`
 			Data json.RawMessage `json:"data"`
 		} `json:"error"`
 	}
-	_ = json.Unmarshal(body, &said) // proxies answer in HTML: then the status alone counts
+	_ = json.Unmarshal(a.Body, &said) // proxies answer in HTML: then the status alone counts
 	e := &caller.Error{Kind: caller.Ambiguous, Code: strconv.Itoa(status), Meaning: doing + ": the desk failed"}
 	if status >= 400 && status < 500 {
 		e.Kind, e.Meaning = caller.Permanent, doing+": the desk refused"
@@ -65,32 +62,12 @@ func refused(doing string, a *httpcall.Answer) *caller.Error {
 	if e.Kind == caller.Limited {
 		e.RetryAfter, _ = httpcall.RetryAfter(a.Header, 20*time.Second)
 	}
-	e.Err = &answerError{status: status, body: bytes.Clone(body[:min(len(body), 512)])}
+	e.Err = &httpcall.Refusal{Answer: a}
 	return e
-}
-
-// answerError is the cause inside a refused request: what the desk said.
-type answerError struct {
-	status int
-	body   []byte
-}
-
-// Error gives the status and the beginning of the answer.
-func (e *answerError) Error() string {
-	return fmt.Sprintf("HTTP %d: %s", e.status, bytes.TrimSpace(e.body))
-}
-
-// statusOf gives the HTTP status of a refused request, or 0.
-func statusOf(err error) int {
-	var said *answerError
-	if errors.As(err, &said) {
-		return said.status
-	}
-	return 0
 }
 
 // notThere tells whether the desk said that a record does not exist.
 func notThere(err error) bool {
-	status := statusOf(err)
+	status := httpcall.StatusOf(err)
 	return status == http.StatusNotFound || status == http.StatusGone
 }

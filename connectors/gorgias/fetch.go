@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/htmltext"
 )
@@ -93,7 +94,7 @@ func (c *client) messages(ctx context.Context, id string, after int64) ([]messag
 func (c *client) events(ctx context.Context, id string, after int64) ([]event, error) {
 	path := "/events?limit=100&order_by=created_datetime%3Adesc&object_type=Ticket&object_id=" + url.QueryEscape(id)
 	found, err := newest(ctx, c, path, func(e event) bool { return e.ID <= after }, "reading the ticket's events")
-	switch statusOf(err) {
+	switch httpcall.StatusOf(err) {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
 		return nil, nil
 	}

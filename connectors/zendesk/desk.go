@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
@@ -160,7 +161,7 @@ func (d *Desk) Lookup(ctx context.Context, a caller.Attempt) (*handoffv1.Outcome
 		return nil, nil
 	}
 	calls, err := c.marked(ctx, a.TicketID)
-	if statusOf(err) == http.StatusNotFound {
+	if httpcall.StatusOf(err) == http.StatusNotFound {
 		return nil, nil // the update itself will say so
 	}
 	if err != nil {
@@ -312,18 +313,4 @@ func (c *client) doUpdate(ctx context.Context, a caller.Attempt, doing string, u
 	done := c.done(a.TicketID)
 	done.ProviderId = made
 	return done, nil
-}
-
-// names tells whether a refusal's details name one of the fields.
-func names(err error, fields ...string) bool {
-	var said *answerError
-	if !errors.As(err, &said) {
-		return false
-	}
-	for _, field := range fields {
-		if said.names(field) {
-			return true
-		}
-	}
-	return false
 }

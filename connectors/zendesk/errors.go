@@ -1,10 +1,10 @@
 package zendesk
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,9 +67,9 @@ func (p problem) code() string {
 
 // refused classifies an answer that is not 2xx.
 func refused(doing string, a *httpcall.Answer) *caller.Error {
-	status, body := a.Status, a.Body
+	status := a.Status
 	var p problem
-	_ = json.Unmarshal(body, &p) // proxies answer in HTML: then the status alone counts
+	_ = json.Unmarshal(a.Body, &p) // proxies answer in HTML: then the status alone counts
 	e := &caller.Error{Kind: caller.Ambiguous, Code: p.code(), Meaning: doing + ": the desk failed"}
 	if e.Code == "" {
 		e.Code = strconv.Itoa(status)
@@ -88,28 +88,22 @@ func refused(doing string, a *httpcall.Answer) *caller.Error {
 	if e.Kind == caller.Limited {
 		e.RetryAfter, _ = httpcall.RetryAfter(a.Header, time.Minute)
 	}
-	e.Err = &answerError{status: status, body: bytes.Clone(body[:min(len(body), 512)]), details: p.Details}
+	e.Err = &httpcall.Refusal{Answer: a}
 	return e
 }
 
-// answerError is the cause inside a refused request: what the desk said.
-type answerError struct {
-	status  int
-	body    []byte
-	details json.RawMessage
-}
-
-// Error gives the status and the beginning of the answer.
-func (e *answerError) Error() string {
-	return fmt.Sprintf("HTTP %d: %s", e.status, bytes.TrimSpace(e.body))
-}
-
-// names tells whether the desk's validation details name a field.
-func (e *answerError) names(field string) bool {
-	var details map[string]json.RawMessage
-	if json.Unmarshal(e.details, &details) != nil {
+// names tells whether the validation details of a refusal name one of the fields.
+func names(err error, fields ...string) bool {
+	refusal, ok := errors.AsType[*httpcall.Refusal](err)
+	if !ok {
 		return false
 	}
-	_, ok := details[field]
-	return ok
+	var said struct {
+		Details map[string]json.RawMessage `json:"details"`
+	}
+	_ = json.Unmarshal(refusal.Body, &said) // details of another shape name nothing
+	return slices.ContainsFunc(fields, func(field string) bool {
+		_, ok := said.Details[field]
+		return ok
+	})
 }

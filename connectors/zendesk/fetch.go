@@ -2,7 +2,6 @@ package zendesk
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/htmltext"
 )
@@ -79,11 +79,11 @@ func (c *client) fetch(ctx context.Context, id, after string) ([]*handoffv1.Desk
 		return true
 	}
 	err := c.audits(ctx, id, since.page, collect)
-	if statusOf(err) == http.StatusBadRequest && since.page != "" { // the page cursor is not taken any more
+	if httpcall.StatusOf(err) == http.StatusBadRequest && since.page != "" { // the page cursor is not taken any more
 		fresh, since.page = nil, ""
 		err = c.audits(ctx, id, "", collect)
 	}
-	if statusOf(err) == http.StatusNotFound {
+	if httpcall.StatusOf(err) == http.StatusNotFound {
 		return deleted(since), nil
 	}
 	if err != nil {
@@ -125,15 +125,6 @@ func deleted(since cursor) []*handoffv1.DeskItem {
 		Cursor: since.String(), NativeId: "deleted-" + since.String(),
 		Status: handoffv1.TicketStatus_TICKET_STATUS_DELETED, NativeStatus: "deleted",
 	}}
-}
-
-// statusOf gives the HTTP status of a refused request, or 0.
-func statusOf(err error) int {
-	var said *answerError
-	if errors.As(err, &said) {
-		return said.status
-	}
-	return 0
 }
 
 // authors lists whose comments and assignments need a name or a role.

@@ -3,13 +3,13 @@ package zendesk
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -38,15 +38,14 @@ func (c *client) createTicket(ctx context.Context, t newTicket, key string) (mad
 // its own because the body is another one. ok is false where nothing can be
 // left out.
 func (c *client) createRepaired(ctx context.Context, t newTicket, key string, cause error) (made ticket, hit, ok bool, err error) {
-	var said *answerError
-	if !errors.As(cause, &said) || said.status != http.StatusUnprocessableEntity {
+	if httpcall.StatusOf(cause) != http.StatusUnprocessableEntity {
 		return ticket{}, false, false, cause
 	}
 	repaired := t
-	if said.names("tags") {
+	if names(cause, "tags") {
 		repaired.Tags = nil
 	}
-	if said.names("via_followup_source_id") || said.names("followup_source_id") {
+	if names(cause, "via_followup_source_id", "followup_source_id") {
 		repaired.FollowupSourceID = 0
 	}
 	if len(repaired.Tags) == len(t.Tags) && repaired.FollowupSourceID == t.FollowupSourceID {

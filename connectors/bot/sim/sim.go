@@ -217,7 +217,7 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Bot stand-in</title>
 <meta http-equiv="refresh" content="3"><meta name="viewport" content="width=device-width">
 <style>
-`+standin.TableStyle+`
+` + standin.TableStyle + `
 </style></head><body>
 <h1>Bot stand-in</h1>
 <p>{{.Total}} turns, newest first. All as <a href="_received">JSON</a>.</p>

@@ -15,7 +15,7 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>SMS provider stand-in</title>
 <meta http-equiv="refresh" content="3"><meta name="viewport" content="width=device-width">
 <style>
-`+standin.TableStyle+`
+` + standin.TableStyle + `
 </style></head><body>
 <h1>SMS provider stand-in</h1>
 <p>{{.Total}} messages, newest first. All as <a href="_received">JSON</a>.</p>

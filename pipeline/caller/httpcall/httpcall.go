@@ -4,6 +4,7 @@
 package httpcall
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -42,6 +43,22 @@ type Answer struct {
 
 // OK tells whether the request succeeded: any 2xx.
 func (a *Answer) OK() bool { return a.Status >= 200 && a.Status <= 299 }
+
+// Refusal is the cause of an error about an answer that is not 2xx: what the other side said.
+type Refusal struct{ *Answer }
+
+// Error gives the status and the beginning of the body.
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("HTTP %d: %s", r.Status, bytes.TrimSpace(r.Body[:min(len(r.Body), 512)]))
+}
+
+// StatusOf gives the HTTP status of the Refusal in err; 0 where there is none.
+func StatusOf(err error) int {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return refusal.Status
+	}
+	return 0
+}
 
 // Do makes the request once and reads at most so many bytes of the answer's body. who names the other
 // side in errors, e.g. "the desk". The error is a *caller.Error: Retryable where there was no connection

@@ -118,13 +118,13 @@ func TestJSON(t *testing.T) {
 		case "/odd":
 			_, _ = w.Write([]byte("<html>"))
 		default:
-			w.WriteHeader(http.StatusConflict)
+			http.Error(w, "no", http.StatusConflict)
 		}
 	})
 	call := httpcall.JSON{
 		Method: http.MethodPost, URL: url + "/made", User: "u", Password: "p", Header: map[string]string{"Key": "k"}, Who: "the other",
 		Refused: func(a *httpcall.Answer) *caller.Error {
-			return &caller.Error{Kind: caller.Permanent, Meaning: "the other refused", Code: strconv.Itoa(a.Status)}
+			return &caller.Error{Kind: caller.Permanent, Meaning: "the other refused", Err: &httpcall.Refusal{Answer: a}}
 		},
 	}
 	var out struct{ Said string }
@@ -144,8 +144,11 @@ func TestJSON(t *testing.T) {
 	call.URL = url + "/refused"
 	answer, err := call.Do(t.Context(), client, &out)
 	wantError(t, err, caller.Permanent)
-	if answer.Status != http.StatusConflict {
-		t.Errorf("refused with %d, want 409", answer.Status)
+	if answer.Status != http.StatusConflict || httpcall.StatusOf(err) != http.StatusConflict || !strings.Contains(err.Error(), "HTTP 409: no") {
+		t.Errorf("refused with %d, %v; want 409 and what was said", answer.Status, err)
+	}
+	if status := httpcall.StatusOf(errors.New("other")); status != 0 {
+		t.Errorf("status %d of another error, want 0", status)
 	}
 	call.URL = "http://[hidden"
 	_, err = call.Do(t.Context(), client, &out)
