@@ -25,14 +25,9 @@
 package bot
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"net/http"
-	"strconv"
 	"time"
 
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
@@ -43,8 +38,8 @@ const Name = "bot"
 // Headers of a question.
 const (
 	TurnHeader      = "X-Handoff-Turn-Id"
-	TimestampHeader = "X-Handoff-Timestamp"
-	SignatureHeader = "X-Handoff-Signature"
+	TimestampHeader = httpcall.TimestampHeader
+	SignatureHeader = httpcall.SignatureHeader
 )
 
 // MaxReply is the longest reply taken, in bytes.
@@ -89,15 +84,7 @@ type Answer struct {
 // Sign gives the signature of a question: "sha256=" and the hex HMAC-SHA256 of
 // timestamp, a full stop and body.
 func Sign(secret, timestamp string, body []byte) string {
-	mac := hmac.New(sha256.New, []byte(secret))
-	fmt.Fprintf(mac, "%s.%s", timestamp, body)
-	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
-}
-
-func sign(header http.Header, secret string, now time.Time, body []byte) {
-	timestamp := strconv.FormatInt(now.Unix(), 10)
-	header.Set(TimestampHeader, timestamp)
-	header.Set(SignatureHeader, Sign(secret, timestamp, body))
+	return httpcall.Signature(secret, timestamp, body)
 }
 
 // question makes what is posted of a command and its envelope.

@@ -132,7 +132,7 @@ func (d *Destination) request(ctx context.Context, a caller.Attempt, ask *handof
 		if err != nil {
 			return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the bot's secret cannot be read", Err: err}
 		}
-		sign(req.Header, secret, d.now(), body)
+		httpcall.Sign(req.Header, secret, d.now(), body)
 	}
 	return req, nil
 }

@@ -1,6 +1,9 @@
 package desktest
 
 import (
+	"context"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/handoff-dev/handoff/connectors/desktest/standin"
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/ingress"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
@@ -62,13 +66,82 @@ func Serve(t *testing.T, stand interface {
 // Settle waits until a stand-in has nothing more to deliver.
 func Settle(t *testing.T, hooks *standin.Webhooks) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for !hooks.Idle() {
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 			t.Fatal("webhooks were not delivered within 10s")
 		}
-		time.Sleep(time.Millisecond)
 	}
+}
+
+// Receiver takes a stand-in's webhooks as the gateway does, until the test ends.
+// One that is not signed or cannot be read fails the test. Safe for concurrent
+// use.
+type Receiver struct {
+	// URL takes the webhooks.
+	URL string
+
+	mu     sync.Mutex
+	status int
+	posts  int
+	events []ingress.Event
+}
+
+// NewReceiver serves a receiver of hook that knows the secret.
+func NewReceiver(t *testing.T, hook ingress.Webhook, secret string) *Receiver {
+	r := &Receiver{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, err := io.ReadAll(req.Body)
+		in := &ingress.Request{Header: req.Header, Body: body, Secret: secret}
+		if err == nil {
+			err = hook.Verify(in)
+		}
+		events, decodeErr := hook.Decode(in)
+		if err = errors.Join(err, decodeErr); err != nil {
+			t.Errorf("webhook %s: %v", body, err)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.posts++
+		r.events = append(r.events, events...)
+		if r.status != 0 {
+			w.WriteHeader(r.status)
+			return
+		}
+		hook.Answer(w)
+	}))
+	t.Cleanup(server.Close)
+	r.URL = server.URL
+	return r
+}
+
+// Answer makes the receiver answer with a status from now on; 0 takes webhooks
+// again.
+func (r *Receiver) Answer(status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status = status
+}
+
+// Posts counts the webhooks that came.
+func (r *Receiver) Posts() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.posts
+}
+
+// Take gives the events that came since it was last called.
+func (r *Receiver) Take() []ingress.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	events := r.events
+	r.events = nil
+	return events
 }
 
 // Attempt is the first try of a call about Address. ticket is the desk's id,

@@ -1,12 +1,10 @@
 package gorgias_test
 
 import (
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,7 +13,6 @@ import (
 	"github.com/handoff-dev/handoff/connectors/gorgias"
 	"github.com/handoff-dev/handoff/connectors/gorgias/sim"
 	"github.com/handoff-dev/handoff/pipeline/caller"
-	"github.com/handoff-dev/handoff/pipeline/ingress"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
@@ -224,81 +221,41 @@ func TestBucket(t *testing.T) {
 	desktest.Do(t, desk, desktest.Attempt(shop, "c", appended("two"), id, c.Now()))
 }
 
-// receiver takes webhooks.
-type receiver struct {
-	mu     sync.Mutex
-	events []ingress.Event
-	errs   []error
-	posts  int
-	status int
-	secret string
-}
-
-func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.posts++
-	body, _ := io.ReadAll(req.Body)
-	in := &ingress.Request{Header: req.Header, Body: body, Secret: r.secret}
-	hook := gorgias.Webhook{}
-	if err := hook.Verify(in); err != nil {
-		r.errs = append(r.errs, err)
-	}
-	events, err := hook.Decode(in)
-	if err != nil {
-		r.errs = append(r.errs, err)
-	}
-	r.events = append(r.events, events...)
-	if r.status != 0 {
-		w.WriteHeader(r.status)
-		return
-	}
-	hook.Answer(w)
-}
-
 func TestWebhooks(t *testing.T) {
 	for _, signs := range []bool{false, true} {
-		r := &receiver{secret: "hook-secret"}
-		server := httptest.NewServer(r)
-		defer server.Close()
-		s, desk, shop, c := stand(t, sim.Config{WebhookURL: server.URL, WebhookSecret: "hook-secret", Signs: signs})
+		r := desktest.NewReceiver(t, gorgias.Webhook{}, "hook-secret")
+		s, desk, shop, c := stand(t, sim.Config{WebhookURL: r.URL, WebhookSecret: "hook-secret", Signs: signs})
 		s.Webhooks.Duplicate(1)
 		desktest.Do(t, desk, desktest.Attempt(shop, "a", create("handoff:abc:1", "hello"), "", c.Now()))
 		desktest.Settle(t, s.Webhooks)
-		r.mu.Lock()
-		if len(r.errs) > 0 || len(r.events) != 3 { // the message twice, the ticket
-			t.Errorf("signs %v: %d events, errors %v", signs, len(r.events), r.errs)
+		events := r.Take()
+		if len(events) != 3 { // the message twice, the ticket
+			t.Errorf("signs %v: %d events", signs, len(events))
 		}
-		for _, e := range r.events {
+		for _, e := range events {
 			if e.ExternalID != "handoff:abc:1" || e.Record.GetTicketChanged().GetTicketId() != "1" {
 				t.Errorf("event %+v", e)
 			}
 		}
-		r.mu.Unlock()
 	}
 }
 
 func TestWebhookIsDisabled(t *testing.T) {
-	r := &receiver{secret: "s", status: http.StatusInternalServerError}
-	server := httptest.NewServer(r)
-	defer server.Close()
-	s, desk, shop, c := stand(t, sim.Config{WebhookURL: server.URL, WebhookSecret: "s", WebhookRetries: 3})
+	r := desktest.NewReceiver(t, gorgias.Webhook{}, "s")
+	r.Answer(http.StatusInternalServerError)
+	s, desk, shop, c := stand(t, sim.Config{WebhookURL: r.URL, WebhookSecret: "s", WebhookRetries: 3})
 	desktest.Do(t, desk, desktest.Attempt(shop, "a", create("x", "hello"), "", c.Now()))
 	desktest.Settle(t, s.Webhooks)
-	r.mu.Lock()
-	if r.posts != 8 { // two webhooks, each with three retries
-		t.Errorf("%d posts, want 8", r.posts)
+	if got := r.Posts(); got != 8 { // two webhooks, each with three retries
+		t.Errorf("%d posts, want 8", got)
 	}
-	r.mu.Unlock()
 	for range 120 {
 		if _, err := s.Act(standin.Action{Kind: "note", Text: "n", Ticket: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	desktest.Settle(t, s.Webhooks)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.posts > 100+120 {
-		t.Errorf("%d posts: the integration was not disabled after 100 failures", r.posts)
+	if got := r.Posts(); got > 100+120 {
+		t.Errorf("%d posts: the integration was not disabled after 100 failures", got)
 	}
 }

@@ -33,13 +33,13 @@ package sms
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 	"github.com/handoff-dev/handoff/pipeline/ingress"
 )
 
@@ -48,8 +48,8 @@ const Name = "sms"
 
 // Headers of a signed request, in both directions.
 const (
-	TimestampHeader = "X-Handoff-Timestamp"
-	SignatureHeader = "X-Handoff-Signature"
+	TimestampHeader = httpcall.TimestampHeader
+	SignatureHeader = httpcall.SignatureHeader
 	// IDHeader carries the id of a text that goes out: the same text always has
 	// the same.
 	IDHeader = "X-Handoff-Id"
@@ -59,13 +59,9 @@ const (
 // replay.
 const Window = 5 * time.Minute
 
-const scheme = "sha256="
-
 // Sign sets the headers that prove body was sent now by who knows secret.
 func Sign(header http.Header, secret string, now time.Time, body []byte) {
-	timestamp := strconv.FormatInt(now.Unix(), 10)
-	header.Set(TimestampHeader, timestamp)
-	header.Set(SignatureHeader, scheme+hex.EncodeToString(sum(secret, timestamp, body)))
+	httpcall.Sign(header, secret, now, body)
 }
 
 // Verify checks what Sign made. The error is ingress.ErrUnsigned where a header
@@ -76,11 +72,9 @@ func Verify(header http.Header, secret string, now time.Time, body []byte) error
 	if timestamp == "" || signature == "" {
 		return ingress.ErrUnsigned
 	}
-	if secret == "" || len(signature) < len(scheme) || signature[:len(scheme)] != scheme {
-		return ingress.ErrForged
-	}
-	got, err := hex.DecodeString(signature[len(scheme):])
-	if err != nil || !hmac.Equal(got, sum(secret, timestamp, body)) {
+	digits, ok := strings.CutPrefix(signature, httpcall.SignatureScheme)
+	got := httpcall.SignatureScheme + strings.ToLower(digits)
+	if secret == "" || !ok || !hmac.Equal([]byte(got), []byte(httpcall.Signature(secret, timestamp, body))) {
 		return ingress.ErrForged
 	}
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
@@ -92,12 +86,4 @@ func Verify(header http.Header, secret string, now time.Time, body []byte) error
 		return fmt.Errorf("%w: its time is more than %s off", ingress.ErrForged, Window)
 	}
 	return nil
-}
-
-func sum(secret, timestamp string, body []byte) []byte {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(timestamp))
-	mac.Write([]byte{'.'})
-	mac.Write(body)
-	return mac.Sum(nil)
 }

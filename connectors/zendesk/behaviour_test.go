@@ -1,11 +1,9 @@
 package zendesk_test
 
 import (
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +12,6 @@ import (
 	"github.com/handoff-dev/handoff/connectors/zendesk"
 	"github.com/handoff-dev/handoff/connectors/zendesk/sim"
 	"github.com/handoff-dev/handoff/pipeline/caller"
-	"github.com/handoff-dev/handoff/pipeline/ingress"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -155,59 +152,25 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// receiver takes webhooks and keeps what they say.
-type receiver struct {
-	mu     sync.Mutex
-	ids    []string
-	errs   []error
-	status int
-	secret string
-	posts  int
-}
-
-func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.posts++
-	body, _ := io.ReadAll(req.Body)
-	in := &ingress.Request{Header: req.Header, Body: body, Secret: r.secret}
-	hook := zendesk.Webhook{}
-	if err := hook.Verify(in); err != nil {
-		r.errs = append(r.errs, err)
-	}
-	events, err := hook.Decode(in)
-	if err != nil {
-		r.errs = append(r.errs, err)
-	}
-	for _, e := range events {
-		r.ids = append(r.ids, e.NativeID)
+// taken gives the ids of the events that came.
+func taken(t *testing.T, r *desktest.Receiver) []string {
+	t.Helper()
+	var ids []string
+	for _, e := range r.Take() {
+		ids = append(ids, e.NativeID)
 		if e.ExternalID != "handoff:abc:1" || e.Record.GetEventTime() == nil {
-			r.errs = append(r.errs, io.ErrUnexpectedEOF)
+			t.Errorf("event %+v, want one of ticket handoff:abc:1 with its time", e)
 		}
 	}
-	if r.status != 0 {
-		w.WriteHeader(r.status)
-		return
-	}
-	hook.Answer(w)
-}
-
-func (r *receiver) take() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	ids := r.ids
-	r.ids = nil
 	return ids
 }
 
 func TestWebhooks(t *testing.T) {
-	r := &receiver{secret: "hook-secret"}
-	server := httptest.NewServer(r)
-	defer server.Close()
-	s, desk, shop, c := stand(t, sim.Config{WebhookURL: server.URL, WebhookSecret: "hook-secret", WebhookWorkers: 1})
+	r := desktest.NewReceiver(t, zendesk.Webhook{}, "hook-secret")
+	s, desk, shop, c := stand(t, sim.Config{WebhookURL: r.URL, WebhookSecret: "hook-secret", WebhookWorkers: 1})
 	desktest.Do(t, desk, desktest.Attempt(shop, "a", create("handoff:abc:1", "hello"), "", c.Now()))
 	desktest.Settle(t, s.Webhooks)
-	if got := r.take(); len(got) != 1 {
+	if got := taken(t, r); len(got) != 1 {
 		t.Fatalf("creation: webhooks %v, want the comment's", got)
 	}
 	act := func(a standin.Action) {
@@ -220,35 +183,29 @@ func TestWebhooks(t *testing.T) {
 	s.Webhooks.Duplicate(1)
 	act(standin.Action{Kind: "note", Text: "n"})
 	desktest.Settle(t, s.Webhooks)
-	if got := r.take(); len(got) != 2 || got[0] != got[1] {
+	if got := taken(t, r); len(got) != 2 || got[0] != got[1] {
 		t.Errorf("duplicate: %v, want the same event twice", got)
 	}
 	s.Webhooks.Reverse(2)
 	act(standin.Action{Kind: "reply", Text: "bye", Status: "solved"})
 	desktest.Settle(t, s.Webhooks)
-	if got := r.take(); len(got) != 2 || got[0] <= got[1] {
+	if got := taken(t, r); len(got) != 2 || got[0] <= got[1] {
 		t.Errorf("reverse: %v, want the later event first", got)
 	}
 	s.Webhooks.Lose(1)
 	act(standin.Action{Kind: "note", Text: "n"})
 	desktest.Settle(t, s.Webhooks)
-	if got := r.take(); len(got) != 0 {
+	if got := taken(t, r); len(got) != 0 {
 		t.Errorf("lost: %v, want none", got)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.errs) > 0 {
-		t.Errorf("errors %v", r.errs)
 	}
 }
 
 // The breaker opens when most of a hundred deliveries fail, loses what happens
 // meanwhile, and closes again.
 func TestBreaker(t *testing.T) {
-	r := &receiver{secret: "hook-secret", status: http.StatusInternalServerError}
-	server := httptest.NewServer(r)
-	defer server.Close()
-	s, desk, shop, c := stand(t, sim.Config{WebhookURL: server.URL, WebhookSecret: "hook-secret"})
+	r := desktest.NewReceiver(t, zendesk.Webhook{}, "hook-secret")
+	r.Answer(http.StatusInternalServerError)
+	s, desk, shop, c := stand(t, sim.Config{WebhookURL: r.URL, WebhookSecret: "hook-secret"})
 	desktest.Do(t, desk, desktest.Attempt(shop, "a", create("handoff:abc:1", "hello"), "", c.Now()))
 	note := func() {
 		t.Helper()
@@ -260,16 +217,14 @@ func TestBreaker(t *testing.T) {
 	for range 110 {
 		note()
 	}
-	r.mu.Lock()
-	if r.posts != 100 {
-		t.Errorf("%d deliveries, want 100 before the breaker opens", r.posts)
+	if got := r.Posts(); got != 100 {
+		t.Errorf("%d deliveries, want 100 before the breaker opens", got)
 	}
-	r.status = 0
-	r.mu.Unlock()
-	r.take()
+	r.Answer(0)
+	taken(t, r)
 	c.Advance(10 * time.Second)
 	note()
-	if got := r.take(); len(got) != 1 {
+	if got := taken(t, r); len(got) != 1 {
 		t.Errorf("%d webhooks after the pause, want 1", len(got))
 	}
 }
