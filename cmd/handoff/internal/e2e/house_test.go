@@ -65,7 +65,7 @@ func openHouse(t *testing.T) *house {
 	t.Cleanup(func() { check(t, h.outside.Close()) })
 	h.env = append(append(os.Environ(), dev.SecretEnvironment()...),
 		"HANDOFF_KAFKA__BROKERS="+strings.Join(h.kafka.ListenAddrs(), ","), fmt.Sprintf("HANDOFF_KAFKA__PARTITIONS=%d", schemas.DemoPartitions),
-		"HANDOFF_KAFKA__REPLICATION=1", "HANDOFF_KAFKA__UNIQUE_IDS=true", "HANDOFF_KAFKA__SESSION_TIMEOUT=4s", "HANDOFF_KAFKA__TRANSACTION_TIMEOUT=3s",
+		"HANDOFF_KAFKA__REPLICATION=1", "HANDOFF_KAFKA__SESSION_TIMEOUT=4s", "HANDOFF_KAFKA__TRANSACTION_TIMEOUT=3s",
 		"HANDOFF_CLICKHOUSE__ADDRESS="+h.engine.Addr(), "HANDOFF_CLICKHOUSE__PROTOCOL=http",
 		"HANDOFF_HTTP__LISTEN="+h.front, "HANDOFF_HTTP__OPERATOR_TOKEN=env:DEV_OPERATOR",
 		"HANDOFF_OUTSIDE__REQUEST_TIMEOUT=1s", "HANDOFF_OUTSIDE__SETTLE=1s",
@@ -143,6 +143,8 @@ type process struct {
 	log    bytes.Buffer
 	exited chan struct{}
 	over   bool
+	// away is how long a killed process stays away.
+	away time.Duration
 }
 
 // start runs the binary with args until stop; it is not restarted by itself.
@@ -179,13 +181,17 @@ func (p *process) launch() {
 	}()
 }
 
-// kill ends the process with SIGKILL and starts it again.
+// kill ends the process with SIGKILL and starts it again after the time it stays away.
 func (p *process) kill() {
 	p.mu.Lock()
-	cmd, exited := p.cmd, p.exited
+	cmd, exited, away := p.cmd, p.exited, p.away
 	p.mu.Unlock()
 	_ = cmd.Process.Kill() // it may have ended by itself; launch starts it again
 	<-exited
+	select {
+	case <-p.h.t.Context().Done():
+	case <-time.After(away):
+	}
 	p.launch()
 }
 
