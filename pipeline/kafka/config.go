@@ -24,7 +24,8 @@ type Connection struct {
 }
 
 func (c Connection) options(id string, more ...kgo.Opt) []kgo.Opt {
-	all := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(id)}
+	// A partition's new leader is looked for this often; the client's own default is 5 s.
+	all := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(id), kgo.MetadataMinAge(250 * time.Millisecond)}
 	all = append(all, c.Options...)
 	return append(all, more...)
 }

@@ -52,7 +52,7 @@ func (c *cluster) config(stage pipeline.Stage, store *state.Store) Config {
 
 func configOn(to Connection, stage pipeline.Stage, store *state.Store) Config {
 	cfg := Config{Connection: to, Stage: stage, Store: store, SessionTimeout: 6 * time.Second,
-		CommitEvery: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}
+		TransactionTimeout: 2 * time.Second, CommitEvery: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}
 	if os.Getenv("HANDOFF_TEST_LOG") != "" {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}

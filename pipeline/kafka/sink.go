@@ -138,6 +138,8 @@ func (p *part) makeIntent() error {
 	}
 	p.dequeue(skip)
 	if len(p.queue) == 0 {
+		// Markers at the end are not worth a transaction, and no lag either.
+		p.in.r.reader.advanced(p.id, p.state.Next(), p.state.Clock())
 		return nil
 	}
 	now := p.in.r.cfg.Now()
