@@ -26,7 +26,7 @@ type process struct {
 	caller   *caller.Caller
 	database *clickhouse.DB
 	runners  []*kafka.Runner
-	sink     *kafka.Runner // the one of runners that waits for the database's tables first
+	tables   *tables // nil without analytics
 }
 
 // RunStages runs stages until ctx ends, then finishes open transactions and running requests within
@@ -125,12 +125,10 @@ func (a *App) stageParts(ctx context.Context, names []string, table *kafka.Setti
 	}
 	var parts []part
 	for _, r := range p.runners {
-		parts = append(parts, part{ready: r.Ready, run: func(ctx context.Context) error {
-			if r == p.sink && !a.migrated(ctx, p.database) {
-				return nil // stopped before ClickHouse was there
-			}
-			return r.Run(ctx)
-		}})
+		parts = append(parts, part{ready: r.Ready, run: r.Run})
+	}
+	if p.tables != nil {
+		parts = append(parts, part{ready: p.tables.ready, run: p.tables.run})
 	}
 	a.log.Info("stages", "names", names)
 	return append(parts, shared), ctx.Err()
@@ -227,14 +225,12 @@ func (a *App) addSink(p *process) error {
 	if p.database, err = a.openClickHouse(); err != nil {
 		return err
 	}
-	p.sink, err = kafka.NewSink(kafka.SinkConfig{
-		Config: a.runnerConfig(p), Name: schemas.StageAnalytics,
-		Sink: clickhouse.NewSink(p.database, analytics.Schema, analytics.Rows),
-	})
+	p.tables = &tables{Sink: clickhouse.NewSink(p.database, analytics.Schema, analytics.Rows), db: p.database, log: a.log}
+	r, err := kafka.NewSink(kafka.SinkConfig{Config: a.runnerConfig(p), Name: schemas.StageAnalytics, Sink: p.tables})
 	if err != nil {
 		return err
 	}
-	p.runners = append(p.runners, p.sink)
+	p.runners = append(p.runners, r)
 	return nil
 }
 
@@ -254,26 +250,6 @@ func (a *App) openClickHouse() (*clickhouse.DB, error) {
 		}
 	}
 	return clickhouse.Open(cfg)
-}
-
-// migrated brings the tables up to date, trying until ClickHouse answers: a ClickHouse that is away
-// makes analytics start late, and nothing else. It is false when ctx ended first.
-func (a *App) migrated(ctx context.Context, db *clickhouse.DB) bool {
-	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
-		err := db.Migrate(ctx)
-		if err == nil {
-			return true
-		}
-		if ctx.Err() != nil {
-			return false
-		}
-		a.log.Warn("analytics waits for ClickHouse", "error", err, "again_in", wait)
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(wait):
-		}
-	}
 }
 
 // close ends what open made, in the order in which it is needed.
