@@ -22,6 +22,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 	"github.com/handoff-dev/handoff/stages/classify/answer"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
@@ -105,7 +106,12 @@ func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	c := &statev1.ClassifyConversation{}
 	t.Get(conversationEntry(t), c)
 	before := c.GetLanguage()
-	r := s.read(m, t.Record.GetChannel(), before)
+	var r reading
+	if tap, ok := reactionIn(m.GetText()); ok {
+		r = s.readReaction(tap, t.Shop.Text(settings.TextOffer, before), before)
+	} else {
+		r = s.read(m, t.Record.GetChannel(), before)
+	}
 	changed := r.resolve(c, t.At())
 	if r.out.GetLanguage() != before {
 		c.Language, changed = r.out.GetLanguage(), true

@@ -2,7 +2,9 @@ package classify
 
 import (
 	"bytes"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -21,6 +23,8 @@ type reading struct {
 	answer answer.Answer
 	// more: a yes or no is followed by more than words that name the handoff.
 	more bool
+	// tap: the message is a reaction to another.
+	tap bool
 	// because is the classifier's rule.
 	because string
 }
@@ -41,6 +45,9 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	if s.neverAnswers(folded) {
 		r.out.Unsure = true
 		return r
+	}
+	if r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, m.GetText()) {
+		r.answer = answer.Answer{Thanks: true, Rest: len(folded)}
 	}
 	s.classify(&r, m, folded)
 	return r
@@ -103,6 +110,26 @@ func (s *Stage) onlyStops(rest []byte, at int) bool {
 	return at > 0 && len(rest) > 0 && s.neverAnswers(bytes.TrimSpace(rest))
 }
 
+// thanksByName tells whether a message is thanks and one more word that can only be a name: written
+// like one, and nothing that the classifier or a keyword knows ("Thank you Kim!").
+func (s *Stage) thanksByName(folded []byte, text string) bool {
+	at := bytes.LastIndexAny(folded, " \n")
+	if at < 0 {
+		return false
+	}
+	thanks := s.answers.Find(folded[:at])
+	if !thanks.Thanks || thanks.Kind != answer.None || thanks.Rest != at || strings.ContainsAny(text, "?？") {
+		return false
+	}
+	words := strings.Fields(text)
+	name := []rune(strings.TrimRight(words[len(words)-1], ".,!"))
+	if len(name) < 2 || !unicode.IsUpper(name[0]) || !unicode.IsLower(name[1]) || bytes.ContainsAny(folded[at+1:], "0123456789") {
+		return false
+	}
+	return s.keywords.Find(folded[at+1:], handoffv1.Channel_CHANNEL_SMS).Keyword == "" &&
+		s.classifier.Read(string(name), "").Unsure
+}
+
 // longestNaming is how many spaces the rest of a yes may have and still only name the handoff ("yes,
 // please connect me to your team"); what is longer may hold a message as well.
 const longestNaming = 8
@@ -145,6 +172,10 @@ func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) b
 	last := c.GetLast()
 	if !stands(last, received) {
 		last = nil
+	}
+	if r.tap && (r.answer.Kind == answer.None || last.GetQuestion() != handoffv1.Question_QUESTION_OFFER) {
+		r.out.ThanksOnly = true
+		return false
 	}
 	if last == nil && r.answer.Weak { // "ok", "great, thanks": politeness where nothing was asked
 		r.out.ThanksOnly = r.answer.Thanks
@@ -201,6 +232,8 @@ func (r *reading) reason() string {
 			return "the provider took it for a keyword"
 		}
 		return "keyword " + r.out.GetMatched()
+	case r.tap:
+		return "a reaction to a message"
 	case r.out.GetThanksOnly():
 		return "only thanks"
 	case r.out.GetUnsure():

@@ -90,10 +90,11 @@ type change struct {
 }
 
 // write appends a change to the ledger, makes it current in its scope, and tells deliver's gate and
-// analytics in the same transaction. A change that leaves the status as it was (C13's time for answers)
-// is no fact.
+// analytics in the same transaction. A change that leaves the status as it was, at the place and in the
+// whole scope (C13's time for answers), is no fact.
 func (c change) write(t *turn.Turn, at turn.Place) {
-	prior := current(t, at)
+	prior, inScope := current(t, at), &statev1.ScopeConsent{}
+	t.Get(scopePrefix+c.scope, inScope)
 	moment := timestamppb.New(t.At())
 	if c.since == nil {
 		c.since = moment
@@ -120,7 +121,7 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 		Scope: c.scope, Version: head.GetVersion(), Status: c.status, Allowed: c.allowed(), At: moment,
 	}}
 	t.Emit(schemas.TopicDeliver, r)
-	if prior.GetStatus() == c.status && !wider(widthOf(c.scope), widthOf(prior.scope)) {
+	if prior.GetStatus() == c.status && (inScope.GetStatus() == c.status || !wider(widthOf(c.scope), widthOf(prior.scope))) {
 		return
 	}
 	t.Fact(at, &handoffv1.Fact{

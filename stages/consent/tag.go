@@ -9,6 +9,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/htmltext"
 )
 
 // optOutByAgent unsubscribes by an agent's tag. Where there is nothing to unsubscribe, escalate learns
@@ -34,10 +35,7 @@ func optOutByAgent(t *turn.Turn, a *handoffv1.AgentReply, tag string) {
 // optOutTag returns the #optout or #opt-out of an agent's reply as written, "" when there is none: any
 // case, a word of its own, outside quoted history.
 func optOutTag(text string) string {
-	for line := range strings.Lines(text) {
-		if strings.HasPrefix(strings.TrimLeft(line, " \t"), ">") {
-			continue
-		}
+	for line := range strings.Lines(htmltext.CutQuoted(text)) {
 		if tag := tagIn(line); tag != "" {
 			return tag
 		}

@@ -24,7 +24,7 @@ func TestIntents(t *testing.T) {
 		intent.OrderStatus: {
 			"Where is my order?", "wheres my package", "When will my order arrive?", "my order hasn't arrived yet", "order status",
 			"Can you track order 12345", "I still haven't received my parcel", "any update on my delivery?", "wher is my oder",
-			"My package says delivered but it's not here", "how long until it ships", "I ordered two weeks ago and nothing", "いつ届きますか", "什么时候发货", "still waiting for my order", "has my order shipped?",
+			"how long until it ships", "I ordered two weeks ago and nothing", "いつ届きますか", "什么时候发货", "still waiting for my order", "has my order shipped?",
 			"¿Dónde está mi pedido?", "Mi paquete no ha llegado", "Où est ma commande ?", "je n'ai pas reçu mon colis", "Wo ist meine Bestellung?",
 			"Mein Paket ist noch nicht da", "Onde está meu pedido?", "Dov'è il mio ordine?", "il pacco non è arrivato", "Waar is mijn bestelling?",
 			"Gdzie jest moja paczka?", "Siparişim nerede?", "kargom gelmedi", "注文はどこですか？", "荷物が届かない", "我的订单到哪里了？", "还没收到货",
@@ -36,13 +36,15 @@ func TestIntents(t *testing.T) {
 			"voglio annullare l'ordine", "ik wil mijn bestelling annuleren", "chcę anulować zamówienie", "siparişimi iptal etmek istiyorum", "注文をキャンセルしたい", "我想取消订单",
 		},
 		intent.ReturnRefund: {
-			"I want a refund", "how do I return these shoes", "I want my money back", "can I exchange this for a larger size", "refnd please", "what is your return policy",
+			"I want a refund", "how do I return these shoes", "I want my money back", "can I exchange this for a larger size", "refnd please", "what is your return policy", "I haven't received my refund yet",
 			"quiero devolver el producto", "je voudrais un remboursement", "Ich möchte das zurückgeben", "quero reembolso", "vorrei un rimborso", "ik wil dit retourneren",
 			"chcę zwrócić buty", "iade etmek istiyorum", "返品したいです", "返金してください", "我要退货", "退款",
 		},
 		intent.OrderIssue: {
 			"The jacket arrived damaged", "I got the wrong item", "an item is missing from my order", "the zipper is broken", "you sent me the wrong size", "it doesn't work",
 			"I was charged twice", "change the address on my order", "my order is incomplete", "the box was empty", "you forgot the poles", "I got someone else's package", "my card was charged but there is no order",
+			"My package says delivered but it's not here", "my package never arrived", "it says delivered but I never got it", "my parcel is lost", "nunca llegó mi paquete", "mon colis n'est jamais arrivé",
+			"mein Paket ist nie angekommen",
 			"llegó roto", "j'ai reçu le mauvais article", "Der Artikel ist kaputt", "o produto veio quebrado", "è arrivato rotto", "verkeerde product ontvangen",
 			"produkt jest uszkodzony", "ürün kırık geldi", "商品が壊れていました", "发错货了",
 		},
