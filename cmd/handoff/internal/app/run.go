@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -140,6 +141,11 @@ func (a *App) open(p *process, names []string) error {
 	var err error
 	if p.store, err = state.OpenStore(state.StoreConfig{Dir: a.cfg.StateDir, Logger: a.log}); err != nil {
 		return fmt.Errorf("open state in %s: %w", a.cfg.StateDir, err)
+	}
+	if err := a.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "handoff_state_bytes", Help: "Local state of all stages of the process on disk, in bytes.",
+	}, func() float64 { return float64(p.store.DiskBytes()) })); err != nil {
+		return fmt.Errorf("metrics: %w", err)
 	}
 	all, err := newStages(a.cfg.Escalate)
 	if err != nil {
