@@ -24,7 +24,7 @@ func TestIntents(t *testing.T) {
 		intent.OrderStatus: {
 			"Where is my order?", "wheres my package", "When will my order arrive?", "my order hasn't arrived yet", "order status",
 			"Can you track order 12345", "I still haven't received my parcel", "any update on my delivery?", "wher is my oder",
-			"how long until it ships", "I ordered two weeks ago and nothing", "いつ届きますか", "什么时候发货", "still waiting for my order", "has my order shipped?",
+			"how long until it ships", "I ordered two weeks ago and nothing", "いつ届きますか", "什么时候发货", "still waiting for my order", "has my order shipped?", "it was supposed to be here yesterday", "did you ship it", "can I get the tracking link",
 			"¿Dónde está mi pedido?", "Mi paquete no ha llegado", "Où est ma commande ?", "je n'ai pas reçu mon colis", "Wo ist meine Bestellung?",
 			"Mein Paket ist noch nicht da", "Onde está meu pedido?", "Dov'è il mio ordine?", "il pacco non è arrivato", "Waar is mijn bestelling?",
 			"Gdzie jest moja paczka?", "Siparişim nerede?", "kargom gelmedi", "注文はどこですか？", "荷物が届かない", "我的订单到哪里了？", "还没收到货",
@@ -36,20 +36,20 @@ func TestIntents(t *testing.T) {
 			"voglio annullare l'ordine", "ik wil mijn bestelling annuleren", "chcę anulować zamówienie", "siparişimi iptal etmek istiyorum", "注文をキャンセルしたい", "我想取消订单",
 		},
 		intent.ReturnRefund: {
-			"I want a refund", "how do I return these shoes", "I want my money back", "can I exchange this for a larger size", "refnd please", "what is your return policy", "I haven't received my refund yet",
+			"I want a refund", "how do I return these shoes", "I want my money back", "can I exchange this for a larger size", "refnd please", "what is your return policy", "I haven't received my refund yet", "when will i get my refund?", "how do i send these back?", "can I swap this for a bigger size", "do you accept returns on sale items",
 			"quiero devolver el producto", "je voudrais un remboursement", "Ich möchte das zurückgeben", "quero reembolso", "vorrei un rimborso", "ik wil dit retourneren",
 			"chcę zwrócić buty", "iade etmek istiyorum", "返品したいです", "返金してください", "我要退货", "退款",
 		},
 		intent.OrderIssue: {
 			"The jacket arrived damaged", "I got the wrong item", "an item is missing from my order", "the zipper is broken", "you sent me the wrong size", "it doesn't work",
 			"I was charged twice", "change the address on my order", "my order is incomplete", "the box was empty", "you forgot the poles", "I got someone else's package", "my card was charged but there is no order",
-			"My package says delivered but it's not here", "my package never arrived", "it says delivered but I never got it", "my parcel is lost", "nunca llegó mi paquete", "mon colis n'est jamais arrivé",
+			"My package says delivered but it's not here", "my package never arrived", "i got a small but ordered large", "item doesn't match the description", "it says delivered but I never got it", "my parcel is lost", "nunca llegó mi paquete", "mon colis n'est jamais arrivé",
 			"mein Paket ist nie angekommen",
 			"llegó roto", "j'ai reçu le mauvais article", "Der Artikel ist kaputt", "o produto veio quebrado", "è arrivato rotto", "verkeerde product ontvangen",
 			"produkt jest uszkodzony", "ürün kırık geldi", "商品が壊れていました", "发错货了",
 		},
 		intent.Complaint: {
-			"I want to file a complaint", "this is unacceptable", "worst service ever", "this is a joke", "I'm never shopping here again", "I'm very disappointed with your company", "your service is terrible",
+			"I want to file a complaint", "this is unacceptable", "worst service ever", "this is a joke", "I'm never shopping here again", "I'm very disappointed with your company", "your service is terrible", "your customer service sucks", "this is ridiculous, I've been waiting for weeks", "nobody answers my emails",
 			"quiero poner una queja", "je veux porter plainte", "Ich möchte mich beschweren", "quero fazer uma reclamação", "voglio fare un reclamo", "ik heb een klacht",
 			"rezalet bir firma", "最悪です", "我要投诉",
 		},
@@ -113,7 +113,7 @@ func TestNegation(t *testing.T) {
 func TestAsksForPerson(t *testing.T) {
 	c := shipped(t)
 	for _, text := range []string{
-		"I want to talk to a human", "connect me", "please connect me with your team", "transfer me to support", "agent!!", "can someone call me", "cancel my order and get me an agent",
+		"I want to talk to a human", "connect me", "please connect me with your team", "transfer me to support", "agent!!", "can someone call me", "cancel my order and get me an agent", "I don't want to talk to a bot",
 		"speak to a manager now", "yes, connect me please", "I need a real person", "LET ME TALK TO A HUMAN", "live agent", "No! I want a person", "I'd like to speak with someone about my refund",
 		"pásame con un agente", "je veux parler à quelqu'un", "verbinden Sie mich bitte", "quero falar com alguém", "vorrei parlare con qualcuno", "人工", "担当者に繋いでください", "beni temsilciye bağlayın",
 	} {
