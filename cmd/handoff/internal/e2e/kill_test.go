@@ -106,11 +106,13 @@ func (h *house) playUnderKills(t *testing.T, ext extent, calm func(), processes 
 	t.Logf("%d texts acknowledged, %d in ClickHouse; %d confirmed handoffs, %d tickets", books.Sent, books.Counted, books.Handoffs, books.Tickets)
 	for _, wrong := range books.Wrong {
 		t.Error(wrong)
+		h.tell(ctx, t, wrong)
 	}
 	for _, trouble := range log.Trouble() {
 		// At the blind destination an unanswered text is never repeated, so a customer may wait in vain.
 		if !strings.Contains(trouble.Error(), "cobalt") {
 			t.Error(trouble)
+			h.tell(ctx, t, trouble.Error())
 		}
 	}
 	h.checkTexts(t)
