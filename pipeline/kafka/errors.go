@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 
@@ -19,4 +20,11 @@ func produceError(topic string, err error) error {
 		kind = ErrRefused
 	}
 	return fmt.Errorf("post to %s: %w: %w", topic, kind, err)
+}
+
+// shutOut tells that the cluster is there but does not take the credentials, or that its certificate is
+// not to be trusted: waiting mends neither.
+func shutOut(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &certificate) || errors.Is(err, kerr.SaslAuthenticationFailed) || errors.Is(err, kerr.UnsupportedSaslMechanism)
 }

@@ -154,6 +154,9 @@ func (t *Settings) readToEnd(ctx context.Context) error {
 		if left, err = t.ends(ctx); err == nil {
 			break
 		}
+		if shutOut(err) {
+			return fmt.Errorf("the Kafka cluster cannot be used: %w", err)
+		}
 		t.log.Warn("waiting for the settings topic", "error", err)
 		select {
 		case <-time.After(500 * time.Millisecond):
