@@ -46,11 +46,7 @@ type house struct {
 func openHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir()}
-	h.binary = filepath.Join(h.dir, "handoff")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", h.binary, "github.com/handoff-dev/handoff/cmd/handoff")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	h.build()
 	var err error
 	if h.kafka, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second)); err != nil {
 		t.Fatal(err)
@@ -79,6 +75,16 @@ func openHouse(t *testing.T) *house {
 	}
 	t.Cleanup(func() { check(t, h.db.Close()) })
 	return h
+}
+
+// build makes the binary.
+func (h *house) build() {
+	h.t.Helper()
+	h.binary = filepath.Join(h.dir, "handoff")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", h.binary, "github.com/handoff-dev/handoff/cmd/handoff")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		h.t.Fatalf("build: %v\n%s", err, out)
+	}
 }
 
 // startEngine starts ClickHouse on the house's data, on an address or a free one.
