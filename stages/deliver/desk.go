@@ -3,6 +3,7 @@ package deliver
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -118,16 +119,15 @@ func (s *Stage) endFetch(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outc
 	t.Put(name, ticket)
 }
 
-// endedBy tells whether a ticket is over after an item with that status.
+// endedBy tells whether a ticket is over after an item with that status (H4: all others are open).
 func endedBy(status handoffv1.TicketStatus, before bool) bool {
-	switch status {
-	case handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED:
+	if status == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
 		return before
-	case handoffv1.TicketStatus_TICKET_STATUS_SOLVED, handoffv1.TicketStatus_TICKET_STATUS_CLOSED,
-		handoffv1.TicketStatus_TICKET_STATUS_SPAM, handoffv1.TicketStatus_TICKET_STATUS_DELETED:
-		return true
 	}
-	return false
+	return slices.Contains([]handoffv1.TicketStatus{
+		handoffv1.TicketStatus_TICKET_STATUS_SOLVED, handoffv1.TicketStatus_TICKET_STATUS_CLOSED,
+		handoffv1.TicketStatus_TICKET_STATUS_SPAM, handoffv1.TicketStatus_TICKET_STATUS_DELETED,
+	}, status)
 }
 
 // Polling timers are named "poll/<conversation>/<episode>".
