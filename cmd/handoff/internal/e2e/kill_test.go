@@ -91,7 +91,7 @@ func (h *house) playUnderKills(t *testing.T, ext extent, calm func(), processes 
 	var killing sync.WaitGroup
 	killing.Go(func() { killAtRandom(ctx, t, rand.New(rand.NewPCG(ext.seed, 1)), ext, processes...) })
 	log, err := demo.Play(ctx, h.shops(), demo.Options{
-		Conversations: ext.conversations, Spread: ext.spread, Pace: 200 * time.Millisecond, Patience: 60 * time.Second, Seed: ext.seed,
+		Conversations: ext.conversations, Spread: ext.spread, Pace: 200 * time.Millisecond, Patience: 40 * time.Second, Seed: ext.seed,
 	})
 	killing.Wait()
 	if err != nil {
@@ -110,10 +110,17 @@ func (h *house) playUnderKills(t *testing.T, ext extent, calm func(), processes 
 	}
 	for _, trouble := range log.Trouble() {
 		// At the blind destination an unanswered text is never repeated, so a customer may wait in vain.
-		if !strings.Contains(trouble.Error(), "cobalt") {
-			t.Error(trouble)
-			h.tell(ctx, t, trouble.Error())
+		if strings.Contains(trouble.Error(), "cobalt") {
+			continue
 		}
+		// A text that came before Handoff could read that the ticket was closed went to the ticket, and
+		// the bot says nothing. Whoever waits for an agent's words is not excused.
+		if strings.Contains(trouble.Error(), "waits for []") && h.withPerson(ctx, t, trouble.Error()) {
+			t.Logf("on the ticket: %v", trouble)
+			continue
+		}
+		t.Error(trouble)
+		h.tell(ctx, t, trouble.Error())
 	}
 	h.checkTexts(t)
 	h.checkAudit(ctx, t)

@@ -40,3 +40,22 @@ func (h *house) tell(ctx context.Context, t *testing.T, problem string) {
 		t.Logf("what happened to %s: %v", customer, err)
 	}
 }
+
+// withPerson tells whether the last text of the customer whom an error names is on a ticket of theirs.
+func (h *house) withPerson(ctx context.Context, t *testing.T, problem string) bool {
+	t.Helper()
+	customer := aCustomer.FindString(problem)
+	var last string
+	row := h.db.Conn().QueryRow(ctx, `SELECT argMax(text, time) FROM handoff.messages WHERE address = ? AND direction = 'in'`, customer)
+	if err := row.Scan(&last); err != nil || last == "" {
+		t.Logf("last text of %s: %v", customer, err)
+		return false
+	}
+	for _, shop := range h.shops() {
+		k := talk{h: h, shop: shop, customer: customer}
+		if k.entries("", last) > 0 {
+			return true
+		}
+	}
+	return false
+}
