@@ -41,12 +41,11 @@ type house struct {
 	dir     string
 }
 
-// openHouse builds the binary and starts broker, engine and stand-ins; topics and settings are applied
+// openHouse starts broker, engine and stand-ins; topics and settings are applied
 // through the binary.
 func openHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir()}
-	h.build()
+	h := &house{t: t, dir: t.TempDir(), binary: os.Getenv(binaryVariable)}
 	var err error
 	if h.kafka, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second)); err != nil {
 		t.Fatal(err)
@@ -75,16 +74,6 @@ func openHouse(t *testing.T) *house {
 	}
 	t.Cleanup(func() { check(t, h.db.Close()) })
 	return h
-}
-
-// build makes the binary.
-func (h *house) build() {
-	h.t.Helper()
-	h.binary = filepath.Join(h.dir, "handoff")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", h.binary, "github.com/handoff-dev/handoff/cmd/handoff")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		h.t.Fatalf("build: %v\n%s", err, out)
-	}
 }
 
 // startEngine starts ClickHouse on the house's data, on an address or a free one.

@@ -17,8 +17,7 @@ import (
 
 // A cluster with TLS and SASL takes who knows the password; everyone else is told at once what is wrong.
 func TestSecuredKafka(t *testing.T) {
-	h := &house{t: t, dir: t.TempDir()}
-	h.build()
+	h := &house{t: t, dir: t.TempDir(), binary: os.Getenv(binaryVariable)}
 	certified := httptest.NewTLSServer(nil) // has a certificate for 127.0.0.1
 	defer certified.Close()
 	open := func() *kfake.Cluster {
