@@ -33,7 +33,7 @@ func TestRealKafka(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close()
-	createReal(t, ctx, admin, name)
+	createReal(ctx, t, admin, name)
 	client, err := to.NewClient("test", kgo.RecordPartitioner(ByKey()))
 	if err != nil {
 		t.Fatal(err)
@@ -114,11 +114,11 @@ func TestRealKafka(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	checkReal(t, ctx, to, name+".out", perKey)
+	checkReal(ctx, t, to, name+".out", perKey)
 }
 
 // createReal creates the topics of a stage of that name.
-func createReal(t *testing.T, ctx context.Context, admin *Admin, name string) {
+func createReal(ctx context.Context, t *testing.T, admin *Admin, name string) {
 	t.Helper()
 	const partitions = 4
 	var topics []schemas.Topic
@@ -143,7 +143,7 @@ func (c realCounter) Process(in *pipeline.Input, st pipeline.State, fx *pipeline
 }
 
 // checkReal reads the counts back, committed ones only.
-func checkReal(t *testing.T, ctx context.Context, to Connection, topic string, perKey map[string]int) {
+func checkReal(ctx context.Context, t *testing.T, to Connection, topic string, perKey map[string]int) {
 	t.Helper()
 	client, err := to.NewClient("check", kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {

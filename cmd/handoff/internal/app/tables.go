@@ -47,7 +47,7 @@ func (t *tables) run(ctx context.Context) error {
 		err := t.db.Migrate(ctx)
 		t.there.Store(err == nil)
 		t.asked.Store(true)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
 		}
 		t.log.Warn("analytics waits for ClickHouse", "error", err, "again_in", wait)

@@ -107,7 +107,7 @@ func cell(v any) string {
 		}
 		e = e.Elem()
 	}
-	text := ""
+	var text string
 	switch x := e.Interface().(type) {
 	case time.Time:
 		text = x.Format(time.DateOnly)

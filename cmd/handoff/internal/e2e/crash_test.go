@@ -171,7 +171,7 @@ func TestKilledWhileTheOutsideIsAnswering(t *testing.T) {
 	h.await(ready...)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	for at := arrived; at <= answered; at++ {
+	for _, at := range []moment{arrived, taken, answered} {
 		cuts := h.cuts(at)
 		each(t, cuts, func(c *cut) error { return c.prepare(ctx, c.talk) })
 		for _, c := range cuts {
