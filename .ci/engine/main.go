@@ -13,7 +13,7 @@ import (
 	"github.com/handoff-dev/handoff/sinks/clickhouse/embedded"
 )
 
-// patience bounds a download over a slow line: the library has some 130 MB.
+// patience bounds a download over a slow line: the library has 178 MB.
 const patience = 20 * time.Minute
 
 func main() {
