@@ -75,7 +75,7 @@ func (c *conversation) handoff(signal *statev1.Signal) (notDone string) {
 	case signal.GetKind() == handoffv1.SignalKind_SIGNAL_KIND_ASKED_FOR_PERSON && c.shop.Handoff.SkipOfferWhenAsked:
 		c.begin(signal)
 		c.request(EventRequest, signal.GetReason()+" (skip_offer_when_asked)")
-	case c.state.GetConsent().GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
+	case !c.mayAsk():
 		c.begin(signal)
 		c.request(EventRequest, signal.GetReason()+"; the offer may not be sent before the subscription is confirmed")
 	default:
@@ -83,6 +83,19 @@ func (c *conversation) handoff(signal *statev1.Signal) (notDone string) {
 		c.offer(signal.GetReason())
 	}
 	return ""
+}
+
+// mayAsk tells whether the offer may be sent: to a person who was asked to confirm the subscription only
+// that question may leave, and a shop that requires a subscription for its replies asks nobody else.
+func (c *conversation) mayAsk() bool {
+	switch c.state.GetConsent().GetStatus() {
+	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED:
+		return true
+	case handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
+		return false
+	default:
+		return c.shop.Consent.ReplyRequires != "subscription"
+	}
 }
 
 // refused tells that the same was offered lately and declined or left unanswered (H2): then nothing is
