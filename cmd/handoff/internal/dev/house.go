@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -153,15 +154,17 @@ func (h *House) config(front, admin string) (*config.Config, error) {
 // address is a loopback address on a well-known port where that is wanted and free, else on a free
 // one.
 func (h *House) address(port int) string {
-	if !h.opt.Fixed {
-		port = 0
+	wanted := fmt.Sprintf("127.0.0.1:%d", port)
+	if h.opt.Fixed {
+		if ln, err := net.Listen("tcp", wanted); err == nil && ln.Close() == nil {
+			return wanted
+		}
 	}
-	ln, err := bind(port)
+	free, err := FreeAddress()
 	if err != nil {
-		return fmt.Sprintf("127.0.0.1:%d", port) // whoever listens there will say what is wrong
+		return wanted // whoever listens there will say what is wrong
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return free
 }
 
 // awaitReady waits until gateway and stages say they are ready.

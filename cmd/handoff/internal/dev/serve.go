@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"time"
@@ -25,6 +26,22 @@ func serve(port int, h http.Handler) (*server, error) {
 	s := &server{url: "http://" + ln.Addr().String(), http: &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}, done: make(chan error, 1)}
 	go func() { s.done <- s.http.Serve(ln) }()
 	return s, nil
+}
+
+// FreeAddress returns a loopback address on which nobody listens, for a listener that is opened later,
+// by another process for instance. Its port is below those that systems give to outgoing connections
+// and to listeners without a port, so nobody takes it by accident meanwhile.
+func FreeAddress() (string, error) {
+	const lowest, highest, tries = 10_000, 32_000, 100
+	var err error
+	for range tries {
+		address := fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(highest-lowest))
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", address); err == nil {
+			return address, ln.Close()
+		}
+	}
+	return "", fmt.Errorf("no free port on loopback: %w", err)
 }
 
 // bind listens on a loopback port, or on a free one where that is taken.
