@@ -75,9 +75,14 @@ func (a *App) serve(ctx context.Context, open func(context.Context, *kafka.Setti
 	if err != nil {
 		return err
 	}
-	defer table.Close()
 	parts, err := open(ctx, table)
-	defer func() { err = errors.Join(err, closeParts(parts, a.cfg.Drain)) }()
+	defer func() {
+		if errors.Is(err, errDrain) {
+			return // something still runs on what would be closed; the end of the process closes it
+		}
+		err = errors.Join(err, closeParts(parts, a.cfg.Drain))
+		table.Close()
+	}()
 	if err != nil {
 		return err
 	}
@@ -101,7 +106,28 @@ func (a *App) serve(ctx context.Context, open func(context.Context, *kafka.Setti
 		})
 	})
 	a.log.Info("running", "admin", "http://"+ln.Addr().String())
-	return group.Wait()
+	return within(running, 2*a.cfg.Drain, group.Wait)
+}
+
+// errDrain ends a process whose parts did not end in time. Nothing is lost by it: what was not
+// committed is done again by the next owner.
+var errDrain = errors.New("not everything ended within the drain time; what was not committed is done again at the next start")
+
+// within returns what wait returns, and errDrain when that takes longer than bound after ctx has ended.
+func within(ctx context.Context, bound time.Duration, wait func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(bound):
+		return errDrain
+	}
 }
 
 func closeParts(parts []part, within time.Duration) error {
