@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -79,7 +80,7 @@ func (c *checker) accounts(accounts []Account) {
 	taken := map[string]bool{}
 	for i, a := range accounts {
 		at := func(field string) string { return fmt.Sprintf("accounts[%d].%s", i, field) }
-		ch := channelOf(a.Channel)
+		ch := schemas.ChannelOf(a.Channel)
 		if ch == handoffv1.Channel_CHANNEL_UNSPECIFIED {
 			c.add(at("channel"), "%q is not a channel; use sms", a.Channel)
 		}
@@ -159,7 +160,7 @@ func (c *checker) handoff(h *Handoff) {
 	}
 	c.oneOf("handoff.on_stop", h.OnStop, "close", "leave_open")
 	for channel, d := range h.ReopenWithin {
-		if channelOf(channel) == handoffv1.Channel_CHANNEL_UNSPECIFIED {
+		if schemas.ChannelOf(channel) == handoffv1.Channel_CHANNEL_UNSPECIFIED {
 			c.add("handoff.reopen_within."+channel, "%q is not a channel", channel)
 		}
 		if d < 0 {

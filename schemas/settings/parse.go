@@ -14,8 +14,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
-
-	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
 // Problem is one thing wrong with a settings document.
@@ -187,8 +185,4 @@ func parent(path string) string {
 		return path[:i]
 	}
 	return ""
-}
-
-func channelOf(name string) handoffv1.Channel {
-	return handoffv1.Channel(handoffv1.Channel_value["CHANNEL_"+strings.ToUpper(name)])
 }

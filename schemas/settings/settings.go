@@ -5,6 +5,7 @@ package settings
 import (
 	"time"
 
+	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -206,7 +207,7 @@ type SecretRef string
 // Account returns the shop's account of that channel and identity, or nil.
 func (s *Shop) Account(channel handoffv1.Channel, account string) *Account {
 	for i := range s.Accounts {
-		if a := &s.Accounts[i]; a.Account == account && channelOf(a.Channel) == channel {
+		if a := &s.Accounts[i]; a.Account == account && schemas.ChannelOf(a.Channel) == channel {
 			return a
 		}
 	}

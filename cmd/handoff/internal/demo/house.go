@@ -8,13 +8,13 @@ import (
 
 // HouseShops are the shops of a development house as people know them.
 func HouseShops(o *dev.Outside) []*Shop {
-	shop := func(id, name, number, solved string, desk Desk) *Shop {
-		return &Shop{ID: id, Name: name, Number: number, Carrier: carrier{o, number}, Desk: desk, Solved: solved}
+	shop := func(id, number, solved string, desk Desk) *Shop {
+		return &Shop{ID: id, Number: number, Carrier: carrier{o, number}, Desk: desk, Solved: solved}
 	}
 	return []*Shop{
-		shop("acme", "Acme Outdoors", dev.AcmeNumber, "solved", o.Zendesk),
-		shop("bloom", "Bloom Florist", dev.BloomNumber, "closed", o.Gorgias),
-		shop("cobalt", "Cobalt Audio", dev.CobaltNumber, "solved", o.Zendesk2),
+		shop("acme", dev.AcmeNumber, "solved", o.Zendesk),
+		shop("bloom", dev.BloomNumber, "closed", o.Gorgias),
+		shop("cobalt", dev.CobaltNumber, "solved", o.Zendesk2),
 	}
 }
 

@@ -41,7 +41,6 @@ type Desk interface {
 // Shop is one shop of the demo.
 type Shop struct {
 	ID      string
-	Name    string
 	Number  string
 	Carrier Carrier
 	Desk    Desk

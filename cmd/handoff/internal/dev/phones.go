@@ -31,22 +31,22 @@ func watchPhones(twilio *twiliosim.Sim, sms *smssim.Sim) *phones {
 	p := &phones{texts: map[[2]string][]Text{}, stop: make(chan struct{})}
 	seen, seenSMS := 0, 0
 	p.watch(twilio.Changed, func() {
-		all := twilio.Messages()
-		for _, m := range all[seen:] {
+		fresh := twilio.MessagesFrom(seen)
+		for _, m := range fresh {
 			if !m.Inbound() {
 				p.add(m.To, m.From, m.Body)
 			}
 		}
-		seen = len(all)
+		seen += len(fresh)
 	})
 	p.watch(sms.Changed, func() {
-		all := sms.Messages()
-		for _, m := range all[seenSMS:] {
+		fresh := sms.MessagesFrom(seenSMS)
+		for _, m := range fresh {
 			if !m.Inbound {
 				p.add(m.To, m.From, m.Text)
 			}
 		}
-		seenSMS = len(all)
+		seenSMS += len(fresh)
 	})
 	return p
 }
