@@ -1,0 +1,27 @@
+package consent
+
+import (
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// Contract says what the stage reads, posts and keeps.
+func (s *Stage) Contract() turn.Contract {
+	return turn.Contract{
+		Reads: []string{"customer_message", "agent_reply", "bot_reply", "ticket_event", "receipt"},
+		Posts: []turn.Post{
+			{Topic: schemas.TopicClassify, Bodies: []string{"asked"}},
+			{Topic: schemas.TopicEscalate, Bodies: []string{"customer_message", "agent_reply", "bot_reply", "ticket_event", "consent_notice", "blocked_text"}},
+			{Topic: schemas.TopicDeliver, Bodies: []string{"command", "consent_changed", "text_gate"}},
+			{Topic: schemas.TopicAnalytics, Bodies: []string{"fact"}},
+		},
+		Keeps: []turn.Entry{
+			{Name: headEntry, Empty: &statev1.LedgerHead{}},
+			{Name: linePrefix, Empty: &statev1.LedgerLine{}},
+			{Name: scopePrefix, Empty: &statev1.ScopeConsent{}},
+			{Name: conversationPrefix, Empty: &statev1.ConsentConversation{}},
+			{Name: endedPrefix, Empty: &statev1.EndedTicket{}},
+		},
+	}
+}

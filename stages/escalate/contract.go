@@ -1,0 +1,27 @@
+package escalate
+
+import (
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+)
+
+// Contract says what the stage reads, posts and keeps.
+func (s *Stage) Contract() turn.Contract {
+	return turn.Contract{
+		Reads: []string{"customer_message", "agent_reply", "bot_reply", "ticket_event", "receipt", "blocked_text", "consent_notice", "delivery_state"},
+		Posts: []turn.Post{
+			{Topic: schemas.TopicClassify, Bodies: []string{"asked"}},
+			{Topic: schemas.TopicDeliver, Bodies: []string{"command", "hold"}},
+			{Topic: schemas.TopicAnalytics, Bodies: []string{"fact"}},
+		},
+		Keeps: []turn.Entry{
+			{Name: convPrefix, Empty: &statev1.Conversation{}},
+			{Name: episodeEntry(""), Empty: &statev1.Episode{}},
+			{Name: expiredEntry(""), Empty: &statev1.Episode{}},
+			{Name: ticketEntry(""), Empty: &statev1.Ticket{}},
+			{Name: "past/", Empty: &statev1.Ticket{}},
+			{Name: "thread/", Empty: &statev1.Kept{}},
+		},
+	}
+}
