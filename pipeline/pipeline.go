@@ -30,7 +30,8 @@ type Stage interface {
 
 // FailureHandler is implemented by a stage for which a lost record is dangerous: after Process failed
 // and its effects were undone, Failed may list effects of the failure itself. They are committed with
-// the dead letter. deadLetter is "<topic>/<partition>/<offset>" of the input.
+// the dead letter. deadLetter names it: "<topic>/<partition>/<offset>" of a record, and what tells one
+// failure of a timer from the next.
 type FailureHandler interface {
 	Failed(in *Input, deadLetter string, cause error, fx *Effects)
 }
@@ -113,6 +114,8 @@ type Emit struct {
 type TimerChange struct {
 	Name string
 	At   time.Time
+	// UnlessSet leaves a timer of that name as it is, if one is set.
+	UnlessSet bool
 }
 
 // Call is one outside call. It is stored under its key like a timer, handed to the stage's Caller

@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -19,8 +21,9 @@ const (
 	HeaderTopic     = "handoff-topic"
 	HeaderPartition = "handoff-partition"
 	HeaderOffset    = "handoff-offset"
-	// HeaderTimestamp is its Kafka timestamp, Unix milliseconds.
+	// HeaderTimestamp is its Kafka timestamp, Unix milliseconds; HeaderFailed when it failed.
 	HeaderTimestamp = "handoff-timestamp"
+	HeaderFailed    = "handoff-failed"
 	// HeaderTimer is the timer's name, where a timer failed.
 	HeaderTimer = "handoff-timer"
 	// HeaderTruncated is the value's full length, where it did not fit.
@@ -32,25 +35,32 @@ const maxReason = 4 << 10
 
 // deadLetter makes the record for what failed.
 func (p *part) deadLetter(f *state.Failure) *kgo.Record {
-	reason := f.Cause.Error()
-	if len(reason) > maxReason {
-		reason = reason[:maxReason]
-	}
 	r := p.produce.next()
+	fillDeadLetter(r, p.in.r.cfg.Stage.Name(), p.id, p.in.r.cfg.Now(), f)
+	return r
+}
+
+// fillDeadLetter makes r the dead letter of what failed in a partition of the stage's mailbox.
+func fillDeadLetter(r *kgo.Record, stage string, partition int32, now time.Time, f *state.Failure) {
+	reason := strings.ToValidUTF8(f.Cause.Error(), "\uFFFD")
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "")
+	}
 	r.Topic, r.Key = schemas.TopicDeadLetters, f.Key
 	header := func(name, value string) {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 	}
 	header(HeaderReason, reason)
-	header(HeaderStage, p.in.r.cfg.Stage.Name())
-	header(HeaderTopic, p.in.r.mailbox)
-	header(HeaderPartition, strconv.Itoa(int(p.id)))
+	header(HeaderStage, stage)
+	header(HeaderTopic, schemas.Mailbox(stage))
+	header(HeaderPartition, strconv.Itoa(int(partition)))
+	header(HeaderFailed, strconv.FormatInt(now.UnixMilli(), 10))
 	if f.Timer != nil {
-		header(HeaderOffset, strconv.FormatInt(p.state.Next(), 10))
+		header(HeaderOffset, strconv.FormatInt(f.Next, 10))
 		header(HeaderTimestamp, strconv.FormatInt(f.Timer.At.UnixMilli(), 10))
 		header(HeaderTimer, f.Timer.Name)
 		r.Timestamp = f.Timer.At
-		return r
+		return
 	}
 	header(HeaderOffset, strconv.FormatInt(f.Record.Offset, 10))
 	header(HeaderTimestamp, strconv.FormatInt(f.Record.Time.UnixMilli(), 10))
@@ -61,5 +71,4 @@ func (p *part) deadLetter(f *state.Failure) *kgo.Record {
 		header(HeaderTruncated, strconv.Itoa(len(r.Value)))
 		r.Value = r.Value[:max(room, 0)]
 	}
-	return r
 }

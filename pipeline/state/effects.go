@@ -40,6 +40,9 @@ func (p *Partition) keepTimer(c *pipeline.TimerChange) {
 		}
 		return
 	}
+	if c.UnlessSet && e.ok {
+		return
+	}
 	at := max(c.At.UnixMilli(), 1)
 	p.write(e, binary.BigEndian.AppendUint64(nil, uint64(at)), true)
 	p.timer.push(due{at: at, key: string(p.in.Key), name: e.name})

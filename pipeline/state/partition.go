@@ -76,6 +76,9 @@ type Failure struct {
 	Timer *pipeline.Timer
 	// Key of either; a copy.
 	Key []byte
+	// Next offset of the mailbox when it failed: a timer that is set again and fails again is another
+	// dead letter.
+	Next int64
 	// Cause is the stage's error.
 	Cause error
 }
@@ -328,7 +331,7 @@ func (p *Partition) run() (err error) {
 
 // fail records the input in hand as a dead letter, with what the stage wants done about it.
 func (p *Partition) fail(cause error) {
-	f := Failure{Record: p.in.Record, Key: append([]byte(nil), p.in.Key...), Cause: cause}
+	f := Failure{Record: p.in.Record, Key: append([]byte(nil), p.in.Key...), Next: p.open.Offset, Cause: cause}
 	if p.in.Timer != nil {
 		t := *p.in.Timer
 		f.Timer = &t
@@ -354,10 +357,10 @@ func (p *Partition) fail(cause error) {
 }
 
 // Name of the dead letter: "<topic>/<partition>/<offset>" of a record,
-// "<mailbox>/<partition>/timer/<name>/<milliseconds>" of a timer.
+// "<mailbox>/<partition>/timer/<name>/<milliseconds>/<next offset>" of a timer.
 func (f *Failure) Name(stage string, partition int32) string {
 	if f.Timer != nil {
-		return fmt.Sprintf("%s/%d/timer/%s/%d", schemas.Mailbox(stage), partition, f.Timer.Name, f.Timer.At.UnixMilli())
+		return fmt.Sprintf("%s/%d/timer/%s/%d/%d", schemas.Mailbox(stage), partition, f.Timer.Name, f.Timer.At.UnixMilli(), f.Next)
 	}
 	return fmt.Sprintf("%s/%d/%d", f.Record.Topic, f.Record.Partition, f.Record.Offset)
 }

@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -38,6 +39,25 @@ func ShutTexts(stage string, in *pipeline.Input, deadLetter string, fx *pipeline
 		return // a record made of checked strings always encodes
 	}
 	fx.Emit(schemas.TopicDeliver, key.Bytes(), value)
+}
+
+// OpenTexts takes back one ShutTexts, once what was lost is dealt with: whoever calls it must have posted
+// to deliver before whatever came of it.
+func (t *Turn) OpenTexts(deadLetter string) {
+	r := t.Make(t.Here())
+	r.Body = &handoffv1.Record_TextGate{TextGate: &handoffv1.TextGate{DeadLetter: deadLetter}}
+	t.Emit(schemas.TopicDeliver, r)
+}
+
+// fireAgain sets a timer that became a dead letter once more, for the time it was due: it fires before
+// anything that comes after, and decides what it would have decided then. A timer that was set anew
+// since takes its place.
+func (t *Turn) fireAgain(f *handoffv1.FireTimer) error {
+	if f.GetName() == "" || f.GetAt() == nil {
+		return fmt.Errorf("%w: a timer to fire again without name or time", schemas.ErrRecord)
+	}
+	t.fx.Timers = append(t.fx.Timers, pipeline.TimerChange{Name: f.GetName(), At: f.GetAt().AsTime(), UnlessSet: true})
+	return nil
 }
 
 // lostRecord returns the envelope of the lost record, or nil when it cannot be read or is filed under

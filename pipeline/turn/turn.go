@@ -75,6 +75,9 @@ func Process(d Decider, in *pipeline.Input, st pipeline.State, fx *pipeline.Effe
 	if err != nil {
 		return err
 	}
+	if again := t.Record.GetFireTimer(); again != nil {
+		return t.fireAgain(again)
+	}
 	if err := d.On(t); err != nil {
 		return err
 	}

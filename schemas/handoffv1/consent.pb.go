@@ -821,6 +821,138 @@ func (x *TextGate) GetDeadLetter() string {
 	return ""
 }
 
+// FireTimer makes a timer that became a dead letter fire again, at the time it was due, unless a timer
+// of that name is set anew. Posted to a stage's mailbox by `handoff dlq replay`.
+type FireTimer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the timer under the record's key.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// When it was due.
+	At            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FireTimer) Reset() {
+	*x = FireTimer{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FireTimer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FireTimer) ProtoMessage() {}
+
+func (x *FireTimer) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FireTimer.ProtoReflect.Descriptor instead.
+func (*FireTimer) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *FireTimer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FireTimer) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// DeadLetterResolved says that a dead letter of classify or consent was replayed or dropped. Posted by
+// `handoff dlq` to the mailbox of the stage that could not process it, behind what was put back. classify
+// passes it on to consent, and consent opens the text gate in deliver: so it comes behind everything that
+// the replayed record caused.
+type DeadLetterResolved struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The dead letter, as the text gate names it.
+	DeadLetter string `protobuf:"bytes,1,opt,name=dead_letter,json=deadLetter,proto3" json:"dead_letter,omitempty"`
+	// True when it was dropped for good, false when it was put back.
+	Dropped bool `protobuf:"varint,2,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	// Who did it.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterResolved) Reset() {
+	*x = DeadLetterResolved{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterResolved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterResolved) ProtoMessage() {}
+
+func (x *DeadLetterResolved) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterResolved.ProtoReflect.Descriptor instead.
+func (*DeadLetterResolved) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DeadLetterResolved) GetDeadLetter() string {
+	if x != nil {
+		return x.DeadLetter
+	}
+	return ""
+}
+
+func (x *DeadLetterResolved) GetDropped() bool {
+	if x != nil {
+		return x.Dropped
+	}
+	return false
+}
+
+func (x *DeadLetterResolved) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *DeadLetterResolved) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_handoff_v1_consent_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_consent_proto_rawDesc = "" +
@@ -861,7 +993,16 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\bTextGate\x12\x12\n" +
 	"\x04shut\x18\x01 \x01(\bR\x04shut\x12\x1f\n" +
 	"\vdead_letter\x18\x02 \x01(\tR\n" +
-	"deadLetter*\xae\x01\n" +
+	"deadLetter\"K\n" +
+	"\tFireTimer\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"w\n" +
+	"\x12DeadLetterResolved\x12\x1f\n" +
+	"\vdead_letter\x18\x01 \x01(\tR\n" +
+	"deadLetter\x12\x18\n" +
+	"\adropped\x18\x02 \x01(\bR\adropped\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason*\xae\x01\n" +
 	"\rConsentStatus\x12\x1e\n" +
 	"\x1aCONSENT_STATUS_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dCONSENT_STATUS_CONVERSATIONAL\x10\x01\x12\x1a\n" +
@@ -912,7 +1053,7 @@ func file_handoff_v1_consent_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_consent_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_handoff_v1_consent_proto_goTypes = []any{
 	(ConsentStatus)(0),            // 0: handoff.v1.ConsentStatus
 	(ConsentSource)(0),            // 1: handoff.v1.ConsentSource
@@ -925,28 +1066,31 @@ var file_handoff_v1_consent_proto_goTypes = []any{
 	(*BlockedText)(nil),           // 8: handoff.v1.BlockedText
 	(*AuthorRef)(nil),             // 9: handoff.v1.AuthorRef
 	(*TextGate)(nil),              // 10: handoff.v1.TextGate
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*FireTimer)(nil),             // 11: handoff.v1.FireTimer
+	(*DeadLetterResolved)(nil),    // 12: handoff.v1.DeadLetterResolved
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_handoff_v1_consent_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.ConsentStamp.status:type_name -> handoff.v1.ConsentStatus
-	11, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
+	13, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
 	2,  // 2: handoff.v1.ConsentNotice.kind:type_name -> handoff.v1.ConsentNoticeKind
 	1,  // 3: handoff.v1.ConsentNotice.source:type_name -> handoff.v1.ConsentSource
 	0,  // 4: handoff.v1.ConsentNotice.prior:type_name -> handoff.v1.ConsentStatus
 	0,  // 5: handoff.v1.ConsentNotice.status:type_name -> handoff.v1.ConsentStatus
-	11, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
+	13, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
 	0,  // 7: handoff.v1.ConsentChanged.status:type_name -> handoff.v1.ConsentStatus
 	3,  // 8: handoff.v1.ConsentChanged.allowed:type_name -> handoff.v1.TextClass
-	11, // 9: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
+	13, // 9: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
 	4,  // 10: handoff.v1.BlockedText.reason:type_name -> handoff.v1.BlockReason
-	11, // 11: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
+	13, // 11: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
 	9,  // 12: handoff.v1.BlockedText.author:type_name -> handoff.v1.AuthorRef
 	3,  // 13: handoff.v1.AuthorRef.text_class:type_name -> handoff.v1.TextClass
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	13, // 14: handoff.v1.FireTimer.at:type_name -> google.protobuf.Timestamp
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_consent_proto_init() }
@@ -960,7 +1104,7 @@ func file_handoff_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_consent_proto_rawDesc), len(file_handoff_v1_consent_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

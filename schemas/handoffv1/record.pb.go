@@ -150,6 +150,8 @@ type Record struct {
 	//	*Record_CallResult
 	//	*Record_Fact
 	//	*Record_Settings
+	//	*Record_FireTimer
+	//	*Record_DeadLetterResolved
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -431,6 +433,24 @@ func (x *Record) GetSettings() *Settings {
 	return nil
 }
 
+func (x *Record) GetFireTimer() *FireTimer {
+	if x != nil {
+		if x, ok := x.Body.(*Record_FireTimer); ok {
+			return x.FireTimer
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetDeadLetterResolved() *DeadLetterResolved {
+	if x != nil {
+		if x, ok := x.Body.(*Record_DeadLetterResolved); ok {
+			return x.DeadLetterResolved
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -507,6 +527,14 @@ type Record_Settings struct {
 	Settings *Settings `protobuf:"bytes,37,opt,name=settings,proto3,oneof"`
 }
 
+type Record_FireTimer struct {
+	FireTimer *FireTimer `protobuf:"bytes,38,opt,name=fire_timer,json=fireTimer,proto3,oneof"`
+}
+
+type Record_DeadLetterResolved struct {
+	DeadLetterResolved *DeadLetterResolved `protobuf:"bytes,39,opt,name=dead_letter_resolved,json=deadLetterResolved,proto3,oneof"`
+}
+
 func (*Record_CustomerMessage) isRecord_Body() {}
 
 func (*Record_Asked) isRecord_Body() {}
@@ -543,12 +571,16 @@ func (*Record_Fact) isRecord_Body() {}
 
 func (*Record_Settings) isRecord_Body() {}
 
+func (*Record_FireTimer) isRecord_Body() {}
+
+func (*Record_DeadLetterResolved) isRecord_Body() {}
+
 var File_handoff_v1_record_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xc5\v\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xd1\f\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -583,7 +615,10 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\vcall_result\x18# \x01(\v2\x16.handoff.v1.CallResultH\x00R\n" +
 	"callResult\x12&\n" +
 	"\x04fact\x18$ \x01(\v2\x10.handoff.v1.FactH\x00R\x04fact\x122\n" +
-	"\bsettings\x18% \x01(\v2\x14.handoff.v1.SettingsH\x00R\bsettingsB\x06\n" +
+	"\bsettings\x18% \x01(\v2\x14.handoff.v1.SettingsH\x00R\bsettings\x126\n" +
+	"\n" +
+	"fire_timer\x18& \x01(\v2\x15.handoff.v1.FireTimerH\x00R\tfireTimer\x12R\n" +
+	"\x14dead_letter_resolved\x18' \x01(\v2\x1e.handoff.v1.DeadLetterResolvedH\x00R\x12deadLetterResolvedB\x06\n" +
 	"\x04body*\xac\x01\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
@@ -632,6 +667,8 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*CallResult)(nil),            // 19: handoff.v1.CallResult
 	(*Fact)(nil),                  // 20: handoff.v1.Fact
 	(*Settings)(nil),              // 21: handoff.v1.Settings
+	(*FireTimer)(nil),             // 22: handoff.v1.FireTimer
+	(*DeadLetterResolved)(nil),    // 23: handoff.v1.DeadLetterResolved
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -656,11 +693,13 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	19, // 19: handoff.v1.Record.call_result:type_name -> handoff.v1.CallResult
 	20, // 20: handoff.v1.Record.fact:type_name -> handoff.v1.Fact
 	21, // 21: handoff.v1.Record.settings:type_name -> handoff.v1.Settings
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	22, // 22: handoff.v1.Record.fire_timer:type_name -> handoff.v1.FireTimer
+	23, // 23: handoff.v1.Record.dead_letter_resolved:type_name -> handoff.v1.DeadLetterResolved
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -693,6 +732,8 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_CallResult)(nil),
 		(*Record_Fact)(nil),
 		(*Record_Settings)(nil),
+		(*Record_FireTimer)(nil),
+		(*Record_DeadLetterResolved)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -7,6 +7,7 @@
 //     to consent, and one MessageFact to analytics. There is exactly one such fact per inbound message.
 //   - Asked, from escalate and consent: remembers what the text just sent asks. One that asks nothing
 //     closes the question before it.
+//   - DeadLetterResolved, from `handoff dlq`: passes it on to consent.
 //
 // State: one ClassifyConversation per conversation. It sets no timers: whether an answer came in time
 // is judged by when it was received.
@@ -83,6 +84,11 @@ func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipel
 func (s *Stage) On(t *turn.Turn) error {
 	if t.Timer != nil {
 		return nil // it sets none
+	}
+	if t.Record.GetDeadLetterResolved() != nil {
+		// Behind what came of the lost record: consent may change by it yet.
+		t.Forward(schemas.TopicConsent, nil)
+		return nil
 	}
 	if t.Record.GetConversation() == "" {
 		return fmt.Errorf("%w: no conversation", schemas.ErrRecord)

@@ -9,9 +9,9 @@ import (
 // Contract says what the stage reads, posts and keeps.
 func (s *Stage) Contract() turn.Contract {
 	return turn.Contract{
-		Reads: []string{"customer_message", "asked"},
+		Reads: []string{"customer_message", "asked", "dead_letter_resolved"},
 		Posts: []turn.Post{
-			{Topic: schemas.TopicConsent, Bodies: []string{"customer_message"}},
+			{Topic: schemas.TopicConsent, Bodies: []string{"customer_message", "dead_letter_resolved"}},
 			{Topic: schemas.TopicDeliver, Bodies: []string{"text_gate"}},
 			{Topic: schemas.TopicAnalytics, Bodies: []string{"fact"}},
 		},
