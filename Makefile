@@ -1,6 +1,6 @@
 # Handoff. `make` alone lists the targets.
 #
-#   ARGS   arguments of demo, dev, bench      make demo ARGS=--once
+#   ARGS   arguments of demo, dev, bench, kafka      make demo ARGS=--once, make kafka ARGS=3
 #   PKG    packages of test                   make test PKG=./stages/...
 
 SHELL := /bin/bash
@@ -55,6 +55,10 @@ fuzz: ## Fuzz every decoder of outside bytes, 20 s each (FUZZTIME=20s)
 .PHONY: bench
 bench: ## Records/s and CPU per record of the runner beside a bare exactly-once pass-through
 	@go run -buildvcs=false ./bench $(ARGS)
+
+.PHONY: kafka
+kafka: ## A real Apache Kafka on loopback until Ctrl-C: one node, or three with ARGS=3 (needs a JDK and Maven)
+	@go run -buildvcs=false ./.ci/kafka $(ARGS)
 
 .PHONY: check
 check: ## Linters, protobuf rules, fresh generated files, import directions, budgets, licences

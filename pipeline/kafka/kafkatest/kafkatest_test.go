@@ -81,6 +81,7 @@ func TestNodeLives(t *testing.T) {
 
 func start(ctx context.Context, t *testing.T, cfg Config) *Cluster {
 	t.Helper()
+	cfg.Java = []string{"-XX:TieredStopAtLevel=1"}
 	c, err := Start(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
