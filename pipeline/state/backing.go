@@ -20,10 +20,20 @@ type Backing interface {
 	// Before returns a copy of the value of the last key in [lower, upto], upto included; nil when there
 	// is none.
 	Before(lower, upto []byte) (value []byte, err error)
+	// Cursor begins to read the backing as it is now. Close it.
+	Cursor() (Cursor, error)
 	// Batch begins a batch of writes, applied whole by Apply, in order.
 	Batch() Batch
 	// Clear removes everything, at once.
 	Clear() error
+}
+
+// Cursor reads the keys of one record key after another. It does not see later batches.
+type Cursor interface {
+	// Prefix calls fn for every key that begins with an owner's prefix, in byte order, until fn returns
+	// false. key and value are valid during the call only.
+	Prefix(prefix []byte, fn func(key, value []byte) bool) error
+	Close() error
 }
 
 // Batch collects writes. Keys and values are copied. A batch that is not wanted is left alone.
@@ -75,6 +85,20 @@ func (m *memory) Before(lower, upto []byte) ([]byte, error) {
 	}
 	return nil, nil
 }
+
+func (m *memory) Cursor() (Cursor, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &memoryCursor{&memory{entries: m.entries.Clone()}}, nil
+}
+
+type memoryCursor struct{ of *memory }
+
+func (c *memoryCursor) Prefix(prefix []byte, fn func(key, value []byte) bool) error {
+	return c.of.Scan(prefix, after(prefix), fn)
+}
+
+func (*memoryCursor) Close() error { return nil }
 
 func (m *memory) Batch() Batch { return &memoryBatch{of: m} }
 

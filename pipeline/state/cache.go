@@ -1,89 +1,337 @@
 package state
 
 import (
+	"bytes"
+	"hash/maphash"
 	"slices"
-	"strings"
 )
 
-// entry is one cached entry, timer or call. A missing one is cached too, with ok false. The value is
-// never modified in place: changelog records and batches share it.
-type entry struct {
-	raw     []byte // changelog key; name is its tail
-	name    string
-	value   []byte
-	kind    byte
-	ok      bool
-	written bool  // in the open transaction
-	unsaved bool  // committed, not in the backing yet
-	due     int64 // timers: when the backing says it is due; 0 when it has none
-}
-
-// keyed is everything cached of one record key, ordered by kind and name.
-type keyed struct {
-	key     []byte
-	entries []*entry
-	bytes   int
-}
-
-// find returns where the entry is, or belongs.
-func (k *keyed) find(kind byte, name string) (int, bool) {
-	return slices.BinarySearchFunc(k.entries, name, func(e *entry, name string) int {
-		if e.kind != kind {
-			return int(e.kind) - int(kind)
-		}
-		return strings.Compare(e.name, name)
-	})
-}
-
-// cache holds keys in two generations: what was used since the last turn, and what was used between
-// the last two. Turning drops the older one, so the cache never holds more than about its limit.
+// cache holds the state of record keys whole, bounded in bytes. Blocks lie one after another in
+// segments, which hold no pointers, so the garbage collector does not look into them. When a new
+// segment would go over the limit the oldest is given up: what was used since it was written, and what
+// the backing does not have yet, moves to the newest, the rest is forgotten.
 type cache struct {
-	limit     int
-	hot, cold map[string]*keyed
-	bytes     int // of the hot generation
+	limit    int
+	seed     maphash.Seed
+	slots    []slot // by hash, linear probing; a power of two
+	taken    int    // slots in use
+	segments []segment
+	first    uint32 // number of segments[0]; from 1
+	bytes    int    // of segments
+	retired  []segment
+	spare    [][]byte
+	scratch  []byte
+
+	open   []openKey // keys touched since the last save
+	pinned int       // bytes of blocks that are not to be forgotten before the next save
+}
+
+// place of a block: the number of its segment and the offset in it. 0 is no place.
+type place uint64
+
+type slot struct {
+	hash uint64
+	at   place
+}
+
+type segment struct {
+	mem  []byte
+	used int
+}
+
+// openKey is a key the open transaction, or one not saved yet, has touched.
+type openKey struct {
+	at      place
+	unsaved bool
+	changes []change         // of the open transaction
+	index   map[changeID]int // of changes, once there are many
+}
+
+type changeID struct {
+	kind byte
+	name string
+}
+
+// manyChanges is how many are searched one by one.
+const manyChanges = 24
+
+// change returns the index of an entry's change; -1 when it has none.
+func (k *openKey) change(kind byte, name string) int {
+	if k.index != nil {
+		if i, ok := k.index[changeID{kind, name}]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range k.changes {
+		if c := &k.changes[i]; c.kind == kind && c.name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// add appends a change and returns its index.
+func (k *openKey) add(c change) int {
+	i := len(k.changes)
+	k.changes = append(k.changes, c)
+	switch {
+	case k.index != nil:
+		k.index[changeID{c.kind, c.name}] = i
+	case i == manyChanges:
+		k.index = make(map[changeID]int, 2*manyChanges)
+		for j := range k.changes {
+			k.index[changeID{k.changes[j].kind, k.changes[j].name}] = j
+		}
+	}
+	return i
+}
+
+// drop takes back the last change.
+func (k *openKey) drop() {
+	last := &k.changes[len(k.changes)-1]
+	if k.index != nil {
+		delete(k.index, changeID{last.kind, last.name})
+	}
+	*last = change{}
+	k.changes = k.changes[:len(k.changes)-1]
+}
+
+// clear forgets the changes and keeps their memory.
+func (k *openKey) clear() {
+	clear(k.changes)
+	k.changes, k.index = k.changes[:0], nil
 }
 
 const (
-	keyedBytes = 120 // of a keyed and its place in the map
-	entryBytes = 112 // of an entry
+	segmentBytes = 256 << 10
+	slotBytes    = 16
+	firstSlots   = 1 << 8
 )
 
 func newCache(limit int) cache {
-	return cache{limit: limit, hot: map[string]*keyed{}, cold: map[string]*keyed{}}
+	return cache{limit: limit, seed: maphash.MakeSeed(), slots: make([]slot, firstSlots), first: 1}
 }
 
-// of returns the cached key, empty when it is new.
-func (c *cache) of(key []byte) *keyed {
-	if k := c.hot[string(key)]; k != nil {
-		return k
+func (c *cache) block(at place) block {
+	s := &c.segments[uint32(at>>32)-c.first]
+	mem := s.mem[uint32(at):]
+	size := order.Uint32(mem)
+	return block(mem[:size:size])
+}
+
+func (c *cache) hash(key []byte) uint64 { return maphash.Bytes(c.seed, key) }
+
+// find returns the place of the key's block, 0 when it is not cached, and its slot.
+func (c *cache) find(hash uint64, key []byte) (place, int) {
+	mask := uint64(len(c.slots) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		s := c.slots[i]
+		if s.at == 0 {
+			return 0, int(i)
+		}
+		if s.hash == hash && bytes.Equal(c.block(s.at).key(), key) {
+			return s.at, int(i)
+		}
 	}
-	k := c.cold[string(key)]
-	if k == nil {
-		k = &keyed{key: slices.Clone(key), bytes: keyedBytes + 2*len(key)}
+}
+
+// put gives a key that is not cached a block with these contents.
+func (c *cache) put(hash uint64, contents []byte) place {
+	if c.taken*4 >= len(c.slots)*3 {
+		c.growSlots()
+	}
+	return c.point(hash, contents, c.write(contents))
+}
+
+// point lets the key's slot name a place. Making room for the block may have moved slots, or removed
+// this one with the block's last place.
+func (c *cache) point(hash uint64, contents []byte, to place) place {
+	was, i := c.find(hash, block(contents).key())
+	if was == 0 {
+		c.taken++
+	}
+	c.slots[i] = slot{hash: hash, at: to}
+	return to
+}
+
+// replace gives a cached block new contents, in place where they fit. Its open key moves along.
+func (c *cache) replace(at place, contents []byte) place {
+	b := c.block(at)
+	order.PutUint32(contents[8:], uint32(b.open()))
+	if len(contents) <= len(b) {
+		copy(b[blockHead:], contents[blockHead:])
+		order.PutUint32(b[4:], uint32(len(contents)))
+		return at
+	}
+	hash, open := c.hash(b.key()), b.open()
+	b.setOpen(0) // nobody's when its segment is given up
+	to := c.point(hash, contents, c.write(contents))
+	if open > 0 {
+		c.open[open-1].at = to
+	}
+	return to
+}
+
+// write makes a block of contents, with room to grow, in the newest segment.
+func (c *cache) write(contents []byte) place {
+	size := (len(contents) + len(contents)/8 + 15) &^ 7
+	if n := len(c.segments); n == 0 || len(c.segments[n-1].mem)-c.segments[n-1].used < size {
+		c.makeRoom(size)
+	}
+	return c.append(contents, size)
+}
+
+// append writes a block behind the last one; a segment is added when there is no room.
+func (c *cache) append(contents []byte, size int) place {
+	n := len(c.segments)
+	if n == 0 || len(c.segments[n-1].mem)-c.segments[n-1].used < size {
+		c.addSegment(size)
+		n = len(c.segments)
+	}
+	s := &c.segments[n-1]
+	b := s.mem[s.used : s.used+size]
+	copy(b, contents)
+	order.PutUint32(b, uint32(size))
+	order.PutUint32(b[4:], uint32(len(contents)))
+	at := place(c.first+uint32(n-1))<<32 | place(s.used)
+	s.used += size
+	return at
+}
+
+func (c *cache) addSegment(size int) {
+	var mem []byte
+	switch n := len(c.spare); {
+	case size > segmentBytes:
+		mem = make([]byte, size)
+	case n > 0:
+		mem, c.spare = c.spare[n-1], c.spare[:n-1]
+	default:
+		mem = make([]byte, segmentBytes)
+	}
+	c.segments = append(c.segments, segment{mem: mem})
+	c.bytes += len(mem)
+}
+
+// makeRoom gives up old segments until another fits, as long as that helps.
+func (c *cache) makeRoom(size int) {
+	over := func() bool { return c.bytes+len(c.slots)*slotBytes+max(size, segmentBytes) > c.limit }
+	for n := len(c.segments); n > 1 && over() && c.pinned < c.limit/4*3; n-- {
+		c.giveUpOldest()
+	}
+}
+
+// giveUpOldest moves what is in use from the oldest segment to the newest. Its memory is kept as it is
+// until the transaction ends: a stage may have been given parts of it.
+func (c *cache) giveUpOldest() {
+	old := c.segments[0]
+	number := c.first
+	// Blocks are read from old itself while the list of segments changes.
+	for at := 0; at < old.used; {
+		b := block(old.mem[at:])
+		b = b[:b.size()]
+		_, i := c.findPlace(place(number)<<32|place(at), b)
+		at += len(b)
+		if i < 0 {
+			continue // it moved
+		}
+		if b.open() == 0 && !b.recent() {
+			c.remove(i)
+			continue
+		}
+		b.setRecent(false)
+		to := c.append(b[:b.used()], len(b))
+		c.slots[i].at = to
+		if open := b.open(); open > 0 {
+			c.open[open-1].at = to
+		}
+	}
+	c.segments = slices.Delete(c.segments, 0, 1)
+	c.first++
+	c.bytes -= len(old.mem)
+	c.retired = append(c.retired, old)
+}
+
+// findPlace returns the slot that names this place; -1 when none does.
+func (c *cache) findPlace(at place, b block) (place, int) {
+	mask := uint64(len(c.slots) - 1)
+	for i := c.hash(b.key()) & mask; ; i = (i + 1) & mask {
+		switch c.slots[i].at {
+		case 0:
+			return 0, -1
+		case at:
+			return at, int(i)
+		}
+	}
+}
+
+// remove empties a slot and closes the gap it leaves.
+func (c *cache) remove(i int) {
+	mask := len(c.slots) - 1
+	c.taken--
+	for gap, next := i, (i+1)&mask; ; next = (next + 1) & mask {
+		s := c.slots[next]
+		if s.at == 0 {
+			c.slots[gap] = slot{}
+			return
+		}
+		// It may move to the gap if it does not come before its own place there.
+		if home := int(s.hash) & mask; (next-home)&mask >= (next-gap)&mask {
+			c.slots[gap] = s
+			gap = next
+		}
+	}
+}
+
+func (c *cache) growSlots() {
+	old := c.slots
+	c.slots = make([]slot, 2*len(old))
+	mask := uint64(len(c.slots) - 1)
+	for _, s := range old {
+		if s.at == 0 {
+			continue
+		}
+		i := s.hash & mask
+		for c.slots[i].at != 0 {
+			i = (i + 1) & mask
+		}
+		c.slots[i] = s
+	}
+}
+
+// opened returns the open key of a block, opening it if it is not.
+func (c *cache) opened(at place) int {
+	b := c.block(at)
+	if i := b.open(); i > 0 {
+		return i - 1
+	}
+	i := len(c.open)
+	if i < cap(c.open) {
+		c.open = c.open[:i+1] // its list of changes is used again
+		k := &c.open[i]
+		k.at, k.unsaved, k.changes = at, false, k.changes[:0]
 	} else {
-		delete(c.cold, string(key))
+		c.open = append(c.open, openKey{at: at})
 	}
-	c.hot[string(k.key)] = k
-	c.bytes += k.bytes
-	return k
+	b.setOpen(i + 1)
+	return i
 }
 
-// add inserts a new entry at its place.
-func (c *cache) add(k *keyed, at int, e *entry) {
-	k.entries = slices.Insert(k.entries, at, e)
-	c.grow(k, entryBytes+len(e.raw)+len(e.value))
-}
-
-func (c *cache) grow(k *keyed, bytes int) {
-	k.bytes += bytes
-	c.bytes += bytes
-}
-
-// turn drops the older generation once the newer one has half of the limit. Nothing unsaved may be
-// cached then: it would be forgotten.
-func (c *cache) turn() {
-	if c.bytes <= c.limit/2 {
-		return
+// closeAll forgets which keys are open: everything is saved.
+func (c *cache) closeAll() {
+	for i := range c.open {
+		c.block(c.open[i].at).setOpen(0)
 	}
-	c.hot, c.cold, c.bytes = map[string]*keyed{}, c.hot, 0
+	c.open, c.pinned = c.open[:0], 0
+}
+
+// settle lets the memory of segments that were given up be used again, once a transaction has ended.
+func (c *cache) settle() {
+	for _, s := range c.retired {
+		if len(s.mem) == segmentBytes && len(c.spare) < 2 {
+			c.spare = append(c.spare, s.mem)
+		}
+	}
+	clear(c.retired)
+	c.retired = c.retired[:0]
 }

@@ -2,7 +2,6 @@ package state
 
 import (
 	"encoding/binary"
-	"fmt"
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -27,15 +26,23 @@ func (p *Partition) clearOutputs() {
 	clear(p.emits)
 	clear(p.failures)
 	p.emits, p.failures = p.emits[:0], p.failures[:0]
+	p.written, p.changed = p.written[:0], p.changed[:0]
+	p.keys.reset()
 	p.bytes, p.fired, p.touched = 0, 0, false
 }
 
 // Seal ends the open transaction: it gives every changed entry once to changelog, a nil value for a
-// deleted one, and the position last. Keys and values are never modified afterwards. Nothing may be
-// processed until Committed or Abort.
+// deleted one, and the position last. Keys and values stay as they are until Committed or Abort, before
+// which nothing may be processed.
 func (p *Partition) Seal(changelog func(key, value []byte)) Position {
-	for _, e := range p.dirty {
-		changelog(e.raw, e.value)
+	for _, w := range p.written {
+		k := &p.cache.open[w.key]
+		c := &k.changes[w.at]
+		value := c.value
+		if !c.ok {
+			value = nil
+		}
+		changelog(p.keys.key(c.kind, p.cache.block(k.at).key(), c.name), value)
 	}
 	p.seen.seal(p.open.Clock, changelog)
 	p.sealed = p.open
@@ -58,39 +65,53 @@ type Changes struct {
 func (p *Partition) Committed(next int64) Changes {
 	var stored []orderedCall
 	var changes Changes
-	for i, e := range p.dirty {
-		p.dirty[i] = nil
-		e.written = false
-		if !e.unsaved {
-			e.unsaved = true
-			p.unsaved = append(p.unsaved, e)
-		}
-		switch {
-		case e.kind != kindCall:
-		case !e.ok:
-			changes.Ended = append(changes.Ended, e.name)
-		default:
-			// It was encoded in this transaction.
-			if c, err := p.pendingCall(e.raw[1:], e.value); err == nil {
-				stored = append(stored, c)
+	for _, i := range p.changed {
+		k := &p.cache.open[i]
+		for j := range k.changes {
+			c := &k.changes[j]
+			switch {
+			case c.kind != kindCall:
+			case !c.ok:
+				changes.Ended = append(changes.Ended, c.name)
+			default:
+				// It was encoded in this transaction.
+				if call, err := p.pendingCall(p.cache.block(k.at).key(), c.value); err == nil {
+					stored = append(stored, call)
+				}
 			}
 		}
+		p.fold(i)
 	}
 	if stored != nil {
 		changes.Stored = inOrder(stored)
 	}
-	p.dirty = p.dirty[:0]
+	p.cache.settle()
 	p.seen.committed()
 	p.committed, p.open, p.resume.Next, p.stale = p.sealed, p.sealed, next, true
 	p.clearOutputs()
 	return changes
 }
 
+// fold puts an open key's changes into its block, which then waits to be saved.
+func (p *Partition) fold(key int) {
+	k := &p.cache.open[key]
+	b := p.cache.block(k.at)
+	if !b.overwrite(k.changes) {
+		p.scratch = b.merged(newBlock(p.scratch, b.key()), k.changes)
+		p.cache.replace(k.at, p.scratch)
+	}
+	if !k.unsaved {
+		k.unsaved = true
+		p.cache.pinned += p.cache.block(k.at).size()
+	}
+	k.clear()
+}
+
 // Unsaved tells whether committed transactions are missing from the backing.
 func (p *Partition) Unsaved() bool { return p.stale }
 
-// Crowded tells whether the cache is over its limit and cannot shrink before Save.
-func (p *Partition) Crowded() bool { return p.stale && p.cache.bytes > p.cache.limit }
+// Crowded tells whether so much of the cache waits for Save that it cannot keep to its limit.
+func (p *Partition) Crowded() bool { return p.cache.pinned > p.cache.limit/2 }
 
 // Save writes all committed transactions that are not in the backing yet, in one batch. No transaction
 // may be open. now is written beside the position, to tell how old the backing is.
@@ -99,25 +120,11 @@ func (p *Partition) Save(now time.Time) error {
 		return p.failed
 	}
 	b := p.back.Batch()
-	var dueKey []byte
-	for i, e := range p.unsaved {
-		p.unsaved[i] = nil
-		e.unsaved = false
-		if e.ok {
-			b.Set(e.raw, e.value)
-		} else {
-			b.Delete(e.raw)
+	for i := range p.cache.open {
+		if k := &p.cache.open[i]; k.unsaved {
+			p.saveKey(b, p.cache.block(k.at))
 		}
-		if e.kind != kindTimer {
-			continue
-		}
-		was := e.due
-		if e.due = 0; e.ok {
-			e.due = int64(binary.BigEndian.Uint64(e.value))
-		}
-		dueKey = moveDue(b, dueKey, e.raw, was, e.due)
 	}
-	p.unsaved = p.unsaved[:0]
 	err := p.seen.save(b)
 	p.resume.At = now
 	b.Set([]byte{kindPos}, p.committed.Encode())
@@ -125,147 +132,69 @@ func (p *Partition) Save(now time.Time) error {
 	if err == nil {
 		err = b.Apply()
 	}
+	if err == nil {
+		err = p.Close() // what it reads is from before
+	}
 	if err != nil {
 		p.failed = err
 		return err
 	}
+	p.cache.closeAll()
 	p.stale = false
-	p.cache.turn()
 	return nil
 }
 
-// moveDue moves a timer's place in the order of firing; 0 stands for none. raw is its entry's key.
-func moveDue(b Batch, scratch, raw []byte, was, is int64) []byte {
-	if was == is {
-		return scratch
+// saveKey writes what the backing does not have of a key.
+func (p *Partition) saveKey(to Batch, b block) {
+	key := b.key()
+	for i, used := b.entries(), b.used(); i < used; {
+		s, end := b.at(i)
+		if s.flags&unsaved == 0 {
+			i = end
+			continue
+		}
+		b[i+1] &^= unsaved
+		i = end
+		value := s.value
+		var was, is int64
+		if s.kind == kindTimer {
+			value = s.value[:8]
+			is, was = int64(binary.BigEndian.Uint64(value)), int64(binary.BigEndian.Uint64(s.value[8:]))
+			copy(s.value[8:], value)
+		}
+		p.raw = writeEntry(to, p.raw, s.kind, key, s.name, value, s.flags&exists != 0, was, is)
 	}
-	place := func(at int64) []byte {
-		scratch = append(scratch[:0], kindDue)
-		scratch = binary.BigEndian.AppendUint64(scratch, uint64(at))
-		scratch = append(scratch, raw[1:]...)
-		return scratch
+}
+
+// writeEntry sets or deletes an entry in a backing, with its place in the index of its kind: timers by
+// when they are due, was before and is now, 0 for not; calls by their key. It returns its scratch.
+func writeEntry(to Batch, scratch []byte, kind byte, key, name, value []byte, ok bool, was, is int64) []byte {
+	scratch = appendLocal(scratch[:0], kind, key, name)
+	if ok {
+		to.Set(scratch, value)
+	} else {
+		to.Delete(scratch)
 	}
-	if was != 0 {
-		b.Delete(place(was))
-	}
-	if is != 0 {
-		b.Set(place(is), nil)
+	switch kind {
+	case kindTimer:
+		if was == is {
+			break
+		}
+		if was != 0 {
+			scratch = appendDue(scratch[:0], was, key, name)
+			to.Delete(scratch)
+		}
+		if is != 0 {
+			scratch = appendDue(scratch[:0], is, key, name)
+			to.Set(scratch, nil)
+		}
+	case kindCall:
+		scratch = appendCallIndex(scratch[:0], key, name)
+		if ok {
+			to.Set(scratch, nil)
+		} else {
+			to.Delete(scratch)
+		}
 	}
 	return scratch
-}
-
-// Replay brings a backing up to date from its changelog. Records are applied up to a position record,
-// never a part of a transaction.
-type Replay struct {
-	cfg     Config
-	back    Backing
-	batch   Batch
-	bytes   int
-	timers  map[string]int64 // due by entry key, as the batch leaves them
-	pos     Position
-	pending bool // the batch ends with a position
-	scratch []byte
-}
-
-// NewReplay goes on from the backing's position. cfg is the partition's.
-func NewReplay(cfg Config, back Backing) (*Replay, error) {
-	if err := cfg.validate(); err != nil {
-		return nil, err
-	}
-	pos, _, err := ReadPosition(back)
-	if err != nil {
-		return nil, err
-	}
-	return &Replay{cfg: cfg, back: back, batch: back.Batch(), timers: map[string]int64{}, pos: pos}, nil
-}
-
-// Position of the last position record, or the backing's.
-func (r *Replay) Position() Position { return r.pos }
-
-// replayBytes is how much is collected before it is written.
-const replayBytes = 4 << 20
-
-// Apply takes the next changelog record; value is nil for a deletion. offset is the record's, now the
-// wall time.
-func (r *Replay) Apply(key, value []byte, offset int64, now time.Time) error {
-	if len(key) == 0 {
-		return fmt.Errorf("%w: changelog record %d has no key", ErrFormat, offset)
-	}
-	r.bytes += len(key) + len(value)
-	switch key[0] {
-	case kindPos:
-		return r.position(value, offset, now)
-	case kindTimer:
-		if err := r.timer(key, value); err != nil {
-			return fmt.Errorf("changelog record %d: %w", offset, err)
-		}
-	case kindEntry, kindCall, kindSeen:
-	default:
-		return fmt.Errorf("%w: changelog record %d is of kind %q; a newer Handoff wrote it", ErrFormat, offset, key[0])
-	}
-	if value == nil {
-		r.batch.Delete(key)
-	} else {
-		r.batch.Set(key, value)
-	}
-	return nil
-}
-
-func (r *Replay) position(value []byte, offset int64, now time.Time) error {
-	pos, err := DecodePosition(value)
-	if err != nil {
-		return fmt.Errorf("changelog record %d: %w", offset, err)
-	}
-	if err := (&Partition{cfg: r.cfg}).accept(pos); err != nil {
-		return err
-	}
-	r.pos = pos
-	r.batch.Set([]byte{kindPos}, value)
-	r.batch.Set([]byte{kindSaved}, Resume{Next: offset + 1, At: now}.encode())
-	if r.bytes < replayBytes {
-		r.pending = true
-		return nil
-	}
-	return r.flush()
-}
-
-func (r *Replay) timer(key, value []byte) error {
-	if value != nil && len(value) != 8 {
-		return fmt.Errorf("%w: timer", ErrFormat)
-	}
-	was, ok := r.timers[string(key)]
-	if !ok {
-		old, _, err := r.back.Get(key)
-		if err != nil {
-			return err
-		}
-		if len(old) == 8 {
-			was = int64(binary.BigEndian.Uint64(old))
-		}
-	}
-	var is int64
-	if value != nil {
-		is = int64(binary.BigEndian.Uint64(value))
-	}
-	r.timers[string(key)] = is
-	r.scratch = moveDue(r.batch, r.scratch, key, was, is)
-	return nil
-}
-
-func (r *Replay) flush() error {
-	if err := r.batch.Apply(); err != nil {
-		return err
-	}
-	r.batch, r.bytes, r.pending = r.back.Batch(), 0, false
-	clear(r.timers)
-	return nil
-}
-
-// Finish writes what is left, up to the last position. Records after it belong to a transaction whose
-// position did not come; there are none when the changelog was read to a position.
-func (r *Replay) Finish() error {
-	if !r.pending {
-		return nil
-	}
-	return r.flush()
 }

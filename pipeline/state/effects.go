@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -26,99 +27,151 @@ func (p *Partition) keep() {
 		p.keepCall(&p.fx.Calls[i])
 	}
 	for _, id := range p.fx.Ended {
-		if e := p.entry(kindCall, id); e.ok {
-			p.write(e, nil, false)
+		if _, ok := p.get(kindCall, id); ok {
+			p.set(kindCall, id, nil, false)
 		}
 	}
 }
 
 func (p *Partition) keepTimer(c *pipeline.TimerChange) {
-	e := p.entry(kindTimer, c.Name)
+	_, ok := p.get(kindTimer, c.Name)
 	if c.At.IsZero() {
-		if e.ok {
-			p.write(e, nil, false)
+		if ok {
+			p.set(kindTimer, c.Name, nil, false)
 		}
 		return
 	}
-	if c.UnlessSet && e.ok {
+	if c.UnlessSet && ok {
 		return
 	}
 	at := max(c.At.UnixMilli(), 1)
-	p.write(e, binary.BigEndian.AppendUint64(nil, uint64(at)), true)
-	p.timer.push(due{at: at, key: string(p.in.Key), name: e.name})
+	p.set(kindTimer, c.Name, binary.BigEndian.AppendUint64(nil, uint64(at)), true)
+	p.timer.push(due{at: at, key: string(p.in.Key), name: c.Name})
 }
 
 func (p *Partition) keepCall(c *pipeline.Call) {
-	e := p.entry(kindCall, c.ID)
 	seq := p.open.Calls
-	if e.ok {
+	if value, ok := p.get(kindCall, c.ID); ok {
 		// An unreadable stored call was refused when it was loaded.
-		seq, _, _ = decodeCall(e.value)
+		seq, _, _ = decodeCall(value)
 	} else {
 		p.open.Calls++
 	}
-	p.write(e, encodeCall(seq, c), true)
+	p.set(kindCall, c.ID, encodeCall(seq, c), true)
 }
 
-// entry returns an entry of the key in hand, read from the backing if it is not cached.
-func (p *Partition) entry(kind byte, name string) *entry {
-	at, ok := p.key.find(kind, name)
-	if ok {
-		return p.key.entries[at]
+// touch takes a key in hand: its state is cached, read from the backing if need be.
+func (p *Partition) touch(key []byte) {
+	hash := p.cache.hash(key)
+	at, _ := p.cache.find(hash, key)
+	if at == 0 {
+		at = p.cache.put(hash, p.readKey(key))
 	}
-	raw := appendKey(make([]byte, 0, 11+len(p.key.key)+len(name)), kind, p.key.key, name)
-	e := &entry{raw: raw, kind: kind, name: string(raw[len(raw)-len(name):])}
-	value, ok, err := p.back.Get(raw)
-	if err == nil && ok && kind == kindCall {
-		_, _, err = decodeCall(value)
-	}
-	if err == nil && ok && kind == kindTimer && len(value) != 8 {
-		err = ErrFormat
-	}
-	if err != nil && p.failed == nil {
-		p.failed = err
-	}
-	e.value, e.ok = value, ok
-	if kind == kindTimer && ok && err == nil {
-		e.due = int64(binary.BigEndian.Uint64(value))
-	}
-	p.cache.add(p.key, at, e)
-	return e
+	p.key = p.cache.opened(at)
+	p.block = p.cache.block(at)
+	p.block.setRecent(true)
 }
 
-// write changes an entry of the key in hand, in the open transaction.
-func (p *Partition) write(e *entry, value []byte, ok bool) {
-	p.journal = append(p.journal, undo{e: e, value: e.value, ok: e.ok, written: e.written})
-	p.cache.grow(p.key, len(value)-len(e.value))
-	e.value, e.ok = value, ok
-	if !e.written {
-		e.written = true
-		p.dirty = append(p.dirty, e)
-		p.bytes += len(e.raw)
+// readKey reads a key's state from the backing into the contents of a block. They are valid until the
+// next call. An entry that cannot be read fails the partition.
+func (p *Partition) readKey(key []byte) []byte {
+	p.scratch = newBlock(p.scratch, key)
+	fail := func(err error) {
+		if p.failed == nil {
+			p.failed = err
+		}
 	}
+	if p.cursor == nil {
+		var err error
+		if p.cursor, err = p.back.Cursor(); err != nil {
+			fail(err)
+			return p.scratch
+		}
+	}
+	prefix := appendOwner(p.raw[:0], key)
+	p.raw = prefix
+	if err := p.cursor.Prefix(prefix, func(k, value []byte) bool {
+		kind, name := k[len(prefix)], k[len(prefix)+1:]
+		var err error
+		switch kind {
+		case kindTimer:
+			var both [16]byte
+			if len(value) != 8 {
+				err = fmt.Errorf("%w: timer %q", ErrFormat, name)
+			}
+			copy(both[:], value)
+			copy(both[8:], value)
+			value = both[:]
+		case kindCall:
+			_, _, err = decodeCall(value)
+		}
+		if err != nil {
+			fail(err)
+			return false
+		}
+		p.scratch = appendStored(p.scratch, kind, exists, name, value)
+		return true
+	}); err != nil {
+		fail(err)
+	}
+	return p.scratch
+}
+
+// get returns an entry of the key in hand, as the open transaction leaves it.
+func (p *Partition) get(kind byte, name string) (value []byte, ok bool) {
+	k := &p.cache.open[p.key]
+	if i := k.change(kind, name); i >= 0 {
+		return k.changes[i].value, k.changes[i].ok
+	}
+	at, ok := p.block.find(kind, name)
+	if !ok {
+		return nil, false
+	}
+	s, _ := p.block.at(at)
+	if s.flags&exists == 0 {
+		return nil, false
+	}
+	if kind == kindTimer {
+		return s.value[:8], true
+	}
+	return s.value, true
+}
+
+// set changes an entry of the key in hand, in the open transaction.
+func (p *Partition) set(kind byte, name string, value []byte, ok bool) {
 	p.bytes += len(value)
+	k := &p.cache.open[p.key]
+	if i := k.change(kind, name); i >= 0 {
+		c := &k.changes[i]
+		p.journal = append(p.journal, undo{written: written{p.key, i}, value: c.value, ok: c.ok})
+		c.value, c.ok = value, ok
+		return
+	}
+	at := written{p.key, k.add(change{kind: kind, name: name, value: value, ok: ok})}
+	if at.at == 0 {
+		p.changed = append(p.changed, p.key)
+	}
+	p.written = append(p.written, at)
+	p.journal = append(p.journal, undo{written: at, fresh: true})
+	p.bytes += keyRoom + len(p.in.Key) + len(name)
 }
 
 // view is the State a stage sees: the key in hand.
 type view Partition
 
-func (v *view) Get(name string) ([]byte, bool) {
-	e := (*Partition)(v).entry(kindEntry, name)
-	return e.value, e.ok
-}
+func (v *view) Get(name string) ([]byte, bool) { return (*Partition)(v).get(kindEntry, name) }
 
 func (v *view) Put(name string, value []byte) {
 	if value == nil {
 		value = []byte{} // nil is a deletion in the changelog
 	}
-	p := (*Partition)(v)
-	p.write(p.entry(kindEntry, name), value, true)
+	(*Partition)(v).set(kindEntry, name, value, true)
 }
 
 func (v *view) Delete(name string) {
 	p := (*Partition)(v)
-	if e := p.entry(kindEntry, name); e.ok {
-		p.write(e, nil, false)
+	if _, ok := p.get(kindEntry, name); ok {
+		p.set(kindEntry, name, nil, false)
 	}
 }
 
@@ -133,45 +186,37 @@ func (v *view) Seen(id []byte, at time.Time) bool {
 
 func (v *view) Scan(prefix string, fn func(name string, value []byte) bool) {
 	p := (*Partition)(v)
-	// What the backing does not have yet; the rest of the cache says what the backing says.
-	var fresh []*entry
-	for _, e := range p.key.entries {
-		if e.kind == kindEntry && (e.written || e.unsaved) && strings.HasPrefix(e.name, prefix) {
-			fresh = append(fresh, e)
+	var fresh []*change
+	changes := p.cache.open[p.key].changes
+	for i := range changes {
+		if c := &changes[i]; c.kind == kindEntry && strings.HasPrefix(c.name, prefix) {
+			fresh = append(fresh, c)
 		}
 	}
-	stopped := false
-	give := func(name string, value []byte) bool {
-		stopped = !fn(name, value)
-		return !stopped
-	}
-	before := func(name string) bool {
-		for len(fresh) > 0 && fresh[0].name < name {
-			e := fresh[0]
-			fresh = fresh[1:]
-			if e.ok && !give(e.name, e.value) {
-				return false
+	slices.SortFunc(fresh, func(a, b *change) int { return strings.Compare(a.name, b.name) })
+	b := p.block
+	for i, used := b.entries(), b.used(); i < used; {
+		s, end := b.at(i)
+		i = end
+		name := string(s.name)
+		if s.kind != kindEntry || !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		for ; len(fresh) > 0 && fresh[0].name < name; fresh = fresh[1:] {
+			if fresh[0].ok && !fn(fresh[0].name, fresh[0].value) {
+				return
 			}
 		}
-		return true
-	}
-	err := ScanEntries(p.back, p.key.key, prefix, func(name string, value []byte) bool {
-		if !before(name) {
-			return false
-		}
 		if len(fresh) > 0 && fresh[0].name == name {
-			return true // comes before the next one
+			continue // comes before the next one
 		}
-		return give(name, slices.Clone(value))
-	})
-	if err != nil && p.failed == nil {
-		p.failed = err
+		if s.flags&exists != 0 && !fn(name, s.value) {
+			return
+		}
 	}
-	for !stopped && len(fresh) > 0 {
-		e := fresh[0]
-		fresh = fresh[1:]
-		if e.ok {
-			give(e.name, e.value)
+	for _, c := range fresh {
+		if c.ok && !fn(c.name, c.value) {
+			return
 		}
 	}
 }

@@ -9,14 +9,16 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 )
 
-// Kinds are the first byte of changelog keys, and of keys in a backing.
+// Kinds are the first byte of changelog keys, and of keys in a backing. A backing has entries, timers
+// and calls of one record key beside each other, under kindOwner.
 const (
 	kindEntry = 'e' // | key length | key | name -> value
 	kindTimer = 't' // | key length | key | name -> due, 8 bytes
-	kindCall  = 'c' // | key length | key | id -> call
+	kindCall  = 'c' // | key length | key | id -> call; in a backing an index, -> nothing
 	kindSeen  = 's' // | bucket, 8 bytes | chunk, 8 bytes -> ids
 	kindPos   = 'p' // -> position
 	// Local to a backing, never in the changelog.
+	kindOwner = 'k' // | key length | key | kind | name -> value
 	kindDue   = 'd' // | due, 8 bytes | key length | key | name -> nothing: timers in the order they fire
 	kindSaved = 'w' // -> where to go on reading the changelog
 	kindRun   = 'r' // | bucket | run | first id -> sorted ids
@@ -26,22 +28,79 @@ const (
 // ErrFormat is wrapped by errors about changelog records or stored values that cannot be read.
 var ErrFormat = errors.New("bad state record")
 
-// appendKey appends kind, key length, key and name.
-func appendKey(dst []byte, kind byte, key []byte, name string) []byte {
+// keyRoom is at most what a changelog key has beside key and name.
+const keyRoom = 1 + binary.MaxVarintLen32
+
+// appendKey appends a changelog key: kind, key length, key and name.
+func appendKey[K, N ~string | ~[]byte](dst []byte, kind byte, key K, name N) []byte {
 	dst = append(dst, kind)
 	dst = binary.AppendUvarint(dst, uint64(len(key)))
 	dst = append(dst, key...)
 	return append(dst, name...)
 }
 
+// appendOwner appends what all a record key's entries in a backing begin with.
+func appendOwner(dst, key []byte) []byte { return appendKey(dst, kindOwner, key, "") }
+
+// appendLocal appends an entry's key in a backing.
+func appendLocal[N ~string | ~[]byte](dst []byte, kind byte, key []byte, name N) []byte {
+	dst = append(appendOwner(dst, key), kind)
+	return append(dst, name...)
+}
+
+// appendDue appends a timer's place in the order of firing.
+func appendDue(dst []byte, at int64, key, name []byte) []byte {
+	dst = binary.BigEndian.AppendUint64(append(dst, kindDue), uint64(at))
+	dst = binary.AppendUvarint(dst, uint64(len(key)))
+	dst = append(dst, key...)
+	return append(dst, name...)
+}
+
+// appendCallIndex appends a call's key in the index of calls.
+func appendCallIndex(dst, key, id []byte) []byte { return appendKey(dst, kindCall, key, id) }
+
 // splitKey reads what appendKey wrote after the kind.
-func splitKey(b []byte) (key []byte, name string, err error) {
+func splitKey(b []byte) (key, name []byte, err error) {
 	n, size := binary.Uvarint(b)
 	if size <= 0 || n > uint64(len(b)-size) {
-		return nil, "", fmt.Errorf("%w: key %q", ErrFormat, b)
+		return nil, nil, fmt.Errorf("%w: key %q", ErrFormat, b)
 	}
 	b = b[size:]
-	return b[:n], string(b[n:]), nil
+	return b[:n:n], b[n:], nil
+}
+
+// slab is memory for keys that live as long as a transaction.
+type slab struct {
+	chunks [][]byte
+	used   int // chunks before the last one in use
+}
+
+const slabBytes = 64 << 10
+
+// key returns a changelog key in the slab's memory.
+func (s *slab) key(kind byte, key []byte, name string) []byte {
+	room := keyRoom + len(key) + len(name)
+	for {
+		if s.used == len(s.chunks) {
+			s.chunks = append(s.chunks, make([]byte, 0, max(slabBytes, room)))
+		}
+		c := s.chunks[s.used]
+		if cap(c)-len(c) < room {
+			s.used++
+			continue
+		}
+		s.chunks[s.used] = appendKey(c, kind, key, name)
+		k := s.chunks[s.used][len(c):]
+		return k[:len(k):len(k)]
+	}
+}
+
+// reset takes all memory back.
+func (s *slab) reset() {
+	for i := range s.chunks {
+		s.chunks[i] = s.chunks[i][:0]
+	}
+	s.used = 0
 }
 
 // Position is where a partition's state stands: the last record of every transaction's changelog.

@@ -100,29 +100,37 @@ type Partition struct {
 	open     Position // Number is still the committed one's
 	touched  bool
 	fired    int
-	dirty    []*entry
+	written  []written // entries, in the order of their first change
+	changed  []int     // open keys that have changes
 	emits    []pipeline.Emit
 	failures []Failure
 	bytes    int
+	keys     slab   // memory of its changelog keys
+	cursor   Cursor // reads the backing; nil until a key is not cached
 
-	unsaved []*entry // committed entries that are not in the backing
-	stale   bool     // the backing lacks committed transactions
-	failed  error    // of the backing; nothing goes on after it
+	stale  bool  // the backing lacks committed transactions
+	failed error // of the backing; nothing goes on after it
 
 	// The record or timer in hand.
 	in      pipeline.Input
 	due     pipeline.Timer
 	fx      pipeline.Effects
-	key     *keyed
+	key     int   // among the open keys
+	block   block // of it
 	journal []undo
+	scratch []byte // of blocks
+	raw     []byte // of keys
 }
 
-// undo is what one write replaced.
+// written names a change: its open key, and its place among that key's changes.
+type written struct{ key, at int }
+
+// undo is what one write replaced; fresh when there was no change of the entry before.
 type undo struct {
-	e       *entry
-	value   []byte
-	ok      bool
-	written bool
+	written
+	value []byte
+	ok    bool
+	fresh bool
 }
 
 // Resume is where to go on reading the changelog for what the backing does not have.
@@ -157,8 +165,11 @@ func (p *Partition) load() error {
 	p.committed, p.open, p.resume = pos, pos, resume
 	p.cache = newCache(p.cfg.CacheBytes)
 	p.timer = timers{}
-	p.dirty, p.unsaved, p.journal, p.stale = nil, nil, p.journal[:0], false
+	p.written, p.changed, p.journal, p.stale = p.written[:0], p.changed[:0], p.journal[:0], false
 	p.clearOutputs()
+	if err := p.Close(); err != nil {
+		return err
+	}
 	return p.seen.load(p.back, p.cfg.SeenWindow, p.cfg.SeenInMemory)
 }
 
@@ -178,6 +189,19 @@ func (p *Partition) accept(pos Position) error {
 // Abort forgets the open transaction, and committed ones that were not saved: those must be replayed
 // from the changelog.
 func (p *Partition) Abort() error { return p.load() }
+
+// Close lets go of the backing. What is not saved is in the changelog. The partition may be used again.
+func (p *Partition) Close() error {
+	if p.cursor == nil {
+		return nil
+	}
+	err := p.cursor.Close()
+	p.cursor = nil
+	return err
+}
+
+// SetCacheBytes changes the bound of the cached state's memory; it takes effect as keys come.
+func (p *Partition) SetCacheBytes(n int) { p.cache.limit = n }
 
 // Committed position: of the last committed transaction; zero when there was none.
 func (p *Partition) Position() Position { return p.committed }
@@ -313,9 +337,9 @@ func (p *Partition) begin() {
 	p.journal = p.journal[:0]
 	p.seen.mark()
 	p.fx.Reset()
-	p.key = p.cache.of(p.in.Key)
+	p.touch(p.in.Key)
 	if p.in.Timer != nil {
-		p.write(p.entry(kindTimer, p.in.Timer.Name), nil, false)
+		p.set(kindTimer, p.in.Timer.Name, nil, false)
 	}
 }
 
@@ -369,11 +393,16 @@ func (f *Failure) Name(stage string, partition int32) string {
 func (p *Partition) rollBack() {
 	for i := len(p.journal) - 1; i >= 0; i-- {
 		u := &p.journal[i]
-		p.cache.grow(p.key, len(u.value)-len(u.e.value))
-		u.e.value, u.e.ok = u.value, u.ok
-		if !u.written {
-			u.e.written = false
-			p.dirty = p.dirty[:len(p.dirty)-1]
+		k := &p.cache.open[u.key]
+		if !u.fresh {
+			c := &k.changes[u.at]
+			c.value, c.ok = u.value, u.ok
+			continue
+		}
+		k.drop()
+		p.written = p.written[:len(p.written)-1]
+		if u.at == 0 {
+			p.changed = p.changed[:len(p.changed)-1]
 		}
 	}
 	p.journal = p.journal[:0]
@@ -401,9 +430,10 @@ func (p *Partition) checkSizes() error {
 		}
 	}
 	for i := range p.journal {
-		e := p.journal[i].e
-		if len(e.raw)+len(e.value) > limit || e.kind == kindEntry && len(e.name) > maxName {
-			return fmt.Errorf("%w: state entry %.40q has %d bytes", ErrTooLarge, e.name, len(e.raw)+len(e.value))
+		u := &p.journal[i]
+		c := &p.cache.open[u.key].changes[u.at]
+		if size := keyRoom + len(p.in.Key) + len(c.name) + len(c.value); size > limit || c.kind == kindEntry && len(c.name) > maxName {
+			return fmt.Errorf("%w: state entry %.40q has %d bytes", ErrTooLarge, c.name, size)
 		}
 	}
 	return nil

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -15,7 +17,9 @@ import (
 
 // Store is the state of all stages and partitions of one process: one Pebble database.
 type Store struct {
-	db *pebble.DB
+	db      *pebble.DB
+	mu      sync.Mutex
+	cursors map[*pebbleCursor]struct{} // guarded by mu; open ones
 }
 
 // StoreConfig of a Store.
@@ -45,21 +49,60 @@ func OpenStore(cfg StoreConfig) (*Store, error) {
 		FS:                 cfg.FS,
 		FormatMajorVersion: pebble.FormatNewest,
 		Cache:              cache,
+		Comparer:           comparer(),
 		MemTableSize:       64 << 20,
 		Logger:             quiet{cfg.Logger},
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].IndexBlockSize = 256 << 10 // one level of index
 	}
 	db, err := pebble.Open(cfg.Dir, o)
 	if err != nil {
 		return nil, fmt.Errorf("open state in %s: %w", cfg.Dir, err)
 	}
-	return &Store{db: db}, nil
+	return &Store{db: db, cursors: map[*pebbleCursor]struct{}{}}, nil
+}
+
+// comparer orders keys by their bytes, and tells filters which part of a key is looked for: of an
+// entry's, up to the record key, since entries of one record key are read together.
+func comparer() *pebble.Comparer {
+	c := *pebble.DefaultComparer
+	c.Name = "handoff.state.v2"
+	c.Split = splitOwner
+	// Shortened keys of index blocks would be split elsewhere.
+	c.Separator = func(dst, a, _ []byte) []byte { return append(dst, a...) }
+	c.Successor = func(dst, a []byte) []byte { return append(dst, a...) }
+	return &c
+}
+
+// splitOwner returns how long the prefix of a key is: all of it, but for entries under a record key.
+func splitOwner(key []byte) int {
+	stage, n := binary.Uvarint(key)
+	if n <= 0 || stage > uint64(len(key)) {
+		return len(key)
+	}
+	at := n + int(stage) + 4 // the partition
+	if at >= len(key) || key[at] != kindOwner {
+		return len(key)
+	}
+	owner, n := binary.Uvarint(key[at+1:])
+	if n <= 0 || owner > uint64(len(key)) {
+		return len(key)
+	}
+	return min(at+1+n+int(owner), len(key))
 }
 
 // Close flushes and closes the database. No partition may be in use any more.
 func (s *Store) Close() error {
+	s.mu.Lock()
+	open := slices.Collect(maps.Keys(s.cursors))
+	s.mu.Unlock()
+	for _, c := range open {
+		if err := c.Close(); err != nil {
+			return errors.Join(err, s.db.Close())
+		}
+	}
 	if err := s.db.Flush(); err != nil {
 		return errors.Join(fmt.Errorf("flush state: %w", err), s.db.Close())
 	}
@@ -74,7 +117,7 @@ func (s *Store) Backing(stage string, partition int32) Backing {
 	lower := binary.AppendUvarint(nil, uint64(len(stage)))
 	lower = append(lower, stage...)
 	lower = binary.BigEndian.AppendUint32(lower, uint32(partition))
-	return &pebbleBacking{db: s.db, lower: lower, upper: after(lower)}
+	return &pebbleBacking{store: s, db: s.db, lower: lower, upper: after(lower)}
 }
 
 // after returns the smallest key greater than every key that begins with prefix; nil when there is none.
@@ -89,6 +132,7 @@ func after(prefix []byte) []byte {
 }
 
 type pebbleBacking struct {
+	store        *Store
 	db           *pebble.DB
 	lower, upper []byte // the partition's span; lower is every key's prefix
 }
@@ -145,6 +189,57 @@ func (b *pebbleBacking) Before(lower, upto []byte) (value []byte, err error) {
 		return nil, fmt.Errorf("search state: %w", err)
 	}
 	return value, nil
+}
+
+func (b *pebbleBacking) Cursor() (Cursor, error) {
+	it, err := b.db.NewIter(&pebble.IterOptions{LowerBound: b.lower, UpperBound: b.upper})
+	if err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	c := &pebbleCursor{of: b, it: it}
+	b.store.mu.Lock()
+	b.store.cursors[c] = struct{}{}
+	b.store.mu.Unlock()
+	return c, nil
+}
+
+// pebbleCursor keeps an iterator, which costs more to make than to move.
+type pebbleCursor struct {
+	of  *pebbleBacking
+	it  *pebble.Iterator
+	key []byte
+}
+
+func (c *pebbleCursor) Prefix(prefix []byte, fn func(key, value []byte) bool) error {
+	c.key = append(append(c.key[:0], c.of.lower...), prefix...)
+	for ok := c.it.SeekPrefixGE(c.key); ok; ok = c.it.Next() {
+		value, err := c.it.ValueAndErr()
+		if err != nil {
+			return fmt.Errorf("read state: %w", err)
+		}
+		if !fn(c.it.Key()[len(c.of.lower):], value) {
+			break
+		}
+	}
+	if err := c.it.Error(); err != nil {
+		return fmt.Errorf("read state: %w", err)
+	}
+	return nil
+}
+
+func (c *pebbleCursor) Close() error {
+	s := c.of.store
+	s.mu.Lock()
+	_, open := s.cursors[c]
+	delete(s.cursors, c)
+	s.mu.Unlock()
+	if !open {
+		return nil
+	}
+	if err := c.it.Close(); err != nil {
+		return fmt.Errorf("read state: %w", err)
+	}
+	return nil
 }
 
 func (b *pebbleBacking) Batch() Batch { return &pebbleBatch{of: b, batch: b.db.NewBatch()} }

@@ -12,13 +12,13 @@ import (
 
 // ReadEntry returns a committed entry of a record key.
 func ReadEntry(b Backing, key []byte, name string) (value []byte, ok bool, err error) {
-	return b.Get(appendKey(nil, kindEntry, key, name))
+	return b.Get(appendLocal(nil, kindEntry, key, name))
 }
 
 // ScanEntries calls fn for every committed entry under key whose name begins with prefix, in byte
 // order, until fn returns false. value is valid during the call only.
 func ScanEntries(b Backing, key []byte, prefix string, fn func(name string, value []byte) bool) error {
-	lower := appendKey(nil, kindEntry, key, prefix)
+	lower := appendLocal(nil, kindEntry, key, prefix)
 	start := len(lower) - len(prefix)
 	return b.Scan(lower, after(lower), func(k, value []byte) bool {
 		return fn(string(k[start:]), value)
@@ -59,9 +59,22 @@ func (r Resume) encode() []byte { return appendTime(binary.AppendVarint(nil, r.N
 func (p *Partition) PendingCalls() ([]pipeline.PendingCall, error) {
 	var found []orderedCall
 	var bad error
-	err := p.back.Scan([]byte{kindCall}, []byte{kindCall + 1}, func(k, value []byte) bool {
+	err := p.back.Scan([]byte{kindCall}, []byte{kindCall + 1}, func(k, _ []byte) bool {
+		key, id, err := splitKey(k[1:])
+		if err != nil {
+			bad = err
+			return false
+		}
+		value, ok, err := p.back.Get(appendLocal(nil, kindCall, key, id))
+		if err == nil && !ok {
+			err = fmt.Errorf("%w: call %q is in the index only", ErrFormat, id)
+		}
+		if err != nil {
+			bad = err
+			return false
+		}
 		var c orderedCall
-		c, bad = p.pendingCall(k[1:], value)
+		c, bad = p.pendingCall(key, value)
 		found = append(found, c)
 		return bad == nil
 	})
@@ -76,11 +89,7 @@ type orderedCall struct {
 	pipeline.PendingCall
 }
 
-func (p *Partition) pendingCall(k, value []byte) (orderedCall, error) {
-	key, _, err := splitKey(k)
-	if err != nil {
-		return orderedCall{}, err
-	}
+func (p *Partition) pendingCall(key, value []byte) (orderedCall, error) {
 	seq, call, err := decodeCall(value)
 	return orderedCall{seq, pipeline.PendingCall{Partition: p.cfg.Partition, Key: slices.Clone(key), Call: call}}, err
 }

@@ -69,9 +69,8 @@ func (p *Partition) nextDue(now int64) (due, bool) {
 		if first.at > now {
 			break
 		}
-		p.key = p.cache.of([]byte(first.key))
-		e := p.entry(kindTimer, first.name)
-		if e.ok && int64(binary.BigEndian.Uint64(e.value)) == first.at {
+		p.touch([]byte(first.key))
+		if value, ok := p.get(kindTimer, first.name); ok && int64(binary.BigEndian.Uint64(value)) == first.at {
 			return first, true
 		}
 		t.pop()
@@ -95,26 +94,43 @@ func (p *Partition) refillTimers() {
 		}
 		key, name, err := splitKey(k[9:])
 		bad = err
-		found = append(found, due{at: at, key: string(key), name: name})
+		found = append(found, due{at: at, key: string(key), name: string(name)})
 		return err == nil
 	})
 	if err := cmp.Or(err, bad); err != nil {
 		p.failed = err
 		return
 	}
-	for _, list := range [2][]*entry{p.unsaved, p.dirty} {
-		for _, e := range list {
-			if e.kind != kindTimer || !e.ok {
-				continue
+	p.freshTimers(func(key []byte, name string, at int64) {
+		if at >= from && at < t.horizon {
+			found = append(found, due{at: at, key: string(key), name: name})
+		}
+	})
+	t.heap = found
+	heap.Init(&t.heap)
+}
+
+// freshTimers calls fn for timers that the backing does not have as they are: changed in the open
+// transaction, or committed and not saved.
+func (p *Partition) freshTimers(fn func(key []byte, name string, at int64)) {
+	for i := range p.cache.open {
+		k := &p.cache.open[i]
+		b := p.cache.block(k.at)
+		for j := range k.changes {
+			if c := &k.changes[j]; c.kind == kindTimer && c.ok {
+				fn(b.key(), c.name, int64(binary.BigEndian.Uint64(c.value)))
 			}
-			at := int64(binary.BigEndian.Uint64(e.value))
-			if key, name, err := splitKey(e.raw[1:]); err == nil && at >= from && at < t.horizon {
-				found = append(found, due{at: at, key: string(key), name: name})
+		}
+		if !k.unsaved {
+			continue
+		}
+		for j, used := b.entries(), b.used(); j < used; {
+			var s stored
+			if s, j = b.at(j); s.kind == kindTimer && s.flags == exists|unsaved {
+				fn(b.key(), string(s.name), int64(binary.BigEndian.Uint64(s.value)))
 			}
 		}
 	}
-	t.heap = found
-	heap.Init(&t.heap)
 }
 
 // dueHeap is a heap in the order of firing.
