@@ -159,7 +159,7 @@ func (p *Partition) load() error {
 	p.timer = timers{}
 	p.dirty, p.unsaved, p.journal, p.stale = nil, nil, p.journal[:0], false
 	p.clearOutputs()
-	return p.seen.load(p.back, p.cfg.SeenWindow, p.cfg.SeenInMemory)
+	return p.seen.load(p.back, &p.cfg)
 }
 
 // accept refuses a position that this stage must not go on from.
