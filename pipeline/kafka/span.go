@@ -39,6 +39,11 @@ func spans(ctx context.Context, admin *kadm.Client, topic string) (map[int32]spa
 	return all, nil
 }
 
+// ReadTopic gives fn every committed record of a topic that is there now, in order within partitions.
+func ReadTopic(ctx context.Context, c Connection, topic string, fn func(*kgo.Record) error) error {
+	return readTopic(ctx, c, topic, nil, fn)
+}
+
 // readTopic gives fn every committed record of a topic that is there now, in order within partitions.
 func readTopic(ctx context.Context, c Connection, topic string, took func(n, of int64), fn func(*kgo.Record) error) error {
 	admin, err := NewAdmin(c)
