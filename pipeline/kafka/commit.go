@@ -118,6 +118,7 @@ func (in *incarnation) committed(touched []*part) error {
 		in.r.metrics.pending(p.id, changes[i])
 		in.r.reader.advanced(p.id, p.state.Next(), p.state.Clock())
 		p.produce.reset()
+		p.recycle()
 	}
 	in.r.metrics.records.Add(float64(in.txn.records))
 	in.begun.Store(false)

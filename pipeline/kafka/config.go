@@ -86,9 +86,11 @@ type Config struct {
 	// RestoreWait is how long a changelog may stay behind its group's offset before Run fails;
 	// default 30 s.
 	RestoreWait time.Duration
-	// SeenWindow, CacheBytes and MaxRecordBytes are per partition; see state.Config.
+	// CacheBytes bounds the memory of hot state, of all partitions this runner owns together; default
+	// 256 MiB.
+	CacheBytes int
+	// SeenWindow and MaxRecordBytes: see state.Config.
 	SeenWindow     time.Duration
-	CacheBytes     int
 	MaxRecordBytes int
 
 	// Now is the wall clock; default time.Now.
@@ -119,6 +121,7 @@ func (c *Config) validate() error {
 	orDefault(&c.TransactionTimeout, 15*time.Second)
 	orDefault(&c.SessionTimeout, 45*time.Second)
 	orDefault(&c.RestoreWait, 30*time.Second)
+	orDefault(&c.CacheBytes, 256<<20)
 	orDefault(&c.MaxRecordBytes, schemas.MaxRecordBytes)
 	if c.CommitEvery > c.TransactionTimeout/2 {
 		return fmt.Errorf("CommitEvery %s must be below half of TransactionTimeout %s", c.CommitEvery, c.TransactionTimeout)

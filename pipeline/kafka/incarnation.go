@@ -167,6 +167,7 @@ func (in *incarnation) options(id string) []kgo.Opt {
 		kgo.OnPartitionsRevoked(in.onRevoked),
 		kgo.OnPartitionsLost(in.onLost),
 		kgo.WithHooks(in.heartbeat),
+		kgo.WithPools(&in.r.records),
 	)
 }
 
@@ -277,10 +278,16 @@ func (in *incarnation) leave() {
 	in.session.CloseAllowingRebalance()
 }
 
-// release forgets the partitions' metrics.
+// release lets go of the partitions.
 func (in *incarnation) release() {
-	for id := range in.parts {
+	for id, p := range in.parts {
 		in.r.metrics.forget(id)
+		if p.state == nil {
+			continue
+		}
+		if err := p.state.Close(); err != nil {
+			in.r.cfg.Logger.Error("let go of a partition's state", "partition", id, "error", err)
+		}
 	}
 }
 

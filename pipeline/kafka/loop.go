@@ -199,6 +199,11 @@ func (in *incarnation) drop(id int32) {
 	p.cancel()
 	delete(in.parts, id)
 	in.reorder()
+	if p.state != nil {
+		if err := p.state.Close(); err != nil {
+			in.r.cfg.Logger.Error("let go of a partition's state", "partition", id, "error", err)
+		}
+	}
 	in.client.ResumeFetchPartitions(map[string][]int32{in.r.mailbox: {id}})
 	in.r.metrics.forget(id)
 	in.r.mu.Lock()
@@ -227,6 +232,9 @@ func (in *incarnation) reorder() {
 		if p := in.parts[id]; p != nil && p.state != nil {
 			in.order = append(in.order, p)
 		}
+	}
+	for _, p := range in.order {
+		p.state.SetCacheBytes(in.r.cfg.CacheBytes / len(in.order))
 	}
 }
 

@@ -23,6 +23,7 @@ type part struct {
 	moveTo int64            // where to set the group's offset; -1 where it is right
 
 	queue  []*kgo.Record // polled, not processed
+	done   []*kgo.Record // processed in the open transaction
 	room   []*kgo.Record // memory for the next queue
 	next   int64         // offset after the last one queued
 	stable int64         // last stable offset as of the last fetch
@@ -114,6 +115,7 @@ func (p *part) work() error {
 
 // dequeue drops the first n of the queue. Its memory is used again once it is empty.
 func (p *part) dequeue(n int) {
+	p.done = append(p.done, p.queue[:n]...)
 	clear(p.queue[:n])
 	p.queue = p.queue[n:]
 	if len(p.queue) == 0 {
@@ -121,13 +123,30 @@ func (p *part) dequeue(n int) {
 	}
 }
 
+// recycle gives the memory of processed records back, once nothing they caused is in flight. A sink's
+// are still being written, or were given to it.
+func (p *part) recycle() {
+	if p.sink == nil {
+		for _, r := range p.done {
+			r.Recycle()
+		}
+	}
+	clear(p.done)
+	p.done = p.done[:0]
+}
+
 // enqueue adds polled records that are not known yet.
 func (p *part) enqueue(records []*kgo.Record) {
+	if !p.state.Touched() {
+		p.recycle() // markers alone open no transaction
+	}
 	empty := len(p.queue) == 0
 	for _, r := range records {
 		if r.Offset >= p.next {
 			p.queue = append(p.queue, r)
 			p.next = r.Offset + 1
+		} else {
+			r.Recycle()
 		}
 	}
 	if empty {

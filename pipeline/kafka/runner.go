@@ -21,6 +21,7 @@ type Runner struct {
 	metrics   *runnerMetrics
 	reader    *reader
 	failures  failureWindow
+	records   recordPool
 	failing   atomic.Bool // too many failures: stop after the commit
 
 	mu    sync.Mutex

@@ -88,6 +88,10 @@ func (w *World) carryOut(c Command) error {
 		return nil
 	case "restart":
 		return w.restart()
+	case "lose":
+		return w.lose(c)
+	case "replay", "drop":
+		return w.resolve(c)
 	case "facts":
 		w.printFacts(c.word())
 		return nil

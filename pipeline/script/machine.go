@@ -40,6 +40,14 @@ func (m *machine) record(r *pipeline.Record, wall time.Time) ([]pipeline.Emit, [
 	return m.commit(wall)
 }
 
+// reject makes the record a dead letter.
+func (m *machine) reject(r *pipeline.Record, cause error, wall time.Time) ([]pipeline.Emit, []state.Failure, error) {
+	if err := m.part.Reject(r, cause, m.settings); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", m.stage.Name(), err)
+	}
+	return m.commit(wall)
+}
+
 // advance moves the clock and fires what is due.
 func (m *machine) advance(wall time.Time) ([]pipeline.Emit, []state.Failure, error) {
 	if err := m.part.Advance(wall, m.settings, false); err != nil {

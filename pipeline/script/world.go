@@ -14,6 +14,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
 	"github.com/handoff-dev/handoff/pipeline/state"
+	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
@@ -47,6 +48,8 @@ type World struct {
 	order   []string           // of asked
 	held    bool               // outside calls are held
 	serial  int
+	losing  map[string]int // records to lose, by stage
+	letters []*turn.Lost
 
 	lines []string // what happened since the command began
 	facts []string // facts since the last "facts"
@@ -78,7 +81,7 @@ func NewWorld(t Topology) (*World, error) {
 	w := &World{
 		inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
 		clock: start, shop: "acme", versions: map[string][]*settings.Shop{},
-		asked: map[string]pending{}, outside: newOutside(),
+		asked: map[string]pending{}, outside: newOutside(), losing: map[string]int{},
 	}
 	for _, s := range t.Stages {
 		m, err := newMachine(s, w)
@@ -195,7 +198,7 @@ func (w *World) step() (bool, error) {
 		}
 		r := queue[0]
 		w.inbox[topic] = queue[1:]
-		emits, failures, err := m.record(&r, w.clock)
+		emits, failures, err := w.record(m, &r)
 		if err != nil {
 			return false, err
 		}
@@ -209,6 +212,7 @@ func (w *World) step() (bool, error) {
 func (w *World) took(m *machine, emits []pipeline.Emit, failures []state.Failure) {
 	for _, f := range failures {
 		w.say("dead letter in %s: %v", m.stage.Name(), f.Cause)
+		w.keepLetter(m, &f)
 	}
 	for _, e := range emits {
 		w.deliverTo(e, m.part.Clock())

@@ -26,12 +26,12 @@ type cache struct {
 	pinned int       // bytes of blocks that are not to be forgotten before the next save
 }
 
-// place of a block: the number of its segment and the offset in it. 0 is no place.
-type place uint64
+// address of a block: the number of its segment and the offset in it. 0 is none.
+type address uint64
 
 type slot struct {
 	hash uint64
-	at   place
+	at   address
 }
 
 type segment struct {
@@ -41,7 +41,7 @@ type segment struct {
 
 // openKey is a key the open transaction, or one not saved yet, has touched.
 type openKey struct {
-	at      place
+	at      address
 	unsaved bool
 	changes []change         // of the open transaction
 	index   map[changeID]int // of changes, once there are many
@@ -113,7 +113,7 @@ func newCache(limit int) cache {
 	return cache{limit: limit, seed: maphash.MakeSeed(), slots: make([]slot, firstSlots), first: 1}
 }
 
-func (c *cache) block(at place) block {
+func (c *cache) block(at address) block {
 	s := &c.segments[uint32(at>>32)-c.first]
 	mem := s.mem[uint32(at):]
 	size := order.Uint32(mem)
@@ -123,7 +123,7 @@ func (c *cache) block(at place) block {
 func (c *cache) hash(key []byte) uint64 { return maphash.Bytes(c.seed, key) }
 
 // find returns the place of the key's block, 0 when it is not cached, and its slot.
-func (c *cache) find(hash uint64, key []byte) (place, int) {
+func (c *cache) find(hash uint64, key []byte) (address, int) {
 	mask := uint64(len(c.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		s := c.slots[i]
@@ -137,7 +137,7 @@ func (c *cache) find(hash uint64, key []byte) (place, int) {
 }
 
 // put gives a key that is not cached a block with these contents.
-func (c *cache) put(hash uint64, contents []byte) place {
+func (c *cache) put(hash uint64, contents []byte) address {
 	if c.taken*4 >= len(c.slots)*3 {
 		c.growSlots()
 	}
@@ -146,7 +146,7 @@ func (c *cache) put(hash uint64, contents []byte) place {
 
 // point lets the key's slot name a place. Making room for the block may have moved slots, or removed
 // this one with the block's last place.
-func (c *cache) point(hash uint64, contents []byte, to place) place {
+func (c *cache) point(hash uint64, contents []byte, to address) address {
 	was, i := c.find(hash, block(contents).key())
 	if was == 0 {
 		c.taken++
@@ -156,7 +156,7 @@ func (c *cache) point(hash uint64, contents []byte, to place) place {
 }
 
 // replace gives a cached block new contents, in place where they fit. Its open key moves along.
-func (c *cache) replace(at place, contents []byte) place {
+func (c *cache) replace(at address, contents []byte) address {
 	b := c.block(at)
 	order.PutUint32(contents[8:], uint32(b.open()))
 	if len(contents) <= len(b) {
@@ -174,7 +174,7 @@ func (c *cache) replace(at place, contents []byte) place {
 }
 
 // write makes a block of contents, with room to grow, in the newest segment.
-func (c *cache) write(contents []byte) place {
+func (c *cache) write(contents []byte) address {
 	size := (len(contents) + len(contents)/8 + 15) &^ 7
 	if n := len(c.segments); n == 0 || len(c.segments[n-1].mem)-c.segments[n-1].used < size {
 		c.makeRoom(size)
@@ -183,7 +183,7 @@ func (c *cache) write(contents []byte) place {
 }
 
 // append writes a block behind the last one; a segment is added when there is no room.
-func (c *cache) append(contents []byte, size int) place {
+func (c *cache) append(contents []byte, size int) address {
 	n := len(c.segments)
 	if n == 0 || len(c.segments[n-1].mem)-c.segments[n-1].used < size {
 		c.addSegment(size)
@@ -194,7 +194,7 @@ func (c *cache) append(contents []byte, size int) place {
 	copy(b, contents)
 	order.PutUint32(b, uint32(size))
 	order.PutUint32(b[4:], uint32(len(contents)))
-	at := place(c.first+uint32(n-1))<<32 | place(s.used)
+	at := address(c.first+uint32(n-1))<<32 | address(s.used)
 	s.used += size
 	return at
 }
@@ -230,7 +230,7 @@ func (c *cache) giveUpOldest() {
 	for at := 0; at < old.used; {
 		b := block(old.mem[at:])
 		b = b[:b.size()]
-		_, i := c.findPlace(place(number)<<32|place(at), b)
+		_, i := c.findPlace(address(number)<<32|address(at), b)
 		at += len(b)
 		if i < 0 {
 			continue // it moved
@@ -253,7 +253,7 @@ func (c *cache) giveUpOldest() {
 }
 
 // findPlace returns the slot that names this place; -1 when none does.
-func (c *cache) findPlace(at place, b block) (place, int) {
+func (c *cache) findPlace(at address, b block) (address, int) {
 	mask := uint64(len(c.slots) - 1)
 	for i := c.hash(b.key()) & mask; ; i = (i + 1) & mask {
 		switch c.slots[i].at {
@@ -300,7 +300,7 @@ func (c *cache) growSlots() {
 }
 
 // opened returns the open key of a block, opening it if it is not.
-func (c *cache) opened(at place) int {
+func (c *cache) opened(at address) int {
 	b := c.block(at)
 	if i := b.open(); i > 0 {
 		return i - 1

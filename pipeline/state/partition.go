@@ -170,7 +170,7 @@ func (p *Partition) load() error {
 	if err := p.Close(); err != nil {
 		return err
 	}
-	return p.seen.load(p.back, p.cfg.SeenWindow, p.cfg.SeenInMemory)
+	return p.seen.load(p.back, &p.cfg)
 }
 
 // accept refuses a position that this stage must not go on from.

@@ -8,212 +8,199 @@ import (
 )
 
 // Ids that no longer fit memory are in sorted runs in the backing, blocks of blockIDs under the first
-// id of each. Runs of a level are merged into one of the next when there are mergeRuns of them, so that
-// a look-up reads few blocks and an id is rewritten few times. Runs are local: the changelog has chunks.
+// id of each. A run is never rewritten: its filter stays in memory, so that a look-up reads a block of
+// the right run. Runs are local: the changelog has chunks.
 const (
-	blockIDs  = 256
-	mergeRuns = 8
+	blockIDs = 128
+	// runIDs is how many ids a run has at most; more become several.
+	runIDs = 1 << 17
 )
 
-// index says which runs a bucket has, and which chunks they hold.
-type index struct {
-	runs []run
-	next uint64 // number of the next run
-	upTo uint64 // chunks up to this one are in runs
-}
-
+// run is sorted ids in the backing.
 type run struct {
 	number uint64
-	level  int
-	ids    int
+	n      int
+	firsts []id // of each block
+	filter filter
 }
 
-func (x *index) encode() []byte {
-	v := binary.AppendUvarint(nil, x.next)
-	v = binary.AppendUvarint(v, x.upTo)
-	for _, r := range x.runs {
+// encodeIndex tells which runs the bucket has, and which chunks they hold: the last one's number.
+func (b *bucket) encodeIndex() []byte {
+	v := binary.AppendUvarint(nil, b.nextRun)
+	v = binary.AppendUvarint(v, b.inRuns-1)
+	for _, r := range b.runs {
 		v = binary.AppendUvarint(v, r.number)
-		v = binary.AppendUvarint(v, uint64(r.level))
-		v = binary.AppendUvarint(v, uint64(r.ids))
+		v = binary.AppendUvarint(v, 0) // was a level of merging
+		v = binary.AppendUvarint(v, uint64(r.n))
 	}
 	return v
 }
 
+func (b *bucket) indexKey() []byte {
+	return binary.BigEndian.AppendUint64([]byte{kindIndex}, uint64(b.start))
+}
+
+// loadIndex begins a bucket that has runs; their filters are not there yet.
 func (b *bucket) loadIndex(v []byte) error {
 	r := reader{b: v}
-	x := index{next: r.uvarint(), upTo: r.uvarint()}
+	b.nextRun, b.inRuns = r.uvarint(), r.uvarint()+1
 	for len(r.b) > 0 && !r.bad {
-		x.runs = append(x.runs, run{number: r.uvarint(), level: int(r.uvarint()), ids: int(r.uvarint())})
+		number, _, n := r.uvarint(), r.uvarint(), r.uvarint()
+		if r.bad || n > maxRun {
+			return fmt.Errorf("%w: index of seen ids", ErrFormat)
+		}
+		b.runs = append(b.runs, &run{number: number, n: int(n)})
+		b.count += int(n)
 	}
 	if r.bad {
 		return fmt.Errorf("%w: index of seen ids", ErrFormat)
 	}
 	// The next chunk must have a number of its own, also when all of them were spilled.
-	b.index, b.chunk = x, x.upTo+1
+	b.next, b.kept = b.inRuns, true
 	return nil
 }
 
-// loadBlock adds a stored block's ids to the filter.
-func (b *bucket) loadBlock(ids []byte) error {
-	if len(ids)%len(id{}) != 0 {
-		return fmt.Errorf("%w: block of seen ids", ErrFormat)
-	}
-	for x := range slices.Chunk(ids, len(id{})) {
-		b.old.add(id(x))
-	}
-	return nil
-}
+// maxRun is more ids than any run has.
+const maxRun = 1 << 28
 
 func (b *bucket) runKey(number uint64, first []byte) []byte {
-	k := binary.BigEndian.AppendUint64([]byte{kindRun}, uint64(b.start))
+	k := make([]byte, 0, 1+8+8+idBytes)
+	k = binary.BigEndian.AppendUint64(append(k, kindRun), uint64(b.start))
 	k = binary.BigEndian.AppendUint64(k, number)
 	return append(k, first...)
 }
 
-// inRuns looks the id up in every run.
-func (b *bucket) inRuns(back Backing, x id) (bool, error) {
-	for _, r := range b.index.runs {
-		block, err := back.Before(b.runKey(r.number, nil), b.runKey(r.number, x[:]))
-		if err != nil {
-			return false, fmt.Errorf("look up a seen id: %w", err)
-		}
-		n := len(block) / len(x)
-		at, found := find(n, func(i int) int { return bytes.Compare(block[i*len(x):(i+1)*len(x)], x[:]) })
-		if found && at < n {
-			return true, nil
-		}
+// has looks the id up in the run.
+func (r *run) has(back Backing, in *bucket, x *id) (bool, error) {
+	at := firstAfter(len(r.firsts), func(i int) bool { return bytes.Compare(r.firsts[i][:], x[:]) > 0 })
+	if at == 0 {
+		return false, nil
 	}
-	return false, nil
+	block, ok, err := back.Get(in.runKey(r.number, r.firsts[at-1][:]))
+	if err != nil {
+		return false, fmt.Errorf("look up a seen id: %w", err)
+	}
+	if !ok || len(block)%idBytes != 0 {
+		return false, fmt.Errorf("%w: block of seen ids", ErrFormat)
+	}
+	at = firstAfter(len(block)/idBytes, func(i int) bool { return bytes.Compare(block[i*idBytes:(i+1)*idBytes], x[:]) > 0 })
+	return at > 0 && [idBytes]byte(block[(at-1)*idBytes:]) == *x, nil
 }
 
-// find is a binary search among n.
-func find(n int, compare func(i int) int) (int, bool) {
+// firstAfter returns the first of n for which after holds, n when there is none; it holds for all that
+// follow. Unlike the library's searches it makes nothing escape.
+func firstAfter(n int, after func(i int) bool) int {
 	lo, hi := 0, n
 	for lo < hi {
-		mid := (lo + hi) / 2
-		switch c := compare(mid); {
-		case c == 0:
-			return mid, true
-		case c < 0:
-			lo = mid + 1
-		default:
+		if mid := (lo + hi) / 2; after(mid) {
 			hi = mid
+		} else {
+			lo = mid + 1
 		}
 	}
-	return lo, false
+	return lo
 }
 
-// spillInto makes a run of the ids in memory, and merges runs. No transaction is open.
-func (b *bucket) spillInto(back Backing, batch Batch) error {
-	ids := make([]id, 0, len(b.recent))
-	for x := range b.recent {
-		ids = append(ids, x)
-		b.old.add(x)
+// spill makes runs of the ids in memory. All of them are committed.
+func (b *bucket) spill(batch Batch) {
+	for from := 0; from < b.recent.n; from += runIDs {
+		r := b.writeRun(batch, b.recent.sorted(from, min(from+runIDs, b.recent.n)))
+		b.runs = append(b.runs, r)
+		for _, p := range b.parts[b.fed:] {
+			p.runs = append(p.runs, r)
+		}
 	}
-	level := 0
-	for {
-		var merged []run
-		for _, r := range b.index.runs {
-			if r.level == level {
-				merged = append(merged, r)
-			}
-		}
-		if len(merged) < mergeRuns-1 {
-			break
-		}
-		for _, r := range merged {
-			lower := b.runKey(r.number, nil)
-			if err := back.Scan(lower, after(lower), func(_, v []byte) bool {
-				for x := range slices.Chunk(v, len(id{})) {
-					ids = append(ids, id(x))
-				}
-				return true
-			}); err != nil {
-				return err
-			}
-			batch.DeleteRange(lower, after(lower))
-		}
-		b.index.runs = slices.DeleteFunc(b.index.runs, func(r run) bool { return r.level == level })
-		level++
+	b.fed = max(len(b.parts)-1, 0)
+	if b.kept && b.inRuns < b.next {
+		batch.DeleteRange(chunkKey(b.start, b.inRuns), chunkKey(b.start, b.next))
 	}
-	slices.SortFunc(ids, func(x, y id) int { return bytes.Compare(x[:], y[:]) })
-	for block := range slices.Chunk(ids, blockIDs) {
-		v := make([]byte, 0, len(block)*len(id{}))
-		for _, x := range block {
-			v = append(v, x[:]...)
-		}
-		batch.Set(b.runKey(b.index.next, block[0][:]), v)
-	}
-	b.index.runs = append(b.index.runs, run{number: b.index.next, level: level, ids: len(ids)})
-	b.index.next++
-	b.index.upTo = b.chunk
-	lower := binary.BigEndian.AppendUint64([]byte{kindSeen}, uint64(b.start))
-	batch.DeleteRange(lower, after(lower))
-	batch.Set(binary.BigEndian.AppendUint64([]byte{kindIndex}, uint64(b.start)), b.index.encode())
+	b.inRuns = b.next
+	batch.Set(b.indexKey(), b.encodeIndex())
 	// What was spilled is read from runs from now on, and the next chunk is a new one.
-	b.recent = map[id]struct{}{}
-	b.chunk++
-	b.tail = nil
+	b.recent.reset()
+	b.open, b.from, b.sealed, b.unsaved, b.kept = false, 0, 0, nil, true
+	for _, p := range b.parts {
+		p.from = 0
+	}
+}
+
+// writeRun writes blocks and, beside the index, what is needed to find them: the first id of each, and
+// the hash of every id.
+func (b *bucket) writeRun(batch Batch, ids []wide) *run {
+	r := &run{number: b.nextRun, n: len(ids), filter: newFilter(len(ids)), firsts: make([]id, 0, len(ids)/blockIDs+1)}
+	b.nextRun++
+	hashes := make([]byte, 0, 4*len(ids))
+	block := make([]byte, 0, blockIDs*idBytes)
+	for part := range slices.Chunk(ids, blockIDs) {
+		block = block[:0]
+		for _, w := range part {
+			x := w.id()
+			block = append(block, x[:]...)
+			hash := x.hash()
+			hashes = binary.LittleEndian.AppendUint32(hashes, hash)
+			r.filter.add(runPlace(hash))
+		}
+		r.firsts = append(r.firsts, part[0].id())
+		batch.Set(b.runKey(r.number, block[:idBytes]), block)
+	}
+	head := make([]byte, 0, len(r.firsts)*idBytes+len(hashes))
+	for i := range r.firsts {
+		head = append(head, r.firsts[i][:]...)
+	}
+	batch.Set(b.headKey(r.number), append(head, hashes...))
+	return r
+}
+
+func (b *bucket) headKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint64(b.indexKey(), number)
+}
+
+// loadHead fills a run of the index.
+func (b *bucket) loadHead(number uint64, head []byte) error {
+	at := slices.IndexFunc(b.runs, func(r *run) bool { return r.number == number })
+	if at < 0 {
+		return fmt.Errorf("%w: head of an unknown run of seen ids", ErrFormat)
+	}
+	r := b.runs[at]
+	firsts := (r.n + blockIDs - 1) / blockIDs * idBytes
+	if len(head) != firsts+4*r.n {
+		return fmt.Errorf("%w: head of seen ids", ErrFormat)
+	}
+	r.firsts = make([]id, firsts/idBytes)
+	for i := range r.firsts {
+		r.firsts[i] = id(head[i*idBytes:])
+	}
+	r.filter = newFilter(r.n)
+	front := b.parts[0].front
+	for h := head[firsts:]; len(h) > 0; h = h[4:] {
+		hash := binary.LittleEndian.Uint32(h)
+		r.filter.add(runPlace(hash))
+		front.add(frontPlace(hash))
+	}
 	return nil
 }
 
-// filter is a Bloom filter that grows: blocks of doubling size, sixteen bits an id, four probes within
-// one cache line. Ids are hashes, so their own bits are the probes.
-type filter struct {
-	parts []filterPart
-}
-
-type filterPart struct {
-	lines [][8]uint64
-	room  int
-}
-
-const (
-	firstLines = 1 << 10
-	idsPerLine = 32
-)
-
-func (f *filter) add(x id) {
-	n := len(f.parts)
-	if n == 0 || f.parts[n-1].room == 0 {
-		lines := firstLines << n
-		f.parts = append(f.parts, filterPart{lines: make([][8]uint64, lines), room: lines * idsPerLine})
-		n++
-	}
-	p := &f.parts[n-1]
-	p.room--
-	line, probes := p.place(x)
-	for i := range 4 {
-		bit := probes >> (i * 9) & 511
-		line[bit>>6] |= 1 << (bit & 63)
-	}
-}
-
-func (f *filter) may(x id) bool {
-	for i := range f.parts {
-		if f.parts[i].may(x) {
-			return true
-		}
-	}
-	return false
-}
-
-func (p *filterPart) may(x id) bool {
-	line, probes := p.place(x)
-	for i := range 4 {
-		if bit := probes >> (i * 9) & 511; line[bit>>6]&(1<<(bit&63)) == 0 {
+// loadBlocks fills a run that has no head, from its blocks: an earlier version wrote it.
+func (b *bucket) loadBlocks(back Backing, r *run) error {
+	r.filter = newFilter(r.n)
+	front := b.parts[0].front
+	lower := b.runKey(r.number, nil)
+	bad := false
+	err := back.Scan(lower, after(lower), func(_, v []byte) bool {
+		if bad = len(v) == 0 || len(v)%idBytes != 0; bad {
 			return false
 		}
+		r.firsts = append(r.firsts, id(v[:idBytes]))
+		for c := range slices.Chunk(v, idBytes) {
+			x := id(c)
+			hash := x.hash()
+			r.filter.add(runPlace(hash))
+			front.add(frontPlace(hash))
+		}
+		return true
+	})
+	if err == nil && bad {
+		err = fmt.Errorf("%w: block of seen ids", ErrFormat)
 	}
-	return true
-}
-
-// place mixes the id, since an id that is no hash (a caller's own sixteen bytes) must work too.
-func (p *filterPart) place(x id) (line *[8]uint64, probes uint64) {
-	h := binary.LittleEndian.Uint64(x[:8])*0x9e3779b97f4a7c15 ^ binary.LittleEndian.Uint64(x[8:])
-	h ^= h >> 32
-	h *= 0xd6e8feb86659fd93
-	h ^= h >> 32
-	probes = h * 0xa0761d6478bd642f
-	return &p.lines[h%uint64(len(p.lines))], probes ^ probes>>29
+	return err
 }

@@ -5,8 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"slices"
-	"time"
 )
 
 // id is a seen id: 16 bytes as they are, others hashed.
@@ -23,211 +23,222 @@ func idOf(b []byte) id {
 const (
 	// seenBuckets is how many buckets a window has; a whole one is dropped when it has left the window.
 	seenBuckets = 8
-	// chunkIDs is how many ids a chunk holds before the next one begins. Rewriting a small one costs
-	// less than a record, and a deletion, for every id.
-	chunkIDs = 64
 	// spillIDs is how many ids of a bucket are kept in memory before they become a sorted run.
 	spillIDs = 1 << 15
 	// dropChunks is how many chunks of dropped buckets one transaction deletes from the changelog.
 	dropChunks = 256
+	// chunkOverhead is what a chunk's record has beside ids: its key, and what the batch adds.
+	chunkOverhead = 17 + 128
 )
 
 // seen remembers ids for a window, in buckets of receipt time. A transaction's ids of one bucket are
-// one changelog record, a chunk, mirrored in the backing until its ids are in a sorted run; see runs.go.
+// chunks, records of the changelog, mirrored in the backing until their ids are in a sorted run; see
+// runs.go. Nearly every id is new: one look at a word of each bucket's filter says so.
 type seen struct {
 	back          Backing
 	width, window int64
 	spill         int
+	shift         uint // of slabs: 1<<shift ids are the most in one changelog record
+	seed          [2]uint64
 	buckets       []*bucket // ordered by start
-	txn           []added   // ids of the open transaction, in order
-	marked        int       // where those of the input in hand begin
+	last          *bucket   // the one that took the last id
+	probes        []probe   // of all parts of all buckets
+	undo          []*bucket // which took an id, for the input in hand
 	retired       []*bucket // their contents are gone from the backing with the next save
+	clock, saved  int64     // of the last seal, and of the last one before the last save
 }
 
-type added struct {
-	in *bucket
-	id id
+// probe is a part's filter, beside its neighbours for the look-up of every id.
+type probe struct {
+	front filter
+	part  *part
+}
+
+func newSeen(back Backing, cfg *Config) seen {
+	window := cfg.SeenWindow.Milliseconds()
+	s := seen{back: back, spill: cfg.SeenInMemory, window: window, width: max(window/seenBuckets, 1),
+		shift: 9, seed: [2]uint64{rand.Uint64(), rand.Uint64()}}
+	for s.shift > 0 && idBytes<<s.shift > cfg.MaxRecordBytes-chunkOverhead {
+		s.shift--
+	}
+	return s
 }
 
 // check tells whether the id is known and remembers it if not. An id from before the window counts as
 // of its oldest moment.
 func (s *seen) check(raw []byte, at, now int64) (bool, error) {
 	x := idOf(raw)
-	for _, b := range s.buckets {
-		if known, err := b.has(s.back, x); known || err != nil {
+	hash := x.hash()
+	front := frontPlace(hash)
+	for i := range s.probes {
+		if !s.probes[i].front.may(front) {
+			continue
+		}
+		p := s.probes[i].part
+		if s.left(p.in, now) {
+			continue
+		}
+		if known, err := p.has(s.back, &x, hash); known || err != nil {
 			return known, err
 		}
 	}
 	at = min(max(at, now-s.window), now+maxAhead.Milliseconds())
 	b := s.bucket(at - at%s.width)
-	b.recent[x] = struct{}{}
-	s.txn = append(s.txn, added{b, x})
+	if b.add(&x, front) {
+		s.line()
+	}
+	s.undo = append(s.undo, b)
 	return false, nil
 }
 
+// left tells whether the whole bucket is out of the window.
+func (s *seen) left(b *bucket, now int64) bool { return b.start+s.width+s.window <= now }
+
 // bucket returns the bucket that starts then.
 func (s *seen) bucket(start int64) *bucket {
+	if s.last != nil && s.last.start == start {
+		return s.last
+	}
 	at, ok := slices.BinarySearchFunc(s.buckets, start, func(b *bucket, start int64) int { return cmp.Compare(b.start, start) })
 	if !ok {
-		s.buckets = slices.Insert(s.buckets, at, newBucket(start))
+		b := &bucket{start: start, recent: recent{shift: s.shift, seed: s.seed}}
+		if at > 0 {
+			b.expected = s.buckets[at-1].count
+		}
+		s.buckets = slices.Insert(s.buckets, at, b)
 	}
-	return s.buckets[at]
+	s.last = s.buckets[at]
+	return s.last
 }
 
-func (s *seen) mark() { s.marked = len(s.txn) }
+// line puts all filters in a row, newest first.
+func (s *seen) line() {
+	s.probes = s.probes[:0]
+	for _, b := range slices.Backward(s.buckets) {
+		for _, p := range slices.Backward(b.parts) {
+			s.probes = append(s.probes, probe{p.front, p})
+		}
+	}
+}
+
+func (s *seen) mark() { s.undo = s.undo[:0] }
 
 func (s *seen) rollBack() {
-	for _, a := range s.txn[s.marked:] {
-		delete(a.in.recent, a.id)
+	for _, b := range slices.Backward(s.undo) {
+		b.removeLast()
 	}
-	s.txn = s.txn[:s.marked]
+	s.undo = s.undo[:0]
 }
 
 // seal gives the transaction's chunks to changelog, and deletes chunks of buckets that left the window.
 func (s *seen) seal(now int64, changelog func(key, value []byte)) {
-	for _, a := range s.txn {
-		a.in.fresh = append(a.in.fresh, a.id[:]...)
-	}
+	s.clock = now
+	s.mark()
 	for _, b := range s.buckets {
-		if len(b.fresh) > 0 {
+		if !s.left(b, now) {
 			b.seal(changelog)
 		}
 	}
 	budget := dropChunks
 	for len(s.buckets) > 0 && budget > 0 {
 		b := s.buckets[0]
-		if b.start+s.width+s.window > now {
+		if !s.left(b, now) {
 			return
 		}
-		for ; b.dropped <= b.chunk && budget > 0; budget-- {
+		for ; b.dropped < b.next && budget > 0; budget-- {
 			changelog(chunkKey(b.start, b.dropped), nil)
 			b.dropped++
 		}
-		if b.dropped > b.chunk {
-			s.retired = append(s.retired, b)
-			s.buckets = slices.Delete(s.buckets, 0, 1)
+		if b.dropped < b.next {
+			return
 		}
+		s.retired = append(s.retired, b)
+		s.buckets = slices.Delete(s.buckets, 0, 1)
+		s.last = nil
+		s.line()
 	}
 }
 
-func (s *seen) committed() {
-	clear(s.txn)
-	s.txn, s.marked = s.txn[:0], 0
-}
+func (s *seen) committed() { s.mark() }
 
-// save writes the chunks that changed, makes runs of what is much, and removes retired buckets.
+// save writes the chunks that changed, makes runs of what is much, and removes retired buckets. Its
+// work is in proportion to the ids that came since the last save.
 func (s *seen) save(batch Batch) error {
+	s.spillMuch(batch)
 	for _, b := range s.buckets {
-		for _, c := range b.unsaved {
-			batch.Set(chunkKey(b.start, c.number), c.ids)
-		}
-		b.unsaved = nil
-		if len(b.recent) >= s.spill {
-			if err := b.spillInto(s.back, batch); err != nil {
-				return fmt.Errorf("sort seen ids: %w", err)
-			}
-		}
+		b.save(batch)
 	}
 	for _, b := range s.retired {
-		for _, kind := range []byte{kindSeen, kindRun, kindIndex} {
-			lower := binary.BigEndian.AppendUint64([]byte{kind}, uint64(b.start))
-			batch.DeleteRange(lower, after(lower))
+		if b.kept {
+			for _, kind := range []byte{kindSeen, kindRun, kindIndex} {
+				lower := binary.BigEndian.AppendUint64([]byte{kind}, uint64(b.start))
+				batch.DeleteRange(lower, after(lower))
+			}
 		}
 	}
 	s.retired = nil
+	s.saved = s.clock
 	return nil
 }
 
-// load reads what the backing has.
-func (s *seen) load(back Backing, window time.Duration, spill int) error {
-	*s = seen{back: back, spill: spill, window: window.Milliseconds(), width: max(window.Milliseconds()/seenBuckets, 1)}
-	var bad error
-	read := func(kind byte, size int, take func(b *bucket, rest, value []byte) error) error {
-		err := back.Scan([]byte{kind}, []byte{kind + 1}, func(k, v []byte) bool {
-			if len(k) != size {
-				bad = fmt.Errorf("%w: key %q", ErrFormat, k)
-			} else {
-				bad = take(s.bucket(int64(binary.BigEndian.Uint64(k[1:]))), k[9:], v)
-			}
-			return bad == nil
-		})
-		return cmp.Or(err, bad)
+// spillMuch makes runs of buckets with many ids in memory, but not of those that will have left by the next
+// save if time goes on as it did since the last; and of the largest ones while there are too many in all.
+func (s *seen) spillMuch(batch Batch) {
+	soon := s.clock
+	if s.saved > 0 {
+		soon += s.clock - s.saved
 	}
-	err := read(kindIndex, 9, func(b *bucket, _, v []byte) error { return b.loadIndex(v) })
-	if err == nil {
-		err = read(kindRun, 1+8+8+16, func(b *bucket, _, v []byte) error { return b.loadBlock(v) })
+	for _, b := range s.buckets {
+		if b.recent.n >= s.spill && !s.left(b, soon) {
+			b.spill(batch)
+		}
 	}
-	if err == nil {
-		err = read(kindSeen, 17, func(b *bucket, rest, v []byte) error { return b.load(binary.BigEndian.Uint64(rest), v) })
+	for s.inMemory() > spillAll*s.spill {
+		s.spillMost(batch)
 	}
-	if err != nil {
-		return fmt.Errorf("read seen ids: %w", err)
-	}
-	return nil
 }
 
-// bucket is the ids received within one span of time.
-type bucket struct {
-	start   int64
-	recent  map[id]struct{} // not in a run, the open transaction's too
-	old     filter          // of ids in runs
-	index   index
-	fresh   []byte // ids of the transaction being sealed
-	tail    []byte // ids of the last chunk
-	chunk   uint64 // its number; chunks are numbered from 0
-	dropped uint64 // chunks below it are deleted from the changelog
-	unsaved []chunk
+// spillMost makes runs of the bucket with most ids in memory.
+func (s *seen) spillMost(batch Batch) {
+	slices.MaxFunc(s.buckets, func(a, b *bucket) int { return cmp.Compare(a.recent.n, b.recent.n) }).spill(batch)
 }
 
-type chunk struct {
-	number uint64
-	ids    []byte
+const (
+	// spillAll bounds the ids that stay in memory after a save, in all buckets, as a multiple of what
+	// one may keep; crowdAll those before a save is asked for.
+	spillAll = 4
+	crowdAll = 8
+)
+
+// inMemory is how many ids are in no run.
+func (s *seen) inMemory() (ids int) {
+	for _, b := range s.buckets {
+		ids += b.recent.n
+	}
+	return ids
 }
 
-func newBucket(start int64) *bucket { return &bucket{start: start, recent: map[id]struct{}{}} }
+// crowded tells whether a save should come soon to make room.
+func (s *seen) crowded() bool { return s.inMemory() > crowdAll*s.spill }
 
-// has tells exactly whether the id is in the bucket; the filter only spares looking for most that are
-// not.
-func (b *bucket) has(back Backing, x id) (bool, error) {
-	if _, ok := b.recent[x]; ok {
-		return true, nil
+// bytes is the memory of all ids and filters.
+func (s *seen) bytes() (n int) {
+	for _, b := range s.buckets {
+		n += b.bytes()
 	}
-	if !b.old.may(x) {
-		return false, nil
-	}
-	return b.inRuns(back, x)
-}
-
-// seal adds the fresh ids to the last chunk, or to a new one when that is full.
-func (b *bucket) seal(changelog func(key, value []byte)) {
-	if len(b.tail) >= chunkIDs*len(id{}) {
-		b.chunk++
-		b.tail = nil
-	}
-	b.tail = slices.Concat(b.tail, b.fresh)
-	b.fresh = b.fresh[:0]
-	changelog(chunkKey(b.start, b.chunk), b.tail)
-	if n := len(b.unsaved); n > 0 && b.unsaved[n-1].number == b.chunk {
-		b.unsaved = b.unsaved[:n-1]
-	}
-	b.unsaved = append(b.unsaved, chunk{b.chunk, b.tail})
-}
-
-// load adds a stored chunk; chunks come in order.
-func (b *bucket) load(number uint64, ids []byte) error {
-	if len(ids)%len(id{}) != 0 {
-		return fmt.Errorf("%w: chunk of seen ids", ErrFormat)
-	}
-	for x := range slices.Chunk(ids, len(id{})) {
-		b.recent[id(x)] = struct{}{}
-	}
-	if number >= b.chunk { // below it are chunks whose successors are in runs: they take no more ids
-		b.chunk, b.tail = number, slices.Clone(ids)
-	}
-	return nil
+	return n
 }
 
 func chunkKey(start int64, number uint64) []byte {
-	k := binary.BigEndian.AppendUint64([]byte{kindSeen}, uint64(start))
+	k := append(make([]byte, 0, 17), kindSeen)
+	k = binary.BigEndian.AppendUint64(k, uint64(start))
 	return binary.BigEndian.AppendUint64(k, number)
+}
+
+// chunkNumbers reads the key of a chunk after its kind.
+func chunkNumbers(k []byte) (start int64, number uint64, err error) {
+	if len(k) != 16 {
+		return 0, 0, fmt.Errorf("%w: key %q of seen ids", ErrFormat, k)
+	}
+	return int64(binary.BigEndian.Uint64(k)), binary.BigEndian.Uint64(k[8:]), nil
 }

@@ -9,7 +9,7 @@ import (
 // Contract says what the stage reads, posts and keeps.
 func (s *Stage) Contract() turn.Contract {
 	return turn.Contract{
-		Reads: []string{"customer_message", "agent_reply", "bot_reply", "ticket_event", "receipt"},
+		Reads: []string{"customer_message", "agent_reply", "bot_reply", "ticket_event", "receipt", "dead_letter_resolved"},
 		Posts: []turn.Post{
 			{Topic: schemas.TopicClassify, Bodies: []string{"asked"}},
 			{Topic: schemas.TopicEscalate, Bodies: []string{"customer_message", "agent_reply", "bot_reply", "ticket_event", "consent_notice", "blocked_text"}},

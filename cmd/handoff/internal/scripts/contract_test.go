@@ -247,31 +247,3 @@ func (s watchedState) Put(name string, value []byte) {
 	}
 	s.State.Put(name, value)
 }
-
-// TestTopicsOfContracts: stages post to topics that exist, and what is posted to a mailbox is read there.
-func TestTopicsOfContracts(t *testing.T) {
-	topology, err := app.Topology()
-	if err != nil {
-		t.Fatal(err)
-	}
-	topics := map[string]bool{}
-	for _, topic := range schemas.Topics(1) {
-		topics[topic.Name] = true
-	}
-	reads := map[string][]string{schemas.TopicAnalytics: {"fact"}}
-	for _, s := range topology.Stages {
-		reads[schemas.Mailbox(s.Name())] = contractOf(t, s).Reads
-	}
-	for _, s := range topology.Stages {
-		for _, p := range contractOf(t, s).Posts {
-			if !topics[p.Topic] {
-				t.Errorf("%s posts to %s, which is not in the catalogue", s.Name(), p.Topic)
-			}
-			for _, b := range p.Bodies {
-				if !slices.Contains(reads[p.Topic], b) {
-					t.Errorf("%s posts %s to %s, where nobody reads it", s.Name(), b, p.Topic)
-				}
-			}
-		}
-	}
-}

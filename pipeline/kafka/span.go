@@ -1,0 +1,135 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// span is a part of a partition: from an offset to the one before end.
+type span struct{ from, end int64 }
+
+// spans asks where the partitions of a topic begin and where what is committed ends.
+func spans(ctx context.Context, admin *kadm.Client, topic string) (map[int32]span, error) {
+	starts, err := admin.ListStartOffsets(ctx, topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	var ends kadm.ListedOffsets
+	if err == nil {
+		ends, err = admin.ListCommittedOffsets(ctx, topic)
+	}
+	if err == nil {
+		err = ends.Error()
+	}
+	if err == nil && len(ends[topic]) == 0 {
+		err = errors.New("there is no such topic (handoff topics apply creates it)")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up the ends of %s: %w", topic, err)
+	}
+	all := map[int32]span{}
+	for p, o := range ends[topic] {
+		all[p] = span{starts[topic][p].Offset, o.Offset}
+	}
+	return all, nil
+}
+
+// ReadTopic gives fn every committed record of a topic that is there now, in order within partitions.
+func ReadTopic(ctx context.Context, c Connection, topic string, fn func(*kgo.Record) error) error {
+	return readTopic(ctx, c, topic, nil, fn)
+}
+
+// readTopic gives fn every committed record of a topic that is there now, in order within partitions.
+func readTopic(ctx context.Context, c Connection, topic string, took func(n, of int64), fn func(*kgo.Record) error) error {
+	admin, err := NewAdmin(c)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	all, err := spans(ctx, admin.client, topic)
+	if err != nil {
+		return err
+	}
+	of := int64(0)
+	for _, s := range all {
+		of += s.end - s.from
+	}
+	return readSpans(ctx, c, topic, false, all, func(n int64) {
+		if took != nil {
+			took(n, of)
+		}
+	}, fn)
+}
+
+// spanQuiet is how long nothing may come before a changelog's span counts as read although its last
+// records were compacted away.
+const spanQuiet = 3 * time.Second
+
+// readSpans gives fn every committed record of the spans. took is told by how many offsets it has come
+// further.
+func readSpans(ctx context.Context, c Connection, topic string, compacted bool, all map[int32]span, took func(int64), fn func(*kgo.Record) error) error {
+	left, at := map[int32]int64{}, map[int32]kgo.Offset{}
+	next := map[int32]int64{}
+	for p, s := range all {
+		if s.from < s.end {
+			left[p], at[p], next[p] = s.end, kgo.NewOffset().At(s.from), s.from
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	client, err := c.NewClient("handoff-read",
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: at}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.FetchMaxPartitionBytes(4<<20))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	quiet := time.Now()
+	for len(left) > 0 {
+		poll, cancel := context.WithTimeout(ctx, time.Second)
+		fetches := client.PollRecords(poll, 10000)
+		cancel()
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("read %s: %w", topic, err)
+		}
+		for _, e := range fetches.Errors() {
+			if e.Partition >= 0 && !errors.Is(e.Err, context.DeadlineExceeded) {
+				return fmt.Errorf("read %s/%d: %w", topic, e.Partition, e.Err)
+			}
+		}
+		if !fetches.Empty() {
+			quiet = time.Now()
+		} else if compacted && time.Since(quiet) > spanQuiet {
+			return nil
+		}
+		for it := fetches.RecordIter(); !it.Done(); {
+			r := it.Next()
+			end, ok := left[r.Partition]
+			if !ok || r.Offset >= end {
+				delete(left, r.Partition)
+				continue
+			}
+			if r.Offset+1 >= end {
+				delete(left, r.Partition)
+			}
+			took(r.Offset + 1 - next[r.Partition])
+			next[r.Partition] = r.Offset + 1
+			if r.Attrs.IsControl() {
+				continue
+			}
+			if err := fn(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
