@@ -54,7 +54,7 @@ fuzz: ## Fuzz every decoder of outside bytes, 20 s each (FUZZTIME=20s)
 
 .PHONY: bench
 bench: ## Records/s and CPU per record of the runner beside a bare exactly-once pass-through
-	@go run -buildvcs=false ./bench $(ARGS)
+	@go -C bench run -buildvcs=false . drain $(ARGS)
 
 .PHONY: kafka
 kafka: ## A real Apache Kafka on loopback until Ctrl-C: one node, or three with ARGS=3 (needs a JDK and Maven)

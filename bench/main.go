@@ -1,101 +1,63 @@
-// Command bench measures the runner: a keyed count with changelog and output, beside a bare franz-go
-// exactly-once pass-through over the same records in the same run, on an in-memory Kafka in a process
-// of its own. Runs are interleaved, figures are medians.
+// Command bench measures Handoff's runner beside its peers: a bare franz-go exactly-once pass-through,
+// Kafka Streams and goka, each in a process of its own, on one real Apache Kafka, in interleaved runs
+// whose results are checked. docs/bench.md says what is compared and how to read it.
 //
-// It prints one line a figure, tab-separated: name, value, unit, beside what, ratio.
+//	bench [run] [-suite quick|full|...] [flags]    measure what is missing in the result file, then report
+//	bench report [-out DIR]                        tables and plots of what the result file has
+//	bench drain [flags]                            a few sides and one workload, for profiling
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"time"
+	"syscall"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) > 1 && os.Args[1] == brokerCommand {
-		exit(serveBroker(ctx, os.Stdin, os.Stdout, os.Args[2:]))
-	}
-	exit(run(ctx, os.Args[1:], os.Stdout))
-}
-
-func exit(err error) {
+	err := dispatch(ctx, os.Args[1:])
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-	os.Exit(0)
 }
 
-// workload is what both sides process.
-type workload struct {
-	Records    int
-	Keys       int
-	ValueBytes int
-	Partitions int
-	Commit     time.Duration
+func dispatch(ctx context.Context, args []string) error {
+	command := "run"
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+		command, args = args[0], args[1:]
+	}
+	switch command {
+	case "run":
+		return errors.New("later")
+	case "drain":
+		return runDrain(ctx, args)
+	case "report":
+		return errors.New("later")
+	case sideCommand:
+		return serveSide(ctx, args)
+	case fakeCommand:
+		return serveFake(ctx)
+	}
+	return fmt.Errorf("no command %q: there are run, drain and report", command)
 }
 
-// figure is what one side did with the workload.
-type figure struct {
-	perSecond float64 // records
-	cpu       float64 // microseconds of this process, which holds no broker, per record
+// common flags of everything that measures.
+type common struct {
+	broker      string
+	compression string
+	out         string
+	keep        bool
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	w := workload{Partitions: 8, Commit: 100 * time.Millisecond}
-	flags.IntVar(&w.Records, "records", 1_000_000, "records a run")
-	flags.IntVar(&w.Keys, "keys", 100_000, "different keys")
-	flags.IntVar(&w.ValueBytes, "value", 200, "bytes of a value")
-	pairs := flags.Int("pairs", 3, "interleaved runs of each side")
-	profile := flags.String("cpuprofile", "", "file for a CPU profile of the last counted run")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if w.Records <= 0 || w.Keys <= 0 || w.ValueBytes < 0 || *pairs <= 0 {
-		return fmt.Errorf("records, keys, value and pairs must be positive")
-	}
-	var count, pass []figure
-	for i := range *pairs {
-		fmt.Fprintf(os.Stderr, "pair %d of %d\n", i+1, *pairs)
-		b, err := measure(ctx, w, passThrough, "")
-		if err != nil {
-			return fmt.Errorf("pass-through: %w", err)
-		}
-		name := ""
-		if i == *pairs-1 {
-			name = *profile
-		}
-		c, err := measure(ctx, w, keyedCount, name)
-		if err != nil {
-			return fmt.Errorf("count: %w", err)
-		}
-		fmt.Fprintf(os.Stderr, "  pass-through %.0f/s %.2f us, count %.0f/s %.2f us\n", b.perSecond, b.cpu, c.perSecond, c.cpu)
-		count, pass = append(count, c), append(pass, b)
-	}
-	report(out, w, count, pass)
-	return nil
-}
-
-func report(out io.Writer, w workload, count, pass []figure) {
-	rate := func(f figure) float64 { return f.perSecond }
-	cpu := func(f figure) float64 { return f.cpu }
-	const beside = "bare franz-go exactly-once pass-through"
-	line := func(name string, of func(figure) float64, unit string) {
-		ratios := make([]float64, len(count))
-		for i := range count {
-			ratios[i] = of(count[i]) / of(pass[i])
-		}
-		fmt.Fprintf(out, "%s\t%.2f\t%s\t%s %.2f\t%.2f\n", name, median(values(count, of)), unit, beside, median(values(pass, of)), median(ratios))
-	}
-	line("count", rate, "records/s")
-	line("count client CPU", cpu, "us/record")
-	fmt.Fprintf(os.Stderr, "%d records of %d B, %d keys, %d partitions, commit every %s, %d pairs\n",
-		w.Records, w.ValueBytes, w.Keys, w.Partitions, w.Commit, len(count))
+func (c *common) register(flags *flag.FlagSet) {
+	flags.StringVar(&c.broker, "broker", "kafka", `"kafka" starts a real one, "kfake" an in-memory one (Go sides only), host:port uses a running one`)
+	flags.StringVar(&c.compression, "compression", "none", "of every producer: none, lz4, snappy or zstd")
+	flags.StringVar(&c.out, "out", "out", "directory for results")
 }

@@ -73,6 +73,7 @@ func (c *cluster) run(cfg Config, during func(*running)) {
 }
 
 func TestDeadLetters(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3, "picky")
 	picky := &stage{name: "picky",
 		process: func(in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
@@ -134,6 +135,7 @@ func TestDeadLetters(t *testing.T) {
 }
 
 func TestWrongPartition(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 4, "count")
 	store := openStore(t, t.TempDir())
 	manual, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -162,6 +164,7 @@ func TestWrongPartition(t *testing.T) {
 }
 
 func TestFailingStageStops(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1, "bad")
 	store := openStore(t, t.TempDir())
 	bad := &stage{name: "bad", process: func(*pipeline.Input, pipeline.State, *pipeline.Effects) error { return errors.New("no") }}
@@ -180,6 +183,7 @@ func TestFailingStageStops(t *testing.T) {
 }
 
 func TestPartitionCountsMustAgree(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3)
 	if err := c.CreateTopic("handoff.count", 3, nil); err != nil {
 		t.Fatal(err)
@@ -198,6 +202,7 @@ func TestPartitionCountsMustAgree(t *testing.T) {
 }
 
 func TestOffsetsOfOthersAreRefused(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1, "count")
 	store := openStore(t, t.TempDir())
 	c.load("count", 10, 3)
@@ -225,6 +230,7 @@ func TestOffsetsOfOthersAreRefused(t *testing.T) {
 // TestTimersWithoutTraffic: a timer fires by the wall clock once the partition is read to its end, once,
 // also when the runner was away in between, and a timers-only transaction moves no offset.
 func TestTimersWithoutTraffic(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2, "later")
 	later := &stage{name: "later", process: func(in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
 		if in.Timer != nil {
@@ -304,6 +310,7 @@ func (r *recorder) Committed(p int32, stored []pipeline.PendingCall, ended []str
 func (r *recorder) Revoked(context.Context, int32) { r.add("revoked") }
 
 func TestCalls(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1, "caller")
 	st := &stage{name: "caller", process: func(in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
 		verb, id, _ := strings.Cut(string(in.Record.Value), " ")

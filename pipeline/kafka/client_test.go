@@ -19,6 +19,7 @@ import (
 )
 
 func TestApplyTopics(t *testing.T) {
+	t.Parallel()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "handoff.consent"))
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +68,7 @@ func TestApplyTopics(t *testing.T) {
 }
 
 func TestProducer(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 4, "count")
 	p, err := NewProducer(ProducerConfig{Connection: Connection{Brokers: c.ListenAddrs()}, MaxRecords: 5, Timeout: 500 * time.Millisecond})
 	if err != nil {
@@ -151,6 +153,7 @@ func (c *cluster) settings() *Settings {
 }
 
 func TestSettings(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	doc := func(name string) string { return fmt.Sprintf(shopDocument, "acme", name) }
 	c.produce(settingsRecord(t, "acme|1", 1, doc("One")), settingsRecord(t, "acme|current", 1, doc("One")))
@@ -210,6 +213,7 @@ func TestSettings(t *testing.T) {
 // TestSettingsWait: a record whose settings version is not there waits, with its partition alone, and
 // becomes a dead letter when it does not come.
 func TestSettingsWait(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2, "shops")
 	table := c.settings()
 	defer table.Close()

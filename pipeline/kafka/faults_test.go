@@ -1,156 +1,273 @@
 package kafka
 
 import (
-	"math/rand/v2"
+	"hash/fnv"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/handoff-dev/handoff/pipeline/state"
 )
 
-// faults of the broker, each hit some times while records flow.
-func faults() map[string]kfake.Fault {
-	return map[string]kfake.Fault{
-		"produce refused":              {Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotLeaderForPartition, Count: 3},
-		"produce fails for good":       {Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.PolicyViolation, Count: 2, TxnID: ""},
-		"offset commit refused":        {Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.IllegalGeneration, Count: 2},
-		"offset commit not known":      {Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.UnknownServerError, Count: 2},
-		"end of transaction not known": {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError, Count: 2},
-		"end applied but timed out":    {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.RequestTimedOut, Count: 2},
-		"end fenced":                   {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ProducerFenced, Count: 1},
-		"coordinator moves":            {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.NotCoordinator, Count: 2},
-		"fetch fails":                  {Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.UnknownServerError, Count: 2},
-		"heartbeat: member unknown":    {Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID, Count: 1},
-		"offset fetch not known":       {Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.UnknownServerError, Count: 1},
-		"ends not known":               {Keys: []kmsg.Key{kmsg.ListOffsets}, Err: kerr.UnknownServerError, Count: 2},
-		"producer id not given":        {Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.CoordinatorLoadInProgress, Count: 2},
+// moment is a point in a runner's life at which something strikes.
+type moment struct {
+	name string
+	// restored says that it comes while lost state is restored.
+	restored bool
+	rule     *rule
+	process  bool // it is when the stage is called, and no request
+}
+
+// moments of a transaction, in its order.
+func moments() []moment {
+	return []moment{
+		{name: "after the poll", process: true},
+		{name: "mid-produce", rule: &rule{key: kmsg.Produce}},
+		{name: "mid-produce, answer lost", rule: &rule{key: kmsg.Produce, after: true}},
+		{name: "mid-flush", rule: &rule{key: kmsg.Produce, skip: 2}},
+		{name: "before the offsets commit", rule: &rule{key: kmsg.TxnOffsetCommit}},
+		{name: "after the offsets commit", rule: &rule{key: kmsg.TxnOffsetCommit, after: true}},
+		{name: "before the end", rule: &rule{key: kmsg.EndTxn}},
+		{name: "after the end, applied", rule: &rule{key: kmsg.EndTxn, after: true}},
+		{name: "mid-restore", restored: true, rule: &rule{key: kmsg.Fetch, after: true, least: 300}},
 	}
 }
 
+// stroke is what strikes.
+type stroke struct {
+	name                        string
+	fails, again, revoked, lost bool
+}
+
+func strokes() []stroke {
+	return []stroke{
+		{name: "fails", fails: true},
+		{name: "fails again and again", fails: true, again: true},
+		{name: "revoked", revoked: true},
+		{name: "lost", lost: true},
+		{name: "revoked and fails", revoked: true, fails: true},
+		{name: "lost and fails", lost: true, fails: true},
+	}
+}
+
+// TestFaults lets every stroke fall at every moment, under a random workload, and checks the outcome
+// against the model and the invariants.
 func TestFaults(t *testing.T) {
-	for name, fault := range faults() {
+	t.Parallel()
+	base := seed(t)
+	for i, m := range moments() {
+		for _, s := range strokes() {
+			name := m.name + "/" + s.name
+			h := fnv.New64a()
+			h.Write([]byte(name))
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				newWorld(t, base^h.Sum64(), 4).strike(moments()[i], s)
+			})
+		}
+	}
+}
+
+// strike runs half of a workload, lets the stroke fall in the other half, and finishes.
+func (w *world) strike(m moment, s stroke) {
+	w.t.Helper()
+	w.start()
+	w.feed(80)
+	w.caughtUp()
+	if s.revoked {
+		w.second()
+	}
+	act := func() {
+		if s.revoked {
+			w.other.join()
+		}
+		if s.lost {
+			w.evict("handoff.mill")
+		}
+	}
+	if m.restored {
+		w.stop()
+		w.fs = newMem()
+	}
+	var struck func() bool
+	if m.process {
+		done := make(chan struct{})
+		fn := func() {
+			act()
+			if s.fails {
+				w.wire.sever(true)
+			}
+			close(done)
+		}
+		w.atProcess.Store(&fn)
+		struck = func() bool {
+			select {
+			case <-done:
+				return true
+			default:
+				return false
+			}
+		}
+	} else {
+		r := m.rule
+		var once sync.Once
+		r.act = func() { once.Do(act) }
+		r.cut = s.fails
+		if s.again {
+			r.count = 6
+		}
+		w.wire.on(r)
+		struck = func() bool { return r.done.Load() > 0 }
+	}
+	if m.restored {
+		w.start()
+	}
+	w.feed(80)
+	eventually(w.t, "it strikes", struck)
+	w.wire.sever(false)
+	w.caughtUp()
+	w.feed(20)
+	w.finish()
+}
+
+// refusals are answers of a broker, each given some times while records flow.
+func refusals() map[string]kfake.Fault {
+	return map[string]kfake.Fault{
+		"produce refused":              {Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.NotLeaderForPartition, Count: 3},
+		"produce fails for good":       {Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.PolicyViolation, Count: 2},
+		"changelog fails for good":     {Keys: []kmsg.Key{kmsg.Produce}, Topic: "handoff.mill.changelog", Err: kerr.PolicyViolation, Count: 2},
+		"offset commit refused":        {Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.IllegalGeneration, Count: 2},
+		"offset commit not known":      {Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.UnknownServerError, Count: 2},
+		"end of transaction not known": {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError, Count: 2},
+		"end timed out":                {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.RequestTimedOut, Count: 2},
+		"end fenced":                   {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ProducerFenced, Count: 1},
+		"coordinator moves":            {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.NotCoordinator, Count: 2},
+		"fetch fails":                  {Keys: []kmsg.Key{kmsg.Fetch}, Topic: "handoff.mill", Err: kerr.UnknownServerError, Count: 2},
+		"heartbeat: member unknown":    {Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID, Count: 1},
+		"ends not known":               {Keys: []kmsg.Key{kmsg.ListOffsets}, Err: kerr.UnknownServerError, Count: 2},
+	}
+}
+
+// TestRefusals lets the broker refuse requests of a running stage.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	base := seed(t)
+	for name, fault := range refusals() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, 3, "probe")
-			store := openStore(t, t.TempDir())
-			run := start(t, c.config(probe{}, store))
-			c.probeLoad(0, 600, 40)
-			eventually(t, "the first are committed", func() bool { return c.drained("probe") })
-			if fault.Keys[0] == kmsg.Produce || fault.Keys[0] == kmsg.Fetch {
-				fault.Topic = "out"
-				if fault.Keys[0] == kmsg.Fetch {
-					fault.Topic = "handoff.probe"
-				}
-			}
-			h := c.Fault(fault)
-			c.probeLoad(600, 600, 40)
-			eventually(t, "the fault is hit", func() bool {
-				if h.Hits() > 0 || fault.Keys[0] == kmsg.InitProducerID || fault.Keys[0] == kmsg.OffsetFetch {
-					return true
-				}
-				return false
-			})
-			eventually(t, "all are committed", func() bool { return c.drained("probe") })
+			w := newWorld(t, base, 3)
+			w.start()
+			w.feed(100)
+			w.caughtUp()
+			h := w.Fault(fault)
+			w.feed(100)
+			eventually(t, "it is refused", func() bool { return h.Hits() > 0 })
+			w.caughtUp()
 			h.Remove()
-			c.probeLoad(1200, 100, 40)
-			c.settled()
-			if err := run.stop(); err != nil {
-				t.Fatal(err)
-			}
-			if err := store.Close(); err != nil {
-				t.Fatal(err)
-			}
-			c.check(probe{})
+			w.feed(20)
+			w.finish()
 		})
 	}
 }
 
-// size of a topic, in offsets.
-func (c *cluster) size(topic string) (n int64) {
-	for _, p := range c.PartitionInfos(topic) {
-		n += p.LastStableOffset
+// TestRefusedAtStart lets the broker refuse what a runner asks before it owns anything, with state to
+// restore.
+func TestRefusedAtStart(t *testing.T) {
+	t.Parallel()
+	base := seed(t)
+	for name, fault := range map[string]kfake.Fault{
+		"offset fetch not known":    {Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.UnknownServerError, Count: 1},
+		"producer id not given":     {Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.CoordinatorLoadInProgress, Count: 2},
+		"changelog cannot be read":  {Keys: []kmsg.Key{kmsg.Fetch}, Topic: "handoff.mill.changelog", Err: kerr.UnknownServerError, Count: 2},
+		"end of the log not known":  {Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "handoff.mill.changelog", Err: kerr.UnknownServerError, Count: 2},
+		"group is not there to ask": {Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.CoordinatorNotAvailable, Count: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, base, 3)
+			w.start()
+			w.feed(100)
+			w.caughtUp()
+			w.stop()
+			w.fs = newMem()
+			h := w.Fault(fault)
+			w.start()
+			w.feed(100)
+			eventually(t, "it is refused", func() bool { return h.Hits() > 0 })
+			w.caughtUp()
+			h.Remove()
+			w.finish()
+		})
 	}
-	return n
 }
 
-// settled waits until every timer that the model fires came out; all records are there by then.
-func (c *cluster) settled() {
-	c.t.Helper()
-	eventually(c.t, "all are committed", func() bool { return c.drained("probe") })
-	_, want := c.want(probe{})
-	for {
-		n, at := 0, c.size("out")
-		for _, r := range c.flat("out") {
-			if isTimer(r.Value) {
-				n++
-			}
-		}
-		if n >= len(want) {
-			return
-		}
-		eventually(c.t, "more timers fire", func() bool { return c.size("out") != at })
-	}
-}
-
-// TestRestarts starts the runner over and over at random moments, with and without its local state.
+// TestRestarts starts the runner over and over, in the midst of whatever it does, with and without its
+// local state.
 func TestRestarts(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
-	c := newCluster(t, 4, "probe")
-	dir := t.TempDir()
-	const rounds = 12
+	t.Parallel()
+	w := newWorld(t, seed(t), 4)
+	const rounds = 10
 	for i := range rounds {
 		if i%4 == 3 {
-			dir = t.TempDir() // the machine is lost
+			w.fs = newMem() // the machine is lost
 		}
-		store := openStore(t, dir)
-		run := start(t, c.config(probe{}, store))
-		c.probeLoad(i*300, 300, 50)
-		time.Sleep(time.Duration(random.IntN(150)) * time.Millisecond)
-		if i == rounds-1 {
-			c.settled()
-		}
-		if err := run.stop(); err != nil {
-			t.Fatal(err)
-		}
-		if err := store.Close(); err != nil {
-			t.Fatal(err)
+		w.start()
+		before := w.size("out")
+		w.feed(150)
+		part := int64(w.work.random.IntN(100))
+		eventually(t, "some of it is done", func() bool { return w.size("out") >= before+part })
+		if i < rounds-1 {
+			w.stop()
 		}
 	}
-	c.check(probe{})
+	w.finish()
 }
 
 // TestRebalance moves partitions between two runners while records flow.
 func TestRebalance(t *testing.T) {
-	c := newCluster(t, 6, "probe")
-	stores := [2]*state.Store{openStore(t, t.TempDir()), openStore(t, t.TempDir())}
-	one := start(t, c.config(probe{}, stores[0]))
-	c.probeLoad(0, 500, 60)
-	for i := range 3 {
-		two := start(t, c.config(probe{}, stores[1]))
-		c.probeLoad(500+i*600, 300, 60)
-		eventually(t, "two members share the partitions", func() bool {
-			g := c.GroupInfo("handoff.probe")
-			return g != nil && len(g.Members) == 2 && g.Members[0].NumAssigned() == 3 && g.Members[1].NumAssigned() == 3
-		})
-		c.probeLoad(800+i*600, 300, 60)
-		if err := two.stop(); err != nil {
-			t.Fatal(err)
-		}
+	t.Parallel()
+	w := newWorld(t, seed(t), 6)
+	w.start()
+	w.feed(200)
+	for range 3 {
+		w.second().join()
+		w.feed(150)
+		w.shared(3)
+		w.feed(150)
+		w.other.leave()
+		w.other = nil
 	}
-	c.settled()
-	if err := one.stop(); err != nil {
-		t.Fatal(err)
+	w.finish()
+}
+
+// shared waits until two members have that many partitions each.
+func (w *world) shared(each int) {
+	w.t.Helper()
+	eventually(w.t, "two members share the partitions", func() bool {
+		g := w.GroupInfo("handoff.mill")
+		return g != nil && len(g.Members) == 2 && g.Members[0].NumAssigned() == each && g.Members[1].NumAssigned() == each
+	})
+}
+
+// TestPartitionsThatStayGoOn: while another member's partitions move, those that stay are processed.
+func TestPartitionsThatStayGoOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seed(t), 2)
+	w.start()
+	w.feed(50)
+	w.caughtUp()
+	began := w.committedSum()
+	w.second().join()
+	w.feed(50)
+	eventually(t, "it goes on during the rebalance", func() bool { return w.committedSum() > began })
+	w.shared(1)
+	w.finish()
+}
+
+func (w *world) committedSum() (n int64) {
+	for p := range w.partitions {
+		n += w.committed("mill", p)
 	}
-	for _, s := range stores {
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.check(probe{})
+	return n
 }

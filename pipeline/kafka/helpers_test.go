@@ -27,11 +27,17 @@ type cluster struct {
 
 func newCluster(t *testing.T, partitions int32, stages ...string) *cluster {
 	t.Helper()
+	return newClusterOf(t, 1, partitions, stages...)
+}
+
+// newClusterOf has that many brokers.
+func newClusterOf(t *testing.T, brokers int, partitions int32, stages ...string) *cluster {
+	t.Helper()
 	topics := []string{schemas.TopicDeadLetters, "out"}
 	for _, s := range stages {
 		topics = append(topics, schemas.Mailbox(s), schemas.Changelog(s))
 	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topics...), kfake.SeedTopics(1, schemas.TopicSettings),
+	c, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(partitions, topics...), kfake.SeedTopics(1, schemas.TopicSettings),
 		kfake.GroupMinSessionTimeout(time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +88,10 @@ func start(t *testing.T, cfg Config) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return launch(t, r)
+}
+
+func launch(t *testing.T, r *Runner) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &running{t: t, runner: r, cancel: cancel, done: make(chan error, 1)}
 	go func() { run.done <- r.Run(ctx) }()
@@ -95,7 +105,7 @@ func (r *running) stop() error {
 	select {
 	case err := <-r.done:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		r.t.Fatal("the runner does not stop")
 		return nil
 	}
@@ -112,8 +122,15 @@ func (c *cluster) produce(records ...*kgo.Record) {
 // read returns the committed records of a topic, by partition, in order.
 func (c *cluster) read(topic string) map[int32][]*kgo.Record {
 	c.t.Helper()
+	return c.readAs(topic, kgo.ReadCommitted())
+}
+
+// readAs returns the records of a topic up to its last stable offset, of aborted transactions too when
+// asked for.
+func (c *cluster) readAs(topic string, level kgo.IsolationLevel) map[int32][]*kgo.Record {
+	c.t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(level), kgo.KeepControlRecords())
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -125,7 +142,7 @@ func (c *cluster) read(topic string) map[int32][]*kgo.Record {
 		}
 	}
 	all := map[int32][]*kgo.Record{}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
@@ -144,13 +161,16 @@ func (c *cluster) read(topic string) map[int32][]*kgo.Record {
 	return all
 }
 
+// patience is for a machine that does much else.
+const patience = 90 * time.Second
+
 // eventually waits until the condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

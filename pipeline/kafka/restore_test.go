@@ -19,6 +19,7 @@ import (
 // TestGroupOffsetExpired: brokers forget the offsets of a group that was away for long; the position in
 // the changelog is where it goes on.
 func TestGroupOffsetExpired(t *testing.T) {
+	t.Parallel()
 	for _, kept := range []bool{true, false} {
 		c := newCluster(t, 2, "count")
 		perKey := c.load("count", 300, 20)
@@ -53,6 +54,7 @@ func TestGroupOffsetExpired(t *testing.T) {
 // TestOldLocalStateIsRebuilt: what a local state lacks may be deletions that the changelog has dropped
 // since, so an old one is not used.
 func TestOldLocalStateIsRebuilt(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1, "count")
 	perKey := c.load("count", 50, 5)
 	store := openStore(t, t.TempDir())
@@ -86,6 +88,7 @@ func TestOldLocalStateIsRebuilt(t *testing.T) {
 
 // TestChangelogBehindItsGroup: a changelog that lost what the group committed is not gone on from.
 func TestChangelogBehindItsGroup(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1, "count")
 	c.load("count", 50, 5)
 	store := openStore(t, t.TempDir())
@@ -115,6 +118,7 @@ func TestChangelogBehindItsGroup(t *testing.T) {
 
 // TestMailboxLostRecords: records that were deleted before they were processed are not skipped silently.
 func TestMailboxLostRecords(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1, "count")
 	c.load("count", 50, 5)
 	store := openStore(t, t.TempDir())
@@ -137,6 +141,7 @@ func TestMailboxLostRecords(t *testing.T) {
 // TestBrokerAway: while no broker can be reached nothing is lost and nothing ends; it is not ready, and
 // goes on by itself.
 func TestBrokerAway(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1, "count")
 	store := openStore(t, t.TempDir())
 	cfg := c.config(counter{"count"}, store)
@@ -158,6 +163,7 @@ func TestBrokerAway(t *testing.T) {
 // TestDrainIsBounded: a transaction that cannot end does not keep Run from ending, and nothing of it is
 // lost or doubled.
 func TestDrainIsBounded(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1, "count")
 	store := openStore(t, t.TempDir())
 	cfg := c.config(counter{"count"}, store)

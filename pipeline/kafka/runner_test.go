@@ -2,13 +2,10 @@ package kafka
 
 import (
 	"testing"
-
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 func TestCountsExactlyOnce(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 4, "count")
 	perKey := c.load("count", 5000, 100)
 	store := openStore(t, t.TempDir())

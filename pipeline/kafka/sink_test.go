@@ -97,6 +97,7 @@ func startSink(t *testing.T, cfg SinkConfig) *running {
 // TestSinkExactlyOnce restarts a sink at random moments, with a store that is away at times and writes
 // that are stored without being known to be.
 func TestSinkExactlyOnce(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 2))
@@ -139,6 +140,7 @@ func TestSinkExactlyOnce(t *testing.T) {
 }
 
 func TestSinkRefusesIntentOfAnotherSchema(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1, "facts")
 	c.load("facts", 20, 5)
 	store := newTable()
@@ -178,6 +180,7 @@ func TestSinkRefusesIntentOfAnotherSchema(t *testing.T) {
 
 // TestSinkRebalance moves partitions between two sinks of one store.
 func TestSinkRebalance(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 4, "facts")
 	store := newTable()
 	local := openStore(t, t.TempDir())

@@ -21,7 +21,7 @@ type run struct {
 	number uint64
 	n      int
 	firsts []id // of each block
-	filter filter
+	filter lineFilter
 }
 
 // encodeIndex tells which runs the bucket has, and which chunks they hold: the last one's number.
@@ -127,7 +127,7 @@ func (b *bucket) spill(batch Batch) {
 // writeRun writes blocks and, beside the index, what is needed to find them: the first id of each, and
 // the hash of every id.
 func (b *bucket) writeRun(batch Batch, ids []wide) *run {
-	r := &run{number: b.nextRun, n: len(ids), filter: newFilter(len(ids)), firsts: make([]id, 0, len(ids)/blockIDs+1)}
+	r := &run{number: b.nextRun, n: len(ids), filter: newLineFilter(len(ids)), firsts: make([]id, 0, len(ids)/blockIDs+1)}
 	b.nextRun++
 	hashes := make([]byte, 0, 4*len(ids))
 	block := make([]byte, 0, blockIDs*idBytes)
@@ -138,7 +138,7 @@ func (b *bucket) writeRun(batch Batch, ids []wide) *run {
 			block = append(block, x[:]...)
 			hash := x.hash()
 			hashes = binary.LittleEndian.AppendUint32(hashes, hash)
-			r.filter.add(runPlace(hash))
+			r.filter.add(hash)
 		}
 		r.firsts = append(r.firsts, part[0].id())
 		batch.Set(b.runKey(r.number, block[:idBytes]), block)
@@ -170,19 +170,19 @@ func (b *bucket) loadHead(number uint64, head []byte) error {
 	for i := range r.firsts {
 		r.firsts[i] = id(head[i*idBytes:])
 	}
-	r.filter = newFilter(r.n)
+	r.filter = newLineFilter(r.n)
 	front := b.parts[0].front
 	for h := head[firsts:]; len(h) > 0; h = h[4:] {
 		hash := binary.LittleEndian.Uint32(h)
-		r.filter.add(runPlace(hash))
-		front.add(frontPlace(hash))
+		r.filter.add(hash)
+		front.add(placeOf(hash))
 	}
 	return nil
 }
 
 // loadBlocks fills a run that has no head, from its blocks: an earlier version wrote it.
 func (b *bucket) loadBlocks(back Backing, r *run) error {
-	r.filter = newFilter(r.n)
+	r.filter = newLineFilter(r.n)
 	front := b.parts[0].front
 	lower := b.runKey(r.number, nil)
 	bad := false
@@ -194,8 +194,8 @@ func (b *bucket) loadBlocks(back Backing, r *run) error {
 		for c := range slices.Chunk(v, idBytes) {
 			x := id(c)
 			hash := x.hash()
-			r.filter.add(runPlace(hash))
-			front.add(frontPlace(hash))
+			r.filter.add(hash)
+			front.add(placeOf(hash))
 		}
 		return true
 	})

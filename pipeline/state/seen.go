@@ -50,7 +50,7 @@ type seen struct {
 
 // probe is a part's filter, beside its neighbours for the look-up of every id.
 type probe struct {
-	front filter
+	front wordFilter
 	part  *part
 }
 
@@ -69,7 +69,7 @@ func newSeen(back Backing, cfg *Config) seen {
 func (s *seen) check(raw []byte, at, now int64) (bool, error) {
 	x := idOf(raw)
 	hash := x.hash()
-	front := frontPlace(hash)
+	front := placeOf(hash)
 	for i := range s.probes {
 		if !s.probes[i].front.may(front) {
 			continue

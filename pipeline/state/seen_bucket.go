@@ -32,7 +32,7 @@ type chunk struct {
 // size gets larger and larger ones.
 type part struct {
 	in    *bucket
-	front filter
+	front wordFilter
 	room  int
 	from  int    // where in recent its ids begin, while none of them is in a run
 	runs  []*run // that have ids of the part
@@ -52,9 +52,8 @@ func (p *part) has(back Backing, x *id, hash uint32) (bool, error) {
 	if p.in.recent.has(x) {
 		return true, nil
 	}
-	at := runPlace(hash)
 	for _, r := range p.runs {
-		if !r.filter.may(at) {
+		if !r.filter.may(hash) {
 			continue
 		}
 		if known, err := r.has(back, p.in, x); known || err != nil {
@@ -65,7 +64,7 @@ func (p *part) has(back Backing, x *id, hash uint32) (bool, error) {
 }
 
 // add remembers an id that is not known. It tells whether filters were replaced or added.
-func (b *bucket) add(x *id, front place) (changed bool) {
+func (b *bucket) add(x *id, front wordPlace) (changed bool) {
 	if len(b.parts) == 0 || b.parts[len(b.parts)-1].room == 0 {
 		b.widen()
 		changed = true
@@ -93,9 +92,9 @@ func (b *bucket) widen() {
 	if n := len(b.parts); n > 0 && len(b.parts[n-1].runs) == 0 {
 		p := b.parts[n-1]
 		ids := b.recent.n - p.from
-		p.front = newFilter(max(2*ids, minPart))
+		p.front = newWordFilter(max(2*ids, minPart))
 		for i := p.from; i < b.recent.n; i++ {
-			p.front.add(frontPlace(b.recent.at(i).hash()))
+			p.front.add(placeOf(b.recent.at(i).hash()))
 		}
 		p.room = p.front.room() - ids
 		return
@@ -108,7 +107,7 @@ func (b *bucket) widen() {
 }
 
 func (b *bucket) addPart(ids int) *part {
-	p := &part{in: b, front: newFilter(ids), from: b.recent.n}
+	p := &part{in: b, front: newWordFilter(ids), from: b.recent.n}
 	p.room = p.front.room()
 	b.parts = append(b.parts, p)
 	return p
@@ -147,7 +146,7 @@ func (b *bucket) bytes() int {
 		n += 8 * len(p.front)
 	}
 	for _, r := range b.runs {
-		n += 8*len(r.filter) + idBytes*len(r.firsts)
+		n += 64*len(r.filter) + idBytes*len(r.firsts)
 	}
 	return n
 }

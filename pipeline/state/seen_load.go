@@ -99,7 +99,7 @@ func (b *bucket) loadChunk(number uint64, ids []byte) error {
 	}
 	for c := range slices.Chunk(ids, idBytes) {
 		x := id(c)
-		b.add(&x, frontPlace(x.hash()))
+		b.add(&x, placeOf(x.hash()))
 	}
 	b.sealed = b.recent.n
 	return nil

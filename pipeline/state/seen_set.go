@@ -12,13 +12,18 @@ type recent struct {
 	slabs [][]byte // the ids, one after the other, 1<<shift in each; never modified once it is full
 	n     int
 	shift uint
-	slots []uint32  // 1 + where the id is; 0 is free. Open addressing, at most three quarters full
-	seed  [2]uint64 // of the index, so that nobody can choose ids that share a slot
+	// The index: 1 + where an id is, 0 where nothing is, open addressing, at most three quarters full.
+	// The newest ids are put there together, since then their cache misses overlap.
+	slots   []uint32
+	indexed int       // ids in the index
+	seed    [2]uint64 // of the index, so that nobody can choose ids that share a slot
 }
 
 const (
 	idBytes  = len(id{})
 	minSlots = 64
+	// unindexed is how many ids may be missing from the index.
+	unindexed = 128
 )
 
 // at returns the i-th id. It must not be modified.
@@ -47,6 +52,7 @@ func (s *recent) has(x *id) bool {
 	if s.n == 0 {
 		return false
 	}
+	s.index()
 	for i := s.slot(x); s.slots[i] != 0; i = (i + 1) & (len(s.slots) - 1) {
 		if *s.at(int(s.slots[i] - 1)) == *x {
 			return true
@@ -62,36 +68,57 @@ func (s *recent) add(x *id) {
 	}
 	*(*id)(s.slabs[s.n>>s.shift][s.n&(1<<s.shift-1)*idBytes:]) = *x
 	s.n++
-	if 4*s.n > 3*len(s.slots) {
-		s.slots = make([]uint32, max(2*len(s.slots), minSlots))
-		for i := range s.n {
-			s.place(i)
-		}
-		return
+	if s.n-s.indexed >= unindexed {
+		s.index()
 	}
-	s.place(s.n - 1)
 }
 
-func (s *recent) place(i int) {
-	at := s.slot(s.at(i))
-	for s.slots[at] != 0 {
-		at = (at + 1) & (len(s.slots) - 1)
+// index puts all ids in the index.
+func (s *recent) index() {
+	if 4*s.n > 3*len(s.slots) {
+		size := max(2*len(s.slots), minSlots)
+		for 4*s.n > 3*size {
+			size *= 2
+		}
+		s.slots, s.indexed = make([]uint32, size), 0
 	}
-	s.slots[at] = uint32(i + 1)
+	var places [unindexed]uint32
+	for s.indexed < s.n {
+		batch := places[:min(s.n-s.indexed, unindexed)]
+		for i := range batch {
+			batch[i] = uint32(s.slot(s.at(s.indexed + i)))
+		}
+		var touched uint32 // reading first, in any order, is what overlaps the misses
+		for _, at := range batch {
+			touched |= s.slots[at]
+		}
+		for i, at := range batch {
+			for touched != 0 && s.slots[at] != 0 {
+				at = (at + 1) & uint32(len(s.slots)-1)
+			}
+			s.slots[at] = uint32(s.indexed + i + 1)
+			touched |= 1
+		}
+		s.indexed += len(batch)
+	}
 }
 
 // removeLast undoes the last add. Nothing in the index was placed behind that id.
 func (s *recent) removeLast() {
-	at := s.slot(s.at(s.n - 1))
-	for s.slots[at] != uint32(s.n) {
+	s.n--
+	if s.indexed <= s.n {
+		return
+	}
+	s.indexed--
+	at := s.slot(s.at(s.n))
+	for s.slots[at] != uint32(s.n+1) {
 		at = (at + 1) & (len(s.slots) - 1)
 	}
 	s.slots[at] = 0
-	s.n--
 }
 
 // reset empties the set. Slabs may still be read by whoever has a span of them.
-func (s *recent) reset() { s.slabs, s.n, s.slots = nil, 0, nil }
+func (s *recent) reset() { s.slabs, s.n, s.slots, s.indexed = nil, 0, nil, 0 }
 
 func (s *recent) bytes() int { return len(s.slabs)*idBytes<<s.shift + 4*len(s.slots) }
 
