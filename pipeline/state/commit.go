@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -163,9 +164,14 @@ type Replay struct {
 	bytes   int
 	timers  map[string]int64 // due by entry key, as the batch leaves them
 	pos     Position
-	pending bool // the batch ends with a position
+	began   Position // the backing's at first; zero once nothing is left of that
+	pending bool     // the batch ends with a position
 	scratch []byte
 }
+
+// ErrOtherLife is returned by Replay.Apply when the state was reset after the backing was written last:
+// the backing must be cleared, and the changelog read from its start.
+var ErrOtherLife = errors.New("the state was reset since")
 
 // NewReplay goes on from the backing's position. cfg is the partition's.
 func NewReplay(cfg Config, back Backing) (*Replay, error) {
@@ -176,7 +182,7 @@ func NewReplay(cfg Config, back Backing) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Replay{cfg: cfg, back: back, batch: back.Batch(), timers: map[string]int64{}, pos: pos}, nil
+	return &Replay{cfg: cfg, back: back, batch: back.Batch(), timers: map[string]int64{}, pos: pos, began: pos}, nil
 }
 
 // Position of the last position record, or the backing's.
@@ -200,6 +206,8 @@ func (r *Replay) Apply(key, value []byte, offset int64, now time.Time) error {
 			return fmt.Errorf("changelog record %d: %w", offset, err)
 		}
 	case kindEntry, kindCall, kindSeen:
+	case kindReset:
+		return r.reset()
 	default:
 		return fmt.Errorf("%w: changelog record %d is of kind %q; a newer Handoff wrote it", ErrFormat, offset, key[0])
 	}
@@ -219,6 +227,9 @@ func (r *Replay) position(value []byte, offset int64, now time.Time) error {
 	if err := (&Partition{cfg: r.cfg}).accept(pos); err != nil {
 		return err
 	}
+	if r.began.Number > 0 && pos.Life != r.began.Life {
+		return fmt.Errorf("%w: changelog record %d", ErrOtherLife, offset)
+	}
 	r.pos = pos
 	r.batch.Set([]byte{kindPos}, value)
 	r.batch.Set([]byte{kindSaved}, Resume{Next: offset + 1, At: now}.encode())
@@ -227,6 +238,17 @@ func (r *Replay) position(value []byte, offset int64, now time.Time) error {
 		return nil
 	}
 	return r.flush()
+}
+
+// reset forgets everything that came before.
+func (r *Replay) reset() error {
+	if err := r.back.Clear(); err != nil {
+		return err
+	}
+	r.batch, r.bytes, r.pending = r.back.Batch(), 0, false
+	r.pos, r.began = Position{}, Position{}
+	clear(r.timers)
+	return nil
 }
 
 func (r *Replay) timer(key, value []byte) error {
