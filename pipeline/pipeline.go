@@ -36,6 +36,13 @@ type FailureHandler interface {
 	Failed(in *Input, deadLetter string, cause error, fx *Effects)
 }
 
+// Carrier is implemented by a stage that needs something of its state also when all of it is rebuilt,
+// such as a count that others compare and that must never go back. Carry tells whether an entry is
+// there before the first record is processed again.
+type Carrier interface {
+	Carry(name string) bool
+}
+
 // ErrSettingsPending is returned by a stage when the settings version stamped on its record has not
 // been read yet. The runner retries the record; a version that does not come within the runner's
 // limit makes the record a dead letter.

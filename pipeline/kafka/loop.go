@@ -306,7 +306,7 @@ func (in *incarnation) fetchError(partition int32, err error) error {
 	case errors.Is(err, kgo.ErrClientClosed):
 		return err
 	case errors.As(err, &lost), isOutOfRange(err):
-		return fatal{fmt.Errorf("%s/%d: records that were never processed are gone from the topic (%w); handoff reset decides where to go on", in.r.mailbox, partition, err)}
+		return fatal{fmt.Errorf("%s/%d: records that were never processed are gone from the topic (%w); \"handoff reset %s --keep-state\" goes on at the first that is there", in.r.mailbox, partition, err, in.r.cfg.Stage.Name())}
 	}
 	return fmt.Errorf("fetch %s/%d: %w", in.r.mailbox, partition, err)
 }

@@ -125,9 +125,13 @@ func (in *incarnation) restoreOnce(p *part, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if m, ok := parseResetMark(commit.metadata); ok {
+		return fatal{fmt.Errorf("%s/%d: %w, begun at %s: run \"handoff reset %s --yes\" to finish it", in.r.mailbox, p.id, ErrResetUnfinished,
+			m.began().Format(time.RFC3339), cfg.Stage.Name())}
+	}
 	if commit.found && !commit.ours {
-		return fatal{fmt.Errorf("the offset of group %s for %s/%d was set to %d by something else (metadata %q): state and offset must move together, use handoff reset",
-			schemas.Mailbox(cfg.Stage.Name()), in.r.mailbox, p.id, commit.offset, commit.metadata)}
+		return fatal{fmt.Errorf("the offset of group %s for %s/%d was set to %d by something else (metadata %q): state and offset must move together; \"handoff reset %s --keep-state\" sets it back to where the state stands",
+			schemas.Mailbox(cfg.Stage.Name()), in.r.mailbox, p.id, commit.offset, commit.metadata, cfg.Stage.Name())}
 	}
 	start, end, err := in.changelogSpan(p)
 	if err != nil {
@@ -173,8 +177,8 @@ func (in *incarnation) agree(p *part, at state.Position, commit groupCommit) err
 	case commit.found && at.Number == commit.number && at.Offset == commit.offset:
 		return nil
 	case commit.found:
-		return errBehind{fmt.Sprintf("%s/%d: the group stands at offset %d of transaction %d, the changelog at offset %d of transaction %d",
-			in.r.changelog, p.id, commit.offset, commit.number, at.Offset, at.Number)}
+		return errBehind{fmt.Sprintf("%s/%d: the group stands at offset %d of transaction %d, the changelog at offset %d of transaction %d; should that last, \"handoff reset %s --keep-state\" goes on from the changelog",
+			in.r.changelog, p.id, commit.offset, commit.number, at.Offset, at.Number, in.r.cfg.Stage.Name())}
 	case at.Number > 0: // the group's offset expired
 		p.moveTo = at.Offset
 		return nil
@@ -267,10 +271,23 @@ func (in *incarnation) replay(p *part, to *state.Replay, from, end int64, reache
 				continue
 			}
 			if err := to.Apply(r.Key, r.Value, r.Offset, in.r.cfg.Now()); err != nil {
-				return fatal{err}
+				return in.unfit(p, err)
 			}
 			in.r.metrics.restored.Inc()
 		}
 	}
 	return nil
+}
+
+// unfit decides what an error of the replay means: local state from before a reset is cleared, and the
+// next try reads the whole changelog.
+func (in *incarnation) unfit(p *part, err error) error {
+	if !errors.Is(err, state.ErrOtherLife) {
+		return fatal{err}
+	}
+	in.r.cfg.Logger.Info("rebuilding local state: it is from before a reset", "partition", p.id)
+	if err := in.r.cfg.Store.Backing(in.r.cfg.Stage.Name(), p.id).Clear(); err != nil {
+		return fatal{err}
+	}
+	return errBehind{err.Error()}
 }

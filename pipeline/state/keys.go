@@ -17,6 +17,7 @@ const (
 	kindCall  = 'c' // | key length | key | id -> call; in a backing an index, -> nothing
 	kindSeen  = 's' // | bucket, 8 bytes | chunk, 8 bytes -> ids
 	kindPos   = 'p' // -> position
+	kindReset = 'z' // -> anything: what came before in the changelog is void
 	// Local to a backing, never in the changelog.
 	kindOwner = 'k' // | key length | key | kind | name -> value
 	kindDue   = 'd' // | due, 8 bytes | key length | key | name -> nothing: timers in the order they fire
@@ -59,8 +60,14 @@ func appendDue(dst []byte, at int64, key, name []byte) []byte {
 // appendCallIndex appends a call's key in the index of calls.
 func appendCallIndex(dst, key, id []byte) []byte { return appendKey(dst, kindCall, key, id) }
 
-// splitKey reads what appendKey wrote after the kind.
-func splitKey(b []byte) (key, name []byte, err error) {
+// splitKey reads what appendKey wrote after the kind; its name is a copy.
+func splitKey(b []byte) (key []byte, name string, err error) {
+	key, rest, err := cutKey(b)
+	return key, string(rest), err
+}
+
+// cutKey reads what appendKey wrote after the kind, in place.
+func cutKey(b []byte) (key, name []byte, err error) {
 	n, size := binary.Uvarint(b)
 	if size <= 0 || n > uint64(len(b)-size) {
 		return nil, nil, fmt.Errorf("%w: key %q", ErrFormat, b)
@@ -118,32 +125,55 @@ type Position struct {
 	Schema uint32
 	// Partitions of the mailbox.
 	Partitions int32
+	// Life is the number of the first transaction after the state was reset last; 0 before any reset.
+	// Local state of another life is not gone on from.
+	Life uint64
 }
 
-const positionFormat = 1
+// Formats of positions; the first is without Life, and is written as long as there was no reset.
+const (
+	positionFormat     = 1
+	positionFormatLife = 2
+)
 
 // PositionKey is the changelog key of positions.
 func PositionKey() []byte { return []byte{kindPos} }
 
+// ResetKey is the changelog key of the record that makes everything before it void. Compaction keeps
+// the last one, at its offset, and whatever it keeps of what came before is read before it; so the
+// state after it never depends on what was removed.
+func ResetKey() []byte { return []byte{kindReset} }
+
 // Encode returns the position as changelog value.
 func (p Position) Encode() []byte {
 	b := []byte{positionFormat}
+	if p.Life > 0 {
+		b[0] = positionFormatLife
+	}
 	b = binary.AppendVarint(b, p.Offset)
 	b = binary.AppendUvarint(b, p.Number)
 	b = binary.AppendVarint(b, p.Clock)
 	b = binary.AppendUvarint(b, p.Calls)
 	b = binary.AppendUvarint(b, uint64(p.Schema))
-	return binary.AppendUvarint(b, uint64(p.Partitions))
+	b = binary.AppendUvarint(b, uint64(p.Partitions))
+	if p.Life > 0 {
+		b = binary.AppendUvarint(b, p.Life)
+	}
+	return b
 }
 
 // DecodePosition reads what Encode wrote.
 func DecodePosition(b []byte) (Position, error) {
-	if len(b) == 0 || b[0] != positionFormat {
+	if len(b) == 0 || b[0] != positionFormat && b[0] != positionFormatLife {
 		return Position{}, fmt.Errorf("%w: position of an unknown format; a newer Handoff wrote it", ErrFormat)
 	}
 	r := reader{b: b[1:]}
 	p := Position{Offset: r.varint(), Number: r.uvarint(), Clock: r.varint(), Calls: r.uvarint(),
 		Schema: uint32(r.uvarint()), Partitions: int32(r.uvarint())}
+	if b[0] == positionFormatLife {
+		p.Life = r.uvarint()
+		r.bad = r.bad || p.Life == 0
+	}
 	if r.bad || len(r.b) > 0 {
 		return Position{}, fmt.Errorf("%w: position", ErrFormat)
 	}

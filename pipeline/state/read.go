@@ -60,7 +60,7 @@ func (p *Partition) PendingCalls() ([]pipeline.PendingCall, error) {
 	var found []orderedCall
 	var bad error
 	err := p.back.Scan([]byte{kindCall}, []byte{kindCall + 1}, func(k, _ []byte) bool {
-		key, id, err := splitKey(k[1:])
+		key, id, err := cutKey(k[1:])
 		if err != nil {
 			bad = err
 			return false

@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -13,6 +14,7 @@ type Replay struct {
 	cfg  Config
 	back Backing
 	pos  Position
+	life Position // the backing's at first; zero once nothing is left of that
 
 	txn     []replayed     // since the last position; their memory is the caller's
 	latest  map[string]int // of records, by changelog key
@@ -28,6 +30,10 @@ type replayed struct {
 	ok         bool
 }
 
+// ErrOtherLife is returned by Replay.Apply when the state was reset after the backing was written last:
+// the backing must be cleared, and the changelog read from its start.
+var ErrOtherLife = errors.New("the state was reset since")
+
 // NewReplay goes on from the backing's position. cfg is the partition's.
 func NewReplay(cfg Config, back Backing) (*Replay, error) {
 	if err := cfg.validate(); err != nil {
@@ -37,7 +43,7 @@ func NewReplay(cfg Config, back Backing) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Replay{cfg: cfg, back: back, latest: map[string]int{}, pos: pos}, nil
+	return &Replay{cfg: cfg, back: back, latest: map[string]int{}, pos: pos, life: pos}, nil
 }
 
 // Position of the last position record, or the backing's.
@@ -60,11 +66,13 @@ func (r *Replay) Apply(key, value []byte, offset int64, now time.Time) error {
 			return fmt.Errorf("%w: changelog record %d: timer", ErrFormat, offset)
 		}
 	case kindEntry, kindCall, kindSeen:
+	case kindReset:
+		return r.reset()
 	default:
 		return fmt.Errorf("%w: changelog record %d is of kind %q; a newer Handoff wrote it", ErrFormat, offset, kind)
 	}
 	if key[0] != kindSeen {
-		if _, _, err := splitKey(key[1:]); err != nil {
+		if _, _, err := cutKey(key[1:]); err != nil {
 			return fmt.Errorf("changelog record %d: %w", offset, err)
 		}
 	}
@@ -81,6 +89,9 @@ func (r *Replay) position(value []byte, offset int64, now time.Time) error {
 	if err := (&Partition{cfg: r.cfg}).accept(pos); err != nil {
 		return err
 	}
+	if r.life.Number > 0 && pos.Life != r.life.Life {
+		return fmt.Errorf("%w: changelog record %d", ErrOtherLife, offset)
+	}
 	for i := range r.txn {
 		r.keep(&r.txn[i])
 	}
@@ -91,6 +102,18 @@ func (r *Replay) position(value []byte, offset int64, now time.Time) error {
 		return nil
 	}
 	return r.flush()
+}
+
+// reset forgets everything that came before.
+func (r *Replay) reset() error {
+	if err := r.back.Clear(); err != nil {
+		return err
+	}
+	clear(r.txn)
+	clear(r.latest)
+	r.txn, r.records, r.bytes, r.resume = r.txn[:0], r.records[:0], 0, Resume{}
+	r.pos, r.life = Position{}, Position{}
+	return nil
 }
 
 // keep copies a record over an earlier one of its key.
@@ -140,7 +163,7 @@ func (r *Replay) write(batch Batch, c *replayed) error {
 		}
 		return nil
 	}
-	key, name, err := splitKey(c.key[1:])
+	key, name, err := cutKey(c.key[1:])
 	if err != nil {
 		return err
 	}

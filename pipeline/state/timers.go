@@ -92,7 +92,7 @@ func (p *Partition) refillTimers() {
 			t.horizon = at
 			return false
 		}
-		key, name, err := splitKey(k[9:])
+		key, name, err := cutKey(k[9:])
 		bad = err
 		found = append(found, due{at: at, key: string(key), name: string(name)})
 		return err == nil

@@ -39,6 +39,7 @@ type Stage struct{}
 var (
 	_ pipeline.Stage          = (*Stage)(nil)
 	_ pipeline.FailureHandler = (*Stage)(nil)
+	_ pipeline.Carrier        = (*Stage)(nil)
 )
 
 // New returns the stage.
@@ -56,6 +57,10 @@ func (s *Stage) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Effe
 func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipeline.Effects) {
 	turn.ShutTexts(s.Name(), in, deadLetter, fx)
 }
+
+// Carry keeps the versions of ledgers when they are rebuilt: deliver compares them, and a change that
+// counted from one again would not count there.
+func (s *Stage) Carry(name string) bool { return name == headEntry }
 
 // On decides a turn.
 func (s *Stage) On(t *turn.Turn) error {
