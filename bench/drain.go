@@ -46,7 +46,7 @@ type input struct {
 func (b *bench) fillInput(ctx context.Context, w workload) (input, error) {
 	in := input{workload: w, name: b.cluster.freshName()}
 	in.topic = "handoff." + in.name
-	compression, err := codec(b.compression)
+	compression, err := compressionCodec(b.compression)
 	if err != nil {
 		return in, err
 	}

@@ -73,7 +73,7 @@ func runDrain(ctx context.Context, args []string) (err error) {
 
 // openBench starts the broker and makes a place for local state.
 func openBench(ctx context.Context, o common) (*bench, error) {
-	if _, err := codec(o.compression); err != nil {
+	if _, err := compressionCodec(o.compression); err != nil {
 		return nil, err
 	}
 	scratch, err := os.MkdirTemp("", "handoff-bench")

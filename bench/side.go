@@ -106,8 +106,8 @@ func (s sideSpec) commitEvery() time.Duration {
 	return time.Duration(s.CommitMillis) * time.Millisecond
 }
 
-// codec of a compression's name.
-func codec(name string) (kgo.CompressionCodec, error) {
+// compressionCodec of a compression's name.
+func compressionCodec(name string) (kgo.CompressionCodec, error) {
 	switch name {
 	case "", "none":
 		return kgo.NoCompression(), nil

@@ -50,7 +50,7 @@ func (c *counter) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Ef
 
 // runHandoff runs a machine on the runner as a user would: defaults, but for what all sides are given.
 func runHandoff(ctx context.Context, s sideSpec) (err error) {
-	compression, err := codec(s.Compression)
+	compression, err := compressionCodec(s.Compression)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // transaction, and nothing else. Polled records are produced as they are, without a copy or an
 // allocation, and the partition is not computed again.
 func passThrough(ctx context.Context, s sideSpec) error {
-	compression, err := codec(s.Compression)
+	compression, err := compressionCodec(s.Compression)
 	if err != nil {
 		return err
 	}

@@ -129,7 +129,8 @@ func (b *bucket) spill(batch Batch) {
 func (b *bucket) writeRun(batch Batch, ids []wide) *run {
 	r := &run{number: b.nextRun, n: len(ids), filter: newLineFilter(len(ids)), firsts: make([]id, 0, len(ids)/blockIDs+1)}
 	b.nextRun++
-	hashes := make([]byte, 0, 4*len(ids))
+	blocks := (len(ids) + blockIDs - 1) / blockIDs
+	head := make([]byte, blocks*idBytes, blocks*idBytes+4*len(ids)) // first ids, then hashes
 	block := make([]byte, 0, blockIDs*idBytes)
 	for part := range slices.Chunk(ids, blockIDs) {
 		block = block[:0]
@@ -137,17 +138,14 @@ func (b *bucket) writeRun(batch Batch, ids []wide) *run {
 			x := w.id()
 			block = append(block, x[:]...)
 			hash := x.hash()
-			hashes = binary.LittleEndian.AppendUint32(hashes, hash)
+			head = binary.LittleEndian.AppendUint32(head, hash)
 			r.filter.add(hash)
 		}
-		r.firsts = append(r.firsts, part[0].id())
+		copy(head[len(r.firsts)*idBytes:], block[:idBytes])
+		r.firsts = append(r.firsts, id(block))
 		batch.Set(b.runKey(r.number, block[:idBytes]), block)
 	}
-	head := make([]byte, 0, len(r.firsts)*idBytes+len(hashes))
-	for i := range r.firsts {
-		head = append(head, r.firsts[i][:]...)
-	}
-	batch.Set(b.headKey(r.number), append(head, hashes...))
+	batch.Set(b.headKey(r.number), head)
 	return r
 }
 

@@ -25,6 +25,9 @@ const (
 	seenBuckets = 8
 	// spillIDs is how many ids of a bucket are kept in memory before they become a sorted run.
 	spillIDs = 1 << 15
+	// processIDs is how many ids all partitions of a stage together keep in memory, about: sixty
+	// megabytes. A partition keeps one bucket's share at least, and eight at most.
+	processIDs = 1 << 21
 	// dropChunks is how many chunks of dropped buckets one transaction deletes from the changelog.
 	dropChunks = 256
 	// chunkOverhead is what a chunk's record has beside ids: its key, and what the batch adds.
@@ -37,7 +40,8 @@ const (
 type seen struct {
 	back          Backing
 	width, window int64
-	spill         int
+	spill         int  // ids in memory of which a bucket makes a run
+	most          int  // ids that stay in memory after a save, in all buckets
 	shift         uint // of slabs: 1<<shift ids are the most in one changelog record
 	seed          [2]uint64
 	buckets       []*bucket // ordered by start
@@ -55,9 +59,9 @@ type probe struct {
 }
 
 func newSeen(back Backing, cfg *Config) seen {
-	window := cfg.SeenWindow.Milliseconds()
-	s := seen{back: back, spill: cfg.SeenInMemory, window: window, width: max(window/seenBuckets, 1),
-		shift: 9, seed: [2]uint64{rand.Uint64(), rand.Uint64()}}
+	window, spill := cfg.SeenWindow.Milliseconds(), cfg.SeenInMemory
+	s := seen{back: back, window: window, width: max(window/seenBuckets, 1), spill: spill,
+		most: max(min(processIDs/int(max(cfg.Partitions, 1)), 8*spill), spill), shift: 9, seed: [2]uint64{rand.Uint64(), rand.Uint64()}}
 	for s.shift > 0 && idBytes<<s.shift > cfg.MaxRecordBytes-chunkOverhead {
 		s.shift--
 	}
@@ -104,6 +108,7 @@ func (s *seen) bucket(start int64) *bucket {
 		b := &bucket{start: start, recent: recent{shift: s.shift, seed: s.seed}}
 		if at > 0 {
 			b.expected = s.buckets[at-1].count
+			b.recent.guess = b.expected
 		}
 		s.buckets = slices.Insert(s.buckets, at, b)
 	}
@@ -193,7 +198,7 @@ func (s *seen) spillMuch(batch Batch) {
 			b.spill(batch)
 		}
 	}
-	for s.inMemory() > spillAll*s.spill {
+	for s.inMemory() > s.most {
 		s.spillMost(batch)
 	}
 }
@@ -202,13 +207,6 @@ func (s *seen) spillMuch(batch Batch) {
 func (s *seen) spillMost(batch Batch) {
 	slices.MaxFunc(s.buckets, func(a, b *bucket) int { return cmp.Compare(a.recent.n, b.recent.n) }).spill(batch)
 }
-
-const (
-	// spillAll bounds the ids that stay in memory after a save, in all buckets, as a multiple of what
-	// one may keep; crowdAll those before a save is asked for.
-	spillAll = 4
-	crowdAll = 8
-)
 
 // inMemory is how many ids are in no run.
 func (s *seen) inMemory() (ids int) {
@@ -219,7 +217,7 @@ func (s *seen) inMemory() (ids int) {
 }
 
 // crowded tells whether a save should come soon to make room.
-func (s *seen) crowded() bool { return s.inMemory() > crowdAll*s.spill }
+func (s *seen) crowded() bool { return s.inMemory() > 2*s.most }
 
 // bytes is the memory of all ids and filters.
 func (s *seen) bytes() (n int) {

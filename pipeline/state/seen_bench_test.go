@@ -221,5 +221,5 @@ func usage(who int) time.Duration {
 }
 
 func (l *seenLoad) config() *Config {
-	return &Config{SeenWindow: l.window, SeenInMemory: spillIDs, MaxRecordBytes: 1 << 20}
+	return &Config{Partitions: loadPartitions, SeenWindow: l.window, SeenInMemory: spillIDs, MaxRecordBytes: 1 << 20}
 }

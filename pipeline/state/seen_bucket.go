@@ -4,7 +4,7 @@ package state
 type bucket struct {
 	start    int64
 	count    int // of ids
-	expected int // of ids, as many as the bucket before it has
+	expected int // of ids, as many as the bucket before it had
 	recent   recent
 	parts    []*part
 	runs     []*run
@@ -43,7 +43,7 @@ const (
 	// less than a record, and a deletion, for every id.
 	chunkIDs = 16
 	minPart  = 256
-	maxGuess = 1 << 20 // ids
+	maxPart  = 1 << 20 // ids; of a part whose size is guessed from the bucket before
 )
 
 // has tells exactly whether the id is in memory or in a run of the part; the filters only spare looking
@@ -99,7 +99,7 @@ func (b *bucket) widen() {
 		p.room = p.front.room() - ids
 		return
 	}
-	guess := min(b.expected+b.expected/8-b.count, maxGuess)
+	guess := min(b.expected+b.expected/8-b.count, maxPart)
 	if guess <= 0 {
 		guess = b.count / 2
 	}

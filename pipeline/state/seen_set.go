@@ -16,6 +16,7 @@ type recent struct {
 	// The newest ids are put there together, since then their cache misses overlap.
 	slots   []uint32
 	indexed int       // ids in the index
+	guess   int       // of ids to come: the index begins with room for them
 	seed    [2]uint64 // of the index, so that nobody can choose ids that share a slot
 }
 
@@ -24,6 +25,7 @@ const (
 	minSlots = 64
 	// unindexed is how many ids may be missing from the index.
 	unindexed = 128
+	maxGuess  = 1 << 17
 )
 
 // at returns the i-th id. It must not be modified.
@@ -77,7 +79,7 @@ func (s *recent) add(x *id) {
 func (s *recent) index() {
 	if 4*s.n > 3*len(s.slots) {
 		size := max(2*len(s.slots), minSlots)
-		for 4*s.n > 3*size {
+		for 4*max(s.n, min(s.guess, maxGuess)) > 3*size {
 			size *= 2
 		}
 		s.slots, s.indexed = make([]uint32, size), 0
@@ -118,7 +120,7 @@ func (s *recent) removeLast() {
 }
 
 // reset empties the set. Slabs may still be read by whoever has a span of them.
-func (s *recent) reset() { s.slabs, s.n, s.slots, s.indexed = nil, 0, nil, 0 }
+func (s *recent) reset() { s.slabs, s.n, s.slots, s.indexed, s.guess = nil, 0, nil, 0, s.n }
 
 func (s *recent) bytes() int { return len(s.slabs)*idBytes<<s.shift + 4*len(s.slots) }
 
@@ -144,29 +146,25 @@ func (a wide) id() (x id) {
 // sorted returns the ids from one to another, in the order of their bytes.
 func (s *recent) sorted(from, to int) []wide {
 	const groups = 1 << 12 // by leading bits; ids that share them all are merely slower to sort
-	var starts [groups + 1]uint32
-	all := make([]wide, to-from)
-	for i := range all {
-		x := s.at(from + i)
-		all[i] = wide{binary.BigEndian.Uint64(x[:8]), binary.BigEndian.Uint64(x[8:])}
-		starts[all[i].hi>>52+1]++
-	}
-	if len(all) < groups {
-		slices.SortFunc(all, wide.compare)
-		return all
+	var ends [groups + 1]uint32
+	for i := from; i < to; i++ {
+		x := s.at(i)
+		ends[(uint(x[0])<<4|uint(x[1])>>4)+1]++
 	}
 	for g := range groups {
-		starts[g+1] += starts[g]
+		ends[g+1] += ends[g]
 	}
-	ends := starts
-	spread := make([]wide, len(all))
-	for _, x := range all {
-		g := x.hi >> 52
-		spread[ends[g]] = x
+	starts := ends
+	all := make([]wide, to-from)
+	for i := from; i < to; i++ {
+		x := s.at(i)
+		w := wide{binary.BigEndian.Uint64(x[:8]), binary.BigEndian.Uint64(x[8:])}
+		g := w.hi >> 52
+		all[ends[g]] = w
 		ends[g]++
 	}
 	for g := range groups {
-		slices.SortFunc(spread[starts[g]:ends[g]], wide.compare)
+		slices.SortFunc(all[starts[g]:starts[g+1]], wide.compare)
 	}
-	return spread
+	return all
 }
