@@ -4,7 +4,9 @@ import (
 	"hash/fnv"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -17,9 +19,11 @@ type moment struct {
 	restored bool
 	rule     *rule
 	process  bool // it is when the stage is called, and no request
+	applied  bool // it is when committed state was written to the store, and no request
 }
 
-// moments of a transaction, in its order.
+// moments of a transaction, in its order. An answer to its end that has come and is not given on yet is
+// the moment before the apply.
 func moments() []moment {
 	return []moment{
 		{name: "after the poll", process: true},
@@ -30,6 +34,7 @@ func moments() []moment {
 		{name: "after the offsets commit", rule: &rule{key: kmsg.TxnOffsetCommit, after: true}},
 		{name: "before the end", rule: &rule{key: kmsg.EndTxn}},
 		{name: "after the end, applied", rule: &rule{key: kmsg.EndTxn, after: true}},
+		{name: "after the apply", applied: true},
 		{name: "mid-restore", restored: true, rule: &rule{key: kmsg.Fetch, after: true, least: 300}},
 	}
 }
@@ -38,6 +43,8 @@ func moments() []moment {
 type stroke struct {
 	name                        string
 	fails, again, revoked, lost bool
+	// killed: the runner is gone, and its machine: of its store only some of what was not synced is left.
+	killed bool
 }
 
 func strokes() []stroke {
@@ -48,6 +55,7 @@ func strokes() []stroke {
 		{name: "lost", lost: true},
 		{name: "revoked and fails", revoked: true, fails: true},
 		{name: "lost and fails", lost: true, fails: true},
+		{name: "killed", killed: true, fails: true},
 	}
 }
 
@@ -72,12 +80,15 @@ func TestFaults(t *testing.T) {
 // strike runs half of a workload, lets the stroke fall in the other half, and finishes.
 func (w *world) strike(m moment, s stroke) {
 	w.t.Helper()
+	w.kill = s.killed
 	w.start()
 	w.feed(80)
 	w.caughtUp()
 	if s.revoked {
 		w.second()
 	}
+	var left vfs.FS // of a killed one's store
+	percent := []int{0, 50, 100}[w.work.random.IntN(3)]
 	act := func() {
 		if s.revoked {
 			w.other.join()
@@ -85,50 +96,77 @@ func (w *world) strike(m moment, s stroke) {
 		if s.lost {
 			w.evict("handoff.mill")
 		}
+		if s.killed {
+			left = crashed(w.fs, percent, 1)
+			w.wire.sever(true)
+		}
 	}
 	if m.restored {
 		w.stop()
 		w.fs = newMem()
 	}
-	var struck func() bool
-	if m.process {
-		done := make(chan struct{})
-		fn := func() {
-			act()
-			if s.fails {
-				w.wire.sever(true)
-			}
-			close(done)
-		}
-		w.atProcess.Store(&fn)
-		struck = func() bool {
-			select {
-			case <-done:
-				return true
-			default:
-				return false
-			}
-		}
-	} else {
-		r := m.rule
-		var once sync.Once
-		r.act = func() { once.Do(act) }
-		r.cut = s.fails
-		if s.again {
-			r.count = 6
-		}
-		w.wire.on(r)
-		struck = func() bool { return r.done.Load() > 0 }
-	}
+	struck := w.place(m, s, act)
 	if m.restored {
 		w.start()
 	}
 	w.feed(80)
-	eventually(w.t, "it strikes", struck)
+	select {
+	case <-struck:
+	case <-time.After(patience):
+		w.t.Fatal("it does not strike")
+	}
+	if s.killed {
+		w.revive(left)
+	}
 	w.wire.sever(false)
 	w.caughtUp()
 	w.feed(20)
 	w.finish()
+}
+
+// place arranges for act at the moment, and for what fails then; it returns what is closed after it.
+func (w *world) place(m moment, s stroke, act func()) (struck chan struct{}) {
+	struck = make(chan struct{})
+	var once sync.Once
+	strike := func() {
+		once.Do(func() {
+			act()
+			if s.fails && m.rule == nil {
+				w.wire.sever(true)
+			}
+			close(struck)
+		})
+	}
+	switch {
+	case m.process:
+		w.atProcess.Store(&strike)
+	case m.applied:
+		w.audit.applied.Store(&strike)
+	default:
+		r := m.rule
+		r.act, r.cut = strike, s.fails
+		if s.again {
+			r.count = 6
+		}
+		w.wire.on(r)
+	}
+	return struck
+}
+
+// revive ends what is left of a killed runner and starts another on what its machine kept.
+func (w *world) revive(left vfs.FS) {
+	w.t.Helper()
+	if err := w.run.stop(); err != nil {
+		w.t.Error(err)
+	}
+	if err := w.store.Close(); err != nil {
+		w.t.Error(err)
+	}
+	w.evict("handoff.mill") // as its session's end would
+	w.wire.clear()
+	w.wire.sever(false)
+	w.fs = left
+	w.start()
 }
 
 // refusals are answers of a broker, each given some times while records flow.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -305,6 +306,8 @@ type auditor struct {
 	c     *cluster
 	stage string
 	store *state.Store
+	// applied is called once a transaction with calls is committed and in the store; nil for nothing.
+	applied atomic.Pointer[func()]
 
 	mu      sync.Mutex
 	resumes int      // guarded by mu; with something to go on from
@@ -329,7 +332,11 @@ func (a *auditor) Assigned(p int32, _ pipeline.Reader, inherited []pipeline.Pend
 	}
 }
 
-func (*auditor) Committed(int32, []pipeline.PendingCall, []string) {}
+func (a *auditor) Committed(int32, []pipeline.PendingCall, []string) {
+	if fn := a.applied.Swap(nil); fn != nil {
+		(*fn)()
+	}
+}
 
 func (*auditor) Revoked(context.Context, int32) {}
 

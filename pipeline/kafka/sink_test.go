@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +18,10 @@ type table struct {
 	mu     sync.Mutex
 	tokens map[string]string // guarded by mu; rows by token
 	rows   map[string]int    // guarded by mu
+	sum    int               // guarded by mu; of the rows' amounts
+	strike func() error      // guarded by mu; called some times, without mu
+	times  int               // guarded by mu; how often it is still called
+	stored bool              // guarded by mu; it is called after the rows are stored
 	writes int               // guarded by mu
 	fail   func(n int) error // before the n-th write
 	lose   func(n int) error // after the n-th write: it is stored, but not known to be
@@ -29,6 +33,38 @@ func newTable() *table { return &table{tokens: map[string]string{}, rows: map[st
 func (s *table) Schema() uint32 { return s.schema }
 
 func (s *table) Write(_ context.Context, in pipeline.Intent, records []pipeline.Record) error {
+	if err := s.struck(false); err != nil {
+		return err
+	}
+	if err := s.store(in, records); err != nil {
+		return err
+	}
+	return s.struck(true)
+}
+
+// at arranges for fn to be called before, or after, rows are stored.
+func (s *table) at(stored bool, times int, fn func() error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stored, s.times, s.strike = stored, times, fn
+}
+
+func (s *table) struck(stored bool) error {
+	s.mu.Lock()
+	fn := s.strike
+	if fn == nil || s.stored != stored || s.times == 0 {
+		fn = nil
+	} else {
+		s.times--
+	}
+	s.mu.Unlock()
+	if fn == nil {
+		return nil
+	}
+	return fn()
+}
+
+func (s *table) store(in pipeline.Intent, records []pipeline.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writes++
@@ -51,8 +87,10 @@ func (s *table) Write(_ context.Context, in pipeline.Intent, records []pipeline.
 		}
 	} else {
 		s.tokens[in.Token()] = joined
-		for _, r := range rows {
+		for i, r := range rows {
 			s.rows[r]++
+			amount, _ := strconv.Atoi(string(records[i].Value))
+			s.sum += amount
 		}
 	}
 	if s.lose != nil {
@@ -66,15 +104,20 @@ func (s *table) check(c *cluster, name string) {
 	c.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := 0
+	n, sum := 0, 0
 	for _, r := range c.flat("handoff." + name) {
 		n++
+		amount, _ := strconv.Atoi(string(r.Value))
+		sum += amount
 		if got := s.rows[fmt.Sprintf("%d/%d", r.Partition, r.Offset)]; got != 1 {
 			c.t.Errorf("%d/%d is there %d times", r.Partition, r.Offset, got)
 		}
 	}
 	if len(s.rows) != n {
 		c.t.Errorf("%d rows, want %d", len(s.rows), n)
+	}
+	if s.sum != sum {
+		c.t.Errorf("the rows' sum is %d, want %d", s.sum, sum)
 	}
 }
 
@@ -98,9 +141,7 @@ func startSink(t *testing.T, cfg SinkConfig) *running {
 // that are stored without being known to be.
 func TestSinkExactlyOnce(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 2))
+	random := newRandom(seed(t))
 	c := newCluster(t, 2, "facts")
 	store := newTable()
 	away := errors.New("the store is away")
@@ -117,15 +158,20 @@ func TestSinkExactlyOnce(t *testing.T) {
 		return nil
 	}
 	dir := t.TempDir()
-	const rounds = 8
+	const rounds = 6
 	for i := range rounds {
 		if i%3 == 2 {
 			dir = t.TempDir()
 		}
 		local := openStore(t, dir)
 		run := startSink(t, c.sinkConfig(store, c.config(nil, local)))
-		c.load("facts", 500, 100)
-		time.Sleep(time.Duration(random.IntN(200)) * time.Millisecond)
+		c.load("facts", 400, 100)
+		enough := random.IntN(4)
+		eventually(t, "some writes are tried", func() bool {
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			return store.writes >= 3*i+enough
+		})
 		if i == rounds-1 {
 			eventually(t, "all is committed", func() bool { return c.drained("facts") })
 		}

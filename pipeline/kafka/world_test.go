@@ -59,6 +59,7 @@ type world struct {
 	// atProcess is called with the next record that the stage processes, once.
 	atProcess atomic.Pointer[func()]
 	other     *member
+	kill      bool // the runner is to be killed: its open transaction must not last
 }
 
 // member is a second runner of the stage, with a store of its own.
@@ -109,6 +110,9 @@ func (w *world) start() {
 	w.audit = &auditor{c: w.cluster, stage: "mill", store: w.store}
 	cfg := w.config(w.store)
 	cfg.Caller = w.audit
+	if w.kill {
+		cfg.TransactionTimeout, cfg.DrainWait = 2*time.Second, 500*time.Millisecond
+	}
 	w.run = start(w.t, cfg)
 }
 
