@@ -14,6 +14,9 @@ import (
 
 const sigQuit = syscall.SIGQUIT
 
+// ofSink is a trap's client: the sink's.
+const ofSink = "sink"
+
 // errMissed says that a trap did not spring in time: the round does not count.
 var errMissed = errors.New("the trap did not spring")
 
@@ -34,6 +37,7 @@ func (t *torture) deal(round int) fault {
 // catalogue of faults for a cluster of that many nodes; 0 nodes is kfake.
 func catalogue(nodes int) []fault {
 	all := memberFaults()
+	all = append(all, movingFaults()...)
 	all = append(all, trapFaults()...)
 	if nodes > 0 {
 		all = append(all, brokerFaults()...)
@@ -113,7 +117,10 @@ func (e *epoch) ready(t trap) trap {
 	if t.Skip == 0 {
 		t.Skip = e.random.IntN(4)
 	}
-	if t.Place == placeWire && t.Client == "" {
+	switch {
+	case t.Client == ofSink:
+		t.Client = "handoff-" + factsOf(e.stage)
+	case t.Place == placeWire && t.Client == "":
 		t.Client = "handoff-" + e.stage // and, beginning alike, the sink's
 	}
 	return t
@@ -153,6 +160,7 @@ func memberFaults() []fault {
 		{"error while the memtable is flushed", func(ctx context.Context, e *epoch) (time.Duration, error) { return e.flushing(ctx, actError) }},
 		{"another member comes and goes", comesAndGoes},
 		{"another member comes and is killed", comesAndDies},
+		{"a member stops as another is killed", stopsBesideDead},
 		{"kill as partitions are revoked", func(ctx context.Context, e *epoch) (time.Duration, error) {
 			return e.moving(ctx, trap{Place: placeCaller, What: "Revoked", Moment: before, Act: actKill, Skip: -1})
 		}},
@@ -164,8 +172,60 @@ func memberFaults() []fault {
 		{"a zombie that fires a timer", zombie(trap{Place: placeTimer, Moment: before, Act: actStop})},
 		{"a zombie before it writes rows", zombie(trap{Place: placeSink, What: "Write", Moment: before, Act: actStop})},
 		{"a zombie while it writes rows", zombie(trap{Place: placeSink, What: "Write", Moment: during, Act: actStop})},
+		{"a zombie before its intent is committed", zombie(trap{Place: placeWire, What: "TxnOffsetCommit", Client: ofSink, Moment: before, Act: actStop})},
 		{"rolling restart of two members", rolling},
 	}
+}
+
+// movingFaults have partitions leave while a member is in the middle of something.
+func movingFaults() []fault {
+	var all []fault
+	for _, t := range []trap{
+		{Place: placeWire, What: "Fetch", Moment: answer},
+		{Place: placeWire, What: "Produce", Moment: before},
+		{Place: placeWire, What: "TxnOffsetCommit", Moment: before},
+		{Place: placeWire, What: "TxnOffsetCommit", Moment: answer},
+		{Place: placeWire, What: "EndTxn", Moment: before},
+		{Place: placeWire, What: "EndTxn", Moment: answer},
+		{Place: placeDisk, What: ".log", Moment: before},
+		{Place: placeSink, What: "Write", Moment: during},
+	} {
+		t.Act, t.Stall = actStall, 1500*time.Millisecond
+		all = append(all, fault{"partitions leave: " + t.String(), func(ctx context.Context, e *epoch) (time.Duration, error) { return e.leaving(ctx, t) }})
+	}
+	return all
+}
+
+// leaving has another member come while member a is held up by a trap.
+func (e *epoch) leaving(ctx context.Context, t trap) (time.Duration, error) {
+	t = e.ready(t)
+	if err := e.a.lay(t); err != nil {
+		return 0, err
+	}
+	select {
+	case <-e.a.sprang(t.ID):
+	case <-e.a.dead:
+		return 0, fmt.Errorf("member a ended by itself: %s", e.a.said)
+	case <-time.After(springWait):
+		return 0, errMissed
+	}
+	if err := e.startB(ctx); err != nil {
+		return 0, err
+	}
+	return 0, e.awaitCommit(e.a)
+}
+
+// stopsBesideDead: whoever is told to stop must not wait for what its group still expects of a dead one.
+func stopsBesideDead(ctx context.Context, e *epoch) (time.Duration, error) {
+	if err := e.startB(ctx); err != nil {
+		return 0, err
+	}
+	b := e.b
+	e.b = nil
+	if err := b.kill(); err != nil {
+		return 0, err
+	}
+	return graceful(ctx, e)
 }
 
 func killed(ctx context.Context, e *epoch) (time.Duration, error) {

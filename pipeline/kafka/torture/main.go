@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"syscall"
 	"time"
@@ -92,6 +93,7 @@ func parse(args []string) (*torture, error) {
 	f.IntVar(&t.rate, "rate", 400, "records a second")
 	f.BoolVar(&t.fake, "kfake", false, "a Kafka in memory instead of a real one: fast, and no proof")
 	f.StringVar(&t.dir, "dir", "", "where everything is kept; default a temporary directory, kept when something is wrong")
+	match := f.String("match", "", "only faults whose name matches this regular expression")
 	f.StringVar(&t.fault, "fault", "", "what the members do wrong, to see it found: lose, double or rows")
 	if err := f.Parse(args); err != nil {
 		return nil, err
@@ -102,6 +104,14 @@ func parse(args []string) (*torture, error) {
 	if t.fake {
 		t.nodes = 0
 	}
+	only, err := regexp.Compile(*match)
+	if err != nil {
+		return nil, fmt.Errorf("match: %w", err)
+	}
+	t.faults = slices.DeleteFunc(catalogue(t.nodes), func(f fault) bool { return !only.MatchString(f.name) })
+	if len(t.faults) == 0 {
+		return nil, fmt.Errorf("no fault matches %q", *match)
+	}
 	return t, nil
 }
 
@@ -109,7 +119,6 @@ func (t *torture) print(format string, args ...any) { fmt.Fprintf(t.out, format+
 
 // run starts Kafka, runs epochs until there were enough rounds, and prints the last line.
 func (t *torture) run(ctx context.Context) (err error) {
-	t.faults = catalogue(t.nodes)
 	began := time.Now()
 	if t.dir == "" {
 		if t.dir, err = os.MkdirTemp("", "torture"); err != nil {
@@ -120,6 +129,9 @@ func (t *torture) run(ctx context.Context) (err error) {
 				remove(t.dir)
 			}
 		}()
+	}
+	if err := os.MkdirAll(t.dir, 0o755); err != nil {
+		return err
 	}
 	if t.fake {
 		t.cluster, err = newFakeKafka()

@@ -173,7 +173,16 @@ func (o *outside) make(calls []pipeline.PendingCall) {
 			if err != nil {
 				return // never: strings
 			}
-			emits = append(emits, pipeline.Emit{Topic: o.mailbox, Key: c.Key, Value: value, Time: time.Now()})
+			emits = append(emits, pipeline.Emit{Topic: o.mailbox, Key: c.Key, Value: value})
+		}
+		// The outside takes its time, so that calls are in flight whatever happens.
+		select {
+		case <-time.After(time.Duration(sum(calls[0].Key, nil)%400) * time.Millisecond):
+		case <-o.life.Done():
+			return
+		}
+		for i := range emits {
+			emits[i].Time = time.Now()
 		}
 		for o.life.Err() == nil {
 			if err := o.post.Produce(o.life, emits...); err == nil {
