@@ -2,7 +2,8 @@
 // development house that runs everything on one machine.
 //
 // Exit codes: 0 done, or stopped by a signal in good order; 1 failed; 2 wrong usage, configuration or
-// settings; 3 the demo's books do not balance.
+// settings; 3 the demo's books do not balance; 4 stages are further behind than `handoff lag` was told
+// to accept.
 package main
 
 import (
@@ -30,6 +31,7 @@ const (
 	exitFailed     = 1
 	exitUsage      = 2
 	exitUnbalanced = 3
+	exitBehind     = 4
 )
 
 // errUsage marks errors for which the caller must change what it asked.
@@ -47,6 +49,9 @@ type cli struct {
 	Dev           devCommand      `cmd:"" help:"Run everything on this machine, with stand-ins for the outside, and wait."`
 	Run           runCommand      `cmd:"" help:"Run stages: classify, consent, escalate, deliver, analytics, or all."`
 	Gateway       gatewayCommand  `cmd:"" help:"Serve webhooks."`
+	Topology      topologyCommand `cmd:"" help:"Show what reads and writes what."`
+	Lag           lagCommand      `cmd:"" help:"Show how far stages are behind, and who runs them."`
+	State         stateCommand    `cmd:"" help:"Show what stages have committed, decoded."`
 	Topics        topicsCommand   `cmd:"" help:"Show or create the Kafka topics."`
 	Settings      settingsCommand `cmd:"" help:"Check or publish a shop's settings."`
 	ConfigCommand configCommand   `cmd:"" name:"config" help:"Show the configuration."`
@@ -136,6 +141,9 @@ func exitCode(err error) int {
 	case errors.Is(err, errUnbalanced):
 		fmt.Fprintln(os.Stderr, "handoff:", err)
 		return exitUnbalanced
+	case errors.Is(err, errBehind):
+		fmt.Fprintln(os.Stderr, "handoff:", err)
+		return exitBehind
 	case errors.Is(err, errUsage), errors.As(err, &bad):
 		fmt.Fprintln(os.Stderr, "handoff:", err)
 		return exitUsage
