@@ -53,8 +53,12 @@ fuzz: ## Fuzz every decoder of outside bytes, 20 s each (FUZZTIME=20s)
 	@.ci/fuzz $(or $(FUZZTIME),20s)
 
 .PHONY: bench
-bench: ## Records/s and CPU per record of the runner beside a bare exactly-once pass-through
-	@go -C bench run -buildvcs=false . drain $(ARGS)
+bench: ## The runner beside a bare pass-through, Kafka Streams and goka on a real Kafka: 20 minutes (ARGS="drain": a first look)
+	@cd bench && go build -buildvcs=false -o out/bench . && out/bench $(or $(ARGS),run -suite quick -build $(VERSION))
+
+.PHONY: bench-full
+bench-full: ## The same with all key counts, value sizes, restores and long runs: hours; goes on where it was interrupted
+	@cd bench && go build -buildvcs=false -o out/bench . && out/bench run -suite full -build $(VERSION) $(ARGS)
 
 .PHONY: kafka
 kafka: ## A real Apache Kafka on loopback until Ctrl-C: one node, or three with ARGS=3 (needs a JDK and Maven)

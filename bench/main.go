@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -35,11 +34,11 @@ func dispatch(ctx context.Context, args []string) error {
 	}
 	switch command {
 	case "run":
-		return errors.New("later")
+		return runSuite(ctx, args)
 	case "drain":
 		return runDrain(ctx, args)
 	case "report":
-		return errors.New("later")
+		return runReport(args)
 	case sideCommand:
 		return serveSide(ctx, args)
 	case fakeCommand:
@@ -53,7 +52,6 @@ type common struct {
 	broker      string
 	compression string
 	out         string
-	keep        bool
 }
 
 func (c *common) register(flags *flag.FlagSet) {
