@@ -104,10 +104,27 @@ func (c *cluster) groupCommitOf(stage string, partition int32) (offset int64, nu
 	return 0, 0, ""
 }
 
+// quiet waits until no transaction is open on the topics: a killed process leaves one, and what was
+// written after its first record cannot be read before the broker has ended it.
+func (c *cluster) quiet(topics ...string) {
+	c.t.Helper()
+	for _, topic := range topics {
+		eventually(c.t, "no transaction is open on "+topic, func() bool {
+			for _, p := range c.PartitionInfos(topic) {
+				if p.LastStableOffset < p.HighWatermark {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
 // checkPositions verifies that the changelog and the group stand at the same transaction, and that the
 // transactions of every partition are one unbroken row: a zombie's would have the number of another.
 func (c *cluster) checkPositions(stage string) {
 	c.t.Helper()
+	c.quiet(schemas.Changelog(stage))
 	for p, f := range c.folds(stage, nil) {
 		offset, number, metadata := c.groupCommitOf(stage, p)
 		if at := f.position(); at.Offset != offset || at.Number != number {
@@ -128,6 +145,7 @@ func (c *cluster) checkPositions(stage string) {
 // amounts to up to the position that the store has.
 func (c *cluster) checkStore(stage string, store *state.Store) {
 	c.t.Helper()
+	c.quiet(schemas.Changelog(stage))
 	resume := map[int32]int64{}
 	for p := range c.partitions {
 		_, at, err := state.ReadPosition(store.Backing(stage, p))
@@ -197,6 +215,7 @@ func (c *cluster) model(stage pipeline.Stage) *plain {
 // and every dead letter once; and the state that is left.
 func (c *cluster) checkOutputs(stage pipeline.Stage) {
 	c.t.Helper()
+	c.quiet("out", schemas.TopicDeadLetters, schemas.Changelog(stage.Name()))
 	want := c.model(stage)
 	out, timers, dead := map[string][]string{}, map[string]int{}, map[string]int{}
 	for _, records := range c.read("out") {

@@ -72,7 +72,11 @@ type member struct {
 
 func newWorld(t *testing.T, seed uint64, partitions int32) *world {
 	t.Helper()
-	w := &world{cluster: newClusterOf(t, 3, partitions, "mill"), wire: newWire(), work: newWorkload(seed, 40), fs: newMem()}
+	return newWorldOn(newClusterOf(t, 3, partitions, "mill"), seed)
+}
+
+func newWorldOn(c *cluster, seed uint64) *world {
+	w := &world{cluster: c, wire: newWire(), work: newWorkload(seed, 40), fs: newMem()}
 	w.mill = &mill{processed: func(in *pipeline.Input) {
 		if in.Record == nil {
 			return
