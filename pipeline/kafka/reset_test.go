@@ -1,0 +1,658 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/kafka"
+	"github.com/handoff-dev/handoff/pipeline/state"
+	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
+)
+
+// clerk counts what it has not seen, by one or, with the bug, by two; keeps entries that come and go,
+// sets timers and tells everything. Values that begin with "bad" fail while fails says so.
+type clerk struct {
+	bug   bool
+	fails *atomic.Bool
+	carry bool
+}
+
+func (clerk) Name() string { return "keeper" }
+
+func (c clerk) Carry(name string) bool { return c.carry && name == "n" }
+
+func (c clerk) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
+	tell := func(format string, args ...any) { fx.Emit("out", in.Key, fmt.Appendf(nil, format, args...)) }
+	if in.Timer != nil {
+		st.Put("fired", []byte(in.Timer.Name))
+		tell("timer %s at %d", in.Timer.Name, in.Timer.At.UnixMilli())
+		return nil
+	}
+	if r, err := schemas.Decode(in.Record.Key, in.Record.Value); err == nil {
+		if r.GetFireTimer() != nil {
+			return turn.Process(decider{}, &pipeline.Input{Key: in.Key, Record: in.Record, Now: in.Now, Settings: oneShop{}}, nil, fx)
+		}
+		return nil
+	}
+	value := string(in.Record.Value)
+	if strings.HasPrefix(value, "bad") && c.fails != nil && c.fails.Load() {
+		return errors.New("as asked")
+	}
+	if st.Seen(in.Record.Value, in.Record.Time) {
+		return nil
+	}
+	n := 0
+	if v, ok := st.Get("n"); ok {
+		n, _ = strconv.Atoi(string(v))
+	}
+	if n++; c.bug {
+		n++
+	}
+	st.Put("n", []byte(strconv.Itoa(n)))
+	st.Put(fmt.Sprintf("r/%d", n%4), in.Record.Value)
+	if n%5 == 0 {
+		st.Delete("r/0")
+	}
+	if n%3 == 0 {
+		fx.SetTimer(fmt.Sprintf("t%d", n), in.Record.Time.Add(time.Millisecond))
+	}
+	tell("%s is %d", value, n)
+	return nil
+}
+
+// load posts values from number first on, over keys, every fourth twice.
+func (h *house) load(first, n int, at time.Time) {
+	h.t.Helper()
+	for i := first; i < first+n; i++ {
+		key := fmt.Sprintf("shop|%d", i%7)
+		h.post(key, fmt.Sprintf("v%d", i), at.Add(time.Duration(i)*time.Millisecond), 0)
+		if i%4 == 0 {
+			h.post(key, fmt.Sprintf("v%d", i), at.Add(time.Duration(i)*time.Millisecond), 0)
+		}
+	}
+}
+
+func (h *house) drained() bool {
+	g := h.GroupInfo(schemas.Mailbox("keeper"))
+	if g == nil {
+		return false
+	}
+	for _, p := range h.PartitionInfos(schemas.Mailbox("keeper")) {
+		if g.Commits[schemas.Mailbox("keeper")][p.Partition].Offset < p.HighWatermark {
+			return false
+		}
+	}
+	return true
+}
+
+// run runs the stage until everything is processed, and no timer is left.
+func (h *house) run(s pipeline.Stage, dir string) {
+	h.t.Helper()
+	stop := h.runner(s, dir)
+	h.until("everything is processed", func() bool { return h.drained() && h.timers() == 0 })
+	stop()
+	h.empty()
+}
+
+// empty waits until the group has no members.
+func (h *house) empty() {
+	h.t.Helper()
+	h.until("the group is empty", func() bool {
+		g := h.GroupInfo(schemas.Mailbox("keeper"))
+		return g == nil || g.State == "Empty" || g.State == "Dead"
+	})
+}
+
+// state that the changelog has, by partition and changelog key; seen ids and positions left out.
+func (h *house) state() map[string]string {
+	h.t.Helper()
+	all := map[string]string{}
+	for _, r := range h.records(schemas.Changelog("keeper")) {
+		fold(all, r.Partition, r.Key, r.Value)
+	}
+	return all
+}
+
+func fold(all map[string]string, partition int32, key, value []byte) {
+	at := fmt.Sprintf("%d/%s", partition, key)
+	switch {
+	case key[0] == state.ResetKey()[0]:
+		maps.DeleteFunc(all, func(k, _ string) bool { return strings.HasPrefix(k, fmt.Sprintf("%d/", partition)) })
+	case key[0] == 'p' || key[0] == 's':
+	case value == nil:
+		delete(all, at)
+	default:
+		all[at] = string(value)
+	}
+}
+
+func (h *house) timers() (n int) {
+	for k := range h.state() {
+		if _, key, _ := strings.Cut(k, "/"); key[0] == 't' {
+			n++
+		}
+	}
+	return n
+}
+
+// fresh is the state of a stage that processes the mailbox from offsets on, for the first time.
+func (h *house) fresh(s pipeline.Stage, from map[int32]int64) map[string]string {
+	h.t.Helper()
+	all, parts := map[string]string{}, map[int32]*state.Partition{}
+	seal := func(p int32) {
+		parts[p].TakeEmits()
+		parts[p].TakeFailures()
+		parts[p].Seal(func(key, value []byte) { fold(all, p, key, value) })
+		parts[p].Committed(0)
+		if err := parts[p].Save(time.Now()); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	for _, r := range h.records(schemas.Mailbox("keeper")) {
+		if r.Offset < from[r.Partition] {
+			continue
+		}
+		p := parts[r.Partition]
+		if p == nil {
+			var err error
+			if p, err = state.NewPartition(state.Config{Stage: s, Partition: r.Partition, Partitions: keeperPartitions}, state.Memory()); err != nil {
+				h.t.Fatal(err)
+			}
+			parts[r.Partition] = p
+		}
+		in := pipeline.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp}
+		if err := p.Process(&in, time.Now(), oneShop{}, true); err != nil {
+			h.t.Fatal(err)
+		}
+		seal(r.Partition)
+	}
+	for id, p := range parts {
+		if err := p.Advance(time.Now(), oneShop{}, true); err != nil {
+			h.t.Fatal(err)
+		}
+		seal(id)
+	}
+	return all
+}
+
+func (h *house) resetConfig(s pipeline.Stage) kafka.ResetConfig {
+	return kafka.ResetConfig{Connection: h.conn, Name: "keeper", Stage: s, Settings: oneShop{}, Dir: h.t.TempDir(), CommitRecords: 10}
+}
+
+// reset plans and runs.
+func (h *house) reset(cfg kafka.ResetConfig) (kafka.ResetResult, error) {
+	h.t.Helper()
+	r, err := kafka.OpenReset(h.t.Context(), cfg)
+	if err != nil {
+		return kafka.ResetResult{}, err
+	}
+	result, err := r.Run(h.t.Context())
+	if err := r.Close(); err != nil {
+		h.t.Error(err)
+	}
+	return result, err
+}
+
+func (h *house) compare(what string, want map[string]string) {
+	h.t.Helper()
+	got := h.state()
+	for k, v := range want {
+		if got[k] != v {
+			h.t.Errorf("%s: %q is %q, want %q", what, k, got[k], v)
+		}
+	}
+	for k, v := range got {
+		if _, ok := want[k]; !ok {
+			h.t.Errorf("%s: %q is %q, want none", what, k, v)
+		}
+	}
+}
+
+// refused runs the stage and returns why it ends.
+func (h *house) refused(s pipeline.Stage, dir string) error {
+	h.t.Helper()
+	store, err := state.OpenStore(state.StoreConfig{Dir: dir})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer store.Close()
+	r, err := kafka.New(kafka.Config{Connection: h.conn, Stage: s, Store: store, SessionTimeout: 6 * time.Second,
+		TransactionTimeout: 2 * time.Second, CommitEvery: 10 * time.Millisecond, RestoreWait: 200 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
+	defer cancel()
+	err = r.Run(ctx)
+	h.empty()
+	return err
+}
+
+var began = time.Now().Add(-time.Hour).Truncate(time.Millisecond)
+
+// TestReset: after a reset the state is what the mended stage would have made of the same records, no
+// output comes twice, ids seen before are still known, and local state from before is not believed.
+func TestReset(t *testing.T) {
+	h := newHouse(t)
+	h.load(0, 200, began)
+	dir := t.TempDir()
+	h.run(clerk{bug: true}, dir)
+	before := unique(h.out())
+	result, err := h.reset(h.resetConfig(clerk{}))
+	if err != nil || result.Processed != 250 || result.Skipped != 0 || result.Emitted != 0 {
+		t.Fatalf("%+v %v", result, err)
+	}
+	h.compare("after the reset", h.fresh(clerk{}, nil))
+	if n := len(h.out()); n != len(before) {
+		t.Errorf("%d outputs, want %d as before", n, len(before))
+	}
+	// On the old local state: known values again, and new ones.
+	h.load(100, 150, began)
+	h.run(clerk{}, dir)
+	h.compare("after going on", h.fresh(clerk{}, nil))
+	for v := range unique(h.out()) {
+		name, _, _ := strings.Cut(v, " is ")
+		if n, err := strconv.Atoi(strings.TrimPrefix(name, "v")); err == nil && n < 200 && !before[v] {
+			t.Errorf("%q was processed again", v)
+		}
+	}
+	// And on none at all.
+	h.load(250, 50, began)
+	h.run(clerk{}, t.TempDir())
+	h.compare("restored from the changelog alone", h.fresh(clerk{}, nil))
+}
+
+// TestResetTwice: a second reset ends the life that the first began.
+func TestResetTwice(t *testing.T) {
+	h := newHouse(t)
+	h.load(0, 60, began)
+	dir := t.TempDir()
+	h.run(clerk{}, dir)
+	for _, s := range []clerk{{bug: true}, {}} {
+		if _, err := h.reset(h.resetConfig(s)); err != nil {
+			t.Fatal(err)
+		}
+		h.compare("after a reset", h.fresh(s, nil))
+	}
+	h.load(60, 20, began)
+	h.run(clerk{}, dir)
+	h.compare("after going on", h.fresh(clerk{}, nil))
+}
+
+// TestResetEmits: asked to, it puts out everything once more, the same.
+func TestResetEmits(t *testing.T) {
+	h := newHouse(t)
+	h.load(0, 80, began)
+	h.run(clerk{}, t.TempDir())
+	before := h.out()
+	cfg := h.resetConfig(clerk{})
+	cfg.Emit = true
+	result, err := h.reset(cfg)
+	if err != nil || result.Emitted != int64(len(before)) {
+		t.Fatalf("%+v %v, want %d emitted", result, err, len(before))
+	}
+	after := h.out()
+	for _, v := range before {
+		if n := count(after, v); n != 2*count(before, v) {
+			t.Errorf("%q came out %d times", v, n)
+		}
+	}
+}
+
+// TestResetInterrupted: wherever it ends, the stage refuses to start and says why; the next run finishes,
+// and nothing is lost or doubled.
+func TestResetInterrupted(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault kfake.Fault
+		after int // requests of the kind that go through first
+	}{
+		{"before the mark", kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: 1, When: commits("handoff-reset:")}, 0},
+		{"while the old state ends", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState, Count: 2}, 0},
+		{"producing the end of the old state", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: 1}, 0},
+		{"in the midst of the records", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState, Count: 2}, 5},
+		{"between partitions", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: 1}, 9},
+		{"before the end", kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: 1, When: commits("handoff:")}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t)
+			h.load(0, 120, began)
+			dir := t.TempDir()
+			h.run(clerk{bug: true}, dir)
+			out := len(h.out())
+			left := c.after
+			if c.fault.When == nil {
+				c.fault.When = func(kmsg.Request) bool {
+					left--
+					return left < 0
+				}
+			}
+			f := h.Fault(c.fault)
+			_, err := h.reset(h.resetConfig(clerk{}))
+			if err == nil || f.Hits() == 0 {
+				t.Fatalf("it was not interrupted: %v, %d hits", err, f.Hits())
+			}
+			f.Remove()
+			if c.name != "before the mark" {
+				if err := h.refused(clerk{}, dir); !errors.Is(err, kafka.ErrResetUnfinished) || !strings.Contains(err.Error(), "handoff reset keeper --yes") {
+					t.Fatalf("the stage started: %v", err)
+				}
+				cfg := h.resetConfig(clerk{})
+				cfg.KeepState = true
+				if _, err := h.reset(cfg); !errors.Is(err, kafka.ErrResetUnfinished) {
+					t.Errorf("void state was kept: %v", err)
+				}
+			}
+			if _, err := h.reset(h.resetConfig(clerk{})); err != nil {
+				t.Fatal(err)
+			}
+			h.compare("finished", h.fresh(clerk{}, nil))
+			if n := len(h.out()); n != out {
+				t.Errorf("%d outputs, want %d", n, out)
+			}
+			h.load(120, 40, began)
+			h.run(clerk{}, dir)
+			h.compare("after going on", h.fresh(clerk{}, nil))
+		})
+	}
+}
+
+// commits tells whether a request commits offsets with such metadata.
+func commits(prefix string) func(kmsg.Request) bool {
+	return func(req kmsg.Request) bool {
+		for _, topic := range req.(*kmsg.OffsetCommitRequest).Topics {
+			for _, p := range topic.Partitions {
+				return p.Metadata != nil && strings.HasPrefix(*p.Metadata, prefix)
+			}
+		}
+		return false
+	}
+}
+
+// TestResetOfARunningStage is refused and changes nothing.
+func TestResetOfARunningStage(t *testing.T) {
+	h := newHouse(t)
+	h.load(0, 40, began)
+	stop := h.runner(clerk{}, t.TempDir())
+	h.until("everything is processed", h.drained)
+	_, err := h.reset(h.resetConfig(clerk{bug: true}))
+	if !errors.Is(err, kafka.ErrMembers) || !strings.Contains(err.Error(), "handoff-keeper") {
+		t.Errorf("reset of a running stage: %v", err)
+	}
+	h.load(40, 10, began)
+	h.until("it goes on", func() bool { return h.drained() && h.timers() == 0 })
+	stop()
+	h.compare("untouched", h.fresh(clerk{}, nil))
+}
+
+// TestResetMoved: a plan that no longer holds is not carried out.
+func TestResetMoved(t *testing.T) {
+	h := newHouse(t)
+	h.load(0, 40, began)
+	dir := t.TempDir()
+	h.run(clerk{}, dir)
+	r, err := kafka.OpenReset(t.Context(), h.resetConfig(clerk{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	h.load(40, 40, began)
+	h.run(clerk{}, dir)
+	if _, err := r.Run(t.Context()); !errors.Is(err, kafka.ErrMoved) {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestForeignOffset: an offset that something else has set is put back to where the state stands.
+func TestForeignOffset(t *testing.T) {
+	h := newHouse(t)
+	h.load(0, 80, began)
+	dir := t.TempDir()
+	h.run(clerk{}, dir)
+	offsets := kadm.Offsets{}
+	for p := range int32(keeperPartitions) {
+		offsets.Add(kadm.Offset{Topic: schemas.Mailbox("keeper"), Partition: p, At: 3, LeaderEpoch: -1})
+	}
+	if err := kadm.NewClient(h.client).CommitAllOffsets(t.Context(), schemas.Mailbox("keeper"), offsets); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.refused(clerk{}, dir); err == nil || !strings.Contains(err.Error(), "handoff reset keeper --keep-state") {
+		t.Fatalf("the stage started: %v", err)
+	}
+	cfg := h.resetConfig(nil)
+	cfg.KeepState = true
+	if _, err := h.reset(cfg); err != nil {
+		t.Fatal(err)
+	}
+	h.load(80, 40, began)
+	h.run(clerk{}, dir)
+	h.compare("put back", h.fresh(clerk{}, nil))
+	h.load(120, 40, began)
+	h.run(clerk{}, t.TempDir())
+	h.compare("restored", h.fresh(clerk{}, nil))
+	if all := h.out(); len(all) != len(unique(all)) {
+		t.Errorf("%d outputs, %d of them unique", len(all), len(unique(all)))
+	}
+}
+
+// TestRecordsGone: where records were deleted before they were processed, it goes on at the first that
+// is there, and says how many are lost.
+func TestRecordsGone(t *testing.T) {
+	h := newHouse(t)
+	h.load(0, 80, began)
+	dir := t.TempDir()
+	h.run(clerk{}, dir)
+	before := h.state()
+	h.load(80, 80, began)
+	want := int64(0)
+	for _, p := range h.PartitionInfos(schemas.Mailbox("keeper")) {
+		at := h.GroupInfo(schemas.Mailbox("keeper")).Commits[schemas.Mailbox("keeper")][p.Partition].Offset
+		if err := h.DeleteRecords(schemas.Mailbox("keeper"), p.Partition, p.HighWatermark); err != nil {
+			t.Fatal(err)
+		}
+		want += p.HighWatermark - at
+	}
+	if err := h.refused(clerk{}, dir); err == nil || !strings.Contains(err.Error(), "handoff reset keeper --keep-state") {
+		t.Fatalf("the stage started: %v", err)
+	}
+	cfg := h.resetConfig(nil)
+	cfg.KeepState = true
+	r, err := kafka.OpenReset(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	lost := int64(0)
+	for _, p := range r.Plan() {
+		lost += p.Lost
+	}
+	if lost != want {
+		t.Errorf("%d are said to be lost, want %d", lost, want)
+	}
+	if _, err := r.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.compare("kept", before)
+	h.load(160, 10, began)
+	out := len(h.out())
+	h.run(clerk{}, dir)
+	if n := len(h.out()); n < out+10 {
+		t.Errorf("it did not go on: %d outputs after %d", n, out)
+	}
+}
+
+// TestChangelogLost: state that is gone is rebuilt, and an old local state, which has what the changelog
+// has lost, is not believed.
+func TestChangelogLost(t *testing.T) {
+	h := newHouse(t)
+	h.load(0, 80, began)
+	dir := t.TempDir()
+	h.run(clerk{}, dir)
+	out := len(h.out())
+	for _, p := range h.PartitionInfos(schemas.Changelog("keeper")) {
+		if err := h.DeleteRecords(schemas.Changelog("keeper"), p.Partition, p.HighWatermark); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.refused(clerk{}, t.TempDir()); err == nil || !strings.Contains(err.Error(), "the group stands at offset") {
+		t.Fatalf("the stage started: %v", err)
+	}
+	cfg := h.resetConfig(nil)
+	cfg.KeepState = true
+	if _, err := h.reset(cfg); !errors.Is(err, kafka.ErrNoState) {
+		t.Errorf("nothing was kept: %v", err)
+	}
+	if _, err := h.reset(h.resetConfig(clerk{})); err != nil {
+		t.Fatal(err)
+	}
+	h.load(80, 40, began)
+	h.run(clerk{}, dir)
+	h.compare("after going on", h.fresh(clerk{}, nil))
+	if len(h.out()) <= out {
+		t.Error("nothing new came out")
+	}
+	// How far the clock was is lost with the changelog: what fired without a record fires once more.
+	for _, v := range h.out() {
+		if n := count(h.out(), v); n > 1 && !strings.HasPrefix(v, "timer ") {
+			t.Errorf("%q came out %d times", v, n)
+		}
+	}
+}
+
+func unique(all []string) map[string]bool {
+	set := map[string]bool{}
+	for _, s := range all {
+		set[s] = true
+	}
+	return set
+}
+
+// TestResetStart: an offset, a time, some partitions.
+func TestResetStart(t *testing.T) {
+	h := newHouse(t)
+	h.load(0, 120, began)
+	dir := t.TempDir()
+	h.run(clerk{}, dir)
+	whole := h.fresh(clerk{}, nil)
+	cfg := h.resetConfig(clerk{})
+	cfg.Partitions, cfg.Start = []int32{2}, kafka.ResetStart{Offsets: map[int32]int64{2: 20}}
+	if _, err := h.reset(cfg); err != nil {
+		t.Fatal(err)
+	}
+	want := maps.Clone(whole)
+	maps.DeleteFunc(want, func(k, _ string) bool { return strings.HasPrefix(k, "2/") })
+	for k, v := range h.fresh(clerk{}, map[int32]int64{2: 20}) {
+		if strings.HasPrefix(k, "2/") {
+			want[k] = v
+		}
+	}
+	h.compare("one partition from an offset", want)
+
+	from, at := map[int32]int64{}, began.Add(60*time.Millisecond)
+	for _, r := range h.records(schemas.Mailbox("keeper")) {
+		if r.Timestamp.Before(at) {
+			from[r.Partition] = r.Offset + 1
+		}
+	}
+	cfg = h.resetConfig(clerk{})
+	cfg.Start.Time = at
+	if _, err := h.reset(cfg); err != nil {
+		t.Fatal(err)
+	}
+	h.compare("from a time", h.fresh(clerk{}, from))
+
+	if err := h.DeleteRecords(schemas.Mailbox("keeper"), 2, 10); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]kafka.ResetConfig{
+		"is no longer":      {Start: kafka.ResetStart{Offsets: map[int32]int64{2: 3}}},
+		"not processed yet": {Start: kafka.ResetStart{Offsets: map[int32]int64{2: 1000}}},
+		"no partition 9":    {Partitions: []int32{9}},
+	} {
+		cfg := h.resetConfig(clerk{})
+		cfg.Start, cfg.Partitions = c.Start, c.Partitions
+		if _, err := h.reset(cfg); !errors.Is(err, kafka.ErrResetStart) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestResetCarries: what the stage says survives is there before the first record.
+func TestResetCarries(t *testing.T) {
+	h := newHouse(t)
+	h.post("shop|1", "a", began, 0)
+	h.post("shop|1", "b", began, 0)
+	h.run(clerk{}, t.TempDir())
+	if _, err := h.reset(h.resetConfig(clerk{carry: true})); err != nil {
+		t.Fatal(err)
+	}
+	got := h.state()
+	if n := got[fmt.Sprintf("%d/e\x06shop|1n", schemas.Partition([]byte("shop|1"), keeperPartitions))]; n != "4" {
+		t.Errorf("n is %q, want 2 carried and 2 more: %q", n, got)
+	}
+}
+
+// TestResetAndDeadLetters: dead letters have no effect on the new state unless they were put back; a
+// record that fails for the first time stops the reset, or becomes a dead letter where that is allowed.
+func TestResetAndDeadLetters(t *testing.T) {
+	h, fails := newHouse(t), &atomic.Bool{}
+	fails.Store(true)
+	for i, v := range []string{"a", "bad open", "b", "bad dropped", "c", "bad replayed", "d"} {
+		h.post("shop|1", v, began.Add(time.Duration(i)*time.Millisecond), 0)
+	}
+	dir := t.TempDir()
+	stop := h.runner(clerk{fails: fails}, dir)
+	h.until("three dead letters", func() bool { return h.drained() && len(h.letters()) == 3 })
+	fails.Store(false)
+	r := h.resolver("Ann")
+	for how, i := range map[string]int{kafka.Dropped: 1, kafka.Replayed: 2} {
+		if err := r.Resolve(t.Context(), []*kafka.DeadLetter{&r.Letters().All[i]}, how, "why", func(int) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.until("the replayed one is processed", func() bool { return h.drained() && h.timers() == 0 })
+	stop()
+	h.empty()
+	want, out := h.state(), len(h.out())
+	result, err := h.reset(h.resetConfig(clerk{}))
+	if err != nil || result.Skipped != 3 {
+		t.Fatalf("%+v %v, want 3 passed over", result, err)
+	}
+	h.compare("after the reset", want)
+
+	// Now the replayed one fails, for the first time at its new place.
+	fails.Store(true)
+	if _, err := h.reset(h.resetConfig(clerk{fails: fails})); !errors.Is(err, kafka.ErrFailsNow) || !strings.Contains(err.Error(), "as asked") {
+		t.Fatalf("a record that fails now: %v", err)
+	}
+	if n := len(h.letters()); n != 3 {
+		t.Errorf("%d dead letters, want 3 as before", n)
+	}
+	cfg := h.resetConfig(clerk{fails: fails})
+	cfg.AllowFailures = 1
+	if result, err = h.reset(cfg); err != nil || len(result.Failed) != 1 {
+		t.Fatalf("%+v %v, want 1 failed", result, err)
+	}
+	letters := h.letters()
+	if len(letters) != 4 || letters[3].Resolution != nil || letters[3].Name() != result.Failed[0] {
+		t.Errorf("dead letters: %+v", letters)
+	}
+	if n := len(h.out()); n != out {
+		t.Errorf("%d outputs, want %d", n, out)
+	}
+}
