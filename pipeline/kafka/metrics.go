@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -28,7 +30,7 @@ type runnerMetrics struct {
 	open        map[int32]map[string]struct{} // guarded by mu; pending call ids by partition
 }
 
-func newRunnerMetrics(registerer prometheus.Registerer, stage string) (*runnerMetrics, error) {
+func newRunnerMetrics(registerer prometheus.Registerer, stage string, r *Runner) (*runnerMetrics, error) {
 	labels := prometheus.Labels{"stage": stage}
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels})
@@ -53,7 +55,7 @@ func newRunnerMetrics(registerer prometheus.Registerer, stage string) (*runnerMe
 		calls:       gauges("handoff_pending_calls", "Outside calls stored and not ended."),
 		open:        map[int32]map[string]struct{}{},
 	}
-	m.collectors = []prometheus.Collector{m.records, m.deadLetters, m.restarts, m.restored, m.commit, m.restore, m.writes, m.writeErrors, m.lag, m.calls}
+	m.collectors = []prometheus.Collector{m.records, m.deadLetters, m.restarts, m.restored, m.commit, m.restore, m.writes, m.writeErrors, m.lag, m.calls, newRunnerGauges(r, labels)}
 	if registerer == nil {
 		return m, nil
 	}
@@ -119,3 +121,43 @@ func (m *runnerMetrics) forget(partition int32) {
 }
 
 func label(partition int32) string { return strconv.Itoa(int(partition)) }
+
+// runnerGauges are read off the Runner when somebody asks, so that the age goes on growing while the
+// loop hangs.
+type runnerGauges struct {
+	r          *Runner
+	ready, age *prometheus.Desc
+}
+
+func newRunnerGauges(r *Runner, labels prometheus.Labels) *runnerGauges {
+	return &runnerGauges{
+		r:     r,
+		ready: prometheus.NewDesc("handoff_ready", "1 while the stage has everything it needs to process, else 0.", nil, labels),
+		age:   prometheus.NewDesc("handoff_lag_seconds", "How old the oldest unread record can be at most; 0 when the partition is read to its end.", []string{"partition"}, labels),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (g *runnerGauges) Describe(ch chan<- *prometheus.Desc) {
+	ch <- g.ready
+	ch <- g.age
+}
+
+// Collect implements prometheus.Collector.
+func (g *runnerGauges) Collect(ch chan<- prometheus.Metric) {
+	ready := 0.0
+	if g.r.Ready() == nil {
+		ready = 1
+	}
+	ch <- prometheus.MustNewConstMetric(g.ready, prometheus.GaugeValue, ready)
+	for _, id := range g.r.reader.partitions() {
+		ch <- prometheus.MustNewConstMetric(g.age, prometheus.GaugeValue, g.r.reader.Behind(id).Seconds(), label(id))
+	}
+}
+
+// partitions lists what is owned.
+func (v *reader) partitions() []int32 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return slices.Collect(maps.Keys(v.owned))
+}

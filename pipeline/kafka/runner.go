@@ -56,12 +56,12 @@ func New(cfg Config) (*Runner, error) {
 		ready: errNotYet, left: map[int32]leftPartition{}}
 	cfg.Logger = cfg.Logger.With("stage", name)
 	r.cfg = cfg
-	m, err := newRunnerMetrics(cfg.Registerer, name)
+	r.reader = newReader(r)
+	m, err := newRunnerMetrics(cfg.Registerer, name, r)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics of %s: %w", name, err)
 	}
 	r.metrics = m
-	r.reader = newReader(r)
 	return r, nil
 }
 
