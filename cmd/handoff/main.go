@@ -53,6 +53,7 @@ type cli struct {
 	Lag           lagCommand      `cmd:"" help:"Show how far stages are behind, and who runs them."`
 	State         stateCommand    `cmd:"" help:"Show what stages have committed, decoded."`
 	Topics        topicsCommand   `cmd:"" help:"Show or create the Kafka topics."`
+	Dlq           dlqCommand      `cmd:"" help:"List, show, replay or drop records that a stage could not process."`
 	Settings      settingsCommand `cmd:"" help:"Check or publish a shop's settings."`
 	ConfigCommand configCommand   `cmd:"" name:"config" help:"Show the configuration."`
 	Version       versionCommand  `cmd:"" help:"Show the version."`
