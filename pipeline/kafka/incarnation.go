@@ -25,8 +25,9 @@ type incarnation struct {
 	admin      *kadm.Client
 	topicID    [16]byte // of the mailbox
 	partitions int32
-	ctx        context.Context // ends with the incarnation
-	connected  chan struct{}   // closed once session and client are set
+	ctx        context.Context // ends with the incarnation; the clients live in it
+	cancel     context.CancelFunc
+	connected  chan struct{} // closed once session and client are set
 	workers    workers
 	background sync.WaitGroup
 
@@ -78,14 +79,13 @@ func (r *Runner) incarnation(ctx context.Context) error {
 		connected: make(chan struct{})}
 	in.nextDue.Store(1<<63 - 1)
 	in.promise = in.produced
-	var cancel context.CancelFunc
 	// The loop ends on ctx itself; what runs beside it goes on until the last commit.
-	in.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
+	in.ctx, in.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	defer in.cancel()
 	defer context.AfterFunc(ctx, func() {
 		select {
 		case <-time.After(r.cfg.DrainWait):
-			cancel() // whatever the last commit waits for
+			in.cancel() // whatever the last commit waits for
 		case <-in.ctx.Done():
 		}
 	})()
@@ -98,7 +98,7 @@ func (r *Runner) incarnation(ctx context.Context) error {
 	in.background.Go(in.followEnds)
 	err := in.loop(ctx)
 	in.leave()
-	cancel()
+	in.cancel()
 	in.background.Wait()
 	in.release()
 	return err
@@ -145,6 +145,7 @@ func (in *incarnation) connect(ctx context.Context) error {
 func (in *incarnation) options(id string) []kgo.Opt {
 	r := in.r
 	return r.cfg.options("handoff-"+r.cfg.Stage.Name(),
+		kgo.WithContext(in.ctx),
 		kgo.TransactionalID(id),
 		kgo.TransactionTimeout(r.cfg.TransactionTimeout),
 		kgo.RecordPartitioner(byKey(r.changelog)),
@@ -259,6 +260,9 @@ func (in *incarnation) giveUp(partitions []int32) {
 	each.Wait()
 }
 
+// leaveWait bounds an abort, and the client's goodbye.
+const leaveWait = 5 * time.Second
+
 // leave closes the client. A static member stays in the group until its session ends or it comes back.
 func (in *incarnation) leave() {
 	in.closing.Store(true) // the callbacks of closing have nothing more to tell
@@ -269,12 +273,15 @@ func (in *incarnation) leave() {
 	in.giveUp(owned)
 	if in.begun.Load() {
 		// Nobody waits for the transaction's time-out. If its commit did arrive, this changes nothing.
-		ctx, cancel := context.WithTimeout(in.ctx, 5*time.Second)
+		ctx, cancel := context.WithTimeout(in.ctx, leaveWait)
 		if _, err := in.session.End(ctx, kgo.TryAbort); err != nil {
 			in.r.cfg.Logger.Info("abort the open transaction", "error", err)
 		}
 		cancel()
 	}
+	// A join waits at the broker for all members, for a dead one until its session ends, and the client
+	// waits for its join. Only the end of its context calls that off; then the broker is told nothing.
+	defer time.AfterFunc(leaveWait, in.cancel).Stop()
 	in.session.CloseAllowingRebalance()
 }
 
