@@ -110,8 +110,9 @@ func (p *Partition) fold(key int) {
 // Unsaved tells whether committed transactions are missing from the backing.
 func (p *Partition) Unsaved() bool { return p.stale }
 
-// Crowded tells whether so much of the cache waits for Save that it cannot keep to its limit.
-func (p *Partition) Crowded() bool { return p.cache.pinned > p.cache.limit/2 }
+// Crowded tells whether so much of the cache waits for Save that it cannot keep to its limit, or so many
+// seen ids.
+func (p *Partition) Crowded() bool { return p.cache.pinned > p.cache.limit/2 || p.seen.crowded() }
 
 // Save writes all committed transactions that are not in the backing yet, in one batch. No transaction
 // may be open. now is written beside the position, to tell how old the backing is.

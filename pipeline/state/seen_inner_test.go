@@ -58,22 +58,22 @@ func checkSeen(t *testing.T, s *seen, n uint64, want bool) {
 
 // TestSeenUndone: inputs of any size that are undone, where filters, slabs and the index change hands.
 func TestSeenUndone(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		s := openSeen(t, Memory(), 3000)
+		s := openSeen(t, Memory(), 400)
 		next := uint64(0)
-		for range 300 {
+		for range 200 {
 			s.mark()
-			n := uint64(r.IntN(120))
+			n := uint64(r.IntN(300))
 			for i := range n {
 				checkSeen(t, s, next+i, false)
 			}
-			if r.IntN(2) == 0 {
+			if r.IntN(5) < 3 {
 				s.rollBack()
 				continue
 			}
 			next += n
-			if r.IntN(40) == 0 {
+			if r.IntN(25) == 0 {
 				saveSeen(t, s)
 			}
 		}
@@ -91,7 +91,7 @@ func TestSeenUndone(t *testing.T) {
 // TestSeenSaves: a save writes in proportion to the ids since the last one however many there are
 // already, leaves no chunk beside its run, and keeps memory within its bounds; so does a load.
 func TestSeenSaves(t *testing.T) {
-	const spill, each, rounds = 500, 700, 400
+	const spill, each, rounds = 500, 300, 900
 	back := &metered{Backing: Memory()}
 	s := openSeen(t, back, spill)
 	for round := range uint64(rounds) {
