@@ -68,7 +68,7 @@ func (b *bench) spec(ctx context.Context, in input, side string) (sideSpec, erro
 	if err := b.cluster.create(ctx, s.Out, in.Partitions, nil); err != nil {
 		return s, err
 	}
-	if side == sideHandoff {
+	if side == sideHandoff || side == sideGoka { // Kafka Streams makes its own
 		return s, b.cluster.create(ctx, s.changelog(), in.Partitions, map[string]string{"cleanup.policy": "compact"})
 	}
 	return s, nil
