@@ -54,6 +54,7 @@ type cli struct {
 	State         stateCommand    `cmd:"" help:"Show what stages have committed, decoded."`
 	Topics        topicsCommand   `cmd:"" help:"Show or create the Kafka topics."`
 	Dlq           dlqCommand      `cmd:"" help:"List, show, replay or drop records that a stage could not process."`
+	Reset         resetCommand    `cmd:"" help:"Rebuild a stage's state from its mailbox, or set where it goes on."`
 	Settings      settingsCommand `cmd:"" help:"Check or publish a shop's settings."`
 	ConfigCommand configCommand   `cmd:"" name:"config" help:"Show the configuration."`
 	Version       versionCommand  `cmd:"" help:"Show the version."`

@@ -280,6 +280,13 @@ func (r *Reset) plan(ctx context.Context) error {
 	return nil
 }
 
+// Emits tells whether outputs are produced again, and Keeps whether the state is kept: as the reset was
+// begun, where one is continued.
+func (p *PartitionReset) Emits() bool { return p.mark.emit }
+
+// Keeps is explained at Emits.
+func (p *PartitionReset) Keeps() bool { return p.mark.keep }
+
 // continued tells whether an unfinished reset is gone on with.
 func (p *PartitionReset) continued() bool { return !p.Continues.IsZero() }
 

@@ -39,3 +39,11 @@ func parseResetMark(metadata string) (m resetMark, ok bool) {
 }
 
 func (m resetMark) began() time.Time { return time.UnixMilli(m.at).UTC() }
+
+// command that finishes it.
+func (m resetMark) command(stage string) string {
+	if m.keep {
+		return "handoff reset " + stage + " --keep-state --yes"
+	}
+	return "handoff reset " + stage + " --yes"
+}

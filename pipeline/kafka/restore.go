@@ -126,8 +126,8 @@ func (in *incarnation) restoreOnce(p *part, now time.Time) error {
 		return err
 	}
 	if m, ok := parseResetMark(commit.metadata); ok {
-		return fatal{fmt.Errorf("%s/%d: %w, begun at %s: run \"handoff reset %s --yes\" to finish it", in.r.mailbox, p.id, ErrResetUnfinished,
-			m.began().Format(time.RFC3339), cfg.Stage.Name())}
+		return fatal{fmt.Errorf("%s/%d: %w, begun at %s: run \"%s\" to finish it", in.r.mailbox, p.id, ErrResetUnfinished,
+			m.began().Format(time.RFC3339), m.command(cfg.Stage.Name()))}
 	}
 	if commit.found && !commit.ours {
 		return fatal{fmt.Errorf("the offset of group %s for %s/%d was set to %d by something else (metadata %q): state and offset must move together; \"handoff reset %s --keep-state\" sets it back to where the state stands",

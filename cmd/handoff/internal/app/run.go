@@ -194,7 +194,7 @@ func (a *App) open(p *process, names []string) error {
 // runnerConfig is what every runner of the process has.
 func (a *App) runnerConfig(p *process) kafka.Config {
 	cfg := kafka.Config{
-		Connection: a.conn, Store: p.store, Settings: p.settings, Instance: a.cfg.Instance, Schema: 1,
+		Connection: a.conn, Store: p.store, Settings: p.settings, Instance: a.cfg.Instance, Schema: stateSchema,
 		SessionTimeout: a.cfg.Kafka.SessionTimeout, TransactionTimeout: a.cfg.Kafka.TransactionTimeout,
 		DrainWait: a.cfg.Drain, Logger: a.log, Registerer: a.registry,
 	}
@@ -301,3 +301,6 @@ func (p *process) close(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
+
+// stateSchema is the version of the stages' state entries.
+const stateSchema = 1
