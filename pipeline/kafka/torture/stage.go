@@ -107,7 +107,7 @@ func (s *stage) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Effe
 		a.emit(in.Key, "again %s", v.ID)
 		return nil
 	}
-	if s.fault == "lose" && in.Record.Offset%97 == 13 {
+	if s.fault == "lose" && in.Record.Offset%41 == 13 {
 		return nil
 	}
 	return a.record(v)
@@ -171,7 +171,7 @@ func (a *act) count(v input) {
 		return true
 	})
 	a.emit(a.in.Key, "count %d: %s", n, strings.Join(listed, " "))
-	if a.s.fault == "double" && n%50 == 0 {
+	if a.s.fault == "double" && n%5 == 0 {
 		a.n--
 		a.emit(a.in.Key, "count %d: %s", n, strings.Join(listed, " "))
 	}
