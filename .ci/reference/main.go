@@ -1,6 +1,6 @@
 // Command reference writes docs/reference from what the code says: configuration keys with their
-// comments and defaults, the topic catalogue, the tables' columns, the command line. Run it from the
-// repository's root; `make generate` does.
+// comments and defaults, the topic catalogue, the tables' columns, the command line; and beside it
+// docs/topology.svg. Run it from the repository's root; `make generate` does.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/handoff-dev/handoff/schemas"
@@ -53,7 +54,11 @@ func write(binary, dir string) error {
 			return err
 		}
 	}
-	return nil
+	picture, err := output(binary, "topology", "--format", "svg")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(filepath.Dir(dir), "topology.svg"), []byte(picture), 0o644)
 }
 
 // output runs the binary and returns what it prints.
@@ -126,10 +131,23 @@ func topics(string) (string, error) {
 
 func tables(string) (string, error) { return clickhouse.Reference() }
 
+// commandLine prints the help of every command that the binary's own help lists.
 func commandLine(binary string) (string, error) {
 	var b strings.Builder
-	b.WriteString("# Command line\n\nExit codes: 0 done, or stopped by a signal in good order; 1 failed; 2 wrong usage, configuration or settings; 3 the demo's books do not balance.\n")
-	for _, args := range [][]string{{}, {"demo"}, {"dev"}, {"run"}, {"gateway"}, {"topics", "apply"}, {"topics", "print"}, {"settings", "apply"}, {"settings", "check"}, {"config", "print"}} {
+	b.WriteString("# Command line\n\nExit codes: 0 done, or stopped by a signal in good order; 1 failed; 2 wrong usage, configuration or settings; 3 the demo's books do not balance; 4 stages are further behind than `handoff lag` was told to accept.\n")
+	whole, err := output(binary, "--help")
+	if err != nil {
+		return "", err
+	}
+	_, list, ok := strings.Cut(whole, "\nCommands:\n")
+	if !ok {
+		return "", fmt.Errorf("the help lists no commands:\n%s", whole)
+	}
+	all := [][]string{{}}
+	for _, m := range regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)*)(?:  |$)`).FindAllStringSubmatch(list, -1) {
+		all = append(all, strings.Fields(m[1]))
+	}
+	for _, args := range all {
 		help, err := output(binary, append(args, "--help")...)
 		if err != nil {
 			return "", err
