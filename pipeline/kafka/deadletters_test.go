@@ -22,29 +22,48 @@ import (
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
-// house is a fake Kafka with the topics of stage "keeper".
+// house is a Kafka with the topics of stage "keeper".
 type house struct {
-	*kfake.Cluster
 	t      *testing.T
+	fake   *kfake.Cluster // nil on a real one
 	conn   kafka.Connection
 	client *kgo.Client
+	admin  *kadm.Client
 }
 
 const keeperPartitions = 4
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Millisecond),
-		kfake.SeedTopics(keeperPartitions, schemas.Mailbox("keeper"), schemas.Changelog("keeper"), schemas.TopicDeadLetters, "out"))
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	h := &house{Cluster: c, t: t, conn: kafka.Connection{Brokers: c.ListenAddrs()}}
+	return furnish(t, c, c.ListenAddrs())
+}
+
+// furnish makes the topics.
+func furnish(t *testing.T, fake *kfake.Cluster, brokers []string) *house {
+	t.Helper()
+	h := &house{t: t, fake: fake, conn: kafka.Connection{Brokers: brokers}}
+	var err error
 	if h.client, err = h.conn.NewClient("test", kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(4<<20)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.client.Close)
+	h.admin = kadm.NewClient(h.client)
+	compact := "compact"
+	for topic, configs := range map[string]map[string]*string{
+		schemas.Mailbox("keeper"): nil, schemas.TopicDeadLetters: nil, "out": nil, schemas.Changelog("keeper"): {"cleanup.policy": &compact},
+	} {
+		if fake != nil {
+			configs = nil // it deletes no records of compacted topics
+		}
+		if _, err := h.admin.CreateTopic(t.Context(), keeperPartitions, 1, configs, topic); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return h
 }
 
@@ -333,7 +352,7 @@ func TestReplayOfACutValue(t *testing.T) {
 	h, broken := newHouse(t), &atomic.Bool{}
 	broken.Store(true)
 	bytes := "4000000"
-	if _, err := kadm.NewClient(h.client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &bytes}},
+	if _, err := h.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &bytes}},
 		schemas.Mailbox("keeper"), schemas.TopicDeadLetters); err != nil {
 		t.Fatal(err)
 	}
@@ -351,9 +370,7 @@ func TestReplayOfACutValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.until("it failed again", func() bool { return len(h.letters()) == 2 })
-	if err := h.DeleteRecords(schemas.Mailbox("keeper"), p, -1); err != nil {
-		t.Fatal(err)
-	}
+	h.remove(schemas.Mailbox("keeper"), p, -1)
 	r = h.resolver("Ann")
 	if err := r.Resolve(t.Context(), []*kafka.DeadLetter{&r.Letters().All[1]}, kafka.Replayed, "", func(int) {}); !errors.Is(err, kafka.ErrRecordGone) {
 		t.Errorf("its record is gone: %v", err)
