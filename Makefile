@@ -64,6 +64,10 @@ bench-full: ## The same with all key counts, value sizes, restores and long runs
 kafka: ## A real Apache Kafka on loopback until Ctrl-C: one node, or three with ARGS=3 (needs a JDK and Maven)
 	@go run -buildvcs=false ./.ci/kafka $(ARGS)
 
+.PHONY: torture
+torture: ## The runtime on a real Kafka under kill -9 and errors, checked against a model (ROUNDS=50 NODES=1, SEED=... replays)
+	@go run -buildvcs=false ./pipeline/kafka/torture -rounds $(or $(ROUNDS),50) -nodes $(or $(NODES),1) -seed $(or $(SEED),0) $(ARGS)
+
 .PHONY: check
 check: ## Linters, protobuf rules, fresh generated files, import directions, budgets, licences
 	@.ci/checks

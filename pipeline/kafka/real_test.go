@@ -14,17 +14,36 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/kafka/kafkatest"
 	"github.com/handoff-dev/handoff/schemas"
 )
 
-// TestRealKafka runs on the brokers that HANDOFF_TEST_KAFKA names: static members that are killed
-// without a goodbye and restarted, a second member that comes and goes, timers, counts exactly once.
-func TestRealKafka(t *testing.T) {
+// realBrokers are those that HANDOFF_TEST_KAFKA names, or one of the test's own where it is "start".
+func realBrokers(t *testing.T) []string {
+	t.Helper()
 	brokers := os.Getenv("HANDOFF_TEST_KAFKA")
-	if brokers == "" {
-		t.Skip("HANDOFF_TEST_KAFKA names no brokers")
+	switch brokers {
+	case "":
+		t.Skip("HANDOFF_TEST_KAFKA names no brokers; start has the test start one")
+	case "start":
+		c, err := kafkatest.Start(context.Background(), kafkatest.Config{Java: []string{"-XX:TieredStopAtLevel=1"}, Progress: t.Output()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return c.Brokers()
 	}
-	to := Connection{Brokers: strings.Split(brokers, ",")}
+	return strings.Split(brokers, ",")
+}
+
+// TestRealKafka runs on real brokers: static members that are restarted without a goodbye, a second
+// member that comes and goes, timers, counts exactly once.
+func TestRealKafka(t *testing.T) {
+	to := Connection{Brokers: realBrokers(t)}
 	name := "real" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
