@@ -143,9 +143,7 @@ func clusterID(dir string, nodes int) (string, error) {
 	path := filepath.Join(dir, "cluster")
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		var id [16]byte
-		_, _ = rand.Read(id[:]) // never fails
-		text := base64.RawURLEncoding.EncodeToString(id[:])
+		text := newID()
 		if err := os.WriteFile(path, fmt.Appendf(nil, "%d %s\n", nodes, text), 0o644); err != nil {
 			return "", fmt.Errorf("note the cluster's id: %w", err)
 		}
@@ -161,6 +159,17 @@ func clusterID(dir string, nodes int) (string, error) {
 		return "", fmt.Errorf("the cluster in %s has %d nodes, not %d: take another directory", dir, n, nodes)
 	}
 	return id, nil
+}
+
+// newID draws an id of a cluster. None begins like an option of a command.
+func newID() string {
+	for {
+		var id [16]byte
+		_, _ = rand.Read(id[:]) // never fails
+		if text := base64.RawURLEncoding.EncodeToString(id[:]); text[0] != '-' {
+			return text
+		}
+	}
 }
 
 // properties of one node.

@@ -156,6 +156,14 @@ func TestPorts(t *testing.T) {
 	}
 }
 
+func TestIDIsNoOption(t *testing.T) {
+	for range 1000 {
+		if id := newID(); id[0] == '-' || len(id) != 22 {
+			t.Fatalf("id %q", id)
+		}
+	}
+}
+
 // TestInstall puts a Maven in front that makes what it is told to: only one of two at once fetches, half
 // a fetch is not used, and a failing one says why.
 func TestInstall(t *testing.T) {
