@@ -58,7 +58,7 @@ func checkSeen(t *testing.T, s *seen, n uint64, want bool) {
 
 // TestSeenUndone: inputs of any size that are undone, where filters, slabs and the index change hands.
 func TestSeenUndone(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		s := openSeen(t, Memory(), 400)
 		var known []bool // of every id that was given
@@ -196,6 +196,38 @@ func TestSeenFilters(t *testing.T) {
 		}
 		if falseWords > ids*15/1000 || falseLines > ids*2/1000 {
 			t.Errorf("%s: of %d unknown ids %d and %d were taken for known ones", name, ids, falseWords, falseLines)
+		}
+	}
+}
+
+// TestSeenChangelog: what an id costs there, with one in a transaction and with thousands; and how many
+// records stay after compaction.
+func TestSeenChangelog(t *testing.T) {
+	for _, c := range []struct {
+		transaction int
+		most        float64 // bytes an id, written
+		kept        float64 // and after compaction
+	}{{1, 155, 17.5}, {10, 40, 17.5}, {6000, 16.1, 16.1}} {
+		s := openSeen(t, Memory(), 1<<20)
+		log, written, n := map[string]int{}, 0, uint64(0)
+		for n < 12_000 {
+			for range c.transaction {
+				s.mark()
+				checkSeen(t, s, n, false)
+				n++
+			}
+			s.seal(innerNow, func(k, v []byte) {
+				log[string(k)] = len(k) + len(v)
+				written += len(k) + len(v)
+			})
+			s.committed()
+		}
+		kept := 0
+		for _, bytes := range log {
+			kept += bytes
+		}
+		if w, k := float64(written)/float64(n), float64(kept)/float64(n); w > c.most || k > c.kept {
+			t.Errorf("%d ids in a transaction: %.1f bytes written and %.1f kept for each, at most %.1f and %.1f", c.transaction, w, k, c.most, c.kept)
 		}
 	}
 }
