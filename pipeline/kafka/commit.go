@@ -138,7 +138,9 @@ func (in *incarnation) committed(touched []*part) error {
 	}
 	for i, p := range touched {
 		if len(changes[i].Stored)+len(changes[i].Ended) > 0 {
+			in.r.calling.Lock()
 			caller.Committed(p.id, changes[i].Stored, changes[i].Ended)
+			in.r.calling.Unlock()
 		}
 	}
 	return nil

@@ -57,6 +57,10 @@ type Config struct {
 	// and static member ids are "<stage>-<instance>", so that a restarted process fences what it left
 	// behind at once. Empty: unique per start, which kfake needs.
 	Instance string
+	// Members is how many members of the group this process is, each with partitions, a client and
+	// transactions of its own: while one waits for the end of its transaction, another processes.
+	// Default 1.
+	Members int
 	// Schema version of the stage's state entries. State of a newer version is refused.
 	Schema uint32
 
@@ -122,6 +126,7 @@ func (c *Config) validate() error {
 	orDefault(&c.SessionTimeout, 45*time.Second)
 	orDefault(&c.RestoreWait, 30*time.Second)
 	orDefault(&c.CacheBytes, 256<<20)
+	orDefault(&c.Members, 1)
 	orDefault(&c.MaxRecordBytes, schemas.MaxRecordBytes)
 	if c.CommitEvery > c.TransactionTimeout/2 {
 		return fmt.Errorf("CommitEvery %s must be below half of TransactionTimeout %s", c.CommitEvery, c.TransactionTimeout)

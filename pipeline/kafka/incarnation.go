@@ -20,6 +20,7 @@ import (
 // not a clean commit, or to the end of Run.
 type incarnation struct {
 	r          *Runner
+	member     int
 	session    *kgo.GroupTransactSession
 	client     *kgo.Client
 	admin      *kadm.Client
@@ -73,9 +74,9 @@ type ends struct {
 	offset map[int32]int64
 }
 
-// incarnation runs one life of the client.
-func (r *Runner) incarnation(ctx context.Context) error {
-	in := &incarnation{r: r, parts: map[int32]*part{}, heartbeat: newHeartbeats(r.cfg.Now, r.cfg.SessionTimeout),
+// incarnation runs one life of a member's client.
+func (r *Runner) incarnation(ctx context.Context, member int) error {
+	in := &incarnation{r: r, member: member, parts: map[int32]*part{}, heartbeat: newHeartbeats(r.cfg.Now, r.cfg.SessionTimeout),
 		connected: make(chan struct{})}
 	in.nextDue.Store(1<<63 - 1)
 	in.promise = in.produced
@@ -92,9 +93,8 @@ func (r *Runner) incarnation(ctx context.Context) error {
 	if err := in.connect(ctx); err != nil {
 		return err
 	}
-	in.workers.start(runtime.GOMAXPROCS(0))
+	in.workers.start(max(runtime.GOMAXPROCS(0)/r.cfg.Members, 1))
 	defer in.workers.stop()
-	r.reader.follow(in.heartbeat)
 	in.background.Go(in.followEnds)
 	err := in.loop(ctx)
 	in.leave()
@@ -109,6 +109,9 @@ func (r *Runner) incarnation(ctx context.Context) error {
 func (in *incarnation) connect(ctx context.Context) error {
 	r := in.r
 	id := r.cfg.Stage.Name() + "-" + r.cfg.Instance
+	if in.member > 0 {
+		id += "-" + strconv.Itoa(in.member)
+	}
 	unique := r.cfg.Instance == ""
 	if unique {
 		id += strconv.FormatInt(time.Now().UnixNano(), 36)
@@ -252,7 +255,7 @@ func (in *incarnation) giveUp(partitions []int32) {
 	defer cancel()
 	var each sync.WaitGroup
 	for _, p := range partitions {
-		if !in.r.reader.disown(p) || in.r.cfg.Caller == nil {
+		if !in.r.reader.disown(p, in.heartbeat) || in.r.cfg.Caller == nil {
 			continue
 		}
 		each.Go(func() { in.r.cfg.Caller.Revoked(ctx, p) })

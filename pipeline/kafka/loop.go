@@ -167,14 +167,12 @@ func (in *incarnation) takeEvents() error {
 
 // assign begins to restore partitions.
 func (in *incarnation) assign(partitions []int32) {
-	in.r.setReady(errors.New("restoring partitions"))
+	in.r.setReady(in.member, errors.New("restoring partitions"))
 	for _, id := range partitions {
 		if in.parts[id] != nil {
 			continue
 		}
-		in.r.mu.Lock()
-		delete(in.r.left, id)
-		in.r.mu.Unlock()
+		in.r.claim(id, in)
 		p := newPart(in, id)
 		in.parts[id] = p
 		in.background.Go(func() {
@@ -206,17 +204,15 @@ func (in *incarnation) drop(id int32) {
 	}
 	in.client.ResumeFetchPartitions(map[string][]int32{in.r.mailbox: {id}})
 	in.r.metrics.forget(id)
-	in.r.mu.Lock()
-	in.r.left[id] = leftPartition{count: in.partitions, at: in.r.cfg.Now()}
-	in.r.mu.Unlock()
+	in.r.leave(id, in)
 }
 
 // removeLeft removes local state of partitions that left long ago.
 func (in *incarnation) removeLeft() {
 	in.r.mu.Lock()
 	defer in.r.mu.Unlock()
-	for id, l := range in.r.left {
-		if in.r.cfg.Now().Sub(l.at) < in.r.cfg.KeepRevoked {
+	for id, since := range in.r.left {
+		if in.r.cfg.Now().Sub(since) < in.r.cfg.KeepRevoked {
 			continue
 		}
 		delete(in.r.left, id)
@@ -251,7 +247,7 @@ func (in *incarnation) started(p *part) error {
 		in.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{in.r.mailbox: {p.id: {Epoch: -1, Offset: p.moveTo}}})
 	}
 	in.client.ResumeFetchPartitions(map[string][]int32{in.r.mailbox: {p.id}})
-	in.r.reader.own(p.id, p.state.Next(), p.state.Clock())
+	in.r.reader.own(p.id, in.heartbeat, p.state.Next(), p.state.Clock())
 	calls, err := p.state.PendingCalls()
 	if err != nil {
 		return fatal{err}
@@ -262,14 +258,16 @@ func (in *incarnation) started(p *part) error {
 	}
 	in.r.metrics.setPending(p.id, ids)
 	if c := in.r.cfg.Caller; c != nil {
+		in.r.calling.Lock()
 		c.Assigned(p.id, in.r.reader, calls)
+		in.r.calling.Unlock()
 	}
 	return nil
 }
 
 func (in *incarnation) tellReady() {
 	if len(in.order) == len(in.parts) {
-		in.r.setReady(nil)
+		in.r.setReady(in.member, nil)
 	}
 }
 
@@ -381,7 +379,9 @@ func (in *incarnation) save() error {
 	if len(stale) == 0 {
 		return nil
 	}
-	if err := in.workers.each(stale, func(p *part) error { return p.state.Save(now) }); err != nil {
+	if err := in.workers.each(stale, func(p *part) error {
+		return in.r.claimed(p.id, in, func() error { return p.state.Save(now) })
+	}); err != nil {
 		return fatal{err}
 	}
 	return nil

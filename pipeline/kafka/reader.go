@@ -15,14 +15,14 @@ import (
 
 // reader is what a Caller reads of its stage.
 type reader struct {
-	r         *Runner
-	mu        sync.RWMutex
-	owned     map[int32]*progress // guarded by mu
-	heartbeat *heartbeats         // guarded by mu; the running incarnation's
+	r     *Runner
+	mu    sync.RWMutex
+	owned map[int32]*progress // guarded by mu
 }
 
 // progress of a partition, as the reader sees it.
 type progress struct {
+	by    *heartbeats // of the incarnation that owns it
 	back  state.Backing
 	next  int64     // committed offset
 	read  time.Time // clock of the last record committed
@@ -31,19 +31,22 @@ type progress struct {
 
 func newReader(r *Runner) *reader { return &reader{r: r, owned: map[int32]*progress{}} }
 
-func (v *reader) own(partition int32, next int64, clock time.Time) {
+func (v *reader) own(partition int32, by *heartbeats, next int64, clock time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.owned[partition] = &progress{back: v.r.cfg.Store.Backing(v.r.cfg.Stage.Name(), partition), next: next, read: clock}
+	v.owned[partition] = &progress{by: by, back: v.r.cfg.Store.Backing(v.r.cfg.Stage.Name(), partition), next: next, read: clock}
 }
 
-// disown tells whether the partition was owned.
-func (v *reader) disown(partition int32) bool {
+// disown tells whether the partition was owned by the incarnation of these heartbeats.
+func (v *reader) disown(partition int32, by *heartbeats) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	_, ok := v.owned[partition]
+	p := v.owned[partition]
+	if p == nil || p.by != by {
+		return false
+	}
 	delete(v.owned, partition)
-	return ok
+	return true
 }
 
 // advanced notes what was committed.
@@ -129,14 +132,8 @@ func (v *reader) Behind(partition int32) time.Duration {
 func (v *reader) Lease(partition int32) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return v.owned[partition] != nil && v.heartbeat != nil && v.heartbeat.good()
-}
-
-// follow makes leases depend on an incarnation's heartbeats.
-func (v *reader) follow(h *heartbeats) {
-	v.mu.Lock()
-	v.heartbeat = h
-	v.mu.Unlock()
+	p := v.owned[partition]
+	return p != nil && p.by.good()
 }
 
 // heartbeats watches a client's group heartbeats.

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/handoff-dev/handoff/schemas"
 )
 
@@ -24,14 +26,59 @@ type Runner struct {
 	records   recordPool
 	failing   atomic.Bool // too many failures: stop after the commit
 
-	mu    sync.Mutex
-	ready error                   // guarded by mu; nil when ready
-	left  map[int32]leftPartition // guarded by mu; state kept of partitions that left
+	calling sync.Mutex // the Caller is told of one thing at a time
+
+	mu     sync.Mutex
+	ready  []error             // guarded by mu; of each member, nil when ready
+	left   map[int32]time.Time // guarded by mu; since when state is kept of partitions that left
+	claims map[int32]*claim    // guarded by mu; whose the local state of a partition is
 }
 
-type leftPartition struct {
-	count int32 // of the mailbox
-	at    time.Time
+// claim says which incarnation may write a partition's local state: the one that was assigned it last.
+// Another member of this process may still be about to.
+type claim struct {
+	by      *incarnation // guarded by the Runner's mu
+	writing sync.Mutex
+}
+
+// claim makes the local state of a partition an incarnation's, once whoever had it does not write it.
+func (r *Runner) claim(partition int32, by *incarnation) {
+	r.mu.Lock()
+	c := r.claims[partition]
+	if c == nil {
+		c = &claim{}
+		r.claims[partition] = c
+	}
+	delete(r.left, partition)
+	c.by = by
+	r.mu.Unlock()
+	c.writing.Lock() // whoever is writing ends
+	c.writing.Unlock() //nolint:staticcheck // Only to wait.
+}
+
+// leave notes that a partition left with the incarnation; its local state is kept for a while.
+func (r *Runner) leave(partition int32, by *incarnation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.claims[partition]; c != nil && c.by == by {
+		r.left[partition] = r.cfg.Now()
+	}
+}
+
+// claimed runs fn, which writes a partition's local state, if that is still the incarnation's.
+func (r *Runner) claimed(partition int32, by *incarnation, fn func() error) error {
+	r.mu.Lock()
+	c := r.claims[partition]
+	r.mu.Unlock()
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	r.mu.Lock()
+	is := c.by == by
+	r.mu.Unlock()
+	if !is {
+		return nil
+	}
+	return fn()
 }
 
 var (
@@ -53,7 +100,10 @@ func New(cfg Config) (*Runner, error) {
 	}
 	name := cfg.Stage.Name()
 	r := &Runner{cfg: cfg, mailbox: schemas.Mailbox(name), changelog: schemas.Changelog(name),
-		ready: errNotYet, left: map[int32]leftPartition{}}
+		left: map[int32]time.Time{}, claims: map[int32]*claim{}}
+	for range cfg.Members {
+		r.ready = append(r.ready, errNotYet)
+	}
 	cfg.Logger = cfg.Logger.With("stage", name)
 	r.cfg = cfg
 	r.reader = newReader(r)
@@ -69,12 +119,17 @@ func New(cfg Config) (*Runner, error) {
 func (r *Runner) Ready() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.ready
+	for _, err := range r.ready {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (r *Runner) setReady(err error) {
+func (r *Runner) setReady(member int, err error) {
 	r.mu.Lock()
-	r.ready = err
+	r.ready[member] = err
 	r.mu.Unlock()
 }
 
@@ -83,15 +138,24 @@ func (r *Runner) setReady(err error) {
 // for ever with a fresh client. It returns an error for what trying again cannot mend.
 func (r *Runner) Run(ctx context.Context) error {
 	defer r.metrics.unregister()
+	members, ctx := errgroup.WithContext(ctx)
+	for i := range r.cfg.Members {
+		members.Go(func() error { return r.member(ctx, i) })
+	}
+	return members.Wait()
+}
+
+// member is one member of the group, in as many incarnations as it takes.
+func (r *Runner) member(ctx context.Context, member int) error {
 	failed := 0
 	for {
 		began := r.cfg.Now()
-		err := r.incarnation(ctx)
+		err := r.incarnation(ctx, member)
 		if ctx.Err() != nil {
-			r.setReady(errors.New("stopped"))
+			r.setReady(member, errors.New("stopped"))
 			return nil
 		}
-		r.setReady(err)
+		r.setReady(member, err)
 		if f := (fatal{}); errors.As(err, &f) {
 			return fmt.Errorf("run %s: %w", r.cfg.Stage.Name(), f.error)
 		}
