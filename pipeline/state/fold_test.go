@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,13 +15,6 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 )
-
-// idle is a stage to which no record comes.
-type idle struct{}
-
-func (idle) Name() string { return "idle" }
-
-func (idle) Process(*pipeline.Input, pipeline.State, *pipeline.Effects) error { return nil }
 
 // line is a changelog record.
 type line struct{ key, value []byte }
