@@ -150,6 +150,38 @@ func TestFoldKeepsWhatIsWanted(t *testing.T) {
 	}
 }
 
+// TestFoldAfterReset: what is from before a reset is void, also what was flushed, and numbers may begin
+// anew.
+func TestFoldAfterReset(t *testing.T) {
+	fold := NewFold(Memory(), nil)
+	for i, l := range []line{
+		{appendKey(nil, kindEntry, []byte("a"), "old"), []byte("1")},
+		{PositionKey(), Position{Number: 9}.Encode()},
+		{ResetKey(), []byte{1}},
+		{appendKey(nil, kindEntry, []byte("a"), "new"), []byte("2")},
+		{PositionKey(), Position{Number: 1}.Encode()},
+	} {
+		if err := fold.Apply(l.key, l.value, int64(i)); err != nil {
+			t.Fatal(err)
+		}
+		if i == 1 {
+			if err := fold.Finish(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := fold.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := fold.Each(func(i Item) bool { got = append(got, i.Name); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, []string{"new"}) || fold.Position().Number != 1 {
+		t.Errorf("kept %q at %+v", got, fold.Position())
+	}
+}
+
 func TestFoldRefuses(t *testing.T) {
 	at := func(n uint64) line { return line{PositionKey(), Position{Number: n}.Encode()} }
 	entry := line{appendKey(nil, kindEntry, []byte("a"), "x"), []byte("1")}
