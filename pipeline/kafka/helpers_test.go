@@ -161,9 +161,6 @@ func (c *cluster) readAs(topic string, level kgo.IsolationLevel) map[int32][]*kg
 	return all
 }
 
-// patience is for a machine that does much else.
-const patience = 90 * time.Second
-
 // eventually waits until the condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -218,7 +219,10 @@ func TestInvariantNoAbortedWriteIsReadable(t *testing.T) {
 			}
 		}
 		n := strconv.FormatInt(tries.Add(1), 10)
-		if string(in.Record.Value) == "bad" {
+		switch string(in.Record.Value) {
+		case "aborted":
+			t.Errorf("a record of an aborted transaction was read")
+		case "bad":
 			return fmt.Errorf("try %s", n)
 		}
 		st.Put("try", []byte(n))
@@ -234,6 +238,7 @@ func TestInvariantNoAbortedWriteIsReadable(t *testing.T) {
 	cfg.Caller = caller
 	cfg.Options = []kgo.Opt{line.option(), kgo.RequestRetries(2), kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond })}
 	bad := 0
+	c.produceAborted(&kgo.Record{Topic: "handoff.tries", Key: []byte("shop|1"), Value: []byte("aborted")})
 	c.run(cfg, func(*running) {
 		for i := range 4 {
 			c.load("tries", 30, 10)
@@ -263,18 +268,36 @@ func TestInvariantNoAbortedWriteIsReadable(t *testing.T) {
 	}
 	readable("the stage's Reader", shown)
 	last := map[string]bool{}
-	for p, f := range c.folds("tries", nil) {
-		for _, v := range f.of(entries) {
-			last[v] = true
-		}
-		if err := store.Backing("tries", p).Scan([]byte{entries}, []byte{entries + 1}, func(_, v []byte) bool {
-			last[string(v)] = true
-			return true
-		}); err != nil {
-			t.Fatal(err)
+	collect := func(store *state.Store) {
+		t.Helper()
+		for p, f := range c.folds("tries", nil) {
+			for _, v := range f.of(entries) {
+				last[v] = true
+			}
+			for key := range f.keys {
+				if err := state.ScanEntries(store.Backing("tries", p), []byte(key), "", func(_ string, v []byte) bool {
+					last[string(v)] = true
+					return true
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
 	}
-	readable("the changelog or the store", last)
+	collect(store)
+	// What is restored from a changelog with aborted transactions in it is committed too.
+	restored, err := state.OpenStore(state.StoreConfig{Dir: "db", FS: newMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Store = restored
+	c.run(cfg, func(run *running) { eventually(t, "it is restored", func() bool { return run.runner.Ready() == nil }) })
+	collect(restored)
+	c.checkStore("tries", restored)
+	if err := restored.Close(); err != nil {
+		t.Fatal(err)
+	}
+	readable("the changelog or a store", last)
 	reasons := map[string]bool{}
 	for _, r := range c.flat(schemas.TopicDeadLetters) {
 		reasons[header(r, HeaderReason)] = true
@@ -285,6 +308,26 @@ func TestInvariantNoAbortedWriteIsReadable(t *testing.T) {
 	c.checkPositions("tries")
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// produceAborted posts records in a transaction that is aborted.
+func (c *cluster) produceAborted(records ...*kgo.Record) {
+	c.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.TransactionalID("aborts"), kgo.RecordPartitioner(byKey("")))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer client.Close()
+	ctx := context.Background()
+	if err := client.BeginTransaction(); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := client.EndTransaction(ctx, kgo.TryAbort); err != nil {
+		c.t.Fatal(err)
 	}
 }
 

@@ -118,6 +118,7 @@ type workload struct {
 	next   int                 // of orders
 	far    map[string][]string // timers by key that are set to a time that does not come in the test
 	calls  map[string][]string // open calls by key
+	past   []*kgo.Record       // orders that are dropped when they come again
 	failed bool                // the last order fails: the next does not, a stage that fails in a row stops
 }
 
@@ -168,6 +169,12 @@ func (w *workload) draw(n int) []*kgo.Record {
 		records = append(records, record())
 		if twice && !w.failed {
 			records = append(records, record())
+			w.past = append(w.past, record())
+		}
+		if len(w.past) > 0 && w.random.IntN(12) == 0 { // again, much later
+			again := *w.past[w.random.IntN(len(w.past))]
+			again.Timestamp = now
+			records = append(records, &again)
 		}
 	}
 	return records

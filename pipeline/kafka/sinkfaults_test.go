@@ -73,7 +73,8 @@ func (w *sinkWorld) sink(fs vfs.FS) SinkConfig {
 	}
 	w.stores = append(w.stores, store)
 	cfg := w.sinkConfig(w.rows, w.config(nil, store))
-	cfg.BatchRows, cfg.BatchEvery = 40, 10*time.Millisecond
+	// Whoever comes next would cut other batches than those that are stored as intents.
+	cfg.BatchRows, cfg.BatchEvery = 30+7*len(w.stores), 10*time.Millisecond
 	return cfg
 }
 

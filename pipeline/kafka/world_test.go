@@ -22,7 +22,11 @@ import (
 // seedFlag replays what a run drew at random: go test ./pipeline/kafka -run <test> -seed <seed>.
 var seedFlag = flag.Uint64("seed", 0, "seed of random workloads; 0 draws one")
 
+// patience is for a machine that does much else.
+var patience = 90 * time.Second
+
 func TestMain(m *testing.M) {
+	flag.DurationVar(&patience, "patience", patience, "how long a test waits for what must come")
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		// These tests wait for brokers and groups more than they compute.
