@@ -121,7 +121,10 @@ func firstLine(s string) string {
 // clean makes a string of outside origin fit for a terminal's line.
 func clean(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsPrint(r):
 			return '?'
 		}
 		return r
