@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -41,7 +42,7 @@ func openCluster(ctx context.Context, broker string) (*cluster, error) {
 	c := &cluster{name: broker, prefix: "bench" + strconv.FormatInt(time.Now().Unix(), 36)}
 	switch broker {
 	case "kafka":
-		started, err := kafkatest.Start(ctx, kafkatest.Config{Heap: brokerHeap, Progress: os.Stderr, Port: brokerPort(),
+		started, err := kafkatest.Start(ctx, kafkatest.Config{Heap: brokerHeap, Progress: os.Stderr, Port: brokerPort(ctx),
 			// Room for what is measured; segments are not rolled for the sake of tests.
 			Settings: map[string]string{"log.segment.bytes": strconv.Itoa(256 << 20), "log.cleaner.backoff.ms": "15000",
 				"log.segment.delete.delay.ms": "1000"}})
@@ -69,13 +70,21 @@ func openCluster(ctx context.Context, broker string) (*cluster, error) {
 	return c, nil
 }
 
-// brokerPort lets whoever shares a machine choose where the broker listens.
-func brokerPort() int {
+// brokerPort lets whoever shares a machine choose where brokers listen: there, or at the next ports
+// that are free.
+func brokerPort(ctx context.Context) int {
 	port, err := strconv.Atoi(os.Getenv("BENCH_PORT"))
 	if err != nil {
 		return 0
 	}
-	return port
+	for ; ; port += 2 {
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return port
+		}
+		conn.Close()
+	}
 }
 
 func (c *cluster) Close() error {

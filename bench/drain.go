@@ -122,7 +122,9 @@ func (b *bench) follow(ctx context.Context, in input, s sideSpec, p *process) (d
 			return d, fmt.Errorf("%d of %d records are committed: %w", now.committed, in.Records, ctx.Err())
 		}
 	}
-	d.rate, d.cpu = d.between(int64(in.Warm), int64(in.Records))
+	if d.rate, d.cpu = d.between(int64(in.Warm), int64(in.Records)); d.rate == 0 {
+		return d, errors.New("what follows the warm-up was committed at once: too little to measure")
+	}
 	d.memory, err = p.peakMemory()
 	return d, err
 }

@@ -23,6 +23,9 @@ const (
 	loadShare, loadStep, loadLeast = 0.7, 0.1, 0.2
 )
 
+// followed is how late the median output of the last third may be where a side follows the load.
+const followed = time.Second
+
 // errBehind says that a side did not follow the load.
 var errBehind = errors.New("the side did not follow the load")
 
@@ -39,11 +42,11 @@ func (s *suite) latencyRound(ctx context.Context, e experiment, sides []string, 
 		// Kafka Streams comes first, as it sets the load.
 		for share := loadShare; ; share -= loadStep {
 			offered = share * capacity
-			err := s.latencyRun(ctx, e, sideStreams, round, offered)
+			err := s.latencyRun(ctx, e, sideStreams, round, offered, share-loadStep >= loadLeast)
 			if err == nil {
 				break
 			}
-			if !errors.Is(err, errBehind) || share-loadStep < loadLeast {
+			if !errors.Is(err, errBehind) {
 				return err
 			}
 			fmt.Printf("%s: Kafka Streams does not follow %.0f records/s, %.0f %% of its capacity\n", e.Name, offered, share*100)
@@ -53,15 +56,16 @@ func (s *suite) latencyRound(ctx context.Context, e experiment, sides []string, 
 		if s.results.has(e.Name, side, round) {
 			continue
 		}
-		if err := s.latencyRun(ctx, e, side, round, offered); err != nil {
+		if err := s.latencyRun(ctx, e, side, round, offered, false); err != nil {
 			return fmt.Errorf("%s at %.0f records/s: %w", side, offered, err)
 		}
 	}
 	return nil
 }
 
-// latencyRun is one side under the load.
-func (s *suite) latencyRun(ctx context.Context, e experiment, side string, round int, offered float64) (err error) {
+// latencyRun is one side under the load. With strict a side that does not follow it is errBehind and
+// leaves no figures; otherwise its backlog is what its figures show.
+func (s *suite) latencyRun(ctx context.Context, e experiment, side string, round int, offered float64, strict bool) (err error) {
 	w := e.workload
 	w.Records = int(offered * (latencyWarm + latencySpan).Seconds())
 	in := input{workload: w, name: s.cluster.freshName()}
@@ -88,6 +92,9 @@ func (s *suite) latencyRun(ctx context.Context, e experiment, side string, round
 	}
 	if err := p.stop(); err != nil {
 		return err
+	}
+	if late := l.late.at(.5); strict && late > followed {
+		return fmt.Errorf("%w: half of the last outputs came more than %s late", errBehind, late.Round(time.Millisecond))
 	}
 	if err := w.check(ctx, s.cluster, spec.Out, w.Records, side != sidePass); err != nil {
 		return fmt.Errorf("its result is wrong: %w", err)
@@ -161,9 +168,6 @@ func (b *bench) load(ctx context.Context, in input, s sideSpec, p *process, offe
 	l.cpu = float64((used - <-cpu).Microseconds()) / float64(l.all.n)
 	if l.memory, err = p.peakMemory(); err != nil {
 		return nil, err
-	}
-	if g := l.growth(); g > 2 && l.late.at(.5) > 500*time.Millisecond {
-		return nil, fmt.Errorf("%w: outputs came %.1f times later at the end than at the beginning", errBehind, g)
 	}
 	return l, nil
 }

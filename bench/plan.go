@@ -42,7 +42,7 @@ func drainOf(machine string, keys, value, rounds int) experiment {
 	return experiment{
 		Name: fmt.Sprintf("drain/%s/%s keys/%d B", machine, thousands(keys), value), Kind: kindDrain,
 		workload: workload{Machine: machine, Records: 5_000_000, Warm: 1_000_000, Keys: keys, Shops: 1, ValueBytes: value, Partitions: partitions},
-		Slow:     2_500_000, Sides: allSides(), Rounds: rounds, Limit: 8 * time.Minute,
+		Slow:     2_000_000, Sides: allSides(), Rounds: rounds, Limit: 8 * time.Minute,
 	}
 }
 
@@ -56,9 +56,12 @@ func latencyOf(capacity experiment, rounds int, sides ...string) experiment {
 // quickSuite is make bench: at most 20 minutes on two cores.
 func quickSuite() [][]experiment {
 	count, dedupe := drainOf(machineCount, 100_000, 200, 3), drainOf(machineDedupe, 100_000, 200, 3)
+	chain := chainOf(1)
+	chain.Sides = []string{sideChain5, sidePipeline}
 	return [][]experiment{
 		{count, dedupe},
-		{latencyOf(count, 1, sidePass, sideHandoff, sideStreams)},
+		{latencyOf(count, 1, sideHandoff, sideStreams)},
+		{chain},
 	}
 }
 
@@ -81,7 +84,13 @@ func fullSuite() [][]experiment {
 			}
 		}
 	}
-	return [][]experiment{drains, latencies, runnerSuite(rounds)}
+	return [][]experiment{drains, latencies, runnerSuite(rounds), {chainOf(rounds)}}
+}
+
+// chainOf is the whole pipeline beside bare hops.
+func chainOf(rounds int) experiment {
+	return experiment{Name: "pipeline/first texts", Kind: kindChain, workload: workload{Records: 500_000, Partitions: partitions},
+		Slow: 60_000, Sides: []string{sideChain5, sideChain3, sidePipeline}, Rounds: rounds, Limit: 6 * time.Minute}
 }
 
 // runnerSuite is what is asked of the runner alone, and restores.
@@ -118,7 +127,9 @@ func smokeSuite() [][]experiment {
 		return all
 	}
 	quick := quickSuite()
-	return [][]experiment{small(quick[0]), small(quick[1]), small(runnerSuite(1))}
+	chain := chainOf(1)
+	chain.Records, chain.Slow = 60_000, 6000
+	return [][]experiment{small(quick[0]), {chain}, small(quick[1]), small(runnerSuite(1))}
 }
 
 // suiteOf a name.

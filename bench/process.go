@@ -29,12 +29,17 @@ func startSide(ctx context.Context, s sideSpec) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	return startProcess(cmd)
+}
+
+// startProcess starts a command and watches over it.
+func startProcess(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
 	// Not in our group: an interrupt of the terminal is ours to pass on.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", s.Side, err)
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	go func() {
 		p.err = cmd.Wait()

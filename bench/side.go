@@ -98,6 +98,8 @@ func serveSide(ctx context.Context, args []string) (err error) {
 		return runHandoff(ctx, s)
 	case sideGoka:
 		return runGoka(ctx, s)
+	case sideChain3, sideChain5:
+		return runChain(ctx, s)
 	}
 	return fmt.Errorf("no side %q", s.Side)
 }

@@ -18,6 +18,7 @@ type suite struct {
 	results *results
 	build   string
 	only    string
+	own     string // which broker runs get that need one of their own
 }
 
 // runSuite measures what is missing and reports.
@@ -36,7 +37,7 @@ func runSuite(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	s := &suite{build: *build, only: *only}
+	s := &suite{build: *build, only: *only, own: o.broker}
 	if s.results, err = openResults(filepath.Join(o.out, *name)); err != nil {
 		return err
 	}
@@ -44,6 +45,9 @@ func runSuite(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	if err := buildStreams(ctx); err != nil { // so that no run has to wait for it
+		return err
+	}
 	for _, phase := range plan {
 		if err := s.phase(ctx, phase, *rounds); err != nil {
 			return err
@@ -87,6 +91,8 @@ func (s *suite) round(ctx context.Context, e experiment, sides []string, round i
 		return s.latencyRound(ctx, e, sides, round)
 	case kindRestore:
 		return s.restoreRound(ctx, e, sides, round)
+	case kindChain:
+		return s.chainRound(ctx, e, sides, round)
 	}
 	return fmt.Errorf("no kind %q of experiments", e.Kind)
 }
