@@ -61,6 +61,10 @@ type Config struct {
 	// transactions of its own: while one waits for the end of its transaction, another processes.
 	// Default 1.
 	Members int
+	// Standby keeps local state of all partitions that other processes own too, near what is committed,
+	// so that one that comes here is at work at once. It costs the disk, and the reading, of the whole
+	// changelog in every process.
+	Standby bool
 	// Schema version of the stage's state entries. State of a newer version is refused.
 	Schema uint32
 

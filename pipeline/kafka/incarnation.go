@@ -96,6 +96,9 @@ func (r *Runner) incarnation(ctx context.Context, member int) error {
 	in.workers.start(max(runtime.GOMAXPROCS(0)/r.cfg.Members, 1))
 	defer in.workers.stop()
 	in.background.Go(in.followEnds)
+	if r.cfg.Standby && member == 0 {
+		in.background.Go(in.followOthers)
+	}
 	err := in.loop(ctx)
 	in.leave()
 	in.cancel()

@@ -20,6 +20,7 @@ type runnerMetrics struct {
 	deadLetters prometheus.Counter
 	restarts    prometheus.Counter
 	restored    prometheus.Counter
+	standby     prometheus.Gauge
 	commit      prometheus.Histogram
 	restore     prometheus.Histogram
 	writes      prometheus.Histogram
@@ -47,6 +48,8 @@ func newRunnerMetrics(registerer prometheus.Registerer, stage string, r *Runner)
 		deadLetters: counter("handoff_dead_letters_total", "Records and timers that became dead letters."),
 		restarts:    counter("handoff_runner_restarts_total", "Times the runner started over from what is committed."),
 		restored:    counter("handoff_restored_records_total", "Changelog records read to restore state."),
+		standby: prometheus.NewGauge(prometheus.GaugeOpts{Name: "handoff_standby_partitions", ConstLabels: labels,
+			Help: "Partitions of other processes whose state is kept here too."}),
 		commit:      histogram("handoff_commit_seconds", "Time from the end of processing to a committed transaction."),
 		restore:     histogram("handoff_restore_seconds", "Time to restore a partition."),
 		writes:      histogram("handoff_sink_write_seconds", "Time of a write to the outside store."),
@@ -55,7 +58,7 @@ func newRunnerMetrics(registerer prometheus.Registerer, stage string, r *Runner)
 		calls:       gauges("handoff_pending_calls", "Outside calls stored and not ended."),
 		open:        map[int32]map[string]struct{}{},
 	}
-	m.collectors = []prometheus.Collector{m.records, m.deadLetters, m.restarts, m.restored, m.commit, m.restore, m.writes, m.writeErrors, m.lag, m.calls, newRunnerGauges(r, labels)}
+	m.collectors = []prometheus.Collector{m.records, m.deadLetters, m.restarts, m.restored, m.standby, m.commit, m.restore, m.writes, m.writeErrors, m.lag, m.calls, newRunnerGauges(r, labels)}
 	if registerer == nil {
 		return m, nil
 	}

@@ -52,8 +52,35 @@ func (r *Runner) claim(partition int32, by *incarnation) {
 	delete(r.left, partition)
 	c.by = by
 	r.mu.Unlock()
-	c.writing.Lock() // whoever is writing ends
+	c.writing.Lock()   // whoever is writing ends
 	c.writing.Unlock() //nolint:staticcheck // Only to wait.
+}
+
+// claimFree claims a partition's local state if nobody here has it, and tells whether.
+func (r *Runner) claimFree(partition int32, by *incarnation) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.claims[partition]
+	if c == nil {
+		c = &claim{}
+		r.claims[partition] = c
+	}
+	if _, left := r.left[partition]; c.by != nil && !left {
+		return false
+	}
+	delete(r.left, partition)
+	c.by = by
+	return true
+}
+
+// unclaim gives up a claim, if it is still there.
+func (r *Runner) unclaim(partition int32, by *incarnation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.claims[partition]; c != nil && c.by == by {
+		c.by = nil
+		r.left[partition] = r.cfg.Now()
+	}
 }
 
 // leave notes that a partition left with the incarnation; its local state is kept for a while.

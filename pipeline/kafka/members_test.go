@@ -1,0 +1,107 @@
+package kafka
+
+import (
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/handoff-dev/handoff/pipeline/state"
+)
+
+// TestStandby: what another process owns is kept here too; when it goes, hardly anything is left to
+// restore, and everything is counted once.
+func TestStandby(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 4, "count")
+	one, two := openStore(t, t.TempDir()), openStore(t, t.TempDir())
+	first := start(t, c.config(counter{"count"}, one))
+	eventually(t, "the first is ready", func() bool { return first.runner.Ready() == nil })
+	perKey := c.load("count", 4000, 1000)
+	eventually(t, "all are committed", func() bool { return c.drained("count") })
+
+	cfg := c.config(counter{"count"}, two)
+	registry := prometheus.NewRegistry()
+	cfg.Standby, cfg.Registerer = true, registry
+	second := start(t, cfg)
+	for key, n := range c.load("count", 2000, 1000) {
+		perKey[key] += n
+	}
+	eventually(t, "the second has what the first committed", func() bool {
+		if !c.drained("count") || second.runner.Ready() != nil {
+			return false
+		}
+		for p := range int32(4) {
+			pos, _, err := state.ReadPosition(two.Backing("count", p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pos.Offset < c.committed("count", p) {
+				return false
+			}
+		}
+		return true
+	})
+	before := restoredRecords(t, registry)
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for key, n := range c.load("count", 1000, 1000) {
+		perKey[key] += n
+	}
+	eventually(t, "the second goes on", func() bool { return c.drained("count") })
+	if n := restoredRecords(t, registry) - before; n > 100 {
+		t.Errorf("%v records were restored although the state was there", n)
+	}
+	if err := second.stop(); err != nil {
+		t.Fatal(err)
+	}
+	c.checkCounts(perKey)
+	c.checkStore("count", two)
+	for _, s := range []*state.Store{one, two} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestMembers: several members in one process share the partitions, hand them over to each other and
+// to another process and back, on one store.
+func TestMembers(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 6, "count")
+	one, two := openStore(t, t.TempDir()), openStore(t, t.TempDir())
+	cfg := c.config(counter{"count"}, one)
+	cfg.Members = 3
+	first := start(t, cfg)
+	perKey := map[string]int{}
+	load := func(n int) {
+		for key, n := range c.load("count", n, 300) {
+			perKey[key] += n
+		}
+	}
+	load(3000)
+	eventually(t, "all are committed", func() bool { return c.drained("count") && first.runner.Ready() == nil })
+	for range 3 {
+		cfg := c.config(counter{"count"}, two)
+		cfg.Members = 2
+		second := start(t, cfg)
+		load(1000)
+		eventually(t, "two processes go on", func() bool { return c.drained("count") && second.runner.Ready() == nil })
+		load(1000)
+		if err := second.stop(); err != nil {
+			t.Fatal(err)
+		}
+		load(1000)
+		eventually(t, "the first goes on", func() bool { return c.drained("count") })
+	}
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	c.checkCounts(perKey)
+	c.checkStore("count", one)
+	for _, s := range []*state.Store{one, two} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/handoff-dev/handoff/pipeline/state"
+)
+
+// standby keeps local state of partitions that are somebody else's near what is committed, by reading
+// their changelogs. A partition that comes here is then restored from what is left to read.
+type standby struct {
+	in     *incarnation // whose client asks for offsets
+	token  *incarnation // what its claims are by
+	client *kgo.Client
+	parts  map[int32]*state.Replay
+}
+
+const (
+	standbyLook = time.Second      // how often it looks for partitions nobody here has
+	standbyTry  = 10 * time.Second // how long a failure to begin is left alone
+)
+
+// followOthers runs until the incarnation ends. Standby is an aid: its failures are told and tried
+// again, and never end anything.
+func (in *incarnation) followOthers() {
+	s := &standby{in: in, token: &incarnation{}, parts: map[int32]*state.Replay{}}
+	defer s.close()
+	wait := standbyLook
+	for {
+		select {
+		case <-time.After(wait):
+		case <-in.ctx.Done():
+			return
+		}
+		wait = standbyLook
+		if err := s.step(); err != nil && in.ctx.Err() == nil {
+			in.r.cfg.Logger.Warn("standby state falls behind; trying again", "error", err, "in", standbyTry)
+			s.close()
+			wait = standbyTry
+		}
+	}
+}
+
+// close gives everything up.
+func (s *standby) close() {
+	if s.client != nil {
+		s.client.Close()
+		s.client = nil
+	}
+	for id := range s.parts {
+		s.drop(id)
+	}
+}
+
+func (s *standby) drop(id int32) {
+	delete(s.parts, id)
+	s.in.r.unclaim(id, s.token)
+	s.in.r.metrics.standby.Set(float64(len(s.parts)))
+}
+
+// step begins what can be begun and reads for a while.
+func (s *standby) step() error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	until := s.in.r.cfg.Now().Add(standbyLook)
+	for len(s.parts) > 0 && s.in.ctx.Err() == nil && s.in.r.cfg.Now().Before(until) {
+		poll, cancel := context.WithDeadline(s.in.ctx, until)
+		fetches := s.client.PollRecords(poll, 10000)
+		cancel()
+		for _, e := range fetches.Errors() {
+			if e.Partition >= 0 && !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
+				return fmt.Errorf("read %s/%d: %w", e.Topic, e.Partition, e.Err)
+			}
+		}
+		var failed error
+		fetches.EachPartition(func(t kgo.FetchTopicPartition) {
+			if failed == nil && t.Partition >= 0 {
+				failed = s.apply(t.Partition, t.Records)
+			}
+		})
+		if failed != nil {
+			return failed
+		}
+	}
+	return nil
+}
+
+// begin follows partitions that no member of this process has.
+func (s *standby) begin() error {
+	var free []int32
+	for id := range s.in.partitions {
+		if s.parts[id] == nil && s.in.r.claimFree(id, s.token) {
+			free = append(free, id)
+		}
+	}
+	if len(free) == 0 {
+		return nil
+	}
+	from := make(map[int32]kgo.Offset, len(free))
+	for i, id := range free {
+		at, err := s.beginAt(id)
+		if err != nil {
+			for _, id := range free[i:] {
+				s.in.r.unclaim(id, s.token)
+			}
+			return err
+		}
+		from[id] = kgo.NewOffset().At(at)
+	}
+	if s.client == nil {
+		client, err := kgo.NewClient(s.in.r.cfg.options("handoff-standby",
+			kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+			kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+			kgo.FetchMaxPartitionBytes(1<<20))...)
+		if err != nil {
+			return fmt.Errorf("configure standby client: %w", err)
+		}
+		s.client = client
+	}
+	s.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{s.in.r.changelog: from})
+	s.in.r.metrics.standby.Set(float64(len(s.parts)))
+	return nil
+}
+
+// beginAt prepares a partition's local state and returns where its changelog goes on.
+func (s *standby) beginAt(id int32) (int64, error) {
+	in := s.in
+	ctx, cancel := context.WithTimeout(in.ctx, standbyTry)
+	defer cancel()
+	span := func(list func(context.Context, ...string) (kadm.ListedOffsets, error)) (int64, error) {
+		listed, err := list(ctx, in.r.changelog)
+		if err == nil {
+			err = listed.Error()
+		}
+		if err != nil {
+			return 0, fmt.Errorf("look up the ends of %s: %w", in.r.changelog, err)
+		}
+		o, _ := listed.Lookup(in.r.changelog, id)
+		return o.Offset, nil
+	}
+	start, err := span(in.admin.ListStartOffsets)
+	if err != nil {
+		return 0, err
+	}
+	end, err := span(in.admin.ListCommittedOffsets)
+	if err != nil {
+		return 0, err
+	}
+	cfg := in.r.cfg.partitionConfig(id, in.partitions)
+	back := in.r.cfg.Store.Backing(cfg.Stage.Name(), id)
+	at := start
+	err = in.r.claimed(id, s.token, func() error {
+		pos, resume, err := state.ReadPosition(back)
+		if err != nil {
+			return err
+		}
+		if pos.Number > 0 && !in.stale(resume, start, end, in.r.cfg.Now()) {
+			at = resume.Next
+		} else if err := back.Clear(); err != nil {
+			return err
+		}
+		s.parts[id], err = state.NewReplay(cfg, back)
+		return err
+	})
+	return at, err
+}
+
+// apply brings local state up to what was read. A partition that was assigned here meanwhile, or whose
+// state was reset, is let go of; the latter is begun anew.
+func (s *standby) apply(id int32, records []*kgo.Record) error {
+	replay := s.parts[id]
+	if replay == nil {
+		return nil
+	}
+	ours := false
+	err := s.in.r.claimed(id, s.token, func() error {
+		ours = true
+		for _, r := range records {
+			if err := replay.Apply(r.Key, r.Value, r.Offset, s.in.r.cfg.Now()); err != nil {
+				return err
+			}
+		}
+		return replay.Finish()
+	})
+	if err == nil && ours {
+		return nil
+	}
+	s.client.RemoveConsumePartitions(map[string][]int32{s.in.r.changelog: {id}})
+	if errors.Is(err, state.ErrOtherLife) {
+		err = s.in.r.claimed(id, s.token, s.in.r.cfg.Store.Backing(s.in.r.cfg.Stage.Name(), id).Clear)
+	}
+	s.drop(id)
+	return err
+}
