@@ -52,6 +52,10 @@ e2e: engine ## The end-to-end test alone, with its full number of kills
 fuzz: ## Fuzz every decoder of outside bytes, 20 s each (FUZZTIME=20s)
 	@.ci/fuzz $(or $(FUZZTIME),20s)
 
+.PHONY: mutants
+mutants: ## Break the runner on purpose, a promise at a time: a test must notice each (ARGS="-only sink")
+	@go run -buildvcs=false ./.ci/mutants $(ARGS)
+
 .PHONY: bench
 bench: ## The runner beside a bare pass-through, Kafka Streams and goka on a real Kafka: 20 minutes (ARGS="drain": a first look)
 	@cd bench && go build -buildvcs=false -o out/bench . && out/bench $(or $(ARGS),run -suite quick -build $(VERSION))
@@ -66,7 +70,7 @@ kafka: ## A real Apache Kafka on loopback until Ctrl-C: one node, or three with 
 
 .PHONY: torture
 torture: ## The runtime on a real Kafka under kill -9 and errors, checked against a model (ROUNDS=50 NODES=1, SEED=... replays)
-	@go run -buildvcs=false ./pipeline/kafka/torture -rounds $(or $(ROUNDS),50) -nodes $(or $(NODES),1) -seed $(or $(SEED),0) $(ARGS)
+	@go run -buildvcs=false ./.ci/torture -rounds $(or $(ROUNDS),50) -nodes $(or $(NODES),1) -seed $(or $(SEED),0) $(ARGS)
 
 .PHONY: check
 check: ## Linters, protobuf rules, fresh generated files, import directions, budgets, licences

@@ -1,4 +1,4 @@
-package main
+package torture
 
 import (
 	"context"
@@ -114,7 +114,7 @@ func (e *epoch) round(ctx context.Context, i int) error {
 	outcome := "hit"
 	switch {
 	case errors.Is(err, errMissed):
-		outcome, err = "missed", nil
+		outcome = "missed"
 		e.missed++
 	case err != nil:
 		return fmt.Errorf("epoch %d, %s: %w", e.number, f.name, err)

@@ -1,4 +1,4 @@
-package main
+package torture
 
 import (
 	"bytes"
@@ -26,11 +26,7 @@ import (
 // TestMain lets this binary be a member, as the command itself is.
 func TestMain(m *testing.M) {
 	if os.Getenv(asMember) != "" {
-		if err := runMember(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "member:", err)
-			os.Exit(1)
-		}
-		return
+		os.Exit(Main(nil))
 	}
 	os.Exit(m.Run())
 }
@@ -81,7 +77,7 @@ func TestFindsFaults(t *testing.T) {
 			if err := tt.run(ctx); !errors.Is(err, errFindings) {
 				t.Fatalf("run: %v", err)
 			}
-			if found(tt) == 0 || !strings.Contains(out.String(), fmt.Sprintf("replay: go run ./pipeline/kafka/torture -seed %d", tt.seed)) {
+			if found(tt) == 0 || !strings.Contains(out.String(), fmt.Sprintf("replay: make torture SEED=%d ROUNDS=1", tt.seed)) {
 				t.Errorf("%d lost, %d doubled, %d wrong", tt.lost, tt.doubled, tt.wrong)
 			}
 		})

@@ -1,4 +1,4 @@
-package main
+package torture
 
 import (
 	"fmt"
@@ -94,7 +94,7 @@ func (ts *traps) step(place, what, client, moment string) error {
 	case actStop:
 		_ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP)
 	case actStall:
-		time.Sleep(t.Stall)
+		<-time.After(t.Stall)
 	case actError:
 		return errTrap{*t}
 	}

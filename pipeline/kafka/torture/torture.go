@@ -1,16 +1,14 @@
-// Command torture proves the runtime on a real Kafka: it runs stage and sink in processes of their own,
+// Package torture proves the runtime on a real Kafka: it runs stage and sink in processes of their own,
 // has something go wrong over and over (a kill -9 or an error at any step of a transaction, a frozen
 // process, lost or old state, members that come and go, brokers that die), and compares everything that
-// came of it with a model of the same stage run over the same input.
-//
-//	go run ./pipeline/kafka/torture -rounds 50
+// came of it with a model of the same stage run over the same input. `make torture ROUNDS=500` runs it.
 //
 // It fetches and starts Kafka by itself; see package kafkatest. A round is one fault. Rounds share a
 // stage and its topics for an epoch; in its middle and at its end the traffic pauses until all is
 // drained, and every output, dead letter, timer, changelog record, offset, row and call is checked, and
 // the members' local state too. The last line has the totals; the exit code is 1 when anything was lost,
 // doubled or wrong. What goes wrong, and the input, come from the seed alone; the moments do not.
-package main
+package torture
 
 import (
 	"cmp"
@@ -32,27 +30,32 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-func main() {
+// Main runs the torture with the arguments of a command line, and returns its exit code: 0 when all is as
+// it must be, 1 otherwise, 2 for arguments it does not understand. The program that calls it is started
+// again for every member: then Main runs that member, until the process that started it is done with it.
+func Main(args []string) int {
 	if os.Getenv(asMember) != "" {
 		if err := runMember(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "member:", err)
-			os.Exit(1)
+			return 1
 		}
-		return
+		return 0
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	t, err := parse(os.Args[1:])
+	t, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err == nil {
-		err = t.run(ctx)
+		return 0
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "torture:", err)
-		os.Exit(1)
+		return 2
 	}
+	if err := t.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "torture:", err)
+		return 1
+	}
+	return 0
 }
 
 // torture is one run.
@@ -64,6 +67,7 @@ type torture struct {
 	port   int
 	rate   int
 	fake   bool
+	extra  string // of the line that tells how to replay
 	dir    string
 	fault  string // what the members do wrong; for the harness's own test
 	out    io.Writer
@@ -102,7 +106,9 @@ func parse(args []string) (*torture, error) {
 		t.seed = rand.Uint64()>>32 | 1
 	}
 	if t.fake {
-		t.nodes = 0
+		t.nodes, t.extra = 0, " ARGS=-kfake"
+	} else if *match != "" {
+		t.extra = fmt.Sprintf(" ARGS=\"-match '%s'\"", *match)
 	}
 	only, err := regexp.Compile(*match)
 	if err != nil {
@@ -151,7 +157,7 @@ func (t *torture) run(ctx context.Context) (err error) {
 	t.print("seed %d: %d faults, %d nodes, Kafka ready after %.1f s, everything in %s", t.seed, t.wanted, t.nodes, time.Since(began).Seconds(), t.dir)
 	err = t.epochs(ctx)
 	if err != nil {
-		t.print("replay: go run ./pipeline/kafka/torture -seed %d -rounds %d -nodes %d%s", t.seed, t.wanted, max(t.nodes, 1), map[bool]string{true: " -kfake"}[t.fake])
+		t.print("replay: make torture SEED=%d ROUNDS=%d NODES=%d%s", t.seed, t.wanted, max(t.nodes, 1), t.extra)
 		t.print("logs and state are in %s", t.dir)
 	}
 	t.summary(time.Since(began))

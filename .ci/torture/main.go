@@ -1,0 +1,10 @@
+// Command torture is what `make torture` runs; see package torture.
+package main
+
+import (
+	"os"
+
+	"github.com/handoff-dev/handoff/pipeline/kafka/torture"
+)
+
+func main() { os.Exit(torture.Main(os.Args[1:])) }
