@@ -157,7 +157,7 @@ func (in *incarnation) options(id string) []kgo.Opt {
 		kgo.RecordPartitioner(byKey(r.changelog)),
 		kgo.ProducerBatchMaxBytes(maxBatchBytes),
 		kgo.MaxBufferedRecords(200_000),
-		kgo.ProducerLinger(5*time.Millisecond),
+		kgo.ProducerLinger(20*time.Millisecond), // ended by every commit, so it costs no latency
 		kgo.ConsumerGroup(schemas.Mailbox(r.cfg.Stage.Name())),
 		kgo.ConsumeTopics(r.mailbox),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),

@@ -264,7 +264,8 @@ func (in *incarnation) replay(p *part, to *state.Replay, from, end int64, reache
 				return fmt.Errorf("read %s/%d: %w", in.r.changelog, p.id, e.Err)
 			}
 		}
-		for it := fetches.RecordIter(); !it.Done() && !reached(); {
+		applied := 0
+		for it := fetches.RecordIter(); !it.Done() && !reached(); applied++ {
 			r := it.Next()
 			next = r.Offset + 1
 			if r.Attrs.IsControl() {
@@ -273,8 +274,8 @@ func (in *incarnation) replay(p *part, to *state.Replay, from, end int64, reache
 			if err := to.Apply(r.Key, r.Value, r.Offset, in.r.cfg.Now()); err != nil {
 				return in.unfit(p, err)
 			}
-			in.r.metrics.restored.Inc()
 		}
+		in.r.metrics.restored.Add(float64(applied))
 	}
 	return nil
 }

@@ -196,6 +196,7 @@ func (a *App) runnerConfig(p *process) kafka.Config {
 	cfg := kafka.Config{
 		Connection: a.conn, Store: p.store, Settings: p.settings, Instance: a.cfg.Instance, Schema: stateSchema,
 		SessionTimeout: a.cfg.Kafka.SessionTimeout, TransactionTimeout: a.cfg.Kafka.TransactionTimeout,
+		Members: a.cfg.Run.Members, Standby: a.cfg.Run.Standby, CacheBytes: a.cfg.Run.CacheMiB << 20,
 		DrainWait: a.cfg.Drain, Logger: a.log, Registerer: a.registry,
 	}
 	if a.cfg.Kafka.UniqueIDs {

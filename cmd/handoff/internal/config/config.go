@@ -30,12 +30,25 @@ type Config struct {
 	Instance string `koanf:"instance"`
 	// StateDir holds the local state (rebuilt from Kafka when lost). Default ./.handoff/state.
 	StateDir string   `koanf:"state_dir"`
+	Run      Run      `koanf:"run"`
 	HTTP     HTTP     `koanf:"http"`
 	Outside  Outside  `koanf:"outside"`
 	Escalate Escalate `koanf:"escalate"`
 	Log      Log      `koanf:"log"`
 	// Drain bounds a graceful stop. Default 20s.
 	Drain time.Duration `koanf:"drain"`
+}
+
+// Run is how stages run in a process.
+type Run struct {
+	// Members is how many members of its consumer group each stage is in one process. While one waits
+	// for its transaction to end, another works: 2 makes a busy process faster. Default 1.
+	Members int `koanf:"members"`
+	// Standby keeps a copy of the state of every partition that other processes own, so that one that
+	// moves here is at work at once. It costs the disk of all state in every process. Default false.
+	Standby bool `koanf:"standby"`
+	// CacheMiB bounds the memory of hot state of each stage. Default 256.
+	CacheMiB int `koanf:"cache_mib"`
 }
 
 // Kafka is how to reach the cluster.
@@ -191,6 +204,7 @@ func defaults() map[string]any {
 		"clickhouse.password": "", "clickhouse.cluster": "",
 		"clickhouse.tls.enabled": false, "clickhouse.tls.ca": "", "clickhouse.tls.cert": "", "clickhouse.tls.key": "", "clickhouse.tls.server_name": "",
 		"instance": host, "state_dir": filepath.Join(".handoff", "state"),
+		"run.members": 1, "run.standby": false, "run.cache_mib": 256,
 		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.admin": "127.0.0.1:9090", "http.operator_token": "",
 		"outside.request_timeout": "10s", "outside.settle": "5s",
 		"escalate.desk_silence": escalate.DefaultDeskSilence.String(),
@@ -313,6 +327,12 @@ func (c *Config) check() error {
 	}
 	if c.Instance == "" || c.StateDir == "" {
 		bad("instance and state_dir must not be empty")
+	}
+	if c.Run.Members < 1 || c.Run.Members > 64 {
+		bad("run.members is %d: give 1 to 64", c.Run.Members)
+	}
+	if c.Run.CacheMiB < 1 {
+		bad("run.cache_mib is %d: give at least 1", c.Run.CacheMiB)
 	}
 	if c.Outside.RequestTimeout <= 0 || c.Outside.Settle < 0 {
 		bad("outside: request_timeout must be longer than 0 and settle not negative")
