@@ -1,0 +1,173 @@
+package main
+
+// mutant is the runner with one promise broken.
+type mutant struct {
+	invariant string // or fault handling that it breaks
+	name      string
+	edits     []edit
+	pkg       string // whose tests
+	tests     string // that must notice, as -run has it
+}
+
+// edit replaces text that must be in the file exactly so many times.
+type edit struct {
+	file, old, now string
+	times          int // 0 stands for once
+}
+
+const (
+	kafka     = "./pipeline/kafka"
+	commitGo  = "pipeline/kafka/commit.go"
+	loopGo    = "pipeline/kafka/loop.go"
+	partGo    = "pipeline/kafka/part.go"
+	sinkGo    = "pipeline/kafka/sink.go"
+	restoreGo = "pipeline/kafka/restore.go"
+	lifeGo    = "pipeline/kafka/incarnation.go"
+	stateGo   = "pipeline/state/partition.go"
+	sealGo    = "pipeline/state/commit.go"
+	effectsGo = "pipeline/state/effects.go"
+)
+
+// in makes the edits of a mutant with one of them.
+func in(file, old, now string) []edit { return []edit{{file: file, old: old, now: now}} }
+
+// mutants of all invariants. Where the code has changed, say the same in its new words, and keep the
+// promise that is broken.
+func mutants() []mutant {
+	var all []mutant
+	for _, group := range [][]mutant{positions(), folds(), once(), aborted(), timers(), sinks(), owners(), outboxes(), restores()} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+func positions() []mutant {
+	const tests = "TestInvariantPosition"
+	return []mutant{
+		{"position", "a partition that read nothing is left out of the offsets", in(commitGo,
+			"	for _, p := range touched {\n		o := kmsg.New", "	for _, p := range touched {\n		if p.state.Next() == p.state.Position().Offset {\n			continue\n		}\n		o := kmsg.New"), kafka, tests},
+		{"position", "the offset has the number of the transaction before", in(commitGo,
+			"offsetMetadata(p.state.Position().Number + 1)", "offsetMetadata(p.state.Position().Number)"), kafka, tests},
+		{"position", "the changelog's number is not raised", in(sealGo,
+			"	p.sealed.Number++\n", ""), kafka, tests},
+		{"position", "resume by the offset, whatever the number", []edit{{restoreGo,
+			"at.Number == commit.number && at.Offset == commit.offset", "at.Offset == commit.offset", 2}}, kafka, tests},
+		{"position", "the group gets an offset beyond what was processed", in(commitGo,
+			"o.Partition, o.Offset, o.LeaderEpoch = p.id, p.state.Next(), -1", "o.Partition, o.Offset, o.LeaderEpoch = p.id, p.state.Next()+1, -1"), kafka, tests},
+	}
+}
+
+func folds() []mutant {
+	const tests = "TestInvariantStoreIsTheFold"
+	return []mutant{
+		{"store", "changes reach the store before their commit", in(sealGo,
+			"	changelog(PositionKey(), p.sealed.Encode())\n	return p.sealed\n",
+			"	changelog(PositionKey(), p.sealed.Encode())\n	early := p.back.Batch()\n	for _, w := range p.written {\n		k := &p.cache.open[w.key]\n		c := &k.changes[w.at]\n		p.raw = writeEntry(early, p.raw, c.kind, p.cache.block(k.at).key(), []byte(c.name), c.value, c.ok, 0, 0)\n	}\n	_ = early.Apply()\n	return p.sealed\n"), kafka, tests},
+		{"store", "deletions are left out of the changelog", in(sealGo,
+			"		if !c.ok {\n			value = nil\n		}\n		changelog(", "		if !c.ok {\n			continue\n		}\n		changelog("), kafka, tests},
+		{"store", "the store's place in the changelog is ahead of its state", in(commitGo,
+			"p.state.Committed(p.position.Offset + 1)", "p.state.Committed(p.position.Offset + 40)"), kafka, "TestInvariantStoreIsTheFold|TestWarmRestart"},
+		{"store", "a save leaves the position out", in(sealGo,
+			"	b.Set([]byte{kindPos}, p.committed.Encode())\n", ""), kafka, tests},
+	}
+}
+
+func once() []mutant {
+	const tests = "TestInvariantEachInputOnce"
+	return []mutant{
+		{"once", "an outcome that is not known is taken for a commit", in(commitGo,
+			"	if err != nil || !committed {\n		return errors.Join(errNotCommitted, err)\n	}\n", "	_ = committed\n	err = nil\n"), kafka, tests},
+		{"once", "the overlay is kept after a failed commit", in(loopGo,
+			"			if err := in.commit(); err != nil {\n				return err\n			}\n		}\n		if in.txn", "			if err := in.commit(); err != nil && !errors.Is(err, errNotCommitted) {\n				return err\n			}\n		}\n		if in.txn"), kafka, tests},
+		{"once", "failed input is not undone", in(stateGo,
+			"	p.rollBack()\n	if errors.Is(err, pipeline.ErrSettingsPending)", "	if errors.Is(err, pipeline.ErrSettingsPending)"), kafka, tests + "|TestDeadLetters"},
+		{"once", "ids seen are left out of the changelog", in(sealGo,
+			"	p.seen.seal(p.open.Clock, changelog)\n", ""), kafka, tests + "|TestRestarts"},
+		{"once", "dead letters are not produced", in(partGo,
+			"		if err := p.in.send(p.deadLetter(&failures[i])); err != nil {\n			return err\n		}\n", "		_ = p.deadLetter(&failures[i])\n"), kafka, tests},
+		{"once", "records already processed are taken again", in(partGo,
+			"		if r.Offset >= p.next {", "		if r.Offset >= p.next || r.Offset == p.next-1 {"), kafka, tests + "|TestFaults/(mid-restore|after_the_end)"},
+	}
+}
+
+func aborted() []mutant {
+	const tests = "TestInvariantNoAborted"
+	return []mutant{
+		{"aborted", "mailboxes are read uncommitted", in(lifeGo,
+			"kgo.FetchIsolationLevel(kgo.ReadCommitted())", "kgo.FetchIsolationLevel(kgo.ReadUncommitted())"), kafka, tests},
+		{"aborted", "changelogs are restored uncommitted", []edit{{restoreGo,
+			"kgo.FetchIsolationLevel(kgo.ReadCommitted())", "kgo.FetchIsolationLevel(kgo.ReadUncommitted())", 0}}, kafka, tests},
+	}
+}
+
+func timers() []mutant {
+	const tests = "TestInvariantTimerFiresOnce"
+	return []mutant{
+		{"timer", "a timer stays when it fires", in(stateGo,
+			"	if p.in.Timer != nil {\n		p.set(kindTimer, p.in.Timer.Name, nil, false)\n	}\n", ""), kafka, tests},
+		{"timer", "firing opens no transaction", in(stateGo,
+			"		p.open.Clock = max(p.open.Clock, t.at)\n		p.touched = true\n", "		p.open.Clock = max(p.open.Clock, t.at)\n"), kafka, tests},
+		{"timer", "a timer's place in the order stays in the store", in(sealGo,
+			"		if was != 0 {\n", "		if was != 0 && is != 0 {\n"), "./pipeline/state", "TestPartitionIsTheModel"},
+	}
+}
+
+func sinks() []mutant {
+	const tests = "TestInvariantSinkRowsOnce"
+	return []mutant{
+		{"sink", "every try has a token of its own", in(sinkGo,
+			"r.sink.Sink.Write(p.ctx, in, records)", "r.sink.Sink.Write(p.ctx, pipeline.Intent{Topic: in.Topic, Partition: in.Partition, From: in.From, To: in.To + int64(try), Rows: in.Rows, Schema: in.Schema}, records)"), kafka, tests},
+		{"sink", "a stored intent is not written again", in(sinkGo,
+			"	p.sink.intent = &in\n	return nil\n", "	return nil\n"), kafka, tests},
+		{"sink", "the offset moves with the intent", in(sinkGo,
+			"return p.state.Edit(nil, p.state.Next(), func", "return p.state.Edit(nil, in.To+1, func"), kafka, tests},
+		{"sink", "an intent stays after its write", in(sinkGo,
+			"			st.Delete(intentName)\n", ""), kafka, tests},
+		{"sink", "rows are written before their intent is committed", in(sinkGo,
+			"		return p.makeIntent()\n", "		if err := p.makeIntent(); err != nil || s.intent == nil {\n			return err\n		}\n		return p.writeIntent()\n"), kafka, tests},
+		{"sink", "the offset is committed although the write failed", in(sinkGo,
+			"		case p.ctx.Err() != nil:\n			return nil", "		case try > 0:\n			return nil"), kafka, tests},
+	}
+}
+
+func owners() []mutant {
+	return []mutant{
+		{"owner", "an evicted member's timers are committed without an offset", in(commitGo,
+			"	for _, p := range touched {\n		o := kmsg.New", "	for _, p := range touched {\n		if p.state.Next() == p.state.Position().Offset {\n			continue\n		}\n		o := kmsg.New"), kafka, "TestInvariantOneOwner/it_only_fires"},
+		{"owner", "an evicted member's sink commits without an offset", in(commitGo,
+			"	req.Topics = []kmsg.TxnOffsetCommitRequestTopic{t}\n", "	if len(touched) > 0 && touched[0].sink == nil {\n		req.Topics = []kmsg.TxnOffsetCommitRequestTopic{t}\n	} else {\n		req.Topics = nil\n	}\n"), kafka, "TestInvariantOneOwner/it_only_writes"},
+		{"owner", "a partition that was revoked is kept", in(loopGo,
+			"			in.drop(id)\n", "			_ = id\n"), kafka, "TestRebalance"},
+		{"owner", "losing the membership changes nothing", in(lifeGo,
+			`	in.tell(event{revoked: lost[in.r.mailbox], err: errors.New("the group lost this member")})`, "	_ = lost"), kafka, "TestFaults/.*/lost|TestInvariantOneOwner"},
+	}
+}
+
+func outboxes() []mutant {
+	const tests = "TestInvariantOutbox"
+	return []mutant{
+		{"outbox", "stored calls are not handed to the next owner", in(loopGo,
+			"c.Assigned(p.id, in.r.reader, calls)", "c.Assigned(p.id, in.r.reader, nil)"), kafka, tests},
+		{"outbox", "new calls are not handed over", in(commitGo,
+			"caller.Committed(p.id, changes[i].Stored, changes[i].Ended)", "caller.Committed(p.id, nil, changes[i].Ended)"), kafka, tests},
+		{"outbox", "a call stays after its end", in(effectsGo,
+			"			p.set(kindCall, id, nil, false)\n", ""), kafka, tests},
+	}
+}
+
+func restores() []mutant {
+	return []mutant{
+		{"restore", "a store is used however old it is", in(restoreGo,
+			" || now.Sub(r.At) > schemas.ChangelogTombstones/2", " || now.IsZero()"), kafka, "TestTombstonesGone|TestOldLocalState"},
+		{"restore", "a store from before the changelog's start is used", in(restoreGo,
+			"return r.Next < start || r.Next > end", "return r.Next > end"), kafka, "TestStoreOfAnotherChangelog"},
+		{"restore", "an expired offset begins at the log's start", in(restoreGo,
+			"	case at.Number > 0: // the", "	case at.Number > 1<<40: // the"), kafka, "TestGroupOffsetExpired"},
+		{"restore", "state of a newer schema is taken", in(stateGo,
+			"	if pos.Schema > p.cfg.Schema {", "	if false && pos.Schema > p.cfg.Schema {"), kafka, "TestSchemaVersions"},
+		{"restore", "everything is restored, whatever the store has", in(restoreGo,
+			"	if pos.Number == 0 {\n", "	if pos.Number >= 0 {\n"), kafka, "TestWarmRestart"},
+		{"restore", "a changelog that is behind its group is gone on from", in(restoreGo,
+			"	case commit.found:\n		return errBehind{", "	case commit.found && commit.number == 0:\n		return errBehind{"), kafka, "TestChangelogBehindItsGroup"},
+	}
+}
