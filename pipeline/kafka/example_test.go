@@ -1,0 +1,61 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/kafka"
+	"github.com/handoff-dev/handoff/pipeline/state"
+)
+
+// visits counts how often each key came.
+type visits struct{}
+
+func (visits) Name() string { return "visits" }
+
+func (visits) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
+	n, _ := st.Get("n")
+	n = append([]byte("+"), n...)
+	st.Put("n", n)
+	fx.Emit("counted", in.Key, n)
+	return nil
+}
+
+// A stage of one's own, run exactly once: its state survives, and its output has every change once.
+func Example() {
+	broker := try(kfake.NewCluster(kfake.SeedTopics(4, "handoff.visits", "handoff.visits.changelog", "counted")))
+	defer broker.Close()
+	to := kafka.Connection{Brokers: broker.ListenAddrs()}
+	client := try(to.NewClient("example", kgo.RecordPartitioner(kafka.ByKey()), kgo.ConsumeTopics("counted")))
+	defer client.Close()
+	for range 3 {
+		client.Produce(context.Background(), &kgo.Record{Topic: "handoff.visits", Key: []byte("ann")}, nil)
+	}
+	store := try(state.OpenStore(state.StoreConfig{Dir: "state", FS: vfs.NewMem()}))
+	runner := try(kafka.New(kafka.Config{Connection: to, Stage: visits{}, Store: store}))
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- runner.Run(ctx) }()
+	for n := 0; n < 3; {
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) { n++; fmt.Printf("%s %s\n", r.Key, r.Value) })
+	}
+	stop()
+	fmt.Println(<-ended, store.Close())
+	// Output:
+	// ann +
+	// ann ++
+	// ann +++
+	// <nil> <nil>
+}
+
+func try[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
