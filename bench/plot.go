@@ -144,6 +144,7 @@ func bars(path, title string, labels []string, all []series) error {
 		p.Add(spans)
 	}
 	p.NominalX(labels...)
+	p.X.Min, p.X.Max = -.6, float64(len(labels))-.4
 	p.Y.Min, p.Y.Max = 0, p.Y.Max*1.5 // room for the legend
 	size := vg.Length(max(6, 1.3*float64(len(labels)))) * vg.Inch
 	for _, format := range []string{".svg", ".png"} {

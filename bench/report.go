@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -28,11 +29,11 @@ func runReport(args []string) error {
 	if err != nil {
 		return err
 	}
-	return report(dir, r, plan)
+	return report(os.Stdout, dir, r, plan)
 }
 
-// report writes report.md and the plots into dir, and the tables to standard output.
-func report(dir string, r *results, plan [][]experiment) error {
+// report writes report.md and the plots into dir, and the tables to out.
+func report(out io.Writer, dir string, r *results, plan [][]experiment) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Benchmark\n\n%s Built from %s. Medians, in brackets the lowest and the highest of all rounds; ratios are of runs of the same round.\n", machineLine(), buildsOf(r))
 	for _, phase := range plan {
@@ -53,7 +54,7 @@ func report(dir string, r *results, plan [][]experiment) error {
 		}
 	}
 	targetTable(&b, r, plan)
-	fmt.Print(b.String())
+	fmt.Fprint(out, b.String())
 	if err := os.WriteFile(filepath.Join(dir, "report.md"), []byte(b.String()), 0o644); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}

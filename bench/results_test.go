@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,7 +107,7 @@ func TestReport(t *testing.T) {
 			}
 		}
 	}
-	if err := report(dir, r, plan); err != nil {
+	if err := report(io.Discard, dir, r, plan); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "report.md"))

@@ -53,7 +53,7 @@ func runSuite(ctx context.Context, args []string) (err error) {
 			return err
 		}
 	}
-	return report(filepath.Join(o.out, *name), s.results, plan)
+	return report(os.Stdout, filepath.Join(o.out, *name), s.results, plan)
 }
 
 // phase goes through all experiments round by round.
