@@ -55,7 +55,7 @@ func upToDate() error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	var all []error
 	for _, m := range mutants() {
 		if _, err := m.write(dir); err != nil {
@@ -77,7 +77,7 @@ func run(only string, jobs int) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	var chosen []mutant
 	for _, m := range mutants() {
 		if strings.Contains(m.name, only) || strings.Contains(m.invariant, only) {
@@ -168,7 +168,7 @@ func try(dir string, m mutant) outcome {
 	if out, err := compile(binary, overlay, m.pkg); err != nil {
 		return outcome{verdict: "DOES NOT BUILD: " + tail(out), bad: true}
 	}
-	defer os.Remove(binary)
+	defer func() { _ = os.Remove(binary) }()
 	out, err := runTests(binary, m.pkg, m.tests)
 	if err == nil {
 		return outcome{verdict: "SURVIVED " + m.tests, bad: true}

@@ -76,7 +76,7 @@ func once() []mutant {
 	const tests = "TestInvariantEachInputOnce"
 	return []mutant{
 		{"once", "an outcome that is not known is taken for a commit", in(commitGo,
-			"	if err != nil || !committed {\n		return errors.Join(errNotCommitted, err)\n	}\n", "	_ = committed\n	err = nil\n"), kafka, tests},
+			"	if err != nil || !committed {\n		return errors.Join(errNotCommitted, err)\n	}\n", "	_, _ = committed, err\n"), kafka, tests},
 		{"once", "the overlay is kept after a failed commit", in(loopGo,
 			"			if err := in.commit(); err != nil {\n				return err\n			}\n		}\n		if in.txn", "			if err := in.commit(); err != nil && !errors.Is(err, errNotCommitted) {\n				return err\n			}\n		}\n		if in.txn"), kafka, tests},
 		{"once", "failed input is not undone", in(stateGo,
