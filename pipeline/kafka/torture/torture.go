@@ -167,6 +167,9 @@ func (t *torture) run(ctx context.Context) (err error) {
 func (t *torture) epochs(ctx context.Context) error {
 	for number := max(t.only, 0); t.rounds < t.wanted; number++ {
 		if err := t.runEpoch(ctx, number); err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("interrupted in epoch %d", number)
+			}
 			if t.wrong+t.lost+t.doubled == 0 {
 				t.wrong++
 			}
