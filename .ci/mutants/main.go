@@ -30,6 +30,8 @@ import (
 const (
 	testPatience = 12 * time.Second
 	testTimeout  = 75 * time.Second
+	// compileTimeout is for a machine that does much else.
+	compileTimeout = 10 * time.Minute
 )
 
 func main() {
@@ -214,7 +216,7 @@ func compile(binary, overlay, pkg string) (string, error) {
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
-	return command(5*time.Minute, "", "go", append(args, pkg)...)
+	return command(compileTimeout, "", "go", append(args, pkg)...)
 }
 
 func runTests(binary, pkg, tests string) (string, error) {
@@ -233,6 +235,9 @@ func command(limit time.Duration, dir, name string, args ...string) (string, err
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
 	err := c.Run()
+	if ctx.Err() != nil {
+		fmt.Fprintf(&out, "not done within %s", limit)
+	}
 	return out.String(), err
 }
 
