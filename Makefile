@@ -57,11 +57,11 @@ mutants: ## Break the runner on purpose, a promise at a time: a test must notice
 	@go run -buildvcs=false ./.ci/mutants $(ARGS)
 
 .PHONY: bench
-bench: ## The runner beside a bare pass-through, Kafka Streams and goka on a real Kafka: 20 minutes (ARGS="drain": a first look)
+bench: engine ## The runner beside a bare pass-through, Kafka Streams and goka on a real Kafka: 20 minutes (ARGS="drain": a first look)
 	@cd bench && go build -buildvcs=false -o out/bench . && out/bench $(or $(ARGS),run -suite quick -build $(VERSION))
 
 .PHONY: bench-full
-bench-full: ## The same with all key counts, value sizes, restores and long runs: hours; goes on where it was interrupted
+bench-full: engine ## The same with all key counts, value sizes, restores and long runs: hours; goes on where it was interrupted
 	@cd bench && go build -buildvcs=false -o out/bench . && out/bench run -suite full -build $(VERSION) $(ARGS)
 
 .PHONY: kafka
