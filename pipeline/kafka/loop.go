@@ -142,9 +142,7 @@ func (in *incarnation) takeEvents() error {
 		case e.err != nil:
 			return e.err
 		case e.restored != nil:
-			if err := in.started(e.restored); err != nil {
-				return err
-			}
+			in.started(e.restored)
 		case e.written != nil:
 			e.written.sink.writing, e.written.sink.written = false, true
 		}
@@ -177,7 +175,10 @@ func (in *incarnation) assign(partitions []int32) {
 		in.parts[id] = p
 		in.background.Go(func() {
 			err := in.restore(p)
-			if p.ctx.Err() != nil {
+			if err == nil {
+				err = p.open()
+			}
+			if p.ctx.Err() != nil || errors.Is(err, errTaken) {
 				return // taken away meanwhile
 			}
 			if err != nil {
@@ -235,23 +236,19 @@ func (in *incarnation) reorder() {
 }
 
 // started lets a restored partition be fetched, from the offset its state stands at.
-func (in *incarnation) started(p *part) error {
+func (in *incarnation) started(p *part) {
 	if in.parts[p.id] != p {
-		return nil
+		return
 	}
-	if err := p.open(); err != nil {
-		return err
-	}
+	p.begin()
 	in.reorder()
 	if p.moveTo >= 0 {
 		in.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{in.r.mailbox: {p.id: {Epoch: -1, Offset: p.moveTo}}})
 	}
 	in.client.ResumeFetchPartitions(map[string][]int32{in.r.mailbox: {p.id}})
 	in.r.reader.own(p.id, in.heartbeat, p.state.Next(), p.state.Clock())
-	calls, err := p.state.PendingCalls()
-	if err != nil {
-		return fatal{err}
-	}
+	calls := p.calls
+	p.calls = nil
 	ids := make(map[string]struct{}, len(calls))
 	for i := range calls {
 		ids[calls[i].Call.ID] = struct{}{}
@@ -262,7 +259,6 @@ func (in *incarnation) started(p *part) error {
 		c.Assigned(p.id, in.r.reader, calls)
 		in.r.calling.Unlock()
 	}
-	return nil
 }
 
 func (in *incarnation) tellReady() {
@@ -379,12 +375,11 @@ func (in *incarnation) save() error {
 	if len(stale) == 0 {
 		return nil
 	}
-	if err := in.workers.each(stale, func(p *part) error {
-		return in.r.claimed(p.id, in, func() error { return p.state.Save(now) })
-	}); err != nil {
+	err := in.workers.each(stale, func(p *part) error { return p.state.Save(now) })
+	if err != nil && !errors.Is(err, errTaken) {
 		return fatal{err}
 	}
-	return nil
+	return err
 }
 
 // settings of all shops, or a table that knows none.

@@ -20,7 +20,9 @@ type part struct {
 	ctx    context.Context // ends when the partition leaves
 	cancel context.CancelFunc
 	state  *state.Partition // nil until restored
-	moveTo int64            // where to set the group's offset; -1 where it is right
+	opened *state.Partition // what the restore will make it
+	calls  []pipeline.PendingCall
+	moveTo int64 // where to set the group's offset; -1 where it is right
 
 	queue  []*kgo.Record // polled, not processed
 	done   []*kgo.Record // processed in the open transaction
@@ -48,19 +50,27 @@ func newPart(in *incarnation, id int32) *part {
 	return p
 }
 
-// open reads the restored state.
+// open reads the restored state, beside the loop.
 func (p *part) open() error {
 	cfg := p.in.r.cfg.partitionConfig(p.id, p.in.partitions)
-	s, err := state.NewPartition(cfg, p.in.r.cfg.Store.Backing(cfg.Stage.Name(), p.id))
+	s, err := state.NewPartition(cfg, p.in.r.backing(p.id, p.in))
 	if err != nil {
 		return fatal{err}
 	}
 	if p.moveTo >= 0 && s.Position().Number == 0 {
 		s.SetNext(p.moveTo)
 	}
-	p.state, p.next = s, s.Next()
-	p.lookAhead()
+	if p.calls, err = s.PendingCalls(); err != nil {
+		return fatal{err}
+	}
+	p.opened = s
 	return p.openSink()
+}
+
+// begin makes the opened state the loop's.
+func (p *part) begin() {
+	p.state, p.next = p.opened, p.opened.Next()
+	p.lookAhead()
 }
 
 // lookAhead notes when the next timer is due.

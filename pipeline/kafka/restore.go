@@ -120,7 +120,7 @@ func (e errBehind) Error() string { return e.why }
 // restoreOnce asks the group and replays the changelog to what it said.
 func (in *incarnation) restoreOnce(p *part, now time.Time) error {
 	cfg := in.r.cfg.partitionConfig(p.id, in.partitions)
-	back := in.r.cfg.Store.Backing(cfg.Stage.Name(), p.id)
+	back := in.r.backing(p.id, in)
 	commit, err := stableCommit(p.ctx, in.client, schemas.Mailbox(cfg.Stage.Name()), in.r.mailbox, in.topicID, p.id)
 	if err != nil {
 		return err
@@ -287,7 +287,7 @@ func (in *incarnation) unfit(p *part, err error) error {
 		return fatal{err}
 	}
 	in.r.cfg.Logger.Info("rebuilding local state: it is from before a reset", "partition", p.id)
-	if err := in.r.cfg.Store.Backing(in.r.cfg.Stage.Name(), p.id).Clear(); err != nil {
+	if err := in.r.backing(p.id, in).Clear(); err != nil {
 		return fatal{err}
 	}
 	return errBehind{err.Error()}

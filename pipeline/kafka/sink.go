@@ -70,9 +70,12 @@ func (p *part) openSink() error {
 		return nil
 	}
 	p.sink = &sinkPart{}
-	raw, ok, err := p.state.Entry(nil, intentName)
-	if err != nil || !ok {
-		return err
+	raw, ok, err := p.opened.Entry(nil, intentName)
+	if err != nil {
+		return fatal{err}
+	}
+	if !ok {
+		return nil
 	}
 	var in pipeline.Intent
 	if err := json.Unmarshal(raw, &in); err != nil {

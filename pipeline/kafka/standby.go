@@ -106,6 +106,10 @@ func (s *standby) begin() error {
 	from := make(map[int32]kgo.Offset, len(free))
 	for i, id := range free {
 		at, err := s.beginAt(id)
+		if errors.Is(err, errTaken) {
+			delete(s.parts, id)
+			continue
+		}
 		if err != nil {
 			for _, id := range free[i:] {
 				s.in.r.unclaim(id, s.token)
@@ -154,21 +158,19 @@ func (s *standby) beginAt(id int32) (int64, error) {
 		return 0, err
 	}
 	cfg := in.r.cfg.partitionConfig(id, in.partitions)
-	back := in.r.cfg.Store.Backing(cfg.Stage.Name(), id)
-	at := start
-	err = in.r.claimed(id, s.token, func() error {
-		pos, resume, err := state.ReadPosition(back)
-		if err != nil {
-			return err
+	back := in.r.backing(id, s.token)
+	pos, resume, err := state.ReadPosition(back)
+	if err != nil {
+		return 0, err
+	}
+	at := resume.Next
+	if pos.Number == 0 || in.stale(resume, start, end, in.r.cfg.Now()) {
+		at = start
+		if err := back.Clear(); err != nil {
+			return 0, err
 		}
-		if pos.Number > 0 && !in.stale(resume, start, end, in.r.cfg.Now()) {
-			at = resume.Next
-		} else if err := back.Clear(); err != nil {
-			return err
-		}
-		s.parts[id], err = state.NewReplay(cfg, back)
-		return err
-	})
+	}
+	s.parts[id], err = state.NewReplay(cfg, back)
 	return at, err
 }
 
@@ -179,23 +181,24 @@ func (s *standby) apply(id int32, records []*kgo.Record) error {
 	if replay == nil {
 		return nil
 	}
-	ours := false
-	err := s.in.r.claimed(id, s.token, func() error {
-		ours = true
-		for _, r := range records {
-			if err := replay.Apply(r.Key, r.Value, r.Offset, s.in.r.cfg.Now()); err != nil {
-				return err
-			}
+	var err error
+	for _, r := range records {
+		if err = replay.Apply(r.Key, r.Value, r.Offset, s.in.r.cfg.Now()); err != nil {
+			break
 		}
-		return replay.Finish()
-	})
-	if err == nil && ours {
-		return nil
+	}
+	if err == nil {
+		if err = replay.Finish(); err == nil {
+			return nil
+		}
 	}
 	s.client.RemoveConsumePartitions(map[string][]int32{s.in.r.changelog: {id}})
 	if errors.Is(err, state.ErrOtherLife) {
-		err = s.in.r.claimed(id, s.token, s.in.r.cfg.Store.Backing(s.in.r.cfg.Stage.Name(), id).Clear)
+		err = s.in.r.backing(id, s.token).Clear()
 	}
 	s.drop(id)
+	if errors.Is(err, errTaken) {
+		return nil
+	}
 	return err
 }
