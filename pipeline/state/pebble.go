@@ -5,11 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -20,6 +18,7 @@ import (
 // Store is the state of all stages and partitions of one process: one Pebble database.
 type Store struct {
 	db      *pebble.DB
+	lock    *pebble.Lock // of the directory
 	mu      sync.Mutex
 	cursors map[*pebbleCursor]struct{} // guarded by mu; open ones
 }
@@ -59,69 +58,16 @@ func OpenStore(cfg StoreConfig) (*Store, error) {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].IndexBlockSize = 256 << 10 // one level of index
 	}
-	if err := prepareDir(cfg); err != nil {
+	lock, err := lockDir(cfg)
+	if err != nil {
 		return nil, fmt.Errorf("open state in %s: %w", cfg.Dir, err)
 	}
+	o.Lock = lock
 	db, err := pebble.Open(cfg.Dir, o)
 	if err != nil {
-		return nil, fmt.Errorf("open state in %s: %w", cfg.Dir, err)
+		return nil, fmt.Errorf("open state in %s: %w", cfg.Dir, errors.Join(err, lock.Close()))
 	}
-	return &Store{db: db, cursors: map[*pebbleCursor]struct{}{}}, nil
-}
-
-// layout is how state lies in the database. Another one is removed, and rebuilt from the changelogs: a
-// file says which it is.
-const (
-	layout     = "2\n"
-	layoutFile = "handoff-layout"
-)
-
-// prepareDir makes the directory one of today's layout.
-func prepareDir(cfg StoreConfig) error {
-	fs := cfg.FS
-	if fs == nil {
-		fs = vfs.Default
-	}
-	if err := fs.MkdirAll(cfg.Dir, 0o755); err != nil {
-		return err
-	}
-	files, err := fs.List(cfg.Dir)
-	if err != nil {
-		return err
-	}
-	path := fs.PathJoin(cfg.Dir, layoutFile)
-	if slices.Contains(files, layoutFile) {
-		f, err := fs.Open(path)
-		if err != nil {
-			return err
-		}
-		is, err := io.ReadAll(f)
-		if err := errors.Join(err, f.Close()); err != nil {
-			return err
-		}
-		if string(is) == layout {
-			return nil
-		}
-	}
-	if len(files) > 0 {
-		if !slices.ContainsFunc(files, func(name string) bool { return strings.HasPrefix(name, "MANIFEST-") || name == layoutFile }) {
-			return errors.New("the directory is not empty and holds no state: give an empty one, or one of its own")
-		}
-		if cfg.Logger != nil {
-			cfg.Logger.Info("local state is of another version's layout: it is removed and rebuilt from Kafka", "dir", cfg.Dir)
-		}
-		for _, name := range files {
-			if err := fs.RemoveAll(fs.PathJoin(cfg.Dir, name)); err != nil {
-				return err
-			}
-		}
-	}
-	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write([]byte(layout))
-	return errors.Join(err, f.Sync(), f.Close())
+	return &Store{db: db, lock: lock, cursors: map[*pebbleCursor]struct{}{}}, nil
 }
 
 // comparer orders keys by their bytes, and tells filters which part of a key is looked for: of an
@@ -158,15 +104,14 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	open := slices.Collect(maps.Keys(s.cursors))
 	s.mu.Unlock()
+	var err error
 	for _, c := range open {
-		if err := c.Close(); err != nil {
-			return errors.Join(err, s.db.Close())
-		}
+		err = errors.Join(err, c.Close())
 	}
-	if err := s.db.Flush(); err != nil {
-		return errors.Join(fmt.Errorf("flush state: %w", err), s.db.Close())
+	if flush := s.db.Flush(); flush != nil {
+		err = errors.Join(err, fmt.Errorf("flush state: %w", flush))
 	}
-	return s.db.Close()
+	return errors.Join(err, s.db.Close(), s.lock.Close())
 }
 
 // DiskBytes is the size of the database on disk.
