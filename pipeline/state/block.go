@@ -166,6 +166,7 @@ func compareEntry(kindA byte, a string, kindB byte, b string) int {
 // change is one entry as the open transaction leaves it.
 type change struct {
 	name  string
+	raw   []byte // its changelog key
 	value []byte
 	kind  byte
 	ok    bool

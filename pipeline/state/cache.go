@@ -45,6 +45,7 @@ type openKey struct {
 	unsaved bool
 	changes []change         // of the open transaction
 	index   map[changeID]int // of changes, once there are many
+	first   [1]change        // memory of the first change, which mostly is the only one
 }
 
 type changeID struct {
@@ -299,19 +300,21 @@ func (c *cache) growSlots() {
 	}
 }
 
-// opened returns the open key of a block, opening it if it is not.
-func (c *cache) opened(at address) int {
-	b := c.block(at)
+// opened returns the open key of the block at an address, opening it if it is not.
+func (c *cache) opened(at address, b block) int {
 	if i := b.open(); i > 0 {
 		return i - 1
 	}
 	i := len(c.open)
 	if i < cap(c.open) {
 		c.open = c.open[:i+1] // its list of changes is used again
-		k := &c.open[i]
-		k.at, k.unsaved, k.changes = at, false, k.changes[:0]
 	} else {
-		c.open = append(c.open, openKey{at: at})
+		c.open = append(c.open, openKey{})
+	}
+	k := &c.open[i]
+	k.at, k.unsaved, k.changes = at, false, k.changes[:0]
+	if cap(k.changes) <= len(k.first) {
+		k.changes = k.first[:0]
 	}
 	b.setOpen(i + 1)
 	return i

@@ -42,7 +42,7 @@ func (p *Partition) Seal(changelog func(key, value []byte)) Position {
 		if !c.ok {
 			value = nil
 		}
-		changelog(p.keys.key(c.kind, p.cache.block(k.at).key(), c.name), value)
+		changelog(c.raw, value)
 	}
 	p.seen.seal(p.open.Clock, changelog)
 	p.sealed = p.open

@@ -67,8 +67,8 @@ func (p *Partition) touch(key []byte) {
 	if at == 0 {
 		at = p.cache.put(hash, p.readKey(key))
 	}
-	p.key = p.cache.opened(at)
 	p.block = p.cache.block(at)
+	p.key = p.cache.opened(at, p.block)
 	p.block.setRecent(true)
 }
 
@@ -147,13 +147,14 @@ func (p *Partition) set(kind byte, name string, value []byte, ok bool) {
 		c.value, c.ok = value, ok
 		return
 	}
-	at := written{p.key, k.add(change{kind: kind, name: name, value: value, ok: ok})}
+	raw := p.keys.key(kind, p.in.Key, name)
+	at := written{p.key, k.add(change{kind: kind, name: name, raw: raw, value: value, ok: ok})}
 	if at.at == 0 {
 		p.changed = append(p.changed, p.key)
 	}
 	p.written = append(p.written, at)
 	p.journal = append(p.journal, undo{written: at, fresh: true})
-	p.bytes += keyRoom + len(p.in.Key) + len(name)
+	p.bytes += len(raw)
 }
 
 // view is the State a stage sees: the key in hand.

@@ -432,7 +432,7 @@ func (p *Partition) checkSizes() error {
 	for i := range p.journal {
 		u := &p.journal[i]
 		c := &p.cache.open[u.key].changes[u.at]
-		if size := keyRoom + len(p.in.Key) + len(c.name) + len(c.value); size > limit || c.kind == kindEntry && len(c.name) > maxName {
+		if size := len(c.raw) + len(c.value); size > limit || c.kind == kindEntry && len(c.name) > maxName {
 			return fmt.Errorf("%w: state entry %.40q has %d bytes", ErrTooLarge, c.name, size)
 		}
 	}
