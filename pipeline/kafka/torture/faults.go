@@ -478,13 +478,6 @@ func brokerFaults() []fault {
 	node := func(e *epoch) int { return 1 + e.random.IntN(e.nodes) }
 	return []fault{
 		{"a broker is killed -9 and comes back", func(ctx context.Context, e *epoch) (time.Duration, error) { return 0, e.crash(ctx, node(e)) }},
-		{"a broker restarts", func(ctx context.Context, e *epoch) (time.Duration, error) {
-			n := node(e)
-			if err := errors.Join(e.cluster.Stop(ctx, n), e.cluster.Start(ctx, n)); err != nil {
-				return 0, err
-			}
-			return 0, e.back(ctx)
-		}},
 		{"a broker freezes for longer than a session", func(ctx context.Context, e *epoch) (time.Duration, error) {
 			n := node(e)
 			if err := e.cluster.Pause(n); err != nil {
@@ -534,9 +527,19 @@ func (e *epoch) back(context.Context) error {
 	return nil
 }
 
-// coordinatorFaults move what only one node does at a time.
+// coordinatorFaults move what only one node does at a time. A clean stop is among them: a cluster's only
+// node that stops cleanly (seen with Kafka 4.3.1) may write a transaction down as committed without
+// writing its markers, since no partition has a leader any more. Offset and records of that transaction
+// are then unstable for ever, for any client.
 func coordinatorFaults() []fault {
 	return []fault{
+		{"a broker restarts", func(ctx context.Context, e *epoch) (time.Duration, error) {
+			n := 1 + e.random.IntN(e.nodes)
+			if err := errors.Join(e.cluster.Stop(ctx, n), e.cluster.Start(ctx, n)); err != nil {
+				return 0, err
+			}
+			return 0, e.back(ctx)
+		}},
 		{"the group's coordinator is killed -9", func(ctx context.Context, e *epoch) (time.Duration, error) {
 			n, err := coordinator(ctx, e.admin.FindGroupCoordinators, schemas.Mailbox(e.stage))
 			if err != nil {
