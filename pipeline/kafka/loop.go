@@ -125,7 +125,7 @@ func (in *incarnation) full() bool {
 	for _, p := range in.order {
 		queued += len(p.queue)
 	}
-	return queued >= 2*in.r.cfg.CommitRecords
+	return queued >= in.r.cfg.CommitRecords
 }
 
 // heldPoll is how often a record that waits for its settings is tried again.

@@ -117,11 +117,28 @@ type errBehind struct{ why string }
 
 func (e errBehind) Error() string { return e.why }
 
+// stableCommit asks where the group stands, and tells when that takes long: while a transaction is open
+// on the offset, or the cluster is away.
+func (in *incarnation) stableCommit(p *part) (groupCommit, error) {
+	for {
+		ctx, cancel := context.WithTimeout(p.ctx, in.r.cfg.RestoreWait)
+		commit, err := stableCommit(ctx, in.client, in.r.mailbox, in.r.mailbox, in.topicID, p.id)
+		cancel()
+		if p.ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return commit, err
+		}
+		err = fmt.Errorf("%s/%d: where the group stands is not known after %s: a transaction on its offset does not end, or the cluster is away",
+			in.r.mailbox, p.id, in.r.cfg.RestoreWait)
+		in.r.cfg.Logger.Warn("waiting for the group's offset", "error", err)
+		in.r.setReady(in.member, err)
+	}
+}
+
 // restoreOnce asks the group and replays the changelog to what it said.
 func (in *incarnation) restoreOnce(p *part, now time.Time) error {
 	cfg := in.r.cfg.partitionConfig(p.id, in.partitions)
 	back := in.r.backing(p.id, in)
-	commit, err := stableCommit(p.ctx, in.client, schemas.Mailbox(cfg.Stage.Name()), in.r.mailbox, in.topicID, p.id)
+	commit, err := in.stableCommit(p)
 	if err != nil {
 		return err
 	}
@@ -160,7 +177,9 @@ func (in *incarnation) restoreOnce(p *part, now time.Time) error {
 		at := replay.Position()
 		return commit.found && at.Number == commit.number && at.Offset == commit.offset
 	}
-	if !reached() && resume.Next < end {
+	// All of it is read, also beyond what the group says: a position ahead of the group is an error. One
+	// more offset is the marker of the last transaction.
+	if n := end - resume.Next; n > 1 || n == 1 && !reached() {
 		if err := in.replay(p, replay, resume.Next, end, reached); err != nil {
 			return err
 		}
@@ -232,7 +251,8 @@ func (in *incarnation) changelogSpan(p *part) (start, end int64, err error) {
 	return start, end, nil
 }
 
-// replay reads the changelog from an offset until reached says so, or to end.
+// replay reads the changelog from an offset to end. Where nothing more comes before it, reached says
+// whether that is enough.
 func (in *incarnation) replay(p *part, to *state.Replay, from, end int64, reached func() bool) error {
 	client, err := kgo.NewClient(in.r.cfg.options("handoff-restore",
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{in.r.changelog: {p.id: kgo.NewOffset().At(from)}}),
@@ -244,7 +264,7 @@ func (in *incarnation) replay(p *part, to *state.Replay, from, end int64, reache
 		return fatal{fmt.Errorf("configure restoring client: %w", err)}
 	}
 	defer client.Close()
-	for next, quiet := from, 0; next < end && !reached(); {
+	for next, quiet := from, 0; next < end; {
 		poll, cancel := context.WithTimeout(p.ctx, time.Second)
 		fetches := client.PollRecords(poll, 10000)
 		cancel()
@@ -253,7 +273,7 @@ func (in *incarnation) replay(p *part, to *state.Replay, from, end int64, reache
 		}
 		if fetches.NumRecords() == 0 {
 			// Compaction may have removed the very last records: nothing comes, and nothing will.
-			if quiet++; quiet >= 3 {
+			if quiet++; quiet >= 3 || reached() {
 				return nil
 			}
 		} else {
@@ -265,7 +285,7 @@ func (in *incarnation) replay(p *part, to *state.Replay, from, end int64, reache
 			}
 		}
 		applied := 0
-		for it := fetches.RecordIter(); !it.Done() && !reached(); applied++ {
+		for it := fetches.RecordIter(); !it.Done(); {
 			r := it.Next()
 			next = r.Offset + 1
 			if r.Attrs.IsControl() {
@@ -274,6 +294,7 @@ func (in *incarnation) replay(p *part, to *state.Replay, from, end int64, reache
 			if err := to.Apply(r.Key, r.Value, r.Offset, in.r.cfg.Now()); err != nil {
 				return in.unfit(p, err)
 			}
+			applied++
 		}
 		in.r.metrics.restored.Add(float64(applied))
 	}

@@ -20,6 +20,7 @@ import (
 type findings struct {
 	lost, doubled, wrong int
 	said                 []string // the first few, in words
+	unmarked             []string // transactions that the broker forgot to end
 }
 
 func (f *findings) clean() bool { return f.lost+f.doubled+f.wrong == 0 }
@@ -73,6 +74,9 @@ func (b *books) audit(ctx context.Context, posted int64) (*findings, *model, err
 		}
 	}
 	f, m := &findings{}, newModel(b.stage, b.partitions)
+	for _, t := range []*tape{b.mailbox, b.out, b.changelog} {
+		f.unmarked = append(f.unmarked, t.unmarked...)
+	}
 	for p := range int32(b.partitions) {
 		if records := b.mailbox.records[p]; len(records) > 0 {
 			m.age = max(m.age, time.Since(records[0].Timestamp))

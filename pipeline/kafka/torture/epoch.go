@@ -86,7 +86,7 @@ func (t *torture) runEpoch(ctx context.Context, number int) (err error) {
 			break
 		}
 		if err := e.round(ctx, i); err != nil {
-			return err
+			return e.orSpoiled(ctx, err)
 		}
 		if i == roundsPerEpoch/2-1 {
 			if err := e.settle(ctx, false); err != nil {
@@ -98,6 +98,18 @@ func (t *torture) runEpoch(ctx context.Context, number int) (err error) {
 		return err
 	}
 	return e.removeTopics(ctx)
+}
+
+// orSpoiled tells whether the broker is to blame that the members are not at work again.
+func (e *epoch) orSpoiled(ctx context.Context, err error) error {
+	f, _, audited := e.books.audit(ctx, e.traffic.posted.Load())
+	if audited != nil || len(f.unmarked) == 0 {
+		return err
+	}
+	e.print("spoiled    epoch %2d  %2d partitions  the broker did not end %d transactions, the first in %s; then: %v", e.number, e.partitions,
+		len(f.unmarked), f.unmarked[0], err)
+	e.spoiled++
+	return errSpoiled
 }
 
 // round injects one fault and sees the members at work again.
@@ -204,6 +216,12 @@ func (e *epoch) settle(ctx context.Context, end bool) error {
 	if end || !f.clean() {
 		e.records += m.records
 	}
+	if !f.clean() && len(f.unmarked) > 0 {
+		e.print("spoiled    epoch %2d  %2d partitions  the broker did not end %d transactions, the first in %s: the epoch proves nothing", e.number, e.partitions,
+			len(f.unmarked), f.unmarked[0])
+		e.spoiled++
+		return errSpoiled
+	}
 	e.lost, e.doubled, e.wrong = e.lost+f.lost, e.doubled+f.doubled, e.wrong+f.wrong
 	verdict := "as the model has it"
 	if !f.clean() {
@@ -224,14 +242,17 @@ func (e *epoch) settle(ctx context.Context, end bool) error {
 	return e.awaitCommit(e.a)
 }
 
-var errFindings = errors.New("the books do not balance")
+var (
+	errFindings = errors.New("the books do not balance")
+	errSpoiled  = errors.New("the broker lost the ends of transactions, again and again")
+)
 
 // settled audits until nothing is missing.
 func (e *epoch) settled(ctx context.Context) (*findings, *model, error) {
 	deadline := time.Now().Add(e.patience)
 	for {
 		f, m, err := e.books.audit(ctx, e.traffic.posted.Load())
-		if err == nil && (f.clean() || time.Now().After(deadline)) {
+		if err == nil && (f.clean() || len(f.unmarked) > 0 || time.Now().After(deadline)) {
 			return f, m, nil
 		}
 		if err != nil && time.Now().After(deadline) {

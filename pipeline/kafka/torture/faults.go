@@ -40,9 +40,10 @@ func catalogue(nodes int) []fault {
 	all = append(all, movingFaults()...)
 	all = append(all, trapFaults()...)
 	if nodes > 0 {
-		all = append(all, brokerFaults()...)
+		all = append(all, frozenBroker())
 	}
 	if nodes > 1 {
+		all = append(all, brokerFaults()...)
 		all = append(all, coordinatorFaults()...)
 	}
 	return all
@@ -473,25 +474,32 @@ func rolling(ctx context.Context, e *epoch) (time.Duration, error) {
 	return 0, nil
 }
 
-// brokerFaults are about a node of the cluster, any of them.
+// frozenBroker stops a node for a while.
+func frozenBroker() fault {
+	return fault{"a broker freezes for longer than a session", func(ctx context.Context, e *epoch) (time.Duration, error) {
+		n := 1 + e.random.IntN(e.nodes)
+		if err := e.cluster.Pause(n); err != nil {
+			return 0, err
+		}
+		select {
+		case <-time.After(sessionTimeout + time.Second):
+		case <-ctx.Done():
+		}
+		if err := e.cluster.Resume(n); err != nil {
+			return 0, err
+		}
+		return 0, e.back(ctx)
+	}}
+}
+
+// brokerFaults are about a node among others. A cluster's only node is not killed: when it comes back
+// (seen with Kafka 4.3.1) it takes a transaction from PrepareCommit to CompleteCommit before it leads
+// any partition, so the markers are never written, and a commit that was acknowledged is lost: its
+// records belong to the producer's next transaction then, whatever becomes of that.
 func brokerFaults() []fault {
 	node := func(e *epoch) int { return 1 + e.random.IntN(e.nodes) }
 	return []fault{
 		{"a broker is killed -9 and comes back", func(ctx context.Context, e *epoch) (time.Duration, error) { return 0, e.crash(ctx, node(e)) }},
-		{"a broker freezes for longer than a session", func(ctx context.Context, e *epoch) (time.Duration, error) {
-			n := node(e)
-			if err := e.cluster.Pause(n); err != nil {
-				return 0, err
-			}
-			select {
-			case <-time.After(sessionTimeout + time.Second):
-			case <-ctx.Done():
-			}
-			if err := e.cluster.Resume(n); err != nil {
-				return 0, err
-			}
-			return 0, e.back(ctx)
-		}},
 		{"a broker and a member are killed -9 at once", func(ctx context.Context, e *epoch) (time.Duration, error) {
 			n := node(e)
 			if err := errors.Join(e.cluster.Kill(n), e.a.kill(), e.cluster.Start(ctx, n)); err != nil {

@@ -21,10 +21,36 @@ type tape struct {
 	brokers []string
 	next    map[int32]int64
 	records map[int32][]*kgo.Record
+
+	open     map[writer]int16 // epochs of transactions without a marker yet
+	unmarked []string         // where a producer wrote again although its last transaction has no marker
+}
+
+// writer is a transactional producer in a partition.
+type writer struct {
+	partition int32
+	id        int64
+}
+
+// mark follows the transactions of a partition. A broker ends a transaction by a marker before its
+// producer may write with a later epoch; one that forgets it lets the next transaction's marker decide
+// about this one too, whatever its producer was told. No client can mend that.
+func (t *tape) mark(r *kgo.Record) {
+	w := writer{r.Partition, r.ProducerID}
+	switch epoch, open := t.open[w]; {
+	case r.ProducerID < 0:
+	case r.Attrs.IsControl():
+		delete(t.open, w)
+	case r.Attrs.IsTransactional():
+		if open && r.ProducerEpoch > epoch {
+			t.unmarked = append(t.unmarked, fmt.Sprintf("%s/%d before offset %d", t.topic, r.Partition, r.Offset))
+		}
+		t.open[w] = r.ProducerEpoch
+	}
 }
 
 func newTape(brokers []string, topic string) *tape {
-	return &tape{topic: topic, brokers: brokers, next: map[int32]int64{}, records: map[int32][]*kgo.Record{}}
+	return &tape{topic: topic, brokers: brokers, next: map[int32]int64{}, records: map[int32][]*kgo.Record{}, open: map[writer]int16{}}
 }
 
 // wind reads on to where the topic's committed records end now.
@@ -65,6 +91,7 @@ func (t *tape) wind(ctx context.Context, admin *kadm.Client) error {
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			t.next[r.Partition] = r.Offset + 1
+			t.mark(r)
 			if end, ok := left[r.Partition]; ok && r.Offset+1 >= end {
 				delete(left, r.Partition)
 			}
