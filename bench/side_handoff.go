@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -48,6 +49,9 @@ func (c *counter) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Ef
 	return nil
 }
 
+// members of the group the process is, as Kafka Streams has a thread for each core.
+var members = runtime.GOMAXPROCS(0)
+
 // runHandoff runs a machine on the runner as a user would: defaults, but for what all sides are given.
 func runHandoff(ctx context.Context, s sideSpec) (err error) {
 	compression, err := compressionCodec(s.Compression)
@@ -63,7 +67,7 @@ func runHandoff(ctx context.Context, s sideSpec) (err error) {
 		Connection: kafka.Connection{Brokers: s.Brokers, Options: []kgo.Opt{kgo.ProducerBatchCompression(compression)}},
 		Stage:      &counter{name: strings.TrimPrefix(s.In, "handoff."), out: s.Out, dedupe: s.Machine == machineDedupe},
 		Store:      store, Instance: "1",
-		CommitEvery: s.commitEvery(), SeenWindow: window, CacheBytes: int(s.CacheBytes) / s.Partitions,
+		CommitEvery: s.commitEvery(), SeenWindow: window, CacheBytes: int(s.CacheBytes), Members: members,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

@@ -39,7 +39,7 @@ func main() {
 	jobs := flag.Int("j", 2, "mutants at once")
 	check := flag.Bool("check", false, "only check that the code still has what mutants replace")
 	flag.Parse()
-	err := error(nil)
+	var err error
 	if *check {
 		err = upToDate()
 	} else {

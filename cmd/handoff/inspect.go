@@ -95,7 +95,7 @@ func (c *lagCommand) look(s *session, l *kafka.LagReader, names []string) error 
 	all, err := l.Read(s.ctx, names)
 	if err != nil {
 		if c.Watch && s.ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // It was told to end.
 		}
 		return err
 	}

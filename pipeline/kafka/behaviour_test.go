@@ -123,9 +123,9 @@ func TestDeadLetters(t *testing.T) {
 		t.Fatalf("%d dead letters, want 3", len(dead))
 	}
 	for i, r := range dead {
-		if !strings.Contains(header(r, HeaderReason), reasons[string(r.Value)]) || header(r, HeaderStage) != "picky" ||
-			header(r, HeaderTopic) != "handoff.picky" || header(r, HeaderPartition) != fmt.Sprint(p) || header(r, HeaderOffset) != fmt.Sprint(i+1) ||
-			header(r, HeaderTimestamp) != "1700000000000" || string(r.Key) != "shop|a" || !r.Timestamp.Equal(at) {
+		if !strings.Contains(header(r, schemas.HeaderReason), reasons[string(r.Value)]) || header(r, schemas.HeaderStage) != "picky" ||
+			header(r, schemas.HeaderTopic) != "handoff.picky" || header(r, schemas.HeaderPartition) != fmt.Sprint(p) || header(r, schemas.HeaderOffset) != fmt.Sprint(i+1) ||
+			header(r, schemas.HeaderTimestamp) != "1700000000000" || string(r.Key) != "shop|a" || !r.Timestamp.Equal(at) {
 			t.Errorf("dead letter %d: %s %v", i, r.Value, r.Headers)
 		}
 	}
@@ -152,7 +152,7 @@ func TestWrongPartition(t *testing.T) {
 		eventually(t, "it is committed", func() bool { return c.drained("count") })
 	})
 	dead := c.flat(schemas.TopicDeadLetters)
-	if len(dead) != 1 || !strings.Contains(header(dead[0], HeaderReason), fmt.Sprintf("belongs to partition %d", right)) {
+	if len(dead) != 1 || !strings.Contains(header(dead[0], schemas.HeaderReason), fmt.Sprintf("belongs to partition %d", right)) {
 		t.Errorf("dead letters: %v", dead)
 	}
 	if out := c.flat("out"); len(out) != 0 {

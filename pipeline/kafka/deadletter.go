@@ -11,25 +11,6 @@ import (
 	"github.com/handoff-dev/handoff/schemas"
 )
 
-// Headers of dead letters. Key, value and timestamp of the record are the failed one's own.
-const (
-	// HeaderReason is the error.
-	HeaderReason = "handoff-reason"
-	// HeaderStage that could not process it.
-	HeaderStage = "handoff-stage"
-	// HeaderTopic, HeaderPartition and HeaderOffset are where it was read.
-	HeaderTopic     = "handoff-topic"
-	HeaderPartition = "handoff-partition"
-	HeaderOffset    = "handoff-offset"
-	// HeaderTimestamp is its Kafka timestamp, Unix milliseconds; HeaderFailed when it failed.
-	HeaderTimestamp = "handoff-timestamp"
-	HeaderFailed    = "handoff-failed"
-	// HeaderTimer is the timer's name, where a timer failed.
-	HeaderTimer = "handoff-timer"
-	// HeaderTruncated is the value's full length, where it did not fit.
-	HeaderTruncated = "handoff-truncated"
-)
-
 // maxReason bounds the reason; a panic's has its stack.
 const maxReason = 4 << 10
 
@@ -50,25 +31,25 @@ func fillDeadLetter(r *kgo.Record, stage string, partition int32, now time.Time,
 	header := func(name, value string) {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 	}
-	header(HeaderReason, reason)
-	header(HeaderStage, stage)
-	header(HeaderTopic, schemas.Mailbox(stage))
-	header(HeaderPartition, strconv.Itoa(int(partition)))
-	header(HeaderFailed, strconv.FormatInt(now.UnixMilli(), 10))
+	header(schemas.HeaderReason, reason)
+	header(schemas.HeaderStage, stage)
+	header(schemas.HeaderTopic, schemas.Mailbox(stage))
+	header(schemas.HeaderPartition, strconv.Itoa(int(partition)))
+	header(schemas.HeaderFailed, strconv.FormatInt(now.UnixMilli(), 10))
 	if f.Timer != nil {
-		header(HeaderOffset, strconv.FormatInt(f.Next, 10))
-		header(HeaderTimestamp, strconv.FormatInt(f.Timer.At.UnixMilli(), 10))
-		header(HeaderTimer, f.Timer.Name)
+		header(schemas.HeaderOffset, strconv.FormatInt(f.Next, 10))
+		header(schemas.HeaderTimestamp, strconv.FormatInt(f.Timer.At.UnixMilli(), 10))
+		header(schemas.HeaderTimer, f.Timer.Name)
 		r.Timestamp = f.Timer.At
 		return
 	}
-	header(HeaderOffset, strconv.FormatInt(f.Record.Offset, 10))
-	header(HeaderTimestamp, strconv.FormatInt(f.Record.Time.UnixMilli(), 10))
+	header(schemas.HeaderOffset, strconv.FormatInt(f.Record.Offset, 10))
+	header(schemas.HeaderTimestamp, strconv.FormatInt(f.Record.Time.UnixMilli(), 10))
 	r.Value, r.Timestamp = f.Record.Value, f.Record.Time
 	// The value of a record that was hardly small enough, with these headers, is cut: the whole one is
 	// in the mailbox, at the offset named.
 	if room := maxBatchBytes - maxReason - 1024 - len(r.Key); len(r.Value) > max(room, 0) {
-		header(HeaderTruncated, strconv.Itoa(len(r.Value)))
+		header(schemas.HeaderTruncated, strconv.Itoa(len(r.Value)))
 		r.Value = r.Value[:max(room, 0)]
 	}
 }

@@ -16,26 +16,6 @@ import (
 	"github.com/handoff-dev/handoff/schemas"
 )
 
-// Headers of resolutions: records in the dead letters' topic that say what became of one. Key and
-// partition are the dead letter's.
-const (
-	// HeaderResolves is the dead letter's place, "<partition>/<offset>" in the dead letters' topic.
-	HeaderResolves = "handoff-resolves"
-	// HeaderResolution is "replayed" or "dropped".
-	HeaderResolution = "handoff-resolution"
-	// HeaderBy and HeaderWhy say who did it, and why.
-	HeaderBy  = "handoff-by"
-	HeaderWhy = "handoff-why"
-	// HeaderReplay is on a record that was put back into its mailbox: the place of its dead letter.
-	HeaderReplay = "handoff-replay"
-)
-
-// How a dead letter was resolved.
-const (
-	Replayed = "replayed"
-	Dropped  = "dropped"
-)
-
 // DeadLetter is a record or timer that a stage could not process.
 type DeadLetter struct {
 	// Partition and Offset of the dead letters' topic.
@@ -62,7 +42,7 @@ type DeadLetter struct {
 
 // Resolution is what became of a dead letter.
 type Resolution struct {
-	// How is Replayed or Dropped.
+	// How is schemas.Replayed or schemas.Dropped.
 	How string
 	// By and Why: who did it, and the reason given.
 	By, Why string
@@ -92,12 +72,12 @@ func parseDeadLetter(r *kgo.Record) (letter *DeadLetter, resolves string, how *R
 	for _, h := range r.Headers {
 		header[h.Key] = string(h.Value)
 	}
-	if place, ok := header[HeaderResolves]; ok {
-		return nil, place, &Resolution{How: header[HeaderResolution], By: header[HeaderBy], Why: header[HeaderWhy], At: r.Timestamp.UTC()}, nil
+	if place, ok := header[schemas.HeaderResolves]; ok {
+		return nil, place, &Resolution{How: header[schemas.HeaderResolution], By: header[schemas.HeaderBy], Why: header[schemas.HeaderWhy], At: r.Timestamp.UTC()}, nil
 	}
 	l := &DeadLetter{
-		Partition: r.Partition, Offset: r.Offset, Stage: header[HeaderStage], Reason: header[HeaderReason],
-		Key: r.Key, Value: r.Value, Time: r.Timestamp.UTC(), Timer: header[HeaderTimer],
+		Partition: r.Partition, Offset: r.Offset, Stage: header[schemas.HeaderStage], Reason: header[schemas.HeaderReason],
+		Key: r.Key, Value: r.Value, Time: r.Timestamp.UTC(), Timer: header[schemas.HeaderTimer],
 	}
 	number := func(name string, bits int) int64 {
 		n, nerr := strconv.ParseInt(header[name], 10, bits)
@@ -106,15 +86,15 @@ func parseDeadLetter(r *kgo.Record) (letter *DeadLetter, resolves string, how *R
 		}
 		return n
 	}
-	l.MailboxPartition, l.MailboxOffset = int32(number(HeaderPartition, 32)), number(HeaderOffset, 64)
-	if _, ok := header[HeaderTimestamp]; ok {
-		l.Time = time.UnixMilli(number(HeaderTimestamp, 64)).UTC()
+	l.MailboxPartition, l.MailboxOffset = int32(number(schemas.HeaderPartition, 32)), number(schemas.HeaderOffset, 64)
+	if _, ok := header[schemas.HeaderTimestamp]; ok {
+		l.Time = time.UnixMilli(number(schemas.HeaderTimestamp, 64)).UTC()
 	}
-	if _, ok := header[HeaderFailed]; ok {
-		l.Failed = time.UnixMilli(number(HeaderFailed, 64)).UTC()
+	if _, ok := header[schemas.HeaderFailed]; ok {
+		l.Failed = time.UnixMilli(number(schemas.HeaderFailed, 64)).UTC()
 	}
-	if _, ok := header[HeaderTruncated]; ok {
-		l.Full = int(number(HeaderTruncated, 32))
+	if _, ok := header[schemas.HeaderTruncated]; ok {
+		l.Full = int(number(schemas.HeaderTruncated, 32))
 	}
 	if err == nil && l.Stage == "" {
 		err = fmt.Errorf("%w at %s: no stage", ErrDeadLetter, l.Place())

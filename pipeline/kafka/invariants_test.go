@@ -300,7 +300,7 @@ func TestInvariantNoAbortedWriteIsReadable(t *testing.T) {
 	readable("the changelog or a store", last)
 	reasons := map[string]bool{}
 	for _, r := range c.flat(schemas.TopicDeadLetters) {
-		reasons[header(r, HeaderReason)] = true
+		reasons[header(r, schemas.HeaderReason)] = true
 	}
 	if len(reasons) != bad || len(c.flat(schemas.TopicDeadLetters)) != bad {
 		t.Errorf("%d dead letters with reasons %q, want %d", len(c.flat(schemas.TopicDeadLetters)), slices.Sorted(maps.Keys(reasons)), bad)

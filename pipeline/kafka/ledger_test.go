@@ -279,7 +279,7 @@ func (c *cluster) checkOutputs(stage pipeline.Stage) {
 		}
 	}
 	for _, r := range c.flat(schemas.TopicDeadLetters) {
-		dead[fmt.Sprintf("%s/%s/%s", header(r, HeaderTopic), header(r, HeaderPartition), header(r, HeaderOffset))]++
+		dead[fmt.Sprintf("%s/%s/%s", header(r, schemas.HeaderTopic), header(r, schemas.HeaderPartition), header(r, schemas.HeaderOffset))]++
 	}
 	for key := range want.out {
 		if !slices.Equal(out[key], want.out[key]) {

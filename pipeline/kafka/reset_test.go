@@ -648,7 +648,7 @@ func TestResetAndDeadLetters(t *testing.T) {
 	h.until("three dead letters", func() bool { return h.drained() && len(h.letters()) == 3 })
 	fails.Store(false)
 	r := h.resolver("Ann")
-	for how, i := range map[string]int{kafka.Dropped: 1, kafka.Replayed: 2} {
+	for how, i := range map[string]int{schemas.Dropped: 1, schemas.Replayed: 2} {
 		if err := r.Resolve(t.Context(), []*kafka.DeadLetter{&r.Letters().All[i]}, how, "why", func(int) {}); err != nil {
 			t.Fatal(err)
 		}

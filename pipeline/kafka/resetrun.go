@@ -280,7 +280,7 @@ func (r *Reset) timersSetAgain(ctx context.Context, p *PartitionReset, stage *re
 	all := map[int32]span{p.Partition: {p.mark.from, p.Position.Offset}}
 	return readSpans(ctx, r.cfg.Connection, r.mailbox, false, all, func(int64) {}, func(rec *kgo.Record) error {
 		for _, h := range rec.Headers {
-			if h.Key == HeaderReplay {
+			if h.Key == schemas.HeaderReplay {
 				stage.putBack(rec.Key, rec.Value)
 			}
 		}

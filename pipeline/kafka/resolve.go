@@ -90,7 +90,7 @@ func (r *Resolver) Letters() *DeadLetters { return r.letters }
 // ErrReplayed, ErrNoStage.
 func (r *Resolver) Check(l *DeadLetter, how string) error {
 	switch {
-	case l.Resolution != nil && l.Resolution.How == Dropped:
+	case l.Resolution != nil && l.Resolution.How == schemas.Dropped:
 		return fmt.Errorf("dead letter %s %w, by %s on %s: %s", l.Place(), ErrDropped, l.Resolution.By, l.Resolution.At.Format(time.DateTime), l.Resolution.Why)
 	case l.Resolution != nil:
 		return fmt.Errorf("dead letter %s %w, by %s on %s", l.Place(), ErrReplayed, l.Resolution.By, l.Resolution.At.Format(time.DateTime))
@@ -100,9 +100,9 @@ func (r *Resolver) Check(l *DeadLetter, how string) error {
 	return nil
 }
 
-// Resolve puts the dead letters back (how is Replayed) or drops them (Dropped), saying why. What was put
-// back, the word that opens the texts it shut, and the resolution are committed together, some letters
-// at a time, in order; done is told after each commit. The error is of the first letter that cannot be
+// Resolve puts the dead letters back (how is schemas.Replayed) or drops them (schemas.Dropped), saying
+// why. What was put back, the word that opens the texts it shut, and the resolution are committed
+// together, some letters at a time, in order; done is told after each commit. The error is of the first letter that cannot be
 // resolved; those before it may be.
 func (r *Resolver) Resolve(ctx context.Context, letters []*DeadLetter, how, why string, done func(n int)) error {
 	for batch := range slices.Chunk(letters, resolveBatch) {
@@ -164,15 +164,15 @@ func (r *Resolver) records(ctx context.Context, l *DeadLetter, how, why string, 
 		records = append(records, out)
 		return out
 	}
-	if how == Replayed {
+	if how == schemas.Replayed {
 		e, err := lost.PutBack(r.cfg.Settings, now)
 		if err != nil {
 			return nil, err
 		}
-		post(e).Headers = []kgo.RecordHeader{{Key: HeaderReplay, Value: []byte(l.Place())}}
+		post(e).Headers = []kgo.RecordHeader{{Key: schemas.HeaderReplay, Value: []byte(l.Place())}}
 	}
 	if r.cfg.ShutsTexts(l.Stage) {
-		e, ok, err := lost.Resolved(r.cfg.Settings, now, &handoffv1.DeadLetterResolved{Dropped: how == Dropped, By: r.cfg.By, Reason: why})
+		e, ok, err := lost.Resolved(r.cfg.Settings, now, &handoffv1.DeadLetterResolved{Dropped: how == schemas.Dropped, By: r.cfg.By, Reason: why})
 		if err != nil {
 			return nil, err
 		}
@@ -183,8 +183,8 @@ func (r *Resolver) records(ctx context.Context, l *DeadLetter, how, why string, 
 	return append(records, &kgo.Record{
 		Topic: schemas.TopicDeadLetters, Partition: l.Partition, Key: l.Key, Timestamp: now,
 		Headers: []kgo.RecordHeader{
-			{Key: HeaderResolves, Value: []byte(l.Place())}, {Key: HeaderResolution, Value: []byte(how)},
-			{Key: HeaderBy, Value: []byte(r.cfg.By)}, {Key: HeaderWhy, Value: []byte(why)},
+			{Key: schemas.HeaderResolves, Value: []byte(l.Place())}, {Key: schemas.HeaderResolution, Value: []byte(how)},
+			{Key: schemas.HeaderBy, Value: []byte(r.cfg.By)}, {Key: schemas.HeaderWhy, Value: []byte(why)},
 		},
 	}), nil
 }
@@ -195,7 +195,7 @@ func (r *Resolver) lost(ctx context.Context, l *DeadLetter, how string) (*turn.L
 	if l.Timer != "" {
 		lost.Timer = &pipeline.Timer{Name: l.Timer, At: l.Time}
 	}
-	if l.Full == 0 || how != Replayed {
+	if l.Full == 0 || how != schemas.Replayed {
 		return lost, nil
 	}
 	mailbox := schemas.Mailbox(l.Stage)

@@ -106,7 +106,7 @@ func (r *Runner) member(ctx context.Context, member int) error {
 		err := r.incarnation(ctx, member)
 		if ctx.Err() != nil {
 			r.setReady(member, errors.New("stopped"))
-			return nil
+			return nil //nolint:nilerr // It was told to end, and what is not committed is not lost.
 		}
 		r.setReady(member, err)
 		if f := (fatal{}); errors.As(err, &f) {

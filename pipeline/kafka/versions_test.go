@@ -89,7 +89,7 @@ func TestSchemaVersions(t *testing.T) {
 			life(1, refused("state of count has schema version 2, this Handoff knows 1: run the newer version"))
 			life(2, count)
 			if dead := c.flat(schemas.TopicDeadLetters); len(dead) > 0 {
-				t.Errorf("%d dead letters: %s", len(dead), header(dead[0], HeaderReason))
+				t.Errorf("%d dead letters: %s", len(dead), header(dead[0], schemas.HeaderReason))
 			}
 			highest := map[string]int{}
 			for _, r := range c.flat("out") {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/state"
-	"github.com/handoff-dev/handoff/schemas"
 )
 
 // seedFlag replays what a run drew at random: go test ./pipeline/kafka -run <test> -seed <seed>.
@@ -226,11 +225,6 @@ func (w *world) finish() {
 	w.stop()
 	w.checkPositions("mill")
 	w.checkOutputs(&mill{})
-}
-
-// partitionOf a key of the world's topics.
-func (c *cluster) partitionOf(key string) int32 {
-	return schemas.Partition([]byte(key), int(c.partitions))
 }
 
 // newMem is an empty file system in memory; crashed tells what a power loss leaves of it.

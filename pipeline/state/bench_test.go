@@ -10,9 +10,8 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/state"
 )
 
-// benchCount keeps the count of a key before a body, and emits both. It writes into memory of its own
-// that it fills once, so that what is measured is the partition.
-type benchCount struct{ values [][]byte }
+// benchCount keeps the count of a key before a body, and emits both.
+type benchCount struct{}
 
 func (*benchCount) Name() string { return "count" }
 

@@ -20,7 +20,6 @@ type cache struct {
 	bytes    int    // of segments
 	retired  []segment
 	spare    [][]byte
-	scratch  []byte
 
 	open   []openKey // keys touched since the last save
 	pinned int       // bytes of blocks that are not to be forgotten before the next save

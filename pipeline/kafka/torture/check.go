@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
 )
@@ -197,18 +196,18 @@ func compareLetters(f *findings, m *model, letters *tape) {
 	got := map[letter]int{}
 	for _, records := range letters.records {
 		for _, r := range records {
-			if header(r, kafka.HeaderStage) != m.stage {
+			if header(r, schemas.HeaderStage) != m.stage {
 				continue // of another epoch
 			}
 			var l letter
-			if _, err := fmt.Sscan(header(r, kafka.HeaderPartition), &l.partition); err != nil {
+			if _, err := fmt.Sscan(header(r, schemas.HeaderPartition), &l.partition); err != nil {
 				f.bad("dead letter: partition: %v", err)
 			}
-			if _, err := fmt.Sscan(header(r, kafka.HeaderOffset), &l.offset); err != nil {
+			if _, err := fmt.Sscan(header(r, schemas.HeaderOffset), &l.offset); err != nil {
 				f.bad("dead letter: offset: %v", err)
 			}
 			got[l]++
-			if reason := header(r, kafka.HeaderReason); m.dead[l] == "" || !strings.Contains(reason, m.dead[l]) {
+			if reason := header(r, schemas.HeaderReason); m.dead[l] == "" || !strings.Contains(reason, m.dead[l]) {
 				f.bad("dead letter of %v says %.80q, want %q", l, reason, m.dead[l])
 			}
 		}

@@ -18,7 +18,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/handoff-dev/handoff/pipeline"
-	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
 )
@@ -117,8 +116,8 @@ func bench(t *testing.T, partitions, facts int) (*model, *tape, *tape, *tape, ma
 			}
 			for _, f := range part.TakeFailures() {
 				h := func(k string, v any) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: fmt.Append(nil, v)} }
-				put(letters, 0, &kgo.Record{Key: f.Key, Headers: []kgo.RecordHeader{h(kafka.HeaderStage, name), h(kafka.HeaderReason, f.Cause),
-					h(kafka.HeaderPartition, p), h(kafka.HeaderOffset, f.Record.Offset)}})
+				put(letters, 0, &kgo.Record{Key: f.Key, Headers: []kgo.RecordHeader{h(schemas.HeaderStage, name), h(schemas.HeaderReason, f.Cause),
+					h(schemas.HeaderPartition, p), h(schemas.HeaderOffset, f.Record.Offset)}})
 			}
 			pos := part.Seal(func(key, value []byte) {
 				put(changelog, p, &kgo.Record{Key: bytes.Clone(key), Value: bytes.Clone(value)})

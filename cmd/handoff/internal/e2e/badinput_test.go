@@ -24,7 +24,6 @@ import (
 	"github.com/handoff-dev/handoff/connectors/sms"
 	"github.com/handoff-dev/handoff/connectors/twilio"
 	"github.com/handoff-dev/handoff/connectors/zendesk"
-	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
@@ -296,7 +295,7 @@ func (h *house) deadLetters(t *testing.T, n int) map[string]*kgo.Record {
 		if ctx.Err() != nil {
 			t.Fatalf("%d of %d dead letters came", len(out), n)
 		}
-		fetches.EachRecord(func(r *kgo.Record) { out[headerOf(r, kafka.HeaderStage)] = r })
+		fetches.EachRecord(func(r *kgo.Record) { out[headerOf(r, schemas.HeaderStage)] = r })
 	}
 	return out
 }
@@ -315,13 +314,13 @@ func checkDeadLetter(t *testing.T, stage string, failed, dead *kgo.Record) {
 	if dead == nil {
 		t.Fatalf("%s made no dead letter", stage)
 	}
-	want := map[string]string{kafka.HeaderTopic: failed.Topic, kafka.HeaderPartition: strconv.Itoa(int(failed.Partition)), kafka.HeaderOffset: strconv.FormatInt(failed.Offset, 10)}
+	want := map[string]string{schemas.HeaderTopic: failed.Topic, schemas.HeaderPartition: strconv.Itoa(int(failed.Partition)), schemas.HeaderOffset: strconv.FormatInt(failed.Offset, 10)}
 	for name, value := range want {
 		if got := headerOf(dead, name); got != value {
 			t.Errorf("%s: dead letter's %s is %q, want %q", stage, name, got, value)
 		}
 	}
-	if reason := headerOf(dead, kafka.HeaderReason); !strings.Contains(reason, "not a handoff.v1.Record") {
+	if reason := headerOf(dead, schemas.HeaderReason); !strings.Contains(reason, "not a handoff.v1.Record") {
 		t.Errorf("%s: dead letter's reason is %q", stage, reason)
 	}
 	if !bytes.Equal(dead.Key, failed.Key) || !bytes.Equal(dead.Value, failed.Value) {
