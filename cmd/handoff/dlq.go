@@ -13,7 +13,7 @@ import (
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/dlq"
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/progress"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
-	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // dlqCommand is about records that a stage could not process.
@@ -135,7 +135,7 @@ type dlqReplay struct {
 }
 
 // Run replays.
-func (c *dlqReplay) Run(s *session) error { return c.run(s, schemas.Replayed, c.Reason) }
+func (c *dlqReplay) Run(s *session) error { return c.run(s, deadletter.Replayed, c.Reason) }
 
 type dlqDrop struct {
 	dlqResolve
@@ -147,7 +147,7 @@ func (c *dlqDrop) Run(s *session) error {
 	if strings.TrimSpace(c.Reason) == "" {
 		return fmt.Errorf("%w: --reason must say why", errUsage)
 	}
-	return c.run(s, schemas.Dropped, c.Reason)
+	return c.run(s, deadletter.Dropped, c.Reason)
 }
 
 // run resolves what is asked for, or nothing when any of it cannot be.

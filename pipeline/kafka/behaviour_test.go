@@ -14,6 +14,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // stage makes a stage of a function.
@@ -123,9 +124,9 @@ func TestDeadLetters(t *testing.T) {
 		t.Fatalf("%d dead letters, want 3", len(dead))
 	}
 	for i, r := range dead {
-		if !strings.Contains(header(r, schemas.HeaderReason), reasons[string(r.Value)]) || header(r, schemas.HeaderStage) != "picky" ||
-			header(r, schemas.HeaderTopic) != "handoff.picky" || header(r, schemas.HeaderPartition) != fmt.Sprint(p) || header(r, schemas.HeaderOffset) != fmt.Sprint(i+1) ||
-			header(r, schemas.HeaderTimestamp) != "1700000000000" || string(r.Key) != "shop|a" || !r.Timestamp.Equal(at) {
+		if !strings.Contains(header(r, deadletter.HeaderReason), reasons[string(r.Value)]) || header(r, deadletter.HeaderStage) != "picky" ||
+			header(r, deadletter.HeaderTopic) != "handoff.picky" || header(r, deadletter.HeaderPartition) != fmt.Sprint(p) || header(r, deadletter.HeaderOffset) != fmt.Sprint(i+1) ||
+			header(r, deadletter.HeaderTimestamp) != "1700000000000" || string(r.Key) != "shop|a" || !r.Timestamp.Equal(at) {
 			t.Errorf("dead letter %d: %s %v", i, r.Value, r.Headers)
 		}
 	}
@@ -152,7 +153,7 @@ func TestWrongPartition(t *testing.T) {
 		eventually(t, "it is committed", func() bool { return c.drained("count") })
 	})
 	dead := c.flat(schemas.TopicDeadLetters)
-	if len(dead) != 1 || !strings.Contains(header(dead[0], schemas.HeaderReason), fmt.Sprintf("belongs to partition %d", right)) {
+	if len(dead) != 1 || !strings.Contains(header(dead[0], deadletter.HeaderReason), fmt.Sprintf("belongs to partition %d", right)) {
 		t.Errorf("dead letters: %v", dead)
 	}
 	if out := c.flat("out"); len(out) != 0 {

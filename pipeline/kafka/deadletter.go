@@ -9,6 +9,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // maxReason bounds the reason; a panic's has its stack.
@@ -31,25 +32,25 @@ func fillDeadLetter(r *kgo.Record, stage string, partition int32, now time.Time,
 	header := func(name, value string) {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 	}
-	header(schemas.HeaderReason, reason)
-	header(schemas.HeaderStage, stage)
-	header(schemas.HeaderTopic, schemas.Mailbox(stage))
-	header(schemas.HeaderPartition, strconv.Itoa(int(partition)))
-	header(schemas.HeaderFailed, strconv.FormatInt(now.UnixMilli(), 10))
+	header(deadletter.HeaderReason, reason)
+	header(deadletter.HeaderStage, stage)
+	header(deadletter.HeaderTopic, schemas.Mailbox(stage))
+	header(deadletter.HeaderPartition, strconv.Itoa(int(partition)))
+	header(deadletter.HeaderFailed, strconv.FormatInt(now.UnixMilli(), 10))
 	if f.Timer != nil {
-		header(schemas.HeaderOffset, strconv.FormatInt(f.Next, 10))
-		header(schemas.HeaderTimestamp, strconv.FormatInt(f.Timer.At.UnixMilli(), 10))
-		header(schemas.HeaderTimer, f.Timer.Name)
+		header(deadletter.HeaderOffset, strconv.FormatInt(f.Next, 10))
+		header(deadletter.HeaderTimestamp, strconv.FormatInt(f.Timer.At.UnixMilli(), 10))
+		header(deadletter.HeaderTimer, f.Timer.Name)
 		r.Timestamp = f.Timer.At
 		return
 	}
-	header(schemas.HeaderOffset, strconv.FormatInt(f.Record.Offset, 10))
-	header(schemas.HeaderTimestamp, strconv.FormatInt(f.Record.Time.UnixMilli(), 10))
+	header(deadletter.HeaderOffset, strconv.FormatInt(f.Record.Offset, 10))
+	header(deadletter.HeaderTimestamp, strconv.FormatInt(f.Record.Time.UnixMilli(), 10))
 	r.Value, r.Timestamp = f.Record.Value, f.Record.Time
 	// The value of a record that was hardly small enough, with these headers, is cut: the whole one is
 	// in the mailbox, at the offset named.
 	if room := maxBatchBytes - maxReason - 1024 - len(r.Key); len(r.Value) > max(room, 0) {
-		header(schemas.HeaderTruncated, strconv.Itoa(len(r.Value)))
+		header(deadletter.HeaderTruncated, strconv.Itoa(len(r.Value)))
 		r.Value = r.Value[:max(room, 0)]
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // DeadLetter is a record or timer that a stage could not process.
@@ -42,7 +43,7 @@ type DeadLetter struct {
 
 // Resolution is what became of a dead letter.
 type Resolution struct {
-	// How is schemas.Replayed or schemas.Dropped.
+	// How is deadletter.Replayed or deadletter.Dropped.
 	How string
 	// By and Why: who did it, and the reason given.
 	By, Why string
@@ -72,12 +73,12 @@ func parseDeadLetter(r *kgo.Record) (letter *DeadLetter, resolves string, how *R
 	for _, h := range r.Headers {
 		header[h.Key] = string(h.Value)
 	}
-	if place, ok := header[schemas.HeaderResolves]; ok {
-		return nil, place, &Resolution{How: header[schemas.HeaderResolution], By: header[schemas.HeaderBy], Why: header[schemas.HeaderWhy], At: r.Timestamp.UTC()}, nil
+	if place, ok := header[deadletter.HeaderResolves]; ok {
+		return nil, place, &Resolution{How: header[deadletter.HeaderResolution], By: header[deadletter.HeaderBy], Why: header[deadletter.HeaderWhy], At: r.Timestamp.UTC()}, nil
 	}
 	l := &DeadLetter{
-		Partition: r.Partition, Offset: r.Offset, Stage: header[schemas.HeaderStage], Reason: header[schemas.HeaderReason],
-		Key: r.Key, Value: r.Value, Time: r.Timestamp.UTC(), Timer: header[schemas.HeaderTimer],
+		Partition: r.Partition, Offset: r.Offset, Stage: header[deadletter.HeaderStage], Reason: header[deadletter.HeaderReason],
+		Key: r.Key, Value: r.Value, Time: r.Timestamp.UTC(), Timer: header[deadletter.HeaderTimer],
 	}
 	number := func(name string, bits int) int64 {
 		n, nerr := strconv.ParseInt(header[name], 10, bits)
@@ -86,15 +87,15 @@ func parseDeadLetter(r *kgo.Record) (letter *DeadLetter, resolves string, how *R
 		}
 		return n
 	}
-	l.MailboxPartition, l.MailboxOffset = int32(number(schemas.HeaderPartition, 32)), number(schemas.HeaderOffset, 64)
-	if _, ok := header[schemas.HeaderTimestamp]; ok {
-		l.Time = time.UnixMilli(number(schemas.HeaderTimestamp, 64)).UTC()
+	l.MailboxPartition, l.MailboxOffset = int32(number(deadletter.HeaderPartition, 32)), number(deadletter.HeaderOffset, 64)
+	if _, ok := header[deadletter.HeaderTimestamp]; ok {
+		l.Time = time.UnixMilli(number(deadletter.HeaderTimestamp, 64)).UTC()
 	}
-	if _, ok := header[schemas.HeaderFailed]; ok {
-		l.Failed = time.UnixMilli(number(schemas.HeaderFailed, 64)).UTC()
+	if _, ok := header[deadletter.HeaderFailed]; ok {
+		l.Failed = time.UnixMilli(number(deadletter.HeaderFailed, 64)).UTC()
 	}
-	if _, ok := header[schemas.HeaderTruncated]; ok {
-		l.Full = int(number(schemas.HeaderTruncated, 32))
+	if _, ok := header[deadletter.HeaderTruncated]; ok {
+		l.Full = int(number(deadletter.HeaderTruncated, 32))
 	}
 	if err == nil && l.Stage == "" {
 		err = fmt.Errorf("%w at %s: no stage", ErrDeadLetter, l.Place())

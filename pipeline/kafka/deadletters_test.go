@@ -19,6 +19,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
@@ -227,11 +228,11 @@ func TestReplay(t *testing.T) {
 		return nil
 	}
 	// The one who came later wins; the one who came first can do nothing any more.
-	if err := first.Resolve(t.Context(), []*kafka.DeadLetter{find(first, "shop|1")}, schemas.Replayed, "", func(int) {}); err == nil {
+	if err := first.Resolve(t.Context(), []*kafka.DeadLetter{find(first, "shop|1")}, deadletter.Replayed, "", func(int) {}); err == nil {
 		t.Error("a fenced resolver put a record back")
 	}
 	all := []*kafka.DeadLetter{find(second, "shop|1"), find(second, "shop|3"), find(second, "shop|4")}
-	if err := second.Resolve(t.Context(), all, schemas.Replayed, "mended", func(int) {}); err != nil {
+	if err := second.Resolve(t.Context(), all, deadletter.Replayed, "mended", func(int) {}); err != nil {
 		t.Fatal(err)
 	}
 	name := find(second, "shop|4").Name()
@@ -265,10 +266,10 @@ func TestReplay(t *testing.T) {
 	// Trying again, also with another way, has no effect.
 	third := h.resolver("Cem")
 	l := find(third, "shop|1")
-	if r := l.Resolution; r == nil || r.How != schemas.Replayed || r.By != "Bob" || r.Why != "mended" {
+	if r := l.Resolution; r == nil || r.How != deadletter.Replayed || r.By != "Bob" || r.Why != "mended" {
 		t.Errorf("resolution: %+v", r)
 	}
-	for _, how := range []string{schemas.Replayed, schemas.Dropped} {
+	for _, how := range []string{deadletter.Replayed, deadletter.Dropped} {
 		if err := third.Resolve(t.Context(), []*kafka.DeadLetter{l}, how, "", func(int) {}); !errors.Is(err, kafka.ErrReplayed) {
 			t.Errorf("%s again: %v", how, err)
 		}
@@ -294,7 +295,7 @@ func TestReplayFailsAgain(t *testing.T) {
 	for i := range r.Letters().All {
 		all = append(all, &r.Letters().All[i])
 	}
-	if err := r.Resolve(t.Context(), all, schemas.Replayed, "", func(int) {}); err != nil {
+	if err := r.Resolve(t.Context(), all, deadletter.Replayed, "", func(int) {}); err != nil {
 		t.Fatal(err)
 	}
 	h.until("four dead letters", func() bool { return len(h.letters()) == 4 })
@@ -324,7 +325,7 @@ func TestDrop(t *testing.T) {
 	h.until("two dead letters", func() bool { return len(h.letters()) == 2 })
 	r := h.resolver("Ann")
 	all := []*kafka.DeadLetter{&r.Letters().All[0], &r.Letters().All[1]}
-	if err := r.Resolve(t.Context(), all, schemas.Dropped, "spam", func(int) {}); err != nil {
+	if err := r.Resolve(t.Context(), all, deadletter.Dropped, "spam", func(int) {}); err != nil {
 		t.Fatal(err)
 	}
 	h.until("the stage heard of the one that shut texts", func() bool { return len(h.out()) == 1 })
@@ -337,7 +338,7 @@ func TestDrop(t *testing.T) {
 		if l.Resolution == nil || l.Resolution.Why != "spam" {
 			t.Errorf("%s: %+v", l.Place(), l.Resolution)
 		}
-		if err := r.Resolve(t.Context(), []*kafka.DeadLetter{l}, schemas.Replayed, "", func(int) {}); !errors.Is(err, kafka.ErrDropped) || !strings.Contains(err.Error(), "by Ann") {
+		if err := r.Resolve(t.Context(), []*kafka.DeadLetter{l}, deadletter.Replayed, "", func(int) {}); !errors.Is(err, kafka.ErrDropped) || !strings.Contains(err.Error(), "by Ann") {
 			t.Errorf("replay of a dropped one: %v", err)
 		}
 	}
@@ -366,13 +367,13 @@ func TestReplayOfACutValue(t *testing.T) {
 	}
 	p := schemas.Partition([]byte("shop|1"), keeperPartitions)
 	r := h.resolver("Ann")
-	if err := r.Resolve(t.Context(), []*kafka.DeadLetter{&r.Letters().All[0]}, schemas.Replayed, "", func(int) {}); err != nil {
+	if err := r.Resolve(t.Context(), []*kafka.DeadLetter{&r.Letters().All[0]}, deadletter.Replayed, "", func(int) {}); err != nil {
 		t.Fatal(err)
 	}
 	h.until("it failed again", func() bool { return len(h.letters()) == 2 })
 	h.remove(schemas.Mailbox("keeper"), p, -1)
 	r = h.resolver("Ann")
-	if err := r.Resolve(t.Context(), []*kafka.DeadLetter{&r.Letters().All[1]}, schemas.Replayed, "", func(int) {}); !errors.Is(err, kafka.ErrRecordGone) {
+	if err := r.Resolve(t.Context(), []*kafka.DeadLetter{&r.Letters().All[1]}, deadletter.Replayed, "", func(int) {}); !errors.Is(err, kafka.ErrRecordGone) {
 		t.Errorf("its record is gone: %v", err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // The runner's eight invariants, one test each; faults_test.go checks them again at every fault.
@@ -300,7 +301,7 @@ func TestInvariantNoAbortedWriteIsReadable(t *testing.T) {
 	readable("the changelog or a store", last)
 	reasons := map[string]bool{}
 	for _, r := range c.flat(schemas.TopicDeadLetters) {
-		reasons[header(r, schemas.HeaderReason)] = true
+		reasons[header(r, deadletter.HeaderReason)] = true
 	}
 	if len(reasons) != bad || len(c.flat(schemas.TopicDeadLetters)) != bad {
 		t.Errorf("%d dead letters with reasons %q, want %d", len(c.flat(schemas.TopicDeadLetters)), slices.Sorted(maps.Keys(reasons)), bad)

@@ -18,6 +18,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // Kinds of state that changelog and store share: the first byte of their keys.
@@ -279,7 +280,7 @@ func (c *cluster) checkOutputs(stage pipeline.Stage) {
 		}
 	}
 	for _, r := range c.flat(schemas.TopicDeadLetters) {
-		dead[fmt.Sprintf("%s/%s/%s", header(r, schemas.HeaderTopic), header(r, schemas.HeaderPartition), header(r, schemas.HeaderOffset))]++
+		dead[fmt.Sprintf("%s/%s/%s", header(r, deadletter.HeaderTopic), header(r, deadletter.HeaderPartition), header(r, deadletter.HeaderOffset))]++
 	}
 	for key := range want.out {
 		if !slices.Equal(out[key], want.out[key]) {

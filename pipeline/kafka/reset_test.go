@@ -22,6 +22,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // clerk counts what it has not seen, by one or, with the bug, by two; keeps entries that come and go,
@@ -648,7 +649,7 @@ func TestResetAndDeadLetters(t *testing.T) {
 	h.until("three dead letters", func() bool { return h.drained() && len(h.letters()) == 3 })
 	fails.Store(false)
 	r := h.resolver("Ann")
-	for how, i := range map[string]int{schemas.Dropped: 1, schemas.Replayed: 2} {
+	for how, i := range map[string]int{deadletter.Dropped: 1, deadletter.Replayed: 2} {
 		if err := r.Resolve(t.Context(), []*kafka.DeadLetter{&r.Letters().All[i]}, how, "why", func(int) {}); err != nil {
 			t.Fatal(err)
 		}

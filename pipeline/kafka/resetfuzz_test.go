@@ -5,7 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // FuzzResetMark: whatever a group's metadata says, a mark that is read is the one that was written.
@@ -29,11 +29,11 @@ func FuzzResetMark(f *testing.F) {
 
 // FuzzDeadLetter: no record of the topic is taken for both a letter and a resolution, or brings a panic.
 func FuzzDeadLetter(f *testing.F) {
-	f.Add(schemas.HeaderStage, "consent", schemas.HeaderOffset, "12", []byte("value"))
-	f.Add(schemas.HeaderResolves, "0/1", schemas.HeaderResolution, schemas.Dropped, []byte(nil))
+	f.Add(deadletter.HeaderStage, "consent", deadletter.HeaderOffset, "12", []byte("value"))
+	f.Add(deadletter.HeaderResolves, "0/1", deadletter.HeaderResolution, deadletter.Dropped, []byte(nil))
 	f.Fuzz(func(t *testing.T, name1, value1, name2, value2 string, value []byte) {
 		r := &kgo.Record{Value: value, Headers: []kgo.RecordHeader{{Key: name1, Value: []byte(value1)}, {Key: name2, Value: []byte(value2)},
-			{Key: schemas.HeaderPartition, Value: []byte("3")}}}
+			{Key: deadletter.HeaderPartition, Value: []byte("3")}}}
 		l, _, how, err := parseDeadLetter(r)
 		if err == nil && (l == nil) == (how == nil) {
 			t.Errorf("letter %+v, resolution %+v", l, how)

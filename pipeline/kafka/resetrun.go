@@ -13,6 +13,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // resetTimeout is how long the transaction that voids a partition's state may take.
@@ -280,7 +281,7 @@ func (r *Reset) timersSetAgain(ctx context.Context, p *PartitionReset, stage *re
 	all := map[int32]span{p.Partition: {p.mark.from, p.Position.Offset}}
 	return readSpans(ctx, r.cfg.Connection, r.mailbox, false, all, func(int64) {}, func(rec *kgo.Record) error {
 		for _, h := range rec.Headers {
-			if h.Key == schemas.HeaderReplay {
+			if h.Key == deadletter.HeaderReplay {
 				stage.putBack(rec.Key, rec.Value)
 			}
 		}

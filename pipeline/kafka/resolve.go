@@ -12,6 +12,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -90,7 +91,7 @@ func (r *Resolver) Letters() *DeadLetters { return r.letters }
 // ErrReplayed, ErrNoStage.
 func (r *Resolver) Check(l *DeadLetter, how string) error {
 	switch {
-	case l.Resolution != nil && l.Resolution.How == schemas.Dropped:
+	case l.Resolution != nil && l.Resolution.How == deadletter.Dropped:
 		return fmt.Errorf("dead letter %s %w, by %s on %s: %s", l.Place(), ErrDropped, l.Resolution.By, l.Resolution.At.Format(time.DateTime), l.Resolution.Why)
 	case l.Resolution != nil:
 		return fmt.Errorf("dead letter %s %w, by %s on %s", l.Place(), ErrReplayed, l.Resolution.By, l.Resolution.At.Format(time.DateTime))
@@ -100,7 +101,7 @@ func (r *Resolver) Check(l *DeadLetter, how string) error {
 	return nil
 }
 
-// Resolve puts the dead letters back (how is schemas.Replayed) or drops them (schemas.Dropped), saying
+// Resolve puts the dead letters back (how is deadletter.Replayed) or drops them (deadletter.Dropped), saying
 // why. What was put back, the word that opens the texts it shut, and the resolution are committed
 // together, some letters at a time, in order; done is told after each commit. The error is of the first letter that cannot be
 // resolved; those before it may be.
@@ -164,15 +165,15 @@ func (r *Resolver) records(ctx context.Context, l *DeadLetter, how, why string, 
 		records = append(records, out)
 		return out
 	}
-	if how == schemas.Replayed {
+	if how == deadletter.Replayed {
 		e, err := lost.PutBack(r.cfg.Settings, now)
 		if err != nil {
 			return nil, err
 		}
-		post(e).Headers = []kgo.RecordHeader{{Key: schemas.HeaderReplay, Value: []byte(l.Place())}}
+		post(e).Headers = []kgo.RecordHeader{{Key: deadletter.HeaderReplay, Value: []byte(l.Place())}}
 	}
 	if r.cfg.ShutsTexts(l.Stage) {
-		e, ok, err := lost.Resolved(r.cfg.Settings, now, &handoffv1.DeadLetterResolved{Dropped: how == schemas.Dropped, By: r.cfg.By, Reason: why})
+		e, ok, err := lost.Resolved(r.cfg.Settings, now, &handoffv1.DeadLetterResolved{Dropped: how == deadletter.Dropped, By: r.cfg.By, Reason: why})
 		if err != nil {
 			return nil, err
 		}
@@ -183,8 +184,8 @@ func (r *Resolver) records(ctx context.Context, l *DeadLetter, how, why string, 
 	return append(records, &kgo.Record{
 		Topic: schemas.TopicDeadLetters, Partition: l.Partition, Key: l.Key, Timestamp: now,
 		Headers: []kgo.RecordHeader{
-			{Key: schemas.HeaderResolves, Value: []byte(l.Place())}, {Key: schemas.HeaderResolution, Value: []byte(how)},
-			{Key: schemas.HeaderBy, Value: []byte(r.cfg.By)}, {Key: schemas.HeaderWhy, Value: []byte(why)},
+			{Key: deadletter.HeaderResolves, Value: []byte(l.Place())}, {Key: deadletter.HeaderResolution, Value: []byte(how)},
+			{Key: deadletter.HeaderBy, Value: []byte(r.cfg.By)}, {Key: deadletter.HeaderWhy, Value: []byte(why)},
 		},
 	}), nil
 }
@@ -195,7 +196,7 @@ func (r *Resolver) lost(ctx context.Context, l *DeadLetter, how string) (*turn.L
 	if l.Timer != "" {
 		lost.Timer = &pipeline.Timer{Name: l.Timer, At: l.Time}
 	}
-	if l.Full == 0 || how != schemas.Replayed {
+	if l.Full == 0 || how != deadletter.Replayed {
 		return lost, nil
 	}
 	mailbox := schemas.Mailbox(l.Stage)

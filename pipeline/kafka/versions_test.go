@@ -14,6 +14,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // versioned counts per key. Version 1 keeps the number alone, version 2 puts its own version before it
@@ -89,7 +90,7 @@ func TestSchemaVersions(t *testing.T) {
 			life(1, refused("state of count has schema version 2, this Handoff knows 1: run the newer version"))
 			life(2, count)
 			if dead := c.flat(schemas.TopicDeadLetters); len(dead) > 0 {
-				t.Errorf("%d dead letters: %s", len(dead), header(dead[0], schemas.HeaderReason))
+				t.Errorf("%d dead letters: %s", len(dead), header(dead[0], deadletter.HeaderReason))
 			}
 			highest := map[string]int{}
 			for _, r := range c.flat("out") {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // findings are what is not as the model has it. Lost is what is missing: it may still come.
@@ -196,18 +197,18 @@ func compareLetters(f *findings, m *model, letters *tape) {
 	got := map[letter]int{}
 	for _, records := range letters.records {
 		for _, r := range records {
-			if header(r, schemas.HeaderStage) != m.stage {
+			if header(r, deadletter.HeaderStage) != m.stage {
 				continue // of another epoch
 			}
 			var l letter
-			if _, err := fmt.Sscan(header(r, schemas.HeaderPartition), &l.partition); err != nil {
+			if _, err := fmt.Sscan(header(r, deadletter.HeaderPartition), &l.partition); err != nil {
 				f.bad("dead letter: partition: %v", err)
 			}
-			if _, err := fmt.Sscan(header(r, schemas.HeaderOffset), &l.offset); err != nil {
+			if _, err := fmt.Sscan(header(r, deadletter.HeaderOffset), &l.offset); err != nil {
 				f.bad("dead letter: offset: %v", err)
 			}
 			got[l]++
-			if reason := header(r, schemas.HeaderReason); m.dead[l] == "" || !strings.Contains(reason, m.dead[l]) {
+			if reason := header(r, deadletter.HeaderReason); m.dead[l] == "" || !strings.Contains(reason, m.dead[l]) {
 				f.bad("dead letter of %v says %.80q, want %q", l, reason, m.dead[l])
 			}
 		}

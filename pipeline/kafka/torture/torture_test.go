@@ -20,6 +20,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 // TestMain lets this binary be a member, as the command itself is.
@@ -116,8 +117,8 @@ func bench(t *testing.T, partitions, facts int) (*model, *tape, *tape, *tape, ma
 			}
 			for _, f := range part.TakeFailures() {
 				h := func(k string, v any) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: fmt.Append(nil, v)} }
-				put(letters, 0, &kgo.Record{Key: f.Key, Headers: []kgo.RecordHeader{h(schemas.HeaderStage, name), h(schemas.HeaderReason, f.Cause),
-					h(schemas.HeaderPartition, p), h(schemas.HeaderOffset, f.Record.Offset)}})
+				put(letters, 0, &kgo.Record{Key: f.Key, Headers: []kgo.RecordHeader{h(deadletter.HeaderStage, name), h(deadletter.HeaderReason, f.Cause),
+					h(deadletter.HeaderPartition, p), h(deadletter.HeaderOffset, f.Record.Offset)}})
 			}
 			pos := part.Seal(func(key, value []byte) {
 				put(changelog, p, &kgo.Record{Key: bytes.Clone(key), Value: bytes.Clone(value)})

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/kafka"
-	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 )
 
 func TestSince(t *testing.T) {
@@ -35,7 +35,7 @@ func letters() []kafka.DeadLetter {
 	at := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	return []kafka.DeadLetter{
 		{Partition: 0, Offset: 1, Stage: "consent", Reason: "first\nstack", Key: []byte("acme|+1"), Time: at.Add(-time.Hour), Failed: at},
-		{Partition: 1, Offset: 2, Stage: "classify", Reason: "\x1b[31mred\x1b[0m", Key: []byte("bloom|\x00+2"), Time: at, Resolution: &kafka.Resolution{How: schemas.Dropped}},
+		{Partition: 1, Offset: 2, Stage: "classify", Reason: "\x1b[31mred\x1b[0m", Key: []byte("bloom|\x00+2"), Time: at, Resolution: &kafka.Resolution{How: deadletter.Dropped}},
 		{Partition: 2, Offset: 3, Stage: "consent", Reason: "late", Key: []byte("no key"), Timer: "answers/sms:+1", Time: at.Add(time.Hour)},
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/handoff-dev/handoff/connectors/twilio"
 	"github.com/handoff-dev/handoff/connectors/zendesk"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/deadletter"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
@@ -295,7 +296,7 @@ func (h *house) deadLetters(t *testing.T, n int) map[string]*kgo.Record {
 		if ctx.Err() != nil {
 			t.Fatalf("%d of %d dead letters came", len(out), n)
 		}
-		fetches.EachRecord(func(r *kgo.Record) { out[headerOf(r, schemas.HeaderStage)] = r })
+		fetches.EachRecord(func(r *kgo.Record) { out[headerOf(r, deadletter.HeaderStage)] = r })
 	}
 	return out
 }
@@ -314,13 +315,13 @@ func checkDeadLetter(t *testing.T, stage string, failed, dead *kgo.Record) {
 	if dead == nil {
 		t.Fatalf("%s made no dead letter", stage)
 	}
-	want := map[string]string{schemas.HeaderTopic: failed.Topic, schemas.HeaderPartition: strconv.Itoa(int(failed.Partition)), schemas.HeaderOffset: strconv.FormatInt(failed.Offset, 10)}
+	want := map[string]string{deadletter.HeaderTopic: failed.Topic, deadletter.HeaderPartition: strconv.Itoa(int(failed.Partition)), deadletter.HeaderOffset: strconv.FormatInt(failed.Offset, 10)}
 	for name, value := range want {
 		if got := headerOf(dead, name); got != value {
 			t.Errorf("%s: dead letter's %s is %q, want %q", stage, name, got, value)
 		}
 	}
-	if reason := headerOf(dead, schemas.HeaderReason); !strings.Contains(reason, "not a handoff.v1.Record") {
+	if reason := headerOf(dead, deadletter.HeaderReason); !strings.Contains(reason, "not a handoff.v1.Record") {
 		t.Errorf("%s: dead letter's reason is %q", stage, reason)
 	}
 	if !bytes.Equal(dead.Key, failed.Key) || !bytes.Equal(dead.Value, failed.Value) {

@@ -1,4 +1,6 @@
-package schemas
+// Package deadletter names what the records of schemas.TopicDeadLetters carry beside the failed record:
+// why it failed, where it came from, and what became of it.
+package deadletter
 
 // Headers of dead letters. Key, value and timestamp of the record are the failed one's own.
 const (
