@@ -22,7 +22,7 @@ type cache struct {
 	spare    [][]byte
 
 	open   []openKey // keys touched since the last save
-	pinned int       // bytes of blocks that are not to be forgotten before the next save
+	pinned int       // bytes of keys that are not to be forgotten before the next save
 }
 
 // address of a block: the number of its segment and the offset in it. 0 is none.
@@ -104,10 +104,15 @@ func (k *openKey) clear() {
 }
 
 const (
-	segmentBytes = 256 << 10
-	slotBytes    = 16
-	firstSlots   = 1 << 8
+	minSegment = 512
+	maxSegment = 256 << 10
+	slotBytes  = 16
+	openBytes  = 184 // of an openKey
+	firstSlots = 1 << 8
 )
+
+// segmentBytes is how large segments are: small beside the limit.
+func (c *cache) segmentBytes() int { return min(max(c.limit/16, minSegment), maxSegment) }
 
 func newCache(limit int) cache {
 	return cache{limit: limit, seed: maphash.MakeSeed(), slots: make([]slot, firstSlots), first: 1}
@@ -122,7 +127,7 @@ func (c *cache) block(at address) block {
 
 func (c *cache) hash(key []byte) uint64 { return maphash.Bytes(c.seed, key) }
 
-// find returns the place of the key's block, 0 when it is not cached, and its slot.
+// find returns the address of the key's block, 0 when it is not cached, and its slot.
 func (c *cache) find(hash uint64, key []byte) (address, int) {
 	mask := uint64(len(c.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
@@ -144,8 +149,8 @@ func (c *cache) put(hash uint64, contents []byte) address {
 	return c.point(hash, contents, c.write(contents))
 }
 
-// point lets the key's slot name a place. Making room for the block may have moved slots, or removed
-// this one with the block's last place.
+// point lets the key's slot name an address. Making room for the block may have moved slots, or removed
+// this one with the block's last address.
 func (c *cache) point(hash uint64, contents []byte, to address) address {
 	was, i := c.find(hash, block(contents).key())
 	if was == 0 {
@@ -201,13 +206,10 @@ func (c *cache) append(contents []byte, size int) address {
 
 func (c *cache) addSegment(size int) {
 	var mem []byte
-	switch n := len(c.spare); {
-	case size > segmentBytes:
-		mem = make([]byte, size)
-	case n > 0:
+	if n := len(c.spare); n > 0 && len(c.spare[n-1]) >= size {
 		mem, c.spare = c.spare[n-1], c.spare[:n-1]
-	default:
-		mem = make([]byte, segmentBytes)
+	} else {
+		mem = make([]byte, max(size, c.segmentBytes()))
 	}
 	c.segments = append(c.segments, segment{mem: mem})
 	c.bytes += len(mem)
@@ -215,7 +217,8 @@ func (c *cache) addSegment(size int) {
 
 // makeRoom gives up old segments until another fits, as long as that helps.
 func (c *cache) makeRoom(size int) {
-	over := func() bool { return c.bytes+len(c.slots)*slotBytes+max(size, segmentBytes) > c.limit }
+	beside := len(c.slots)*slotBytes + cap(c.open)*openBytes
+	over := func() bool { return c.bytes+beside+max(size, c.segmentBytes()) > c.limit }
 	for n := len(c.segments); n > 1 && over() && c.pinned < c.limit/4*3; n-- {
 		c.giveUpOldest()
 	}
@@ -325,12 +328,15 @@ func (c *cache) closeAll() {
 		c.block(c.open[i].at).setOpen(0)
 	}
 	c.open, c.pinned = c.open[:0], 0
+	if cap(c.open)*openBytes > c.limit/4 {
+		c.open = nil
+	}
 }
 
 // settle lets the memory of segments that were given up be used again, once a transaction has ended.
 func (c *cache) settle() {
 	for _, s := range c.retired {
-		if len(s.mem) == segmentBytes && len(c.spare) < 2 {
+		if len(s.mem) == c.segmentBytes() && len(c.spare) < 2 {
 			c.spare = append(c.spare, s.mem)
 		}
 	}

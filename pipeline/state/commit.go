@@ -102,7 +102,7 @@ func (p *Partition) fold(key int) {
 	}
 	if !k.unsaved {
 		k.unsaved = true
-		p.cache.pinned += p.cache.block(k.at).size()
+		p.cache.pinned += p.cache.block(k.at).size() + openBytes
 	}
 	k.clear()
 }
