@@ -296,6 +296,7 @@ func (in *incarnation) leave() {
 func (in *incarnation) release() {
 	for id, p := range in.parts {
 		in.r.metrics.forget(id)
+		in.r.leave(id, in)
 		if p.state == nil {
 			continue
 		}

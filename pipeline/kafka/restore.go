@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -150,12 +149,13 @@ func (in *incarnation) restoreOnce(p *part, now time.Time) error {
 		return fatal{fmt.Errorf("the offset of group %s for %s/%d was set to %d by something else (metadata %q): state and offset must move together; \"handoff reset %s --keep-state\" sets it back to where the state stands",
 			schemas.Mailbox(cfg.Stage.Name()), in.r.mailbox, p.id, commit.offset, commit.metadata, cfg.Stage.Name())}
 	}
-	start, end, err := in.changelogSpan(p)
+	changelogs, err := spans(p.ctx, in.admin, in.r.changelog)
 	if err != nil {
 		return err
 	}
+	changelog := changelogs[p.id]
 	pos, resume, err := state.ReadPosition(back)
-	if err == nil && pos.Number > 0 && in.stale(resume, start, end, now) {
+	if err == nil && pos.Number > 0 && in.stale(resume, changelog, now) {
 		in.r.cfg.Logger.Info("rebuilding local state: it is too old or not of this changelog", "partition", p.id)
 		pos, resume, err = state.Position{}, state.Resume{}, back.Clear()
 	}
@@ -167,7 +167,7 @@ func (in *incarnation) restoreOnce(p *part, now time.Time) error {
 		if err := back.Clear(); err != nil {
 			return fatal{err}
 		}
-		resume.Next = start
+		resume.Next = changelog.from
 	}
 	replay, err := state.NewReplay(cfg, back)
 	if err != nil {
@@ -179,8 +179,8 @@ func (in *incarnation) restoreOnce(p *part, now time.Time) error {
 	}
 	// All of it is read, also beyond what the group says: a position ahead of the group is an error. One
 	// more offset is the marker of the last transaction.
-	if n := end - resume.Next; n > 1 || n == 1 && !reached() {
-		if err := in.replay(p, replay, resume.Next, end, reached); err != nil {
+	if n := changelog.end - resume.Next; n > 1 || n == 1 && !reached() {
+		if err := in.replay(p, replay, resume.Next, changelog.end, reached); err != nil {
 			return err
 		}
 	}
@@ -224,31 +224,8 @@ func (in *incarnation) fromLogStart(p *part) error {
 
 // stale tells whether local state must be rebuilt: tombstones it needs may be gone from the changelog,
 // or its place is not in there.
-func (in *incarnation) stale(r state.Resume, start, end int64, now time.Time) bool {
-	return r.Next < start || r.Next > end || now.Sub(r.At) > schemas.ChangelogTombstones/2
-}
-
-// changelogSpan returns the first offset of the partition's changelog and the one after its last.
-func (in *incarnation) changelogSpan(p *part) (start, end int64, err error) {
-	at := func(list func(context.Context, ...string) (kadm.ListedOffsets, error)) int64 {
-		if err != nil {
-			return 0
-		}
-		var listed kadm.ListedOffsets
-		if listed, err = list(p.ctx, in.r.changelog); err == nil {
-			err = listed.Error()
-		}
-		o, ok := listed.Lookup(in.r.changelog, p.id)
-		if err == nil && !ok {
-			err = errors.New("not answered")
-		}
-		return o.Offset
-	}
-	start, end = at(in.admin.ListStartOffsets), at(in.admin.ListCommittedOffsets)
-	if err != nil {
-		return 0, 0, fmt.Errorf("look up the ends of %s: %w", in.r.changelog, err)
-	}
-	return start, end, nil
+func (in *incarnation) stale(r state.Resume, changelog span, now time.Time) bool {
+	return r.Next < changelog.from || r.Next > changelog.end || now.Sub(r.At) > schemas.ChangelogTombstones/2
 }
 
 // replay reads the changelog from an offset to end. Where nothing more comes before it, reached says

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/pipeline/state"
@@ -103,20 +102,27 @@ func (s *standby) begin() error {
 	if len(free) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(s.in.ctx, standbyTry)
+	defer cancel()
+	changelogs, err := spans(ctx, s.in.admin, s.in.r.changelog)
 	from := make(map[int32]kgo.Offset, len(free))
-	for i, id := range free {
-		at, err := s.beginAt(id)
-		if errors.Is(err, errTaken) {
+	for _, id := range free {
+		var at int64
+		if err == nil {
+			at, err = s.beginAt(id, changelogs[id])
+		}
+		switch {
+		case errors.Is(err, errTaken):
 			delete(s.parts, id)
-			continue
+			err = nil
+		case err != nil:
+			s.drop(id)
+		default:
+			from[id] = kgo.NewOffset().At(at)
 		}
-		if err != nil {
-			for _, id := range free[i:] {
-				s.in.r.unclaim(id, s.token)
-			}
-			return err
-		}
-		from[id] = kgo.NewOffset().At(at)
+	}
+	if err != nil {
+		return err
 	}
 	if s.client == nil {
 		client, err := kgo.NewClient(s.in.r.cfg.options("handoff-standby",
@@ -134,29 +140,8 @@ func (s *standby) begin() error {
 }
 
 // beginAt prepares a partition's local state and returns where its changelog goes on.
-func (s *standby) beginAt(id int32) (int64, error) {
+func (s *standby) beginAt(id int32, changelog span) (int64, error) {
 	in := s.in
-	ctx, cancel := context.WithTimeout(in.ctx, standbyTry)
-	defer cancel()
-	span := func(list func(context.Context, ...string) (kadm.ListedOffsets, error)) (int64, error) {
-		listed, err := list(ctx, in.r.changelog)
-		if err == nil {
-			err = listed.Error()
-		}
-		if err != nil {
-			return 0, fmt.Errorf("look up the ends of %s: %w", in.r.changelog, err)
-		}
-		o, _ := listed.Lookup(in.r.changelog, id)
-		return o.Offset, nil
-	}
-	start, err := span(in.admin.ListStartOffsets)
-	if err != nil {
-		return 0, err
-	}
-	end, err := span(in.admin.ListCommittedOffsets)
-	if err != nil {
-		return 0, err
-	}
 	cfg := in.r.cfg.partitionConfig(id, in.partitions)
 	back := in.r.backing(id, s.token)
 	pos, resume, err := state.ReadPosition(back)
@@ -164,8 +149,8 @@ func (s *standby) beginAt(id int32) (int64, error) {
 		return 0, err
 	}
 	at := resume.Next
-	if pos.Number == 0 || in.stale(resume, start, end, in.r.cfg.Now()) {
-		at = start
+	if pos.Number == 0 || in.stale(resume, changelog, in.r.cfg.Now()) {
+		at = changelog.from
 		if err := back.Clear(); err != nil {
 			return 0, err
 		}
