@@ -39,6 +39,7 @@ type part struct {
 	waiting   time.Time // since when the first of queue, or a timer, waits for its settings
 	nextDue   int64     // earliest timer, Unix ms
 	record    pipeline.Record
+	keys      [state.AheadKeys][]byte
 	produce   slab
 	position  *kgo.Record // of the transaction being committed
 	sink      *sinkPart   // nil for a stage
@@ -102,7 +103,11 @@ func (p *part) work() error {
 	}
 	p.full = false
 	taken := 0
-	for _, r := range p.queue[:min(len(p.queue), p.share)] {
+	queue := p.queue[:min(len(p.queue), p.share)]
+	for i, r := range queue {
+		if i%state.AheadKeys == 0 {
+			p.expect(queue[i:])
+		}
 		if err := p.process(r); err != nil {
 			return p.afterError(taken, err)
 		}
@@ -121,6 +126,15 @@ func (p *part) work() error {
 	}
 	p.lookAhead()
 	return nil
+}
+
+// expect tells the state whose turn comes.
+func (p *part) expect(queue []*kgo.Record) {
+	n := min(len(queue), state.AheadKeys)
+	for i, r := range queue[:n] {
+		p.keys[i] = r.Key
+	}
+	p.state.Expect(p.keys[:n])
 }
 
 // dequeue drops the first n of the queue. Its memory is used again once it is empty.

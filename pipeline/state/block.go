@@ -10,14 +10,14 @@ import (
 // kind and name. What it does not have, the backing does not have either. It lies in a segment of the
 // cache, with room to grow.
 //
-//	size 4 | used 4 | open 4 | key length 4 | recent 1 | key | entries
+//	size 4 | used 4 | open 4 | dirty 4 | key length 4 | recent 1 | key | entries
 //	entry: kind 1 | flags 1 | name length 2 | value length 4 | name | value
 //
 // A timer's value is when it is due and when the backing says so, 8 bytes each, 0 for not set.
 type block []byte
 
 const (
-	blockHead  = 17
+	blockHead  = 21
 	storedHead = 8
 )
 
@@ -29,18 +29,25 @@ const (
 
 var order = binary.LittleEndian
 
-func (b block) size() int     { return int(order.Uint32(b)) }
-func (b block) used() int     { return int(order.Uint32(b[4:])) }
-func (b block) open() int     { return int(order.Uint32(b[8:])) } // 1 + its index among the open keys; 0 for none
+func (b block) size() int    { return int(order.Uint32(b)) }
+func (b block) used() int    { return int(order.Uint32(b[4:])) }
+func (b block) key() []byte  { return b[blockHead : blockHead+order.Uint32(b[16:])] }
+func (b block) recent() bool { return b[20] != 0 }                            // used since it was written
+func (b block) entries() int { return blockHead + int(order.Uint32(b[16:])) } // where they begin
+
+// open is 1 + an index among the open keys, which is the block's own only as long as that key says so;
+// see cache.openOf.
+func (b block) open() int     { return int(order.Uint32(b[8:])) }
 func (b block) setOpen(i int) { order.PutUint32(b[8:], uint32(i)) }
-func (b block) key() []byte   { return b[blockHead : blockHead+order.Uint32(b[12:])] }
-func (b block) recent() bool  { return b[16] != 0 }                            // used since it was written
-func (b block) entries() int  { return blockHead + int(order.Uint32(b[12:])) } // where they begin
+
+// dirty is 1 + the block's index among those that wait to be saved; 0 for none.
+func (b block) dirty() int     { return int(order.Uint32(b[12:])) }
+func (b block) setDirty(i int) { order.PutUint32(b[12:], uint32(i)) }
 
 func (b block) setRecent(recent bool) {
-	b[16] = 0
+	b[20] = 0
 	if recent {
-		b[16] = 1
+		b[20] = 1
 	}
 }
 
@@ -86,7 +93,7 @@ func appendStored(dst []byte, kind, flags byte, name, value []byte) []byte {
 // newBlock begins a block's contents for a key.
 func newBlock(dst, key []byte) []byte {
 	dst = append(dst[:0], make([]byte, blockHead)...)
-	order.PutUint32(dst[12:], uint32(len(key)))
+	order.PutUint32(dst[16:], uint32(len(key)))
 	return append(dst, key...)
 }
 

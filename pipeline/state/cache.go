@@ -21,8 +21,11 @@ type cache struct {
 	retired  []segment
 	spare    [][]byte
 
-	open   []openKey // keys touched since the last save
-	pinned int       // bytes of keys that are not to be forgotten before the next save
+	open   []openKey // keys the open transaction has touched
+	dirty  []address // of blocks with what the backing does not have
+	pinned int       // bytes of dirty blocks, which are not to be forgotten before the next save
+
+	ahead ahead
 }
 
 // address of a block: the number of its segment and the offset in it. 0 is none.
@@ -38,11 +41,11 @@ type segment struct {
 	used int
 }
 
-// openKey is a key the open transaction, or one not saved yet, has touched.
+// openKey is a key the open transaction has touched. They are in the order of their first touch, so that
+// what walks a transaction walks memory in order.
 type openKey struct {
 	at      address
-	unsaved bool
-	changes []change         // of the open transaction
+	changes []change
 	index   map[changeID]int // of changes, once there are many
 	first   [1]change        // memory of the first change, which mostly is the only one
 }
@@ -107,8 +110,9 @@ const (
 	minSegment = 512
 	maxSegment = 256 << 10
 	slotBytes  = 16
-	openBytes  = 184 // of an openKey
 	firstSlots = 1 << 8
+	dirtyBytes = 8
+	openBytes  = 120 // of an openKey
 )
 
 // segmentBytes is how large segments are: small beside the limit.
@@ -118,9 +122,13 @@ func newCache(limit int) cache {
 	return cache{limit: limit, seed: maphash.MakeSeed(), slots: make([]slot, firstSlots), first: 1}
 }
 
+// memory of the block's segment from the block on.
+func (c *cache) memory(at address) []byte {
+	return c.segments[uint32(at>>32)-c.first].mem[uint32(at):]
+}
+
 func (c *cache) block(at address) block {
-	s := &c.segments[uint32(at>>32)-c.first]
-	mem := s.mem[uint32(at):]
+	mem := c.memory(at)
 	size := order.Uint32(mem)
 	return block(mem[:size:size])
 }
@@ -163,19 +171,37 @@ func (c *cache) point(hash uint64, contents []byte, to address) address {
 // replace gives a cached block new contents, in place where they fit. Its open key moves along.
 func (c *cache) replace(at address, contents []byte) address {
 	b := c.block(at)
-	order.PutUint32(contents[8:], uint32(b.open()))
+	block(contents).setOpen(b.open())
+	block(contents).setDirty(b.dirty())
 	if len(contents) <= len(b) {
 		copy(b[blockHead:], contents[blockHead:])
 		order.PutUint32(b[4:], uint32(len(contents)))
 		return at
 	}
-	hash, open := c.hash(b.key()), b.open()
+	hash, open := c.hash(b.key()), c.openOf(at, b)
 	b.setOpen(0) // nobody's when its segment is given up
+	b.setDirty(0)
 	to := c.point(hash, contents, c.write(contents))
+	c.moved(open, contents, to)
+	return to
+}
+
+// openOf returns 1 + the index of the block's open key; 0 when the open transaction has not touched it.
+func (c *cache) openOf(at address, b block) int {
+	if i := b.open(); i > 0 && i <= len(c.open) && c.open[i-1].at == at {
+		return i
+	}
+	return 0
+}
+
+// moved lets what names a block name its new address: its open key, and its place among the dirty ones.
+func (c *cache) moved(open int, b block, to address) {
 	if open > 0 {
 		c.open[open-1].at = to
 	}
-	return to
+	if dirty := b.dirty(); dirty > 0 {
+		c.dirty[dirty-1] = to
+	}
 }
 
 // write makes a block of contents, with room to grow, in the newest segment.
@@ -217,7 +243,7 @@ func (c *cache) addSegment(size int) {
 
 // makeRoom gives up old segments until another fits, as long as that helps.
 func (c *cache) makeRoom(size int) {
-	beside := len(c.slots)*slotBytes + cap(c.open)*openBytes
+	beside := len(c.slots)*slotBytes + cap(c.open)*openBytes + cap(c.dirty)*dirtyBytes
 	over := func() bool { return c.bytes+beside+max(size, c.segmentBytes()) > c.limit }
 	for n := len(c.segments); n > 1 && over() && c.pinned < c.limit/4*3; n-- {
 		c.giveUpOldest()
@@ -233,21 +259,21 @@ func (c *cache) giveUpOldest() {
 	for at := 0; at < old.used; {
 		b := block(old.mem[at:])
 		b = b[:b.size()]
-		_, i := c.findPlace(address(number)<<32|address(at), b)
+		from := address(number)<<32 | address(at)
+		_, i := c.findPlace(from, b)
 		at += len(b)
 		if i < 0 {
 			continue // it moved
 		}
-		if b.open() == 0 && !b.recent() {
+		open := c.openOf(from, b)
+		if open == 0 && b.dirty() == 0 && !b.recent() {
 			c.remove(i)
 			continue
 		}
 		b.setRecent(false)
 		to := c.append(b[:b.used()], len(b))
 		c.slots[i].at = to
-		if open := b.open(); open > 0 {
-			c.open[open-1].at = to
-		}
+		c.moved(open, b, to)
 	}
 	c.segments = slices.Delete(c.segments, 0, 1)
 	c.first++
@@ -304,7 +330,7 @@ func (c *cache) growSlots() {
 
 // opened returns the open key of the block at an address, opening it if it is not.
 func (c *cache) opened(at address, b block) int {
-	if i := b.open(); i > 0 {
+	if i := c.openOf(at, b); i > 0 {
 		return i - 1
 	}
 	i := len(c.open)
@@ -314,7 +340,7 @@ func (c *cache) opened(at address, b block) int {
 		c.open = append(c.open, openKey{})
 	}
 	k := &c.open[i]
-	k.at, k.unsaved, k.changes = at, false, k.changes[:0]
+	k.at, k.changes = at, k.changes[:0]
 	if cap(k.changes) <= len(k.first) {
 		k.changes = k.first[:0]
 	}
@@ -322,15 +348,31 @@ func (c *cache) opened(at address, b block) int {
 	return i
 }
 
-// closeAll forgets which keys are open: everything is saved.
-func (c *cache) closeAll() {
-	for i := range c.open {
-		c.block(c.open[i].at).setOpen(0)
-	}
-	c.open, c.pinned = c.open[:0], 0
+// close forgets which keys are open: their transaction has ended, and their changes are in their blocks.
+func (c *cache) close() {
+	c.open = c.open[:0]
 	if cap(c.open)*openBytes > c.limit/4 {
 		c.open = nil
 	}
+}
+
+// soil notes that a block has what the backing does not have.
+func (c *cache) soil(at address) {
+	b := c.block(at)
+	if b.dirty() > 0 {
+		return
+	}
+	c.dirty = append(c.dirty, at)
+	b.setDirty(len(c.dirty))
+	c.pinned += b.size() + dirtyBytes
+}
+
+// cleaned says that everything is saved.
+func (c *cache) cleaned() {
+	for _, at := range c.dirty {
+		c.block(at).setDirty(0)
+	}
+	c.dirty, c.pinned = c.dirty[:0], 0
 }
 
 // settle lets the memory of segments that were given up be used again, once a transaction has ended.

@@ -10,20 +10,25 @@ import (
 )
 
 // TestCacheForgetsOnlyWhatIsSaved: whatever comes and goes, a cached key has the contents it was given
-// last, a key that is open is never forgotten, and memory keeps to the limit as far as open keys allow.
+// last, a key that is open or not saved is never forgotten, and memory keeps to the limit as far as these
+// allow.
 func TestCacheForgetsOnlyWhatIsSaved(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.SampledFrom([]int{3000, 20_000, 200_000}).Draw(t, "limit")
 		c := newCache(limit)
 		want := map[string][]byte{} // whole contents of what was cached last
 		open := map[string]int{}
+		dirty := map[string]bool{}
 		entries := func(contents []byte) []byte { return contents[blockHead:] }
 		for i := range rapid.IntRange(50, 600).Draw(t, "steps") {
 			key := fmt.Appendf(nil, "acme|%d", rapid.IntRange(0, 60).Draw(t, "key"))
 			hash := c.hash(key)
 			at, _ := c.find(hash, key)
-			if n, ok := open[string(key)]; ok && (at == 0 || c.block(at).open() != n+1 || c.open[n].at != at) {
+			if n, ok := open[string(key)]; ok && (at == 0 || c.openOf(at, c.block(at)) != n+1) {
 				t.Fatalf("step %d: open key %s is lost", i, key)
+			}
+			if dirty[string(key)] && (at == 0 || c.dirty[c.block(at).dirty()-1] != at) {
+				t.Fatalf("step %d: %s is lost and was not saved", i, key)
 			}
 			if at != 0 {
 				b := c.block(at)
@@ -44,16 +49,25 @@ func TestCacheForgetsOnlyWhatIsSaved(t *testing.T) {
 			}
 			switch rapid.IntRange(0, 20).Draw(t, "then") {
 			case 0:
-				c.closeAll()
+				c.close()
 				clear(open)
 				c.settle()
+			case 3:
+				c.cleaned()
+				clear(dirty)
+			case 4:
+				if len(dirty) < 3 {
+					c.soil(at)
+					dirty[string(key)] = true
+				}
 			case 1, 2:
 				if len(open) < 3 {
 					open[string(key)] = c.opened(at, c.block(at))
 				}
 			}
 		}
-		c.closeAll()
+		c.close()
+		c.cleaned()
 		c.settle()
 		if most := limit + 3*c.segmentBytes() + 8*1100 + len(c.slots)*slotBytes; c.bytes > most {
 			t.Fatalf("%d bytes in segments, the limit is %d", c.bytes, limit)

@@ -85,6 +85,7 @@ func (p *Partition) Committed(next int64) Changes {
 	if stored != nil {
 		changes.Stored = inOrder(stored)
 	}
+	p.cache.close()
 	p.cache.settle()
 	p.seen.committed()
 	p.committed, p.open, p.resume.Next, p.stale = p.sealed, p.sealed, next, true
@@ -100,10 +101,7 @@ func (p *Partition) fold(key int) {
 		p.scratch = b.merged(newBlock(p.scratch, b.key()), k.changes)
 		p.cache.replace(k.at, p.scratch)
 	}
-	if !k.unsaved {
-		k.unsaved = true
-		p.cache.pinned += p.cache.block(k.at).size() + openBytes
-	}
+	p.cache.soil(k.at)
 	k.clear()
 }
 
@@ -121,10 +119,8 @@ func (p *Partition) Save(now time.Time) error {
 		return p.failed
 	}
 	b := p.back.Batch()
-	for i := range p.cache.open {
-		if k := &p.cache.open[i]; k.unsaved {
-			p.saveKey(b, p.cache.block(k.at))
-		}
+	for _, at := range p.cache.dirty {
+		p.saveKey(b, p.cache.block(at))
 	}
 	err := p.seen.save(b)
 	p.resume.At = now
@@ -140,7 +136,7 @@ func (p *Partition) Save(now time.Time) error {
 		p.failed = err
 		return err
 	}
-	p.cache.closeAll()
+	p.cache.cleaned()
 	p.stale = false
 	return nil
 }

@@ -62,7 +62,7 @@ func (p *Partition) keepCall(c *pipeline.Call) {
 
 // touch takes a key in hand: its state is cached, read from the backing if need be.
 func (p *Partition) touch(key []byte) {
-	hash := p.cache.hash(key)
+	hash := p.cache.hashOf(key)
 	at, _ := p.cache.find(hash, key)
 	if at == 0 {
 		at = p.cache.put(hash, p.readKey(key))

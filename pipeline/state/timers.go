@@ -115,15 +115,14 @@ func (p *Partition) refillTimers() {
 func (p *Partition) freshTimers(fn func(key []byte, name string, at int64)) {
 	for i := range p.cache.open {
 		k := &p.cache.open[i]
-		b := p.cache.block(k.at)
 		for j := range k.changes {
 			if c := &k.changes[j]; c.kind == kindTimer && c.ok {
-				fn(b.key(), c.name, int64(binary.BigEndian.Uint64(c.value)))
+				fn(p.cache.block(k.at).key(), c.name, int64(binary.BigEndian.Uint64(c.value)))
 			}
 		}
-		if !k.unsaved {
-			continue
-		}
+	}
+	for _, at := range p.cache.dirty {
+		b := p.cache.block(at)
 		for j, used := b.entries(), b.used(); j < used; {
 			var s stored
 			if s, j = b.at(j); s.kind == kindTimer && s.flags == exists|unsaved {
