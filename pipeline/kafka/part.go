@@ -255,9 +255,10 @@ func (p *part) output() error {
 // seal produces the changelog of the open transaction, the position last.
 func (p *part) seal() error {
 	var failed error
+	now := p.in.r.cfg.Now()
 	p.state.Seal(func(key, value []byte) {
 		r := p.produce.next()
-		r.Topic, r.Partition, r.Key, r.Value = p.in.r.changelog, p.id, key, value
+		r.Topic, r.Partition, r.Key, r.Value, r.Timestamp = p.in.r.changelog, p.id, key, value, now
 		if err := p.in.send(r); err != nil {
 			failed = err
 		}

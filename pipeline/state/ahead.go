@@ -46,6 +46,16 @@ func (c *cache) expect(keys [][]byte) {
 	a.used = used
 }
 
+// expectOpen is expect for open keys whose blocks are needed next.
+func (c *cache) expectOpen(keys []int) {
+	var used byte
+	for _, i := range keys {
+		b := c.memory(c.open[i].at)
+		used += b[0] + b[min(cacheLine, len(b)-1)]
+	}
+	c.ahead.used = used
+}
+
 // cacheLine is how many bytes memory is read in, on most machines.
 const cacheLine = 64
 

@@ -65,7 +65,10 @@ type Changes struct {
 func (p *Partition) Committed(next int64) Changes {
 	var stored []orderedCall
 	var changes Changes
-	for _, i := range p.changed {
+	for n, i := range p.changed {
+		if n%AheadKeys == 0 {
+			p.cache.expectOpen(p.changed[n:min(n+AheadKeys, len(p.changed))])
+		}
 		k := &p.cache.open[i]
 		for j := range k.changes {
 			c := &k.changes[j]

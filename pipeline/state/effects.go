@@ -13,12 +13,16 @@ import (
 // keep folds the effects in hand into the open transaction.
 func (p *Partition) keep() {
 	for i := range p.fx.Emits {
-		e := p.fx.Emits[i]
+		e := &p.fx.Emits[i]
 		if e.Time.IsZero() {
 			e.Time = p.in.Now
 		}
-		p.emits = append(p.emits, e)
 		p.bytes += len(e.Key) + len(e.Value)
+	}
+	if len(p.emits) == 0 {
+		p.emits, p.fx.Emits = p.fx.Emits, p.emits // taken over as they are
+	} else {
+		p.emits = append(p.emits, p.fx.Emits...)
 	}
 	for i := range p.fx.Timers {
 		p.keepTimer(&p.fx.Timers[i])
