@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -63,6 +64,7 @@ func runHandoff(ctx context.Context, s sideSpec) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	debug.SetMemoryLimit(kafka.MemoryLimit(int(s.CacheBytes))) // as handoff run does
 	runner, err := kafka.New(kafka.Config{
 		Connection: kafka.Connection{Brokers: s.Brokers, Options: []kgo.Opt{kgo.ProducerBatchCompression(compression)}},
 		Stage:      &counter{name: strings.TrimPrefix(s.In, "handoff."), out: s.Out, dedupe: s.Machine == machineDedupe},

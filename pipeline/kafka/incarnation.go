@@ -33,10 +33,11 @@ type incarnation struct {
 	background sync.WaitGroup
 
 	// The loop's own.
-	parts map[int32]*part
-	order []*part // of parts, for workers
-	txn   openTransaction
-	saved time.Time // when all parts were saved last
+	parts    map[int32]*part
+	order    []*part // of parts, for workers
+	sharedBy int32   // partitions that the cache's bound was shared by last
+	txn      openTransaction
+	saved    time.Time // when all parts were saved last
 
 	begin      sync.Mutex
 	begun      atomic.Bool // a transaction is open at the client; set under begin
@@ -294,6 +295,7 @@ func (in *incarnation) leave() {
 
 // release lets go of the partitions.
 func (in *incarnation) release() {
+	in.r.owned.Add(-int32(len(in.order)))
 	for id, p := range in.parts {
 		in.r.metrics.forget(id)
 		in.r.leave(id, in)

@@ -158,9 +158,22 @@ func (in *incarnation) takeEvents() error {
 			p.end, p.endAt = end, ends.at
 		}
 	}
+	in.shareCache()
 	in.removeLeft()
 	in.tellReady()
 	return nil
+}
+
+// shareCache gives every partition its part of the bound, which is for all that the members own together.
+func (in *incarnation) shareCache() {
+	owned := in.r.owned.Load()
+	if owned == in.sharedBy {
+		return
+	}
+	in.sharedBy = owned
+	for _, p := range in.order {
+		p.state.SetCacheBytes(in.r.cfg.CacheBytes / int(owned))
+	}
 }
 
 // assign begins to restore partitions.
@@ -224,15 +237,16 @@ func (in *incarnation) removeLeft() {
 }
 
 func (in *incarnation) reorder() {
+	in.r.owned.Add(-int32(len(in.order)))
 	in.order = in.order[:0]
 	for id := range in.partitions {
 		if p := in.parts[id]; p != nil && p.state != nil {
 			in.order = append(in.order, p)
 		}
 	}
-	for _, p := range in.order {
-		p.state.SetCacheBytes(in.r.cfg.CacheBytes / len(in.order))
-	}
+	in.r.owned.Add(int32(len(in.order)))
+	in.sharedBy = 0
+	in.shareCache()
 }
 
 // started lets a restored partition be fetched, from the offset its state stands at.

@@ -24,7 +24,8 @@ type Runner struct {
 	reader    *reader
 	failures  failureWindow
 	records   recordPool
-	failing   atomic.Bool // too many failures: stop after the commit
+	failing   atomic.Bool  // too many failures: stop after the commit
+	owned     atomic.Int32 // partitions at work, of all members
 
 	calling sync.Mutex // the Caller is told of one thing at a time
 

@@ -70,10 +70,12 @@ func (p *Partition) touch(key []byte) {
 	at, _ := p.cache.find(hash, key)
 	if at == 0 {
 		at = p.cache.put(hash, p.readKey(key))
+		p.block = p.cache.block(at) // not recent: a key that comes once is the first to go
+	} else {
+		p.block = p.cache.block(at)
+		p.block.setRecent(true)
 	}
-	p.block = p.cache.block(at)
 	p.key = p.cache.opened(at, p.block)
-	p.block.setRecent(true)
 }
 
 // readKey reads a key's state from the backing into the contents of a block. They are valid until the

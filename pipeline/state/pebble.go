@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -54,9 +55,15 @@ func OpenStore(cfg StoreConfig) (*Store, error) {
 		MemTableSize:       64 << 20,
 		Logger:             quiet{cfg.Logger},
 	}
+	for i := range o.TargetFileSizes {
+		// A file's filter and index are read whole, and have to fit the block cache beside others.
+		o.TargetFileSizes[i] = min(int64(2<<20)<<i, 8<<20)
+	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].IndexBlockSize = 256 << 10 // one level of index
+		// Keys that are not in the hot state are read one by one, and each would unpack a block.
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
 	lock, err := lockDir(cfg)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -173,6 +175,7 @@ func (a *App) open(p *process, names []string) error {
 	}, func() float64 { return float64(p.store.DiskBytes()) })); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
+	limitMemory(len(names), a.cfg.Run.CacheMiB<<20)
 	all, err := newStages(a.cfg.Escalate)
 	if err != nil {
 		return err
@@ -189,6 +192,13 @@ func (a *App) open(p *process, names []string) error {
 		return a.addSink(p)
 	}
 	return nil
+}
+
+// limitMemory bounds the heap by what the stages are configured to take, unless GOMEMLIMIT says otherwise.
+func limitMemory(stages, cacheBytes int) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(kafka.MemoryLimit(slices.Repeat([]int{cacheBytes}, stages)...))
+	}
 }
 
 // runnerConfig is what every runner of the process has.
