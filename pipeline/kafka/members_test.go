@@ -81,6 +81,9 @@ func TestMembers(t *testing.T) {
 	}
 	load(3000)
 	eventually(t, "all are committed", func() bool { return c.drained("count") && first.runner.Ready() == nil })
+	if n := first.runner.owned.Load(); n != 6 {
+		t.Errorf("the cache is shared by %d partitions, of all members, want 6", n)
+	}
 	for range 3 {
 		cfg := c.config(counter{"count"}, two)
 		cfg.Members = 2
@@ -97,6 +100,9 @@ func TestMembers(t *testing.T) {
 	if err := first.stop(); err != nil {
 		t.Fatal(err)
 	}
+	if n := first.runner.owned.Load(); n != 0 {
+		t.Errorf("the cache is shared by %d partitions after all left", n)
+	}
 	c.checkCounts(perKey)
 	c.checkStore("count", one)
 	for _, s := range []*state.Store{one, two} {
@@ -104,4 +110,45 @@ func TestMembers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestMembersShareTheCache: the bound is for the partitions of all members together.
+func TestMembersShareTheCache(t *testing.T) {
+	limits := map[int32]int{}
+	r := &Runner{cfg: Config{CacheBytes: 60 << 10}}
+	member := func(ids ...int32) *incarnation {
+		in := &incarnation{r: r, partitions: 6, parts: map[int32]*part{}}
+		for _, id := range ids {
+			s, err := state.NewPartition(state.Config{Stage: counter{"count"}, Partition: id, Partitions: 6}, state.Memory())
+			if err != nil {
+				t.Fatal(err)
+			}
+			in.parts[id] = &part{in: in, id: id, state: s}
+		}
+		in.reorder()
+		return in
+	}
+	check := func(members []*incarnation, want int) {
+		t.Helper()
+		clear(limits)
+		total := 0
+		for _, in := range members {
+			in.shareCache()
+			for id, p := range in.parts {
+				limits[id] = p.state.CacheBytes()
+				total += limits[id]
+				if limits[id] != want {
+					t.Errorf("partition %d has %d bytes, want %d", id, limits[id], want)
+				}
+			}
+		}
+		if total > r.cfg.CacheBytes {
+			t.Errorf("all partitions have %d bytes, the bound is %d", total, r.cfg.CacheBytes)
+		}
+	}
+	one, two := member(0, 1, 2, 3), member(4, 5)
+	check([]*incarnation{one, two}, 10<<10)
+	delete(two.parts, 5)
+	two.reorder()
+	check([]*incarnation{one, two}, 12<<10)
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/handoff-dev/handoff/pipeline"
 )
 
 // TestCacheForgetsOnlyWhatIsSaved: whatever comes and goes, a cached key has the contents it was given
@@ -86,3 +88,47 @@ func TestCacheForgetsOnlyWhatIsSaved(t *testing.T) {
 		}
 	})
 }
+
+// TestCacheForgetsFirstWhatCameOnce: keys that come back stay through a flood of keys that come once.
+func TestCacheForgetsFirstWhatCameOnce(t *testing.T) {
+	p, err := NewPartition(Config{Stage: idle{}, Partitions: 1, CacheBytes: 64 << 10}, Memory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	regular := []byte("acme|regular")
+	for i := range 20_000 {
+		p.touch(regular)
+		p.touch(fmt.Appendf(nil, "acme|%d", i))
+		if i%100 == 99 {
+			p.cache.close()
+			p.cache.settle()
+		}
+		if at, _ := p.cache.find(p.cache.hash(regular), regular); at == 0 {
+			t.Fatalf("the key that comes back is forgotten after %d others", i)
+		}
+	}
+	if p.cache.taken > 2000 {
+		t.Errorf("%d keys are cached in %d bytes", p.cache.taken, p.cache.bytes)
+	}
+}
+
+// TestExpectedHashes: a key's hash is taken from what was expected only when it is that key's turn.
+func TestExpectedHashes(t *testing.T) {
+	c := newCache(1 << 20)
+	a, b, other := []byte("acme|a"), []byte("acme|b"), []byte("acme|other")
+	c.expect([][]byte{a, b})
+	for i, key := range [][]byte{other, a, other, a, b, b, nil} {
+		if got, want := c.hashOf(key), c.hash(key); got != want {
+			t.Errorf("hash %d, of %q, is %d, want %d", i, key, got, want)
+		}
+	}
+	if c.ahead.next != 2 {
+		t.Errorf("%d of 2 expected keys were used", c.ahead.next)
+	}
+}
+
+// idle is a stage that nothing is given to.
+type idle struct{}
+
+func (idle) Name() string                                                     { return "idle" }
+func (idle) Process(*pipeline.Input, pipeline.State, *pipeline.Effects) error { return nil }

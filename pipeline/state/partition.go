@@ -203,6 +203,9 @@ func (p *Partition) Close() error {
 // SetCacheBytes changes the bound of the cached state's memory; it takes effect as keys come.
 func (p *Partition) SetCacheBytes(n int) { p.cache.limit = n }
 
+// CacheBytes is the bound of the cached state's memory.
+func (p *Partition) CacheBytes() int { return p.cache.limit }
+
 // Committed position: of the last committed transaction; zero when there was none.
 func (p *Partition) Position() Position { return p.committed }
 

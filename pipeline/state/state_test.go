@@ -228,7 +228,12 @@ func (b *bench) record(key string, ops []op, giveUp bool) {
 			break
 		}
 	}
-	err := b.part.Process(&pipeline.Record{Topic: "t", Offset: b.offset, Key: []byte(key), Time: at}, at, nil, giveUp)
+	raw := []byte(key)
+	if rapid.Bool().Draw(b.t, "expected") {
+		// Keys that are named and come, come later, or never come: it makes no difference.
+		b.part.Expect(rapid.SampledFrom([][][]byte{{raw}, {[]byte(key)}, {raw, []byte("a"), raw}, {[]byte("b"), raw}, {nil, raw}}).Draw(b.t, "keys"))
+	}
+	err := b.part.Process(&pipeline.Record{Topic: "t", Offset: b.offset, Key: raw, Time: at}, at, nil, giveUp)
 	failures := b.part.TakeFailures()
 	if bad {
 		b.stage.model.undo()
