@@ -66,13 +66,23 @@ func ParseConversation(id string) (channel handoffv1.Channel, account string, er
 
 // ChannelName returns the channel's name in ids, settings and tables, e.g. "sms"; "" when unknown.
 func ChannelName(c handoffv1.Channel) string {
-	switch c { // several times for every record, so that the enum's descriptor is asked for none that is known
-	case handoffv1.Channel_CHANNEL_UNSPECIFIED:
-		return ""
+	switch c { // asked several times for every record, and an enum's own name costs a look into descriptors
 	case handoffv1.Channel_CHANNEL_SMS:
 		return "sms"
 	case handoffv1.Channel_CHANNEL_WHATSAPP:
 		return "whatsapp"
+	case handoffv1.Channel_CHANNEL_MESSENGER:
+		return "messenger"
+	case handoffv1.Channel_CHANNEL_INSTAGRAM:
+		return "instagram"
+	case handoffv1.Channel_CHANNEL_X:
+		return "x"
+	case handoffv1.Channel_CHANNEL_LINE:
+		return "line"
+	case handoffv1.Channel_CHANNEL_WECHAT:
+		return "wechat"
+	case handoffv1.Channel_CHANNEL_UNSPECIFIED:
+		return ""
 	}
 	return strings.ToLower(strings.TrimPrefix(c.String(), "CHANNEL_"))
 }
