@@ -8,11 +8,13 @@ import (
 func chainTable(b *strings.Builder, r *results, e experiment) {
 	heading(b, r, e)
 	fmt.Fprintf(b, "From the customer's text until its command can be read in deliver's mailbox, committed; latencies at %d records/s.\n\n", chainLight)
-	fmt.Fprintln(b, "| side | records/s | CPU µs/record | peak RSS MiB | p50 ms | p99 ms | the pipeline's rate is × this | its p99 is × this |")
-	fmt.Fprintln(b, "|---|---|---|---|---|---|---|---|")
+	fmt.Fprintln(b, "CPU is µs a record until the input is drained; all processes share the cores. \"settled\" is the rate until all that was caused is done too.\n")
+	fmt.Fprintln(b, "| side | records/s | CPU | of the broker | of ClickHouse | of stand-ins and reader | settled records/s | CPU until settled | peak RSS MiB | p50 ms | p99 ms | the pipeline's rate is × this | its p99 is × this |")
+	fmt.Fprintln(b, "|---|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, side := range e.Sides {
 		fmt.Fprintf(b, "| %s ", side)
-		for _, m := range []string{metricRate, metricCPU, metricMemory, metricLightP50, metricLightP99} {
+		for _, m := range []string{metricRate, metricCPU, metricCPUBroker, metricCPUEngine, metricCPUBench, metricSettled, metricCPUSettled,
+			metricMemory, metricLightP50, metricLightP99} {
 			fmt.Fprintf(b, "| %s ", number(r.spread(e.Name, side, m)))
 		}
 		fmt.Fprintf(b, "| %s | %s |\n", number(r.ratio(e.Name, sidePipeline, side, metricRate)), number(r.ratio(e.Name, sidePipeline, side, metricLightP99)))

@@ -5,6 +5,7 @@
 //	bench [run] [-suite quick|full|...] [flags]    measure what is missing in the result file, then report
 //	bench report [-out DIR]                        tables and plots of what the result file has
 //	bench drain [flags]                            a few sides and one workload, for profiling
+//	bench chain [flags]                            the whole pipeline beside bare hops, for a look
 package main
 
 import (
@@ -37,6 +38,8 @@ func dispatch(ctx context.Context, args []string) error {
 		return runSuite(ctx, args)
 	case "drain":
 		return runDrain(ctx, args)
+	case "chain":
+		return runChainLook(ctx, args)
 	case "report":
 		return runReport(args)
 	case sideCommand:
@@ -44,7 +47,7 @@ func dispatch(ctx context.Context, args []string) error {
 	case fakeCommand:
 		return serveFake(ctx)
 	}
-	return fmt.Errorf("no command %q: there are run, drain and report", command)
+	return fmt.Errorf("no command %q: there are run, drain, chain and report", command)
 }
 
 // common flags of everything that measures.

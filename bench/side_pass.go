@@ -27,7 +27,10 @@ func passThrough(ctx context.Context, s sideSpec) error {
 		kgo.ProducerBatchCompression(compression),
 		kgo.ConsumerGroup(s.group()), kgo.ConsumeTopics(s.In),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.FetchMaxPartitionBytes(4<<20))
+		kgo.FetchMaxPartitionBytes(4<<20),
+		// As the runner has it: a batch that comes while the broker still ends the transaction before is sent again
+		// after that, and after the default of 5 s otherwise.
+		kgo.MetadataMinAge(50*time.Millisecond))
 	if err != nil {
 		return fmt.Errorf("configure the pass-through: %w", err)
 	}

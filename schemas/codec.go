@@ -22,7 +22,7 @@ func Decode(key, value []byte) (*handoffv1.Record, error) {
 	switch {
 	case len(r.GetId()) != IDSize:
 		return nil, fmt.Errorf("%w: id has %d bytes, want %d", ErrRecord, len(r.GetId()), IDSize)
-	case string(key) != KeyOf(r).String():
+	case !KeyOf(r).is(key):
 		return nil, fmt.Errorf("%w: filed under key %q, but it is of %q", ErrRecord, key, KeyOf(r))
 	case r.GetReceivedAt() == nil:
 		return nil, fmt.Errorf("%w: no received_at", ErrRecord)

@@ -12,15 +12,14 @@ const IDSize = 16
 
 // derive hashes parts, each preceded by its length so that no two lists of parts are alike.
 func derive(kind byte, parts ...string) []byte {
-	h := sha256.New()
-	h.Write([]byte{kind})
-	var n [4]byte
+	var room [256]byte
+	all := append(room[:0], kind)
 	for _, p := range parts {
-		binary.BigEndian.PutUint32(n[:], uint32(len(p)))
-		h.Write(n[:])
-		h.Write([]byte(p))
+		all = binary.BigEndian.AppendUint32(all, uint32(len(p)))
+		all = append(all, p...)
 	}
-	return h.Sum(nil)[:IDSize]
+	sum := sha256.Sum256(all)
+	return append(make([]byte, 0, IDSize), sum[:IDSize]...)
 }
 
 // SourceID is the id of a record at entry: the same outside event, delivered again, has the same.

@@ -31,6 +31,12 @@ func (k Key) Bytes() []byte {
 // String returns the key as text.
 func (k Key) String() string { return k.Shop + "|" + k.Address }
 
+// is tells whether these are the key's bytes.
+func (k Key) is(b []byte) bool {
+	n := len(k.Shop)
+	return len(b) == n+1+len(k.Address) && string(b[:n]) == k.Shop && b[n] == '|' && string(b[n+1:]) == k.Address
+}
+
 // ParseKey splits a Kafka key. A shop's id holds no '|', so the first one divides.
 func ParseKey(b []byte) (Key, error) {
 	shop, address, ok := strings.Cut(string(b), "|")
@@ -60,7 +66,22 @@ func ParseConversation(id string) (channel handoffv1.Channel, account string, er
 
 // ChannelName returns the channel's name in ids, settings and tables, e.g. "sms"; "" when unknown.
 func ChannelName(c handoffv1.Channel) string {
-	if c == handoffv1.Channel_CHANNEL_UNSPECIFIED {
+	switch c { // asked several times for every record, and an enum's own name costs a look into descriptors
+	case handoffv1.Channel_CHANNEL_SMS:
+		return "sms"
+	case handoffv1.Channel_CHANNEL_WHATSAPP:
+		return "whatsapp"
+	case handoffv1.Channel_CHANNEL_MESSENGER:
+		return "messenger"
+	case handoffv1.Channel_CHANNEL_INSTAGRAM:
+		return "instagram"
+	case handoffv1.Channel_CHANNEL_X:
+		return "x"
+	case handoffv1.Channel_CHANNEL_LINE:
+		return "line"
+	case handoffv1.Channel_CHANNEL_WECHAT:
+		return "wechat"
+	case handoffv1.Channel_CHANNEL_UNSPECIFIED:
 		return ""
 	}
 	return strings.ToLower(strings.TrimPrefix(c.String(), "CHANNEL_"))

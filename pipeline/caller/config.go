@@ -52,7 +52,8 @@ type Config struct {
 	// tried with one request. Defaults 5 and 10 s.
 	BreakerAfter uint
 	BreakerFor   time.Duration
-	// Workers is how many requests run at once, PerShop how many of them for one shop's destination.
+	// Workers is how many requests run at once, those included whose result is being posted; PerShop how
+	// many for one shop's destination, without those.
 	// A failing shop gets one; when half of the workers are busy any shop gets at most two, when three
 	// quarters are one, so that slow shops leave room for the others. Defaults 1024 and 8.
 	Workers, PerShop int

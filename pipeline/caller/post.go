@@ -81,6 +81,10 @@ func (w *work) envelope(what string, attempt uint32) *handoffv1.Record {
 // does.
 func (w *work) post(r *handoffv1.Record) bool {
 	k := w.k
+	k.mu.Lock()
+	k.leavePlace(w.l)
+	k.mu.Unlock()
+	k.signal()
 	value, err := schemas.Encode(r)
 	if err != nil {
 		k.cfg.Log.Error("a result cannot be encoded", "call", w.pc.Call.ID, "error", err)

@@ -97,6 +97,7 @@ func (k *Caller) start(a *account, now time.Time) {
 	a.claims++
 	delete(l.p.waiting, l)
 	a.inFlight++
+	l.placed = true
 	l.p.running++
 	k.running++
 	k.workers.Add(1)
@@ -143,16 +144,10 @@ func (k *Caller) settle(l *lane, c *call, s step) {
 	defer k.signal()
 	a, p, now := l.account, l.p, k.cfg.Now()
 	k.running--
-	a.inFlight--
 	p.running--
 	l.running = false
-	if l.claims {
-		l.claims = false
-		a.claims--
-		delete(k.parked, a) // its time was reckoned with this claim
-	}
-	// Others of the account may have waited for its place, or for their fair share of all.
-	k.activate(a)
+	k.leavePlace(l)
+	// Others may have waited for their fair share of all.
 	for other := range k.full {
 		k.activate(other)
 	}
@@ -181,6 +176,25 @@ func (k *Caller) settle(l *lane, c *call, s step) {
 		k.schedule(l, s.at)
 	}
 	k.sweep(a)
+}
+
+// leavePlace gives back what an attempt holds of its account: its place among the requests, and its claim
+// to a token. An attempt that asks nothing more of the other side leaves it before it posts what came of
+// that: how many requests a shop may have running is no measure of how fast Kafka acknowledges. The lock is
+// held.
+func (k *Caller) leavePlace(l *lane) {
+	a := l.account
+	if l.claims {
+		l.claims = false
+		a.claims--
+		delete(k.parked, a) // its time was reckoned with this claim
+	}
+	if l.placed {
+		l.placed = false
+		a.inFlight--
+		delete(k.full, a)
+	}
+	k.activate(a)
 }
 
 func earlier(a, b time.Time) time.Time {

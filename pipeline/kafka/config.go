@@ -24,8 +24,10 @@ type Connection struct {
 }
 
 func (c Connection) options(id string, more ...kgo.Opt) []kgo.Opt {
-	// A partition's new leader is looked for this often; the client's own default is 5 s.
-	all := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(id), kgo.MetadataMinAge(250 * time.Millisecond)}
+	// How often metadata may be asked for anew: for a partition's new leader, and before a batch is sent again
+	// that came while the broker was still ending the transaction before (CONCURRENT_TRANSACTIONS), which a busy
+	// broker answers often. The client's own default is 5 s, and such a batch waits for it.
+	all := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(id), kgo.MetadataMinAge(50 * time.Millisecond)}
 	all = append(all, c.Options...)
 	return append(all, more...)
 }

@@ -141,7 +141,9 @@ func (p *part) makeIntent() error {
 	}
 	p.dequeue(skip)
 	if len(p.queue) == 0 {
-		// Markers at the end are not worth a transaction, and no lag either.
+		// Markers at the end are not worth a transaction, and no lag either; nor is there a batch to be
+		// due, for which the loop would wait no time at all.
+		s.since = time.Time{}
 		p.in.r.reader.advanced(p.id, p.state.Next(), p.state.Clock())
 		return nil
 	}

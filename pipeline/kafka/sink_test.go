@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/state"
 )
 
 // table is an outside store that forgets what comes under a token it has, as ClickHouse does.
@@ -254,5 +255,29 @@ func TestSinkRebalance(t *testing.T) {
 	store.check(c, "facts")
 	if err := local.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is left of a batch are often the markers of the transactions that wrote it. They are skipped, and
+// then nothing is due: a loop that takes them for a batch polls without waiting, for ever.
+func TestMarkersAloneAreNoBatch(t *testing.T) {
+	now := time.Now()
+	r := &Runner{cfg: Config{Now: func() time.Time { return now }}, sink: &SinkConfig{BatchRows: 10, BatchEvery: time.Second}}
+	r.reader = newReader(r)
+	in := &incarnation{r: r, ctx: t.Context()}
+	p := newPart(in, 0)
+	defer p.cancel()
+	var err error
+	if p.state, err = state.NewPartition(state.Config{Stage: sinkStage{"s"}, Partitions: 1, Schema: 1}, state.Memory()); err != nil {
+		t.Fatal(err)
+	}
+	p.sink = &sinkPart{since: now}
+	in.order = []*part{p}
+	if err := p.workSink(); err != nil { // as after its last marker was skipped
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	if wait := in.sinkWait(); wait != idlePoll {
+		t.Errorf("with nothing to write the loop waits %s, want %s", wait, idlePoll)
 	}
 }

@@ -152,10 +152,13 @@ func (t *Turn) Emit(topic string, r *handoffv1.Record) {
 }
 
 // Forward posts a changed copy of the turn's own record to a topic, with a new id and the same
-// envelope; change may alter it before it is encoded.
+// envelope; change may alter it before it is encoded. The body is the turn's record's own, not a copy of
+// it: what change does to it, the turn sees too.
 func (t *Turn) Forward(topic string, change func(*handoffv1.Record)) *handoffv1.Record {
-	out := proto.CloneOf(t.Record)
-	out.Id = t.nextID()
+	out := t.Make(t.Here())
+	out.Body = t.Record.GetBody()
+	// A field that a newer version added goes on.
+	out.ProtoReflect().SetUnknown(t.Record.ProtoReflect().GetUnknown())
 	if change != nil {
 		change(out)
 	}

@@ -10,6 +10,9 @@ import (
 // [shop name], [support contact] and the given pairs (name without brackets, value) filled in.
 func (s *Shop) Text(id TextID, language string, pairs ...string) string {
 	text := s.textIn(id, language)
+	if !strings.Contains(text, "[") {
+		return text // most are whole as they are, and a replacer costs more than all else here
+	}
 	filled := []string{"[bot]", s.Bot, "[shop name]", s.Name, "[support contact]", s.SupportContact}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		filled = append(filled, "["+pairs[i]+"]", pairs[i+1])

@@ -7,6 +7,7 @@
 package analytics
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -47,16 +48,25 @@ func add(b *rows.Batch, in *pipeline.Record) {
 	o := origin(in, r, fact)
 	switch kind := fact.GetKind().(type) {
 	case *handoffv1.Fact_Message:
-		b.Messages = append(b.Messages, message(o, kind.Message))
+		b.Messages = push(b.Messages, message(o, kind.Message))
 	case *handoffv1.Fact_Episode:
-		b.EpisodeEvents = append(b.EpisodeEvents, episode(o, kind.Episode))
+		b.EpisodeEvents = push(b.EpisodeEvents, episode(o, kind.Episode))
 	case *handoffv1.Fact_Consent:
-		b.ConsentChanges = append(b.ConsentChanges, consent(o, kind.Consent))
+		b.ConsentChanges = push(b.ConsentChanges, consent(o, kind.Consent))
 	case *handoffv1.Fact_Delivery:
-		b.Deliveries = append(b.Deliveries, delivery(o, kind.Delivery))
+		b.Deliveries = push(b.Deliveries, delivery(o, kind.Delivery))
 	default:
 		reject(b, in, "the fact is of no kind that is known, or of a newer version")
 	}
+}
+
+// push appends a row. Rows are large and ranges long: room is doubled, since growing by a quarter, as
+// append does, would copy each row several times.
+func push[T any](all []T, row T) []T {
+	if len(all) == cap(all) {
+		all = slices.Grow(all, max(len(all), 16))
+	}
+	return append(all, row)
 }
 
 // reject keeps a record that is no fact, bytes copied: they are the runner's.

@@ -59,11 +59,11 @@ type standing struct {
 
 // current returns what counts at a place.
 func current(t *turn.Turn, p turn.Place) standing {
-	best := standing{ScopeConsent: &statev1.ScopeConsent{}}
-	for _, width := range []string{scopeShop, scopeChannel, scopeAccount} {
-		scope, c := scopeAt(width, p), &statev1.ScopeConsent{}
+	best, c := standing{ScopeConsent: &statev1.ScopeConsent{}}, &statev1.ScopeConsent{}
+	for _, width := range [...]string{scopeShop, scopeChannel, scopeAccount} {
+		scope := scopeAt(width, p)
 		if t.Get(scopePrefix+scope, c) && c.GetVersion() > best.GetVersion() {
-			best = standing{ScopeConsent: c, scope: scope}
+			best, c = standing{ScopeConsent: c, scope: scope}, &statev1.ScopeConsent{}
 		}
 	}
 	return best

@@ -42,12 +42,15 @@ func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
 		stage: s, t: t, shop: t.Shop, at: at,
 		state: &statev1.Conversation{}, episode: &statev1.Episode{}, ticket: &statev1.Ticket{},
 	}
-	t.Get(convEntry(at.Conversation), c.state)
-	t.Get(episodeEntry(at.Conversation), c.episode)
-	t.Get(ticketEntry(at.Conversation), c.ticket)
-	c.before.state = proto.CloneOf(c.state)
-	c.before.episode = proto.CloneOf(c.episode)
-	c.before.ticket = proto.CloneOf(c.ticket)
+	if t.Get(convEntry(at.Conversation), c.state) {
+		c.before.state = proto.CloneOf(c.state)
+	}
+	if t.Get(episodeEntry(at.Conversation), c.episode) {
+		c.before.episode = proto.CloneOf(c.episode)
+	}
+	if t.Get(ticketEntry(at.Conversation), c.ticket) {
+		c.before.ticket = proto.CloneOf(c.ticket)
+	}
 	c.thread = &thread{c: c}
 	if stamp := t.Record.GetConsent(); stamp != nil {
 		c.stamp(stamp)
@@ -59,15 +62,24 @@ func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
 func (c *conversation) save() {
 	c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
 	c.thread.save()
-	if !proto.Equal(c.state, c.before.state) {
+	if changed(c.state, c.before.state, c.before.state != nil) {
 		c.t.Put(convEntry(c.at.Conversation), c.state)
 	}
-	if !proto.Equal(c.episode, c.before.episode) {
+	if changed(c.episode, c.before.episode, c.before.episode != nil) {
 		c.t.Put(episodeEntry(c.at.Conversation), c.episode)
 	}
-	if !proto.Equal(c.ticket, c.before.ticket) {
+	if changed(c.ticket, c.before.ticket, c.before.ticket != nil) {
 		c.t.Put(ticketEntry(c.at.Conversation), c.ticket)
 	}
+}
+
+// changed tells whether an entry is to be written: it is not as it was read, or was not there and holds
+// something now.
+func changed(now, before proto.Message, there bool) bool {
+	if !there {
+		return proto.Size(now) > 0
+	}
+	return !proto.Equal(now, before)
 }
 
 const convPrefix = "conv/"
