@@ -41,9 +41,9 @@ func catalogue(nodes int) []fault {
 	all = append(all, trapFaults()...)
 	if nodes > 0 {
 		all = append(all, frozenBroker())
+		all = append(all, brokerFaults()...)
 	}
 	if nodes > 1 {
-		all = append(all, brokerFaults()...)
 		all = append(all, coordinatorFaults()...)
 	}
 	return all
@@ -492,14 +492,26 @@ func frozenBroker() fault {
 	}}
 }
 
-// brokerFaults are about a node among others. A cluster's only node is not killed: when it comes back
-// (seen with Kafka 4.3.1) it takes a transaction from PrepareCommit to CompleteCommit before it leads
-// any partition, so the markers are never written, and a commit that was acknowledged is lost: its
-// records belong to the producer's next transaction then, whatever becomes of that.
+// brokerFaults are about a node, be it the only one or one among others. The worst moment of all is just
+// after a commit was acknowledged: then its markers are still to be written, by whoever coordinates the
+// transactions next.
 func brokerFaults() []fault {
 	node := func(e *epoch) int { return 1 + e.random.IntN(e.nodes) }
+	ending := func(moment string) fault {
+		t := trap{Place: placeWire, What: "EndTxn", Moment: moment, Act: actStall, Stall: 200 * time.Millisecond}
+		return fault{"a broker is killed -9: " + t.String(), func(ctx context.Context, e *epoch) (time.Duration, error) { return 0, e.crashEnding(ctx, t) }}
+	}
 	return []fault{
+		ending(after),
+		ending(answer),
 		{"a broker is killed -9 and comes back", func(ctx context.Context, e *epoch) (time.Duration, error) { return 0, e.crash(ctx, node(e)) }},
+		{"a broker restarts", func(ctx context.Context, e *epoch) (time.Duration, error) {
+			n := node(e)
+			if err := errors.Join(e.cluster.Stop(ctx, n), e.cluster.Start(ctx, n)); err != nil {
+				return 0, err
+			}
+			return 0, e.back(ctx)
+		}},
 		{"a broker and a member are killed -9 at once", func(ctx context.Context, e *epoch) (time.Duration, error) {
 			n := node(e)
 			if err := errors.Join(e.cluster.Kill(n), e.a.kill(), e.cluster.Start(ctx, n)); err != nil {
@@ -509,6 +521,26 @@ func brokerFaults() []fault {
 			return 0, err
 		}},
 	}
+}
+
+// crashEnding kills the node that coordinates a member's transactions as one of them ends.
+func (e *epoch) crashEnding(ctx context.Context, t trap) error {
+	n, err := coordinator(ctx, e.admin.FindTxnCoordinators, e.stage+"-a")
+	if err != nil {
+		return err
+	}
+	t = e.ready(t)
+	if err := e.a.lay(t); err != nil {
+		return err
+	}
+	select {
+	case <-e.a.sprang(t.ID):
+	case <-e.a.dead:
+		return fmt.Errorf("member a ended by itself: %s", e.a.said)
+	case <-time.After(springWait):
+		return errMissed
+	}
+	return e.crash(ctx, n)
 }
 
 // crash kills a node and starts it again.
@@ -535,19 +567,9 @@ func (e *epoch) back(context.Context) error {
 	return nil
 }
 
-// coordinatorFaults move what only one node does at a time. A clean stop is among them: a cluster's only
-// node that stops cleanly (seen with Kafka 4.3.1) may write a transaction down as committed without
-// writing its markers, since no partition has a leader any more. Offset and records of that transaction
-// are then unstable for ever, for any client.
+// coordinatorFaults move what only one node does at a time.
 func coordinatorFaults() []fault {
 	return []fault{
-		{"a broker restarts", func(ctx context.Context, e *epoch) (time.Duration, error) {
-			n := 1 + e.random.IntN(e.nodes)
-			if err := errors.Join(e.cluster.Stop(ctx, n), e.cluster.Start(ctx, n)); err != nil {
-				return 0, err
-			}
-			return 0, e.back(ctx)
-		}},
 		{"the group's coordinator is killed -9", func(ctx context.Context, e *epoch) (time.Duration, error) {
 			n, err := coordinator(ctx, e.admin.FindGroupCoordinators, schemas.Mailbox(e.stage))
 			if err != nil {
