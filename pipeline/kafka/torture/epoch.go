@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"github.com/handoff-dev/handoff/schemas"
 )
 
@@ -311,16 +309,4 @@ func (e *epoch) removeTopics(ctx context.Context) error {
 		return fmt.Errorf("remove topics: %w", err)
 	}
 	return os.RemoveAll(e.dir)
-}
-
-// coordinator returns the node that coordinates a group (kadm.FindGroupCoordinators) or the transactions
-// of an id.
-func coordinator(ctx context.Context, find func(context.Context, ...string) kadm.FindCoordinatorResponses, name string) (int, error) {
-	for _, r := range find(ctx, name) {
-		if r.Err != nil {
-			return 0, fmt.Errorf("find the coordinator of %s: %w", name, r.Err)
-		}
-		return int(r.NodeID), nil
-	}
-	return 0, fmt.Errorf("find the coordinator of %s: no answer", name)
 }
