@@ -35,15 +35,18 @@ type cluster struct {
 	prefix  string
 }
 
-// brokerHeap of the real broker; the same for all sides.
-const brokerHeap = "1g"
+// Of the real broker, the same for all sides: its heap, and the version that results so far were measured on.
+const (
+	brokerHeap    = "1g"
+	brokerVersion = "4.3.1"
+)
 
 // openCluster starts the broker that the flag names, or connects to it.
 func openCluster(ctx context.Context, broker string) (*cluster, error) {
 	c := &cluster{name: broker, prefix: "bench" + strconv.FormatInt(time.Now().Unix(), 36)}
 	switch broker {
 	case "kafka":
-		started, err := kafkatest.Start(ctx, kafkatest.Config{Heap: brokerHeap, Progress: os.Stderr, Port: brokerPort(ctx),
+		started, err := kafkatest.Start(ctx, kafkatest.Config{Version: brokerVersion, Heap: brokerHeap, Progress: os.Stderr, Port: brokerPort(ctx),
 			// Room for what is measured; segments are not rolled for the sake of tests.
 			Settings: map[string]string{"log.segment.bytes": strconv.Itoa(256 << 20), "log.cleaner.backoff.ms": "15000",
 				"log.segment.delete.delay.ms": "1000"}})

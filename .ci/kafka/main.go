@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string) error {
 	fmt.Printf(`Apache Kafka %s, %d node(s), data in %s
   bootstrap servers   %s
   handoff             HANDOFF_KAFKA__BROKERS=%[4]s bin/handoff topics apply    (or --set kafka.brokers=%[4]s)
-  tests               HANDOFF_TEST_KAFKA=%[4]s go test ./pipeline/kafka -run TestRealKafka
+  tests               HANDOFF_TEST_KAFKA=%[4]s go test ./pipeline/kafka -run RealKafka
 Ctrl-C stops it; the data stay.
 `, kafkatest.Version, nodes, data, brokers)
 	<-ctx.Done()

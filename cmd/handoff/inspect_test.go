@@ -11,12 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/inspect"
-	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
@@ -72,8 +72,14 @@ func stageRan(t *testing.T) *inspected {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	h := &inspected{t: t, set: []string{"kafka.brokers=" + c.ListenAddrs()[0], "kafka.partitions=4", "kafka.replication=1", "kafka.unique_ids=true",
-		"state_dir=" + filepath.Join(t.TempDir(), "state"), "http.admin=127.0.0.1:0", "log.level=error"}}
+	return stageRanOn(t, c.ListenAddrs()[0], "kafka.unique_ids=true")
+}
+
+// stageRanOn does so on that broker, which has no topics of ours yet.
+func stageRanOn(t *testing.T, broker string, more ...string) *inspected {
+	t.Helper()
+	h := &inspected{t: t, set: append([]string{"kafka.brokers=" + broker, "kafka.partitions=4", "kafka.replication=1",
+		"state_dir=" + filepath.Join(t.TempDir(), "state"), "http.admin=127.0.0.1:0", "log.level=error"}, more...)}
 	shop := filepath.Join(t.TempDir(), "acme.yaml")
 	document := "shop: acme\nname: Acme\nsupport_contact: help@acme.example\naccounts:\n- {channel: sms, account: \"+15557770000\", provider: twilio, user: AC1, secret: \"env:TOKEN\"}\n"
 	if err := os.WriteFile(shop, []byte(document), 0o600); err != nil {
@@ -84,11 +90,7 @@ func stageRan(t *testing.T) *inspected {
 			t.Fatalf("%v: %s", args, problems)
 		}
 	}
-	client, err := kafka.Connection{Brokers: c.ListenAddrs()}.NewClient("test", kgo.RecordPartitioner(kafka.ByKey()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := h.client()
 	send(t, client, "STOP", 1, time.Now())
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -97,15 +99,11 @@ func stageRan(t *testing.T) *inspected {
 		t.Fatal(err)
 	}
 	go func() { ended <- a.RunStages(ctx, []string{schemas.StageClassify, schemas.StageConsent}) }()
-	deadline := time.Now().Add(30 * time.Second)
-	for done := false; !done; {
-		g := c.GroupInfo(schemas.TopicConsent)
-		done = g != nil && len(g.Commits[schemas.TopicConsent]) > 0
-		if time.Now().After(deadline) {
-			t.Fatal("consent does not commit")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	admin := kadm.NewClient(client)
+	h.until("consent commits", func() bool {
+		at, err := admin.FetchOffsets(t.Context(), schemas.TopicConsent)
+		return err == nil && len(at[schemas.TopicConsent]) > 0
+	})
 	stop()
 	if err := <-ended; err != nil {
 		t.Fatal(err)

@@ -77,8 +77,10 @@ func (h *inspected) gates() (all []string) {
 
 // TestDlqCommands: what consent cannot read is listed, shown, put back once, dropped once, and the
 // texts it shut open only when all of it is dealt with.
-func TestDlqCommands(t *testing.T) {
-	h := stageRan(t)
+func TestDlqCommands(t *testing.T) { dlqCommands(t, stageRan(t)) }
+
+func dlqCommands(t *testing.T, h *inspected) {
+	t.Helper()
 	both := []string{schemas.StageClassify, schemas.StageConsent}
 	client := h.client()
 	bad := &kgo.Record{Topic: schemas.TopicConsent, Key: []byte(person), Value: []byte("no record")}

@@ -186,10 +186,10 @@ func TestFailingStageStops(t *testing.T) {
 func TestPartitionCountsMustAgree(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
-	if err := c.CreateTopic("handoff.count", 3, nil); err != nil {
+	if err := c.CreateTopic("handoff.count", 3, roomy()); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.CreateTopic("handoff.count.changelog", 4, nil); err != nil {
+	if err := c.CreateTopic("handoff.count.changelog", 4, roomy()); err != nil {
 		t.Fatal(err)
 	}
 	store := openStore(t, t.TempDir())

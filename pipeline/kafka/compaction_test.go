@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
@@ -16,10 +17,10 @@ import (
 func newCompactedWorld(t *testing.T, seed uint64, partitions int32, tombstones time.Duration) *world {
 	t.Helper()
 	w := newWorldOn(newClusterOf(t, 3, partitions), seed)
-	if err := w.CreateTopic(schemas.Mailbox("mill"), partitions, nil); err != nil {
+	if err := w.CreateTopic(schemas.Mailbox("mill"), partitions, roomy()); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.CreateTopic(schemas.Changelog("mill"), partitions, map[string]string{"cleanup.policy": "compact", "delete.retention.ms": strconv.FormatInt(tombstones.Milliseconds(), 10)}); err != nil {
+	if err := w.CreateTopic(schemas.Changelog("mill"), partitions, map[string]string{"cleanup.policy": "compact", "max.message.bytes": strconv.Itoa(maxBatchBytes), "delete.retention.ms": strconv.FormatInt(tombstones.Milliseconds(), 10)}); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -74,6 +75,10 @@ func TestTombstonesGone(t *testing.T) {
 	w := newCompactedWorld(t, seed(t), 2, 0)
 	keys := []string{"shop|1", "shop|2", "shop|3", "shop|4"}
 	w.start()
+	for i := range 10 { // what stays, so that the log does not begin later
+		w.produce(w.order(fmt.Sprintf("stays|%d", i), step{Do: "count", Name: "a"}))
+	}
+	w.caughtUp()
 	for _, key := range keys {
 		w.produce(w.order(key, step{Do: "count", Name: "a"}, step{Do: "count", Name: "b"},
 			step{Do: "timer", Name: "far", In: 24 * time.Hour}, step{Do: "call", Name: "c"}))
@@ -108,6 +113,10 @@ func TestTombstonesGone(t *testing.T) {
 		}
 		if _, ok := part.NextTimer(); !ok {
 			t.Fatal("the old store has no timers: this test shows nothing")
+		}
+		_, resume, err := state.ReadPosition(w.store.Backing("mill", p))
+		if begins := w.PartitionInfo(schemas.Changelog("mill"), p).LogStartOffset; err != nil || resume.Next < begins {
+			t.Fatalf("the changelog begins at %d, after the old store's place: this test shows nothing (%v)", begins, err)
 		}
 	}
 	cfg := w.config(w.store)

@@ -49,6 +49,9 @@ type Config struct {
 	Connection
 	// Stage to run; required.
 	Stage pipeline.Stage
+	// Outputs are the topics that the stage emits to. Run looks at their configuration, as it does at the
+	// runner's own topics', and refuses what is too small. Default none.
+	Outputs []string
 	// Caller makes the stage's outside calls; nil for a stage without calls.
 	Caller pipeline.Caller
 	// Store keeps local state; required, shared by all runners of the process.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -54,13 +55,14 @@ func furnish(t *testing.T, fake *kfake.Cluster, brokers []string) *house {
 	}
 	t.Cleanup(h.client.Close)
 	h.admin = kadm.NewClient(h.client)
-	compact := "compact"
+	compact, large, always := "compact", strconv.Itoa(schemas.MaxRecordBytes+schemas.MaxRecordBytes/4), "-1"
 	for topic, configs := range map[string]map[string]*string{
 		schemas.Mailbox("keeper"): nil, schemas.TopicDeadLetters: nil, "out": nil, schemas.Changelog("keeper"): {"cleanup.policy": &compact},
 	} {
-		if fake != nil {
-			configs = nil // it deletes no records of compacted topics
+		if fake != nil || configs == nil {
+			configs = map[string]*string{"retention.ms": &always} // kfake deletes no records of compacted topics
 		}
+		configs["max.message.bytes"] = &large
 		if _, err := h.admin.CreateTopic(t.Context(), keeperPartitions, 1, configs, topic); err != nil {
 			t.Fatal(err)
 		}

@@ -28,8 +28,14 @@ func (visits) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Effect
 
 // A stage of one's own, run exactly once: its state survives, and its output has every change once.
 func Example() {
-	broker := try(kfake.NewCluster(kfake.SeedTopics(4, "handoff.visits", "handoff.visits.changelog", "counted")))
+	broker := try(kfake.NewCluster())
 	defer broker.Close()
+	// Topics must take large batches, and a changelog must not forget.
+	roomy := map[string]string{"max.message.bytes": "1310720"}
+	kept := map[string]string{"max.message.bytes": "1310720", "cleanup.policy": "compact", "delete.retention.ms": "604800000"}
+	for topic, configs := range map[string]map[string]string{"handoff.visits": roomy, "handoff.visits.changelog": kept, "counted": roomy} {
+		try(0, broker.CreateTopic(topic, 4, configs))
+	}
 	to := kafka.Connection{Brokers: broker.ListenAddrs()}
 	client := try(to.NewClient("example", kgo.RecordPartitioner(kafka.ByKey()), kgo.ConsumeTopics("counted")))
 	defer client.Close()

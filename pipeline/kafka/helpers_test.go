@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -37,18 +38,27 @@ func newClusterOf(t *testing.T, brokers int, partitions int32, stages ...string)
 	for _, s := range stages {
 		topics = append(topics, schemas.Mailbox(s), schemas.Changelog(s))
 	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(partitions, topics...), kfake.SeedTopics(1, schemas.TopicSettings),
-		kfake.GroupMinSessionTimeout(time.Millisecond))
+	c, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(1, schemas.TopicSettings), kfake.GroupMinSessionTimeout(time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
+	for _, topic := range topics {
+		if err := c.CreateTopic(topic, partitions, roomy()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(byKey("")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
 	return &cluster{Cluster: c, t: t, partitions: partitions, client: client}
+}
+
+// roomy topics take the runner's batches and keep everything.
+func roomy() map[string]string {
+	return map[string]string{"max.message.bytes": strconv.Itoa(maxBatchBytes), "retention.ms": "-1"}
 }
 
 // config of a runner of the stage on a store in dir.

@@ -481,6 +481,7 @@ func TestInvariantOneOwner(t *testing.T) {
 		}
 	})
 	t.Run("it only writes a sink's intent", zombieSink)
+	t.Run("it makes a sink's first intent", zombieIntent)
 	t.Run("it is busy", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, seed(t), 3)

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/handoff-dev/handoff/pipeline/state"
 )
@@ -49,6 +51,78 @@ func TestStandby(t *testing.T) {
 		perKey[key] += n
 	}
 	eventually(t, "the second goes on", func() bool { return c.drained("count") })
+	if n := restoredRecords(t, registry) - before; n > 100 {
+		t.Errorf("%v records were restored although the state was there", n)
+	}
+	if err := second.stop(); err != nil {
+		t.Fatal(err)
+	}
+	c.checkCounts(perKey)
+	c.checkStore("count", two)
+	for _, s := range []*state.Store{one, two} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestStandbyStartsOver: a member whose client was dropped begins a new life with its standby: what the
+// old life followed is let go of and followed again, what it owned too, and nothing is restored for it.
+func TestStandbyStartsOver(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 4, "count")
+	one, two := openStore(t, t.TempDir()), openStore(t, t.TempDir())
+	first := start(t, c.config(counter{"count"}, one))
+	eventually(t, "the first is ready", func() bool { return first.runner.Ready() == nil })
+	perKey := map[string]int{}
+	load := func(n int) {
+		for key, n := range c.load("count", n, 1000) {
+			perKey[key] += n
+		}
+	}
+	load(4000)
+	cfg := c.config(counter{"count"}, two)
+	registry, line := prometheus.NewRegistry(), newWire()
+	cfg.Standby, cfg.Registerer = true, registry
+	cfg.Options = []kgo.Opt{line.option(), kgo.RequestRetries(3)}
+	second := start(t, cfg)
+	level := func() bool {
+		g := c.GroupInfo("handoff.count")
+		if g == nil || len(g.Members) != 2 || g.Members[0].NumAssigned() != 2 || g.Members[1].NumAssigned() != 2 {
+			return false
+		}
+		if !c.drained("count") || second.runner.Ready() != nil {
+			return false
+		}
+		for p := range int32(4) {
+			pos, _, err := state.ReadPosition(two.Backing("count", p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pos.Offset < c.committed("count", p) {
+				return false
+			}
+		}
+		return true
+	}
+	eventually(t, "the second has everything, its own and the first's", level)
+	lives := counted(t, registry, "handoff_runner_restarts_total")
+	for range 3 {
+		dropped := line.on(&rule{key: kmsg.EndTxn, after: true, cut: true, count: 4})
+		load(1000)
+		eventually(t, "the second's commit has no answer", func() bool { return dropped.hits.Load() > 0 })
+		line.clear()
+		eventually(t, "the second has everything again", level)
+	}
+	if n := counted(t, registry, "handoff_runner_restarts_total") - lives; n < 3 {
+		t.Errorf("the member started over %v times, want 3 at least", n)
+	}
+	before := restoredRecords(t, registry)
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	load(1000)
+	eventually(t, "the second goes on alone", func() bool { return c.drained("count") })
 	if n := restoredRecords(t, registry) - before; n > 100 {
 		t.Errorf("%v records were restored although the state was there", n)
 	}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"testing"
@@ -64,9 +65,19 @@ func TestOldLocalStateIsRebuilt(t *testing.T) {
 	// A key that the changelog does not have stands for one whose deletion was dropped.
 	back := store.Backing("count", 0)
 	batch := back.Batch()
-	batch.Set([]byte("e\x04ghostn"), []byte("12345678"))
+	if err := back.Scan(nil, nil, func(key, value []byte) bool {
+		if ghost := bytes.Replace(key, []byte("shop|1"), []byte("gone|1"), 1); !bytes.Equal(ghost, key) {
+			batch.Set(ghost, bytes.Clone(value))
+		}
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if err := batch.Apply(); err != nil {
 		t.Fatal(err)
+	}
+	if _, ok, err := state.ReadEntry(back, []byte("gone|1"), "n"); !ok || err != nil {
+		t.Fatalf("the old entry is not there, this test shows nothing: %v", err)
 	}
 	for key, n := range c.load("count", 10, 5) {
 		perKey[key] += n
@@ -77,7 +88,7 @@ func TestOldLocalStateIsRebuilt(t *testing.T) {
 	c.run(cfg, func(*running) {
 		eventually(t, "all are committed", func() bool { return c.drained("count") })
 	})
-	if _, ok, err := state.ReadEntry(back, []byte("ghos"), "tn"); ok || err != nil {
+	if _, ok, err := state.ReadEntry(back, []byte("gone|1"), "n"); ok || err != nil {
 		t.Errorf("the old entry is still there: %v %v", ok, err)
 	}
 	c.checkCounts(perKey)

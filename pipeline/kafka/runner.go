@@ -96,6 +96,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	for i := range r.cfg.Members {
 		members.Go(func() error { return r.member(ctx, i) })
 	}
+	members.Go(func() error { return r.refuseTopics(ctx) })
 	return members.Wait()
 }
 

@@ -214,16 +214,22 @@ func TestOldStoreFormat(t *testing.T) {
 // restoredRecords reads a runner's own count of changelog records that it restored.
 func restoredRecords(t *testing.T, from *prometheus.Registry) float64 {
 	t.Helper()
+	return counted(t, from, "handoff_restored_records_total")
+}
+
+// counted returns the value of a runner's counter.
+func counted(t *testing.T, from *prometheus.Registry, name string) float64 {
+	t.Helper()
 	families, err := from.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range families {
-		if f.GetName() == "handoff_restored_records_total" {
+		if f.GetName() == name {
 			return f.GetMetric()[0].GetCounter().GetValue()
 		}
 	}
-	t.Fatal("no metric of restored records")
+	t.Fatalf("no metric %s", name)
 	return 0
 }
 

@@ -28,6 +28,8 @@ import (
 
 // Config of a cluster. The zero value is one node with data in a temporary directory.
 type Config struct {
+	// Version of Kafka; default the constant Version. Data of a newer version are not read by an older one.
+	Version string
 	// Nodes is 1 (the default) or 3; each is broker and controller. With 3 every topic has three
 	// replicas, of which two must be in sync.
 	Nodes int
@@ -76,13 +78,16 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if cfg.Nodes != 1 && cfg.Nodes != 3 {
 		return nil, fmt.Errorf("start Kafka with %d nodes: only 1 or 3 make sense", cfg.Nodes)
 	}
+	if cfg.Version == "" {
+		cfg.Version = Version
+	}
 	if cfg.Heap == "" {
 		cfg.Heap = "512m"
 	}
 	if cfg.Progress == nil {
 		cfg.Progress = io.Discard
 	}
-	lib, err := Install(ctx, cfg.Progress)
+	lib, err := Install(ctx, cfg.Version, cfg.Progress)
 	if err != nil {
 		return nil, err
 	}

@@ -178,11 +178,11 @@ func TestInstall(t *testing.T) {
 	}
 	script("echo the registry is away; exit 3")
 	var progress bytes.Buffer
-	if _, err := Install(t.Context(), &progress); err == nil || !strings.Contains(err.Error(), "the registry is away") {
+	if _, err := Install(t.Context(), Version, &progress); err == nil || !strings.Contains(err.Error(), "the registry is away") {
 		t.Errorf("Install: %v", err)
 	}
 	script("exit 0")
-	if _, err := Install(t.Context(), &progress); err == nil || !strings.Contains(err.Error(), "no broker") {
+	if _, err := Install(t.Context(), Version, &progress); err == nil || !strings.Contains(err.Error(), "no broker") {
 		t.Errorf("Install: %v", err)
 	}
 	where, err := os.UserCacheDir()
@@ -199,7 +199,7 @@ mkdir -p "$out" && : > "$out/kafka_2.13-` + Version + `.jar"`)
 	var both sync.WaitGroup
 	for range 2 {
 		both.Go(func() {
-			if got, err := Install(t.Context(), &bytes.Buffer{}); err != nil || got != dir {
+			if got, err := Install(t.Context(), Version, &bytes.Buffer{}); err != nil || got != dir {
 				t.Errorf("Install: %s %v", got, err)
 			}
 		})

@@ -24,8 +24,8 @@ type cluster interface {
 }
 
 // realKafka starts Apache Kafka.
-func realKafka(ctx context.Context, nodes, port int, dir string, progress io.Writer) (cluster, error) {
-	return kafkatest.Start(ctx, kafkatest.Config{Nodes: nodes, Port: port, Dir: dir, Java: []string{"-XX:TieredStopAtLevel=1"}, Progress: progress})
+func realKafka(ctx context.Context, version string, nodes, port int, dir string, progress io.Writer) (cluster, error) {
+	return kafkatest.Start(ctx, kafkatest.Config{Version: version, Nodes: nodes, Port: port, Dir: dir, Java: []string{"-XX:TieredStopAtLevel=1"}, Progress: progress})
 }
 
 // fakeKafka is a kfake in this process: it cannot be killed, and is no proof of anything but the

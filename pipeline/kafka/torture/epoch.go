@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"github.com/handoff-dev/handoff/schemas"
 )
 
@@ -86,7 +84,7 @@ func (t *torture) runEpoch(ctx context.Context, number int) (err error) {
 			break
 		}
 		if err := e.round(ctx, i); err != nil {
-			return e.orSpoiled(ctx, err)
+			return e.orUnmarked(ctx, err)
 		}
 		if i == roundsPerEpoch/2-1 {
 			if err := e.settle(ctx, false); err != nil {
@@ -100,16 +98,13 @@ func (t *torture) runEpoch(ctx context.Context, number int) (err error) {
 	return e.removeTopics(ctx)
 }
 
-// orSpoiled tells whether the broker is to blame that the members are not at work again.
-func (e *epoch) orSpoiled(ctx context.Context, err error) error {
+// orUnmarked adds to why the members are not at work again that the broker did not end transactions.
+func (e *epoch) orUnmarked(ctx context.Context, err error) error {
 	f, _, audited := e.books.audit(ctx, e.traffic.posted.Load())
 	if audited != nil || len(f.unmarked) == 0 {
 		return err
 	}
-	e.print("spoiled    epoch %2d  %2d partitions  the broker did not end %d transactions, the first in %s; then: %v", e.number, e.partitions,
-		len(f.unmarked), f.unmarked[0], err)
-	e.spoiled++
-	return errSpoiled
+	return fmt.Errorf("the broker did not end %d transactions, the first in %s; then: %w", len(f.unmarked), f.unmarked[0], err)
 }
 
 // round injects one fault and sees the members at work again.
@@ -216,11 +211,8 @@ func (e *epoch) settle(ctx context.Context, end bool) error {
 	if end || !f.clean() {
 		e.records += m.records
 	}
-	if !f.clean() && len(f.unmarked) > 0 {
-		e.print("spoiled    epoch %2d  %2d partitions  the broker did not end %d transactions, the first in %s: the epoch proves nothing", e.number, e.partitions,
-			len(f.unmarked), f.unmarked[0])
-		e.spoiled++
-		return errSpoiled
+	if len(f.unmarked) > 0 {
+		f.bad("the broker did not end %d transactions, the first in %s", len(f.unmarked), f.unmarked[0])
 	}
 	e.lost, e.doubled, e.wrong = e.lost+f.lost, e.doubled+f.doubled, e.wrong+f.wrong
 	verdict := "as the model has it"
@@ -242,10 +234,7 @@ func (e *epoch) settle(ctx context.Context, end bool) error {
 	return e.awaitCommit(e.a)
 }
 
-var (
-	errFindings = errors.New("the books do not balance")
-	errSpoiled  = errors.New("the broker lost the ends of transactions, again and again")
-)
+var errFindings = errors.New("the books do not balance")
 
 // settled audits until nothing is missing.
 func (e *epoch) settled(ctx context.Context) (*findings, *model, error) {
@@ -320,16 +309,4 @@ func (e *epoch) removeTopics(ctx context.Context) error {
 		return fmt.Errorf("remove topics: %w", err)
 	}
 	return os.RemoveAll(e.dir)
-}
-
-// coordinator returns the node that coordinates a group (kadm.FindGroupCoordinators) or the transactions
-// of an id.
-func coordinator(ctx context.Context, find func(context.Context, ...string) kadm.FindCoordinatorResponses, name string) (int, error) {
-	for _, r := range find(ctx, name) {
-		if r.Err != nil {
-			return 0, fmt.Errorf("find the coordinator of %s: %w", name, r.Err)
-		}
-		return int(r.NodeID), nil
-	}
-	return 0, fmt.Errorf("find the coordinator of %s: no answer", name)
 }

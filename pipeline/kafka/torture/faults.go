@@ -8,8 +8,6 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"github.com/handoff-dev/handoff/schemas"
 )
 
 const sigQuit = syscall.SIGQUIT
@@ -41,9 +39,9 @@ func catalogue(nodes int) []fault {
 	all = append(all, trapFaults()...)
 	if nodes > 0 {
 		all = append(all, frozenBroker())
+		all = append(all, brokerFaults()...)
 	}
 	if nodes > 1 {
-		all = append(all, brokerFaults()...)
 		all = append(all, coordinatorFaults()...)
 	}
 	return all
@@ -472,123 +470,6 @@ func rolling(ctx context.Context, e *epoch) (time.Duration, error) {
 		}
 	}
 	return 0, nil
-}
-
-// frozenBroker stops a node for a while.
-func frozenBroker() fault {
-	return fault{"a broker freezes for longer than a session", func(ctx context.Context, e *epoch) (time.Duration, error) {
-		n := 1 + e.random.IntN(e.nodes)
-		if err := e.cluster.Pause(n); err != nil {
-			return 0, err
-		}
-		select {
-		case <-time.After(sessionTimeout + time.Second):
-		case <-ctx.Done():
-		}
-		if err := e.cluster.Resume(n); err != nil {
-			return 0, err
-		}
-		return 0, e.back(ctx)
-	}}
-}
-
-// brokerFaults are about a node among others. A cluster's only node is not killed: when it comes back
-// (seen with Kafka 4.3.1) it takes a transaction from PrepareCommit to CompleteCommit before it leads
-// any partition, so the markers are never written, and a commit that was acknowledged is lost: its
-// records belong to the producer's next transaction then, whatever becomes of that.
-func brokerFaults() []fault {
-	node := func(e *epoch) int { return 1 + e.random.IntN(e.nodes) }
-	return []fault{
-		{"a broker is killed -9 and comes back", func(ctx context.Context, e *epoch) (time.Duration, error) { return 0, e.crash(ctx, node(e)) }},
-		{"a broker and a member are killed -9 at once", func(ctx context.Context, e *epoch) (time.Duration, error) {
-			n := node(e)
-			if err := errors.Join(e.cluster.Kill(n), e.a.kill(), e.cluster.Start(ctx, n)); err != nil {
-				return 0, err
-			}
-			_, err := e.restartA(ctx) // its time is the broker's
-			return 0, err
-		}},
-	}
-}
-
-// crash kills a node and starts it again.
-func (e *epoch) crash(ctx context.Context, n int) error {
-	if err := e.cluster.Kill(n); err != nil {
-		return err
-	}
-	if err := e.cluster.Start(ctx, n); err != nil {
-		return err
-	}
-	return e.back(ctx)
-}
-
-// back waits for the first commit since now: the broker is there again.
-func (e *epoch) back(context.Context) error {
-	began := time.Now()
-	if err := e.a.mark(); err != nil {
-		return err
-	}
-	if err := e.awaitCommit(e.a); err != nil {
-		return err
-	}
-	e.broker = append(e.broker, time.Since(began))
-	return nil
-}
-
-// coordinatorFaults move what only one node does at a time. A clean stop is among them: a cluster's only
-// node that stops cleanly (seen with Kafka 4.3.1) may write a transaction down as committed without
-// writing its markers, since no partition has a leader any more. Offset and records of that transaction
-// are then unstable for ever, for any client.
-func coordinatorFaults() []fault {
-	return []fault{
-		{"a broker restarts", func(ctx context.Context, e *epoch) (time.Duration, error) {
-			n := 1 + e.random.IntN(e.nodes)
-			if err := errors.Join(e.cluster.Stop(ctx, n), e.cluster.Start(ctx, n)); err != nil {
-				return 0, err
-			}
-			return 0, e.back(ctx)
-		}},
-		{"the group's coordinator is killed -9", func(ctx context.Context, e *epoch) (time.Duration, error) {
-			n, err := coordinator(ctx, e.admin.FindGroupCoordinators, schemas.Mailbox(e.stage))
-			if err != nil {
-				return 0, err
-			}
-			return 0, e.crash(ctx, n)
-		}},
-		{"the transactions' coordinator is killed -9", func(ctx context.Context, e *epoch) (time.Duration, error) {
-			n, err := coordinator(ctx, e.admin.FindTxnCoordinators, e.stage+"-a")
-			if err != nil {
-				return 0, err
-			}
-			return 0, e.crash(ctx, n)
-		}},
-		{"the transactions' coordinator freezes as a transaction ends", func(ctx context.Context, e *epoch) (time.Duration, error) {
-			n, err := coordinator(ctx, e.admin.FindTxnCoordinators, e.stage+"-a")
-			if err != nil {
-				return 0, err
-			}
-			t := e.ready(trap{Place: placeWire, What: "EndTxn", Moment: before, Act: actStall, Stall: 500 * time.Millisecond})
-			if err := e.a.lay(t); err != nil {
-				return 0, err
-			}
-			select {
-			case <-e.a.sprang(t.ID):
-			case <-time.After(springWait):
-				return 0, errMissed
-			}
-			if err := e.cluster.Pause(n); err != nil {
-				return 0, err
-			}
-			select {
-			case <-time.After(sessionTimeout + 2*time.Second):
-			case <-ctx.Done():
-			}
-			if err := e.cluster.Resume(n); err != nil {
-				return 0, err
-			}
-			return 0, e.back(ctx)
-		}},
-	}
 }
 
 // remove a directory that nobody needs any more.

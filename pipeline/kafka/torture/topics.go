@@ -137,9 +137,11 @@ func groupAt(ctx context.Context, admin *kadm.Client, stage string) (map[int32]c
 // createTopics makes the topics of an epoch. A compacted changelog is compacted all the time.
 func createTopics(ctx context.Context, admin *kadm.Client, stage string, partitions, facts int, compact bool) error {
 	setting := func(s string) *string { return &s }
-	changelog := map[string]*string{"cleanup.policy": setting("delete"), "retention.ms": setting("-1")}
+	large := setting(strconv.Itoa(schemas.MaxRecordBytes + schemas.MaxRecordBytes/4))
+	plain := map[string]*string{"max.message.bytes": large}
+	changelog := map[string]*string{"cleanup.policy": setting("delete"), "retention.ms": setting("-1"), "max.message.bytes": large}
 	if compact {
-		changelog = map[string]*string{"cleanup.policy": setting("compact"), "segment.ms": setting("500"), "min.cleanable.dirty.ratio": setting("0.001"),
+		changelog = map[string]*string{"max.message.bytes": large, "cleanup.policy": setting("compact"), "segment.ms": setting("500"), "min.cleanable.dirty.ratio": setting("0.001"),
 			"delete.retention.ms": setting(strconv.FormatInt(schemas.ChangelogTombstones.Milliseconds(), 10))}
 	}
 	for _, t := range []struct {
@@ -147,11 +149,11 @@ func createTopics(ctx context.Context, admin *kadm.Client, stage string, partiti
 		partitions int
 		configs    map[string]*string
 	}{
-		{schemas.Mailbox(stage), partitions, nil},
+		{schemas.Mailbox(stage), partitions, plain},
 		{schemas.Changelog(stage), partitions, changelog},
-		{schemas.Mailbox(factsOf(stage)), facts, nil},
+		{schemas.Mailbox(factsOf(stage)), facts, plain},
 		{schemas.Changelog(factsOf(stage)), facts, changelog},
-		{schemas.TopicDeadLetters, schemas.AnalyticsPartitions, nil},
+		{schemas.TopicDeadLetters, schemas.AnalyticsPartitions, plain},
 	} {
 		_, err := admin.CreateTopic(ctx, int32(t.partitions), -1, t.configs, t.name)
 		if err != nil && (!errors.Is(err, kerr.TopicAlreadyExists) || t.name != schemas.TopicDeadLetters) {

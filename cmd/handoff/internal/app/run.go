@@ -218,6 +218,11 @@ func (a *App) runnerConfig(p *process) kafka.Config {
 func (a *App) addStage(p *process, s pipeline.Stage, all stages) error {
 	cfg := a.runnerConfig(p)
 	cfg.Stage = s
+	if c, ok := s.(contracted); ok {
+		for _, post := range c.Contract().Posts {
+			cfg.Outputs = append(cfg.Outputs, post.Topic)
+		}
+	}
 	if s.Name() == schemas.StageDeliver {
 		if err := a.openCaller(p, all); err != nil {
 			return err

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/handoff-dev/handoff/pipeline/kafka/kafkatest"
+)
+
+// realBroker is a Kafka of the test's own, without topics. HANDOFF_TEST_KAFKA must be "start": the
+// commands are about topics of fixed names, which a cluster that is there already may have.
+func realBroker(t *testing.T) string {
+	t.Helper()
+	if os.Getenv("HANDOFF_TEST_KAFKA") != "start" {
+		t.Skip("HANDOFF_TEST_KAFKA=start has the test start a broker")
+	}
+	c, err := kafkatest.Start(context.Background(), kafkatest.Config{Java: []string{"-XX:TieredStopAtLevel=1"}, Progress: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c.Brokers()[0]
+}
+
+// TestRealKafkaInspect: `handoff state` and `handoff lag` print of a real broker what they print of kfake.
+func TestRealKafkaInspect(t *testing.T) {
+	h := stageRanOn(t, realBroker(t), "kafka.unique_ids=true")
+	t.Run("state get", h.stateGet)
+	t.Run("state scan", h.stateScan)
+	t.Run("lag", h.lag)
+}
+
+// TestRealKafkaDlq: `handoff dlq` lists, replays and drops on a real broker, in transactions of its own.
+func TestRealKafkaDlq(t *testing.T) {
+	dlqCommands(t, stageRanOn(t, realBroker(t), "instance=one", "kafka.session_timeout=6s"))
+}
