@@ -8,7 +8,7 @@ import (
 func chainTable(b *strings.Builder, r *results, e experiment) {
 	heading(b, r, e)
 	fmt.Fprintf(b, "From the customer's text until its command can be read in deliver's mailbox, committed; latencies at %d records/s.\n\n", chainLight)
-	fmt.Fprintln(b, "CPU is µs a record until the input is drained; all processes share the cores. \"settled\" is the rate until all that was caused is done too.\n")
+	fmt.Fprint(b, "CPU is µs a record until the input is drained; all processes share the cores. \"settled\" is the rate until all that was caused is done too.\n\n")
 	fmt.Fprintln(b, "| side | records/s | CPU | of the broker | of ClickHouse | of stand-ins and reader | settled records/s | CPU until settled | peak RSS MiB | p50 ms | p99 ms | the pipeline's rate is × this | its p99 is × this |")
 	fmt.Fprintln(b, "|---|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, side := range e.Sides {
