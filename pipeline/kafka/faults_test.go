@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"hash/fnv"
 	"sync"
 	"testing"
@@ -276,6 +277,39 @@ func TestRebalance(t *testing.T) {
 		w.other.leave()
 		w.other = nil
 	}
+	w.finish()
+}
+
+// TestRebalanceAtRest moves partitions, and puts the runner out of its group, while no transaction is open
+// whose end would tell: what leaves is let go of all the same, and restored when it comes back.
+func TestRebalanceAtRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seed(t), 6)
+	w.start()
+	count := func() {
+		for i := range 60 {
+			w.produce(w.order(fmt.Sprintf("shop|%d", i), step{Do: "count", Name: "a"}))
+		}
+		w.caughtUp()
+	}
+	alone := func() bool {
+		g := w.GroupInfo("handoff.mill")
+		return g != nil && g.State == "Stable" && len(g.Members) == 1 && g.Members[0].NumAssigned() == 6
+	}
+	count()
+	for range 2 {
+		w.second().join()
+		w.shared(3)
+		eventually(t, "both are ready", func() bool { return w.run.runner.Ready() == nil && w.other.runner.Ready() == nil })
+		count()
+		w.other.leave()
+		w.other = nil
+		eventually(t, "all partitions are back", alone)
+		count()
+	}
+	w.evict("handoff.mill")
+	eventually(t, "it has joined again", alone)
+	count()
 	w.finish()
 }
 

@@ -86,14 +86,29 @@ func TestInvariantPositionIsTheGroupsOffset(t *testing.T) {
 			w.produce(w.order("shop|a", step{Do: "timer", Name: "later", In: time.Hour}))
 			w.caughtUp()
 		})
-		before := crashed(w.fs, 100, 1)
+		before, again := crashed(w.fs, 100, 1), crashed(w.fs, 100, 1)
+		_, ended, err := state.ReadPosition(w.openAt(before).Backing("mill", 0))
+		if err != nil || ended.Next == 0 {
+			t.Fatalf("where the store stands: %+v %v", ended, err)
+		}
 		wall.forward(2 * time.Hour)
 		life(w.open(), func() { eventually(t, "it fires", func() bool { return len(w.fired()) == 1 }) })
 		w.checkPositions("mill")
 		if offset, number, _ := w.groupCommitOf("mill", 0); offset != 1 || number != 2 {
 			t.Errorf("the group is at offset %d of transaction %d, want 1 of 2", offset, number)
 		}
-		// A store that has the first transaction only is at the same offset, and must not go on there.
+		// A store that has the first transaction only is at the same offset, and must not go on there: not
+		// while the second one's marker has not come to the changelog,
+		w.fs = again
+		asked, come := w.changelogEndsAt(ended.Next)
+		life(w.open(), func() {
+			eventually(t, "the changelog is asked again and again", func() bool { return asked.Load() > 3 })
+			if n := w.size(schemas.Changelog("mill")); n <= ended.Next+1 {
+				t.Error("the second transaction is not in the changelog: this test shows nothing")
+			}
+			come()
+		})
+		// and not when it has.
 		w.fs = before
 		life(w.open(), func() {
 			w.produce(w.order("shop|a", step{Do: "count", Name: "a"}))
@@ -104,6 +119,28 @@ func TestInvariantPositionIsTheGroupsOffset(t *testing.T) {
 		}
 		w.checkPositions("mill")
 	})
+}
+
+// changelogEndsAt has the brokers say so of its only partition, until come is called: as they do while
+// the marker of a transaction that its group's offset is of is on its way.
+func (w *world) changelogEndsAt(offset int64) (asked *atomic.Int64, come func()) {
+	asked = new(atomic.Int64)
+	var has atomic.Bool
+	w.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.KeepControl()
+		l := req.(*kmsg.ListOffsetsRequest)
+		if has.Load() || len(l.Topics) != 1 || l.Topics[0].Topic != schemas.Changelog("mill") || l.Topics[0].Partitions[0].Timestamp != -1 {
+			return nil, nil, false
+		}
+		asked.Add(1)
+		resp := l.ResponseKind().(*kmsg.ListOffsetsResponse)
+		topic, partition := kmsg.NewListOffsetsResponseTopic(), kmsg.NewListOffsetsResponseTopicPartition()
+		topic.Topic, partition.Offset = l.Topics[0].Topic, offset
+		topic.Partitions = append(topic.Partitions, partition)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	return asked, func() { has.Store(true) }
 }
 
 // order makes one order for a key.
