@@ -177,8 +177,10 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 	whole := r.answer.Rest == len(folded) && (r.answer.Kind != answer.None || r.answer.Thanks)
 	switch {
 	case whole && r.answer.Thanks && r.answer.Kind == answer.None:
+		r.because = ""
 		r.out.Intent, r.out.Confidence = intent.Thanks, 1
 	case whole:
+		r.because = ""
 		r.out.Intent, r.out.Confidence = intent.Other, 1
 	case len(folded) == 0 && len(m.GetMedia()) > 0, in.Unsure:
 		r.out.Unsure = true

@@ -34,12 +34,13 @@ func (h *Head) Best(scores []float32) Best {
 	} else {
 		b.Lead = 0
 	}
-	b.Trust = h.trust(b.Score, b.Lead)
+	b.Trust = h.TrustOf(b.Score, b.Lead)
 	b.Outside = Energy(scores) < h.Outside
 	return b
 }
 
-func (h *Head) trust(best, lead float32) float32 {
+// TrustOf is the share of readings with that best score and lead that are right.
+func (h *Head) TrustOf(best, lead float32) float32 {
 	return float32(1 / (1 + math.Exp(-float64(h.Trust[0]+h.Trust[1]*best+h.Trust[2]*lead))))
 }
 

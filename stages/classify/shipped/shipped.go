@@ -22,7 +22,7 @@ var weights []byte
 
 const (
 	// placed is the confidence from which a message counts as placed.
-	placed = 0.5
+	placed = 0.6
 	// mayAsk is the score of "human" from which the rules are asked whether a person is asked for.
 	mayAsk = -0.75
 	// mayFeel is the score of a tone from which the rules weigh its words.
