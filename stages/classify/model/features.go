@@ -1,11 +1,12 @@
 package model
 
 import (
+	"slices"
 	"unicode/utf8"
 )
 
 // Longest is how many bytes of a folded message are read: what it is about stands in its beginning.
-const Longest = 1024
+const Longest = 512
 
 // MaxFeatures bounds what Features returns; memory of that capacity never grows.
 const MaxFeatures = 4 * Longest
@@ -26,7 +27,9 @@ const seenBits = 1 << 13
 
 // extractor collects the features of one message.
 type extractor struct {
-	dst  []uint32
+	// room for features, n of it used.
+	room []uint32
+	n    int
 	seen [seenBits / 64]uint64
 }
 
@@ -36,14 +39,15 @@ type extractor struct {
 // makes plain and that tell languages apart. Digits count as one digit, so order numbers are all alike.
 // With room for MaxFeatures in dst it allocates nothing.
 func Features(dst []uint32, folded []byte, raw string) []uint32 {
-	e := extractor{dst: dst}
+	dst = slices.Grow(dst, MaxFeatures)
+	e := extractor{room: dst[len(dst) : len(dst)+MaxFeatures]}
 	if len(folded) > Longest {
 		folded = folded[:Longest]
 	}
 	e.words(folded)
 	e.grams(folded)
 	e.letters(raw)
-	return e.dst
+	return dst[:len(dst)+e.n]
 }
 
 func (e *extractor) add(h uint64) {
@@ -52,9 +56,10 @@ func (e *extractor) add(h uint64) {
 	h ^= h >> 32
 	f := uint32(h) >> 1 // the highest bit marks features of words' meanings
 	at := f & (seenBits - 1)
-	if bit := uint64(1) << (at & 63); e.seen[at>>6]&bit == 0 && len(e.dst) < MaxFeatures {
+	if bit := uint64(1) << (at & 63); e.seen[at>>6]&bit == 0 && e.n < len(e.room) {
 		e.seen[at>>6] |= bit
-		e.dst = append(e.dst, f)
+		e.room[e.n] = f
+		e.n++
 	}
 }
 

@@ -8,11 +8,13 @@ import (
 // A plain-language opt-out is taken by the model's score together with words that show it, or by a high
 // score alone. Words alone never do: "stop sending me the wrong size" has them too.
 const (
-	// clearAlone is the score that needs no words, clearWith the score that counts with them.
-	clearAlone = 0.8
+	// clearAlone is the score of an opt-out that needs no words, wrongAlone that of a wrong number, which a
+	// bare name comes near; clearWith is the score that counts with words.
+	clearAlone = 0.2
+	wrongAlone = 0.5
 	clearWith  = -0.35
 	// possibleWith is the score from which, with them, a person is asked.
-	possibleWith = -0.7
+	possibleWith = -0.75
 )
 
 // shows are the pairs of meanings, in the order of the message, that show an opt-out; one alone where it
@@ -20,10 +22,10 @@ const (
 func shows() [][2]string {
 	return [][2]string{
 		{"UNSUB"}, {"ALONE"},
-		{"STOPV", "SENDV"}, {"STOPV", "MSG"}, {"STOPV", "LIST"}, {"STOPV", "AGAIN"}, {"SENDV", "STOPV"}, {"MSG", "STOPV"},
+		{"STOPV", "SENDV"}, {"STOPV", "MSG"}, {"STOPV", "LIST"}, {"STOPV", "AGAIN"}, {"MSG", "STOPV"},
 		{"NEG", "SENDV"}, {"NEG", "MSG"}, {"SENDV", "NEG"}, {"MSG", "NEG"}, {"SENDV", "AGAIN"}, {"AGAIN", "SENDV"},
 		{"AGAIN", "MSG"}, {"MSG", "AGAIN"}, {"REMOVEV", "LIST"}, {"LIST", "REMOVEV"}, {"REMOVEV", "MSG"}, {"MSG", "REMOVEV"},
-		{"STOPV", "REMOVEV"}, {"REMOVEV", "SENDV"}, {"NEG", "WANT"}, {"WANT", "NEG"}, {"SENDV", "LIST"},
+		{"STOPV", "REMOVEV"}, {"NEG", "LIST"},
 	}
 }
 
@@ -51,9 +53,9 @@ func ruleName(of string, pair [2]string) string {
 
 // judgeOptOut decides whether the message opts out, from the two scores and the meanings of its words.
 func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, meanings []uint32) {
-	score, by := scores[c.optOut.from], "score opt-out"
+	score, by, alone := scores[c.optOut.from], "score opt-out", float32(clearAlone)
 	if other := scores[c.optOut.from+1]; other > score {
-		score, by = other, "score wrong number"
+		score, by, alone = other, "score wrong number", wrongAlone
 	}
 	out.OptOutScore = score
 	if score < possibleWith {
@@ -70,7 +72,7 @@ func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, meanings
 		}
 		return
 	}
-	if score >= clearAlone {
+	if score >= alone {
 		out.OptOut, out.OptOutBy = intent.OptOutClear, by
 	}
 }

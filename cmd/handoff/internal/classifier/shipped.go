@@ -80,7 +80,9 @@ func Messages(grammar, sets string, seed uint64) ([]corpus.Message, []corpus.Sou
 // write writes the model and where it comes from. A model that is the same keeps its date.
 func (s Shipping) write(b []byte, sources []corpus.Source, messages int) error {
 	file := filepath.Join(s.Out, "handoff.model")
-	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, b) {
+	provenance := filepath.Join(s.Out, "PROVENANCE.tsv")
+	_, missing := os.Stat(provenance)
+	if old, err := os.ReadFile(file); err == nil && missing == nil && bytes.Equal(old, b) {
 		fmt.Fprintf(s.Report, "\n%s is the same as before, byte for byte\n", file)
 		return nil
 	}
@@ -95,7 +97,7 @@ func (s Shipping) write(b []byte, sources []corpus.Source, messages int) error {
 	if err := os.WriteFile(file, b, 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(s.Out, "PROVENANCE.tsv"), []byte(text.String()), 0o644)
+	return os.WriteFile(provenance, []byte(text.String()), 0o644)
 }
 
 // EvalShipped reads a table's messages with the classifier that ships and writes a report.
