@@ -76,6 +76,10 @@ torture: ## The runtime on a real Kafka under kill -9 and errors, checked agains
 check: ## Linters, protobuf rules, fresh generated files, import directions, budgets, licences
 	@.ci/checks
 
+.PHONY: train
+train: ## Train the classifier that ships from the grammars and the public sets in DATA=dir; the same files make the same bytes
+	@go run -buildvcs=false ./cmd/handoff train --shipped stages/classify/corpus --data "$(or $(DATA),$(error DATA is not set: the directory of the public sets))" --out stages/classify/shipped
+
 .PHONY: generate
 generate: ## Generate Go from schemas/proto, and docs/reference
 	@.ci/tool buf generate

@@ -55,6 +55,9 @@ type cli struct {
 	Topics        topicsCommand   `cmd:"" help:"Show or create the Kafka topics."`
 	Dlq           dlqCommand      `cmd:"" help:"List, show, replay or drop records that a stage could not process."`
 	Reset         resetCommand    `cmd:"" help:"Rebuild a stage's state from its mailbox, or set where it goes on."`
+	Classify      classifyCommand `cmd:"" help:"Read messages, a line each: directive, opt-out, intent, sentiment, language, as JSON."`
+	Train         trainCommand    `cmd:"" help:"Train a classifier of a shop's own labels from labelled messages."`
+	Eval          evalCommand     `cmd:"" help:"Measure a classifier on labelled messages."`
 	Settings      settingsCommand `cmd:"" help:"Check or publish a shop's settings."`
 	ConfigCommand configCommand   `cmd:"" name:"config" help:"Show the configuration."`
 	Version       versionCommand  `cmd:"" help:"Show the version."`

@@ -12,8 +12,10 @@
 // State: one ClassifyConversation per conversation. It sets no timers: whether an answer came in time
 // is judged by when it was received.
 //
-// The words are data in the packages below: keyword (STOP, START, HELP), answer (yes, no, thanks),
-// rules (the classifier that ships first). fold brings a text to the form they all compare.
+// The words are data in the packages below: keyword (STOP, START, HELP), answer (yes, no, thanks). What a
+// message is about is read by shipped: a trained model (model reads, train makes, corpus is what it
+// learns from, words what words mean) with the rules of rules beside it. fold brings a text to the form
+// they all compare.
 package classify
 
 import (
@@ -28,12 +30,12 @@ import (
 	"github.com/handoff-dev/handoff/stages/classify/answer"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
 	"github.com/handoff-dev/handoff/stages/classify/keyword"
-	"github.com/handoff-dev/handoff/stages/classify/rules"
+	"github.com/handoff-dev/handoff/stages/classify/shipped"
 )
 
 // Config of the stage.
 type Config struct {
-	// Classifier reads intent, sentiment and language; nil for the rules that ship.
+	// Classifier reads intent, sentiment and language; nil for the one that ships.
 	Classifier intent.Classifier
 }
 
@@ -60,7 +62,7 @@ func New(cfg Config) (*Stage, error) {
 		return nil, fmt.Errorf("read answers: %w", err)
 	}
 	if s.classifier == nil {
-		if s.classifier, err = rules.New(); err != nil {
+		if s.classifier, err = shipped.New(); err != nil {
 			return nil, fmt.Errorf("read the shipped classifier: %w", err)
 		}
 	}

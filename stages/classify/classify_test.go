@@ -367,7 +367,7 @@ func TestReadingFillsTheClassification(t *testing.T) {
 	w := newWorld(t)
 	got := w.says("Cancel my order please, this is the worst scam ever")
 	if got.GetIntent() != intent.CancelOrder || got.GetConfidence() < 0.5 || got.GetUnsure() || got.GetSentiment() > -0.8 ||
-		got.GetClassifier() != "rules/1" || got.GetMatched() == "" {
+		got.GetClassifier() != "handoff/1" || got.GetMatched() == "" {
 		t.Errorf("read as %v", got)
 	}
 	if got := w.says("purple monkey"); !got.GetUnsure() || got.GetIntent() != "" {

@@ -27,6 +27,8 @@ type reading struct {
 	tap bool
 	// because is the classifier's rule.
 	because string
+	// in is what the classifier read.
+	in intent.Reading
 }
 
 // read reads everything that does not depend on what was asked: the keyword, else answer, intent,
@@ -49,8 +51,31 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	if r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, m.GetText()) {
 		r.answer = answer.Answer{Thanks: true, Rest: len(folded)}
 	}
+	r.in = s.classifier.Read(m.GetText(), r.out.GetLanguage())
+	if s.optsOut(&r, folded) {
+		return r
+	}
 	s.classify(&r, m, folded)
 	return r
+}
+
+// optsOut takes a clear plain-language opt-out for a STOP (C5, C12). A request beside it stays to be
+// handled: MoreText, with its intent. What answers a question whole never opts out.
+func (s *Stage) optsOut(r *reading, folded []byte) bool {
+	if r.in.OptOut != intent.OptOutClear || (r.answer.Kind != answer.None || r.answer.Thanks) && r.answer.Rest == len(folded) {
+		return false
+	}
+	r.out.Directive, r.out.Matched, r.out.Confidence = handoffv1.Directive_DIRECTIVE_STOP, r.in.OptOutBy, 1
+	r.out.Sentiment, r.answer, r.because = r.in.Sentiment, answer.Answer{}, r.in.OptOutBy
+	if r.in.Language != "" {
+		r.out.Language = r.in.Language
+	}
+	switch r.in.Intent {
+	case intent.CancelOrder, intent.ReturnRefund, intent.OrderIssue, intent.OrderStatus, intent.Human:
+		r.out.MoreText = !r.in.Unsure
+		r.out.Intent, r.out.AsksForPerson = r.in.Intent, r.in.AsksForPerson
+	}
+	return true
 }
 
 // keyword finds the directive of a whole message: opt-out, HELP, START in that order, each by our
@@ -137,8 +162,11 @@ const longestNaming = 8
 // classify fills in what the classifier reads. What follows a yes or no is what there is to place; a
 // mere answer or thanks needs no placing.
 func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte) {
-	in := s.classifier.Read(m.GetText(), r.out.GetLanguage())
+	in := r.in
 	r.because = in.Because
+	if in.OptOut == intent.OptOutPossible {
+		r.because = "possible opt-out: " + in.OptOutBy
+	}
 	r.out.Sentiment, r.out.AsksForPerson = in.Sentiment, in.AsksForPerson
 	if in.Language != "" {
 		r.out.Language = in.Language
@@ -149,8 +177,10 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 	whole := r.answer.Rest == len(folded) && (r.answer.Kind != answer.None || r.answer.Thanks)
 	switch {
 	case whole && r.answer.Thanks && r.answer.Kind == answer.None:
+		r.because = ""
 		r.out.Intent, r.out.Confidence = intent.Thanks, 1
 	case whole:
+		r.because = ""
 		r.out.Intent, r.out.Confidence = intent.Other, 1
 	case len(folded) == 0 && len(m.GetMedia()) > 0, in.Unsure:
 		r.out.Unsure = true
@@ -230,6 +260,9 @@ func (r *reading) reason() string {
 		r.out.GetDirective() == handoffv1.Directive_DIRECTIVE_HELP:
 		if r.out.GetMatched() == "" {
 			return "the provider took it for a keyword"
+		}
+		if r.because != "" {
+			return "plain-language opt-out: " + r.because
 		}
 		return "keyword " + r.out.GetMatched()
 	case r.tap:

@@ -1,5 +1,5 @@
 // Package intent is what a classifier says about a message, and the shape every classifier has: the
-// rules that ship first, and a trained model after them.
+// trained model that ships, the rules beside it, and a shop's own.
 package intent
 
 // The intents Handoff ships. Shops list those that signal a handoff by these names (H1).
@@ -38,6 +38,13 @@ type Reading struct {
 	Sentiment float32
 	// Language, BCP 47; the hint where the message shows none.
 	Language string
+	// OutOfScope: it is about none of the intents.
+	OutOfScope bool
+	// OptOut in plain language; OptOutBy names the rule or score that took it, OptOutScore is the score,
+	// above 0 where the model took it for one.
+	OptOut      OptOut
+	OptOutBy    string
+	OptOutScore float32
 	// Because names the rule or feature that decided, for explanations; "" when Unsure.
 	Because string
 }

@@ -134,3 +134,6 @@ func (l *lexicon) concept(name string) (concept, bool) {
 func unspaced(r rune) bool {
 	return r >= 0x2e80 && r < 0xac00 || r >= 0xf900 && r <= 0xfaff
 }
+
+// Words returns the shipped lexicon, in the format that it describes itself.
+func Words() string { return shippedLexicon }

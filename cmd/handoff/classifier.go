@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/classifier"
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/progress"
+	"github.com/handoff-dev/handoff/stages/classify"
+	"github.com/handoff-dev/handoff/stages/classify/model"
+	"github.com/handoff-dev/handoff/stages/classify/shipped"
+)
+
+// classifyCommand reads messages.
+type classifyCommand struct {
+	Model string `type:"existingfile" help:"A shop's own model, beside the one that ships."`
+}
+
+// Run reads standard input and writes one JSON object a line.
+func (c *classifyCommand) Run() error {
+	with, err := shipped.New()
+	if err != nil {
+		return err
+	}
+	if c.Model != "" {
+		brand, err := readModel(c.Model)
+		if err != nil {
+			return err
+		}
+		if with, err = with.With(brand); err != nil {
+			return fmt.Errorf("%w: %s: %w", errUsage, c.Model, err)
+		}
+	}
+	stage, err := classify.New(classify.Config{Classifier: with})
+	if err != nil {
+		return err
+	}
+	bar := progress.Silent()
+	if !progress.IsTerminal(os.Stdout) && progress.IsTerminal(os.Stderr) {
+		bar = progress.New(os.Stderr, "classify", "messages", 0)
+	}
+	defer bar.Done()
+	return classifier.Lines(stage, os.Stdin, os.Stdout, func(n int) { bar.Add(int64(n)) })
+}
+
+// readModel reads a model's file. The error says what to do.
+func readModel(file string) (*model.Model, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w: model: %w", errUsage, err)
+	}
+	m, err := model.Decode(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w; make one with handoff train", errUsage, file, err)
+	}
+	return m, nil
+}
+
+// trainCommand trains a shop's own model, or the one that ships.
+type trainCommand struct {
+	Data    string `required:"" type:"existingpath" help:"Labelled messages: a label and a text a line, in either order, divided by a tab. With --shipped the directory of the public sets."`
+	Out     string `required:"" help:"Where the model goes. With --shipped the directory of its package."`
+	Shipped string `type:"existingdir" help:"Train the model that ships, from the grammars in this directory and the public sets."`
+	Seed    uint64 `default:"1" help:"Of --shipped: the same seed makes the same model."`
+}
+
+// Run trains, reports and writes the model.
+func (c *trainCommand) Run() error {
+	bar := progress.New(os.Stderr, "train", "steps", 0)
+	defer bar.Done()
+	steps := func(n int) { bar.SetTotal(int64(n)) }
+	step := func(n int) { bar.Add(int64(n)) }
+	if c.Shipped != "" {
+		return classifier.TrainShipped(classifier.Shipping{
+			Grammar: c.Shipped, Sets: c.Data, Out: c.Out, Seed: c.Seed, Report: os.Stdout, Steps: steps, Step: step,
+		})
+	}
+	table, err := readTable(c.Data)
+	if err != nil {
+		return err
+	}
+	name := strings.TrimSuffix(filepath.Base(c.Out), filepath.Ext(c.Out)) + "/1"
+	b, err := classifier.Train(table, name, os.Stdout, steps, step)
+	if err != nil {
+		return usageOf(err)
+	}
+	return os.WriteFile(c.Out, b, 0o644)
+}
+
+// usageOf marks errors of the caller's files.
+func usageOf(err error) error {
+	if errors.Is(err, classifier.ErrTable) {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return err
+}
+
+func readTable(file string) (*classifier.Table, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	defer f.Close()
+	t, err := classifier.ReadTable(f)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", errUsage, file, err)
+	}
+	return t, nil
+}
+
+// evalCommand measures a model.
+type evalCommand struct {
+	Data  string `required:"" type:"existingfile" help:"Labelled messages: a label and a text a line, in either order, divided by a tab."`
+	Model string `type:"existingfile" help:"A shop's own model; without it the one that ships."`
+}
+
+// Run reads the messages and reports.
+func (c *evalCommand) Run() error { return c.report(os.Stdout) }
+
+func (c *evalCommand) report(out io.Writer) error {
+	table, err := readTable(c.Data)
+	if err != nil {
+		return err
+	}
+	if c.Model == "" {
+		return classifier.EvalShipped(table, out)
+	}
+	m, err := readModel(c.Model)
+	if err != nil {
+		return err
+	}
+	return classifier.EvalModel(m, table, out)
+}

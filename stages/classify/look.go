@@ -1,0 +1,24 @@
+package classify
+
+import (
+	"time"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/statev1"
+	"github.com/handoff-dev/handoff/stages/classify/intent"
+)
+
+// Look reads one text message as the stage would read it on a phone's channel when asked was asked last,
+// and returns besides what the classifier read. It keeps nothing.
+func (s *Stage) Look(text string, asked handoffv1.Question) (*handoffv1.Classification, intent.Reading) {
+	r := s.read(&handoffv1.CustomerMessage{Text: text}, handoffv1.Channel_CHANNEL_SMS, "")
+	c := &statev1.ClassifyConversation{}
+	if asked != handoffv1.Question_QUESTION_UNSPECIFIED {
+		c.Last = &statev1.OpenQuestion{Question: asked, Id: "asked"}
+		if asked == handoffv1.Question_QUESTION_OFFER {
+			c.Offer = c.Last
+		}
+	}
+	r.resolve(c, time.Time{})
+	return r.out, r.in
+}

@@ -1,0 +1,160 @@
+package model
+
+import (
+	"slices"
+	"unicode/utf8"
+)
+
+// Longest is how many bytes of a folded message are read: what it is about stands in its beginning.
+const Longest = 512
+
+// MaxFeatures bounds what Features returns; memory of that capacity never grows.
+const MaxFeatures = 4 * Longest
+
+// Kinds of features, the salt of their hashes: the same bytes as a word and as part of one differ.
+const (
+	saltWord   = 0x9e3779b97f4a7c15
+	saltPair   = 0xc2b2ae3d27d4eb4f
+	saltGram   = 0x165667b19e3779f9
+	saltRune   = 0x27d4eb2f165667c5
+	saltLetter = 0x85ebca6b9e3779b1
+)
+
+// seenBits is the size of the set that keeps a feature from counting twice in a message. It remembers a
+// few bits of the hash only: in a hundred features about one is taken for a repetition. Training reads
+// through the same set, so it learns from what a message will give.
+const seenBits = 1 << 13
+
+// extractor collects the features of one message.
+type extractor struct {
+	// room for features, n of it used.
+	room []uint32
+	n    int
+	seen [seenBits / 64]uint64
+}
+
+// Features appends the hashes of what a message shows to dst, each once: its words, pairs of words, runs
+// of three and four letters also across words, and in scripts without spaces one to three characters.
+// folded is the message as fold.Append leaves it; raw as it was written, for the letters that folding
+// makes plain and that tell languages apart. Digits count as one digit, so order numbers are all alike.
+// With room for MaxFeatures in dst it allocates nothing.
+func Features(dst []uint32, folded []byte, raw string) []uint32 {
+	dst = slices.Grow(dst, MaxFeatures)
+	e := extractor{room: dst[len(dst) : len(dst)+MaxFeatures]}
+	if len(folded) > Longest {
+		folded = folded[:Longest]
+	}
+	e.words(folded)
+	e.grams(folded)
+	e.letters(raw)
+	return dst[:len(dst)+e.n]
+}
+
+func (e *extractor) add(h uint64) {
+	h ^= h >> 32
+	h *= 0xd6e8feb86659fd93
+	h ^= h >> 32
+	f := uint32(h) >> 1 // the highest bit marks features of words' meanings
+	at := f & (seenBits - 1)
+	if bit := uint64(1) << (at & 63); e.seen[at>>6]&bit == 0 && e.n < len(e.room) {
+		e.seen[at>>6] |= bit
+		e.room[e.n] = f
+		e.n++
+	}
+}
+
+// words adds each word and each pair of neighbours, over the ends of clauses too; the edges of the
+// message are neighbours.
+func (e *extractor) words(folded []byte) {
+	const edge = 1
+	before := uint64(edge)
+	h := uint64(saltWord)
+	length := 0
+	for i := 0; i <= len(folded); i++ {
+		if i == len(folded) || folded[i] == ' ' || folded[i] == '\n' {
+			if length > 0 {
+				e.add(h)
+				e.add(saltPair ^ before*0x9fb21c651e98df25 + h)
+				before, h, length = h, saltWord, 0
+			}
+			continue
+		}
+		h = (h ^ uint64(plain(folded[i]))) * 0x100000001b3
+		h ^= h >> 29
+		length++
+	}
+	e.add(saltPair ^ before*0x9fb21c651e98df25 + edge)
+}
+
+// grams adds the runs of letters of ASCII text and the characters of other scripts.
+func (e *extractor) grams(folded []byte) {
+	window := uint64(' ') // the last bytes, newest lowest
+	run := 1              // how many of them are of this stretch of ASCII
+	for i := 0; i <= len(folded); {
+		c := byte(' ')
+		if i < len(folded) && folded[i] != '\n' {
+			c = folded[i]
+		}
+		if c >= utf8.RuneSelf {
+			i += e.foreign(folded[i:])
+			window, run = uint64(' '), 1
+			continue
+		}
+		window = window<<8 | uint64(plain(c))
+		run++
+		if run >= 3 {
+			e.add(saltGram ^ (window&0xffffff)*0x9fb21c651e98df25)
+		}
+		if run >= 4 {
+			e.add(saltGram ^ (window&0xffffffff)*0x9fb21c651e98df25)
+		}
+		i++
+	}
+}
+
+// foreign adds what begins with the character at the front of s, which is not ASCII: it alone, and with
+// one and two more of its stretch. It returns the character's length.
+func (e *extractor) foreign(s []byte) int {
+	h := uint64(saltRune)
+	at, first := 0, 0
+	for n := range 3 {
+		if at >= len(s) || s[at] < utf8.RuneSelf {
+			break
+		}
+		r, size := utf8.DecodeRune(s[at:])
+		h = (h ^ uint64(r)) * 0x9fb21c651e98df25
+		h ^= h >> 31
+		e.add(h)
+		at += size
+		if n == 0 {
+			first = size
+		}
+	}
+	return first
+}
+
+// letters adds the Latin letters that are not ASCII, as written.
+func (e *extractor) letters(raw string) {
+	if len(raw) > 2*Longest {
+		raw = raw[:2*Longest]
+	}
+	for i := 0; i < len(raw); {
+		if raw[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(raw[i:])
+		if r >= 0xbf && r < 0x250 {
+			e.add((saltLetter ^ uint64(r)) * 0x9fb21c651e98df25)
+		}
+		i += size
+	}
+}
+
+// plain returns the byte with all digits made one.
+func plain(c byte) byte {
+	if '0' <= c && c <= '9' {
+		return '0'
+	}
+	return c
+}

@@ -1,0 +1,61 @@
+package model
+
+import "math"
+
+// temperature of the energy: how much more the best label counts than the rest.
+const temperature = 0.3
+
+// Best is what a head makes of a message's scores.
+type Best struct {
+	// Label is an index into the head's labels.
+	Label int
+	// Score of it, and how far it leads the next.
+	Score, Lead float32
+	// Trust: the share of such readings that are right.
+	Trust float32
+	// Outside: none of the labels fits.
+	Outside bool
+}
+
+// Best returns the label with the highest score; of equal ones the first. scores are the head's own.
+func (h *Head) Best(scores []float32) Best {
+	b := Best{Score: scores[0], Lead: float32(math.Inf(1))}
+	next := float32(math.Inf(-1))
+	for i, s := range scores[1:] {
+		switch {
+		case s > b.Score:
+			b.Label, b.Score, next = i+1, s, b.Score
+		case s > next:
+			next = s
+		}
+	}
+	if len(scores) > 1 {
+		b.Lead = b.Score - next
+	} else {
+		b.Lead = 0
+	}
+	b.Trust = h.TrustOf(b.Score, b.Lead)
+	b.Outside = Energy(scores) < h.Outside
+	return b
+}
+
+// TrustOf is the share of readings with that best score and lead that are right.
+func (h *Head) TrustOf(best, lead float32) float32 {
+	return float32(1 / (1 + math.Exp(-float64(h.Trust[0]+h.Trust[1]*best+h.Trust[2]*lead))))
+}
+
+// Energy sums up how much any label fits: the higher, the more the message belongs to one of them (Liu,
+// Wang, Owens, Li 2020, "Energy-based out-of-distribution detection").
+func Energy(scores []float32) float32 {
+	top := scores[0]
+	for _, s := range scores {
+		top = max(top, s)
+	}
+	var sum float64
+	for _, s := range scores {
+		if d := s - top; d > -10*temperature { // the rest adds nothing that counts
+			sum += math.Exp(float64(d) / temperature)
+		}
+	}
+	return top + temperature*float32(math.Log(sum))
+}

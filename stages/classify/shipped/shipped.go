@@ -1,0 +1,217 @@
+// Package shipped is the classifier that ships, "handoff/1": a trained model that reads intent, opt-out,
+// tone and language in one pass, and the rules of package rules for what it is unsure about. A shop's own
+// model can stand beside it. It reads a message and gives an intent.Reading.
+//
+// The model's bytes stand here with their provenance; docs/model-card.md says what they can and cannot
+// do, docs/decisions/0010-a-trained-model-with-rules-beside-it.md why it is made so.
+package shipped
+
+import (
+	_ "embed"
+	"fmt"
+
+	"github.com/handoff-dev/handoff/stages/classify/fold"
+	"github.com/handoff-dev/handoff/stages/classify/intent"
+	"github.com/handoff-dev/handoff/stages/classify/model"
+	"github.com/handoff-dev/handoff/stages/classify/rules"
+	"github.com/handoff-dev/handoff/stages/classify/words"
+)
+
+//go:embed handoff.model
+var weights []byte
+
+const (
+	// placed is the confidence from which a message counts as placed.
+	placed = 0.6
+	// mayAsk is the score of "human" from which the rules are asked whether a person is asked for.
+	mayAsk = -0.75
+	// mayFeel is the score of a tone from which the rules weigh its words.
+	mayFeel = -0.8
+	// spoken is the lead from which a message's own language counts against the conversation's, sentence the
+	// bytes that it needs for that.
+	spoken   = 0.5
+	sentence = 8
+)
+
+// span is a head's place in the scores.
+type span struct {
+	from, to int
+	head     *model.Head
+}
+
+// Classifier reads messages. It never changes and may be used by many goroutines at once.
+type Classifier struct {
+	model                           *model.Model
+	words                           *words.Table
+	rules                           *rules.Classifier
+	intents, optOut, tone, language span
+	human                           int
+	evidence                        map[uint32]string
+	// brand is a shop's own model; nil for none.
+	brand       *model.Model
+	brandIntent span
+	name        string
+}
+
+var _ intent.Classifier = (*Classifier)(nil)
+
+// New returns the classifier with the model that ships.
+func New() (*Classifier, error) { return Parse(weights) }
+
+// Parse returns the classifier with a model of the shipped one's heads.
+func Parse(b []byte) (*Classifier, error) {
+	m, err := model.Decode(b)
+	if err != nil {
+		return nil, fmt.Errorf("the shipped model: %w", err)
+	}
+	c := &Classifier{model: m, name: m.Name(), evidence: evidence()}
+	for _, h := range []struct {
+		name string
+		span *span
+	}{{"intent", &c.intents}, {"opt_out", &c.optOut}, {"tone", &c.tone}, {"language", &c.language}} {
+		if *h.span, err = spanOf(m, h.name); err != nil {
+			return nil, err
+		}
+	}
+	if m.Lanes() > model.MaxLanes || c.optOut.to-c.optOut.from != 2 || c.tone.to-c.tone.from != 3 {
+		return nil, fmt.Errorf("the shipped model: %w: its heads have other labels", model.ErrModel)
+	}
+	for i, label := range c.intents.head.Labels {
+		if label == intent.Human {
+			c.human = c.intents.from + i
+		}
+	}
+	if c.rules, err = rules.New(); err != nil {
+		return nil, err
+	}
+	if c.words, err = words.Shipped(rules.Words()); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func spanOf(m *model.Model, name string) (span, error) {
+	first, h, ok := m.Head(name)
+	if !ok {
+		return span{}, fmt.Errorf("model %s: %w: it has no head %q", m.Name(), model.ErrModel, name)
+	}
+	return span{first, first + len(h.Labels), h}, nil
+}
+
+// With returns the classifier with a shop's own model beside it: where that is sure, its intent counts.
+func (c *Classifier) With(brand *model.Model) (*Classifier, error) {
+	at, err := spanOf(brand, "intent")
+	if err != nil {
+		return nil, err
+	}
+	with := *c
+	with.brand, with.brandIntent, with.name = brand, at, c.name+"+"+brand.Name()
+	return &with, nil
+}
+
+// Name returns the model's name with its version, and the shop's model's.
+func (c *Classifier) Name() string { return c.name }
+
+// Read reads one message; see intent.Classifier.
+func (c *Classifier) Read(text, language string) intent.Reading {
+	var folding [model.Longest + 64]byte
+	return c.ReadFolded(fold.Append(folding[:0], text), text, language)
+}
+
+// ReadFolded reads a message whose folded form is known.
+func (c *Classifier) ReadFolded(folded []byte, text, language string) intent.Reading {
+	if len(folded) == 0 {
+		return intent.Reading{Unsure: true, Language: language}
+	}
+	var found [model.MaxFeatures + words.Most]uint32
+	var scores [model.MaxLanes]float32
+	features := model.Features(found[:0], folded, text)
+	letters := len(features)
+	features = c.words.Append(features, clipped(folded))
+	c.model.Score(scores[:c.model.Lanes()], features)
+
+	var out intent.Reading
+	best := c.intents.best(scores[:])
+	out.Intent, out.Confidence, out.OutOfScope = c.intents.head.Labels[best.Label], best.Trust, best.Outside
+	out.Because = c.name
+	c.speak(&out, scores[:], folded, language)
+	c.judgeOptOut(&out, scores[:], features[letters:])
+	feels := scores[c.tone.from] > mayFeel || scores[c.tone.from+1] > mayFeel || scores[c.tone.from+2] > mayFeel
+	if best.Trust < placed || scores[c.human] > mayAsk || feels {
+		c.ask(&out, text, language)
+	}
+	c.feel(&out, scores[:])
+	if c.brand != nil {
+		c.own(&out, scores[:], features[:letters])
+	}
+	return out
+}
+
+// clipped bounds what is read of a message.
+func clipped(folded []byte) []byte { return folded[:min(len(folded), model.Longest)] }
+
+func (s span) best(scores []float32) model.Best { return s.head.Best(scores[s.from:s.to]) }
+
+// ask lets the rules place what the model does not, tell whether a person is asked for outright, and weigh
+// the words of praise and blame.
+func (c *Classifier) ask(out *intent.Reading, text, language string) {
+	r := c.rules.Read(text, language)
+	out.AsksForPerson, out.Sentiment = r.AsksForPerson, r.Sentiment
+	if out.Confidence >= placed {
+		return
+	}
+	if !r.Unsure {
+		out.Intent, out.Confidence, out.Because, out.OutOfScope = r.Intent, r.Confidence, r.Because, false
+		return
+	}
+	out.Unsure = true
+}
+
+// speak fills in the language: the message's own where it shows, else the conversation's.
+func (c *Classifier) speak(out *intent.Reading, scores []float32, folded []byte, language string) {
+	best := c.language.best(scores)
+	out.Language = c.language.head.Labels[best.Label]
+	if language != "" && (best.Lead < spoken || len(folded) < sentence) || !letters(folded) {
+		out.Language = language
+	}
+}
+
+// letters tells whether there are any: numbers show no language.
+func letters(folded []byte) bool {
+	for _, b := range folded {
+		if b >= 'a' {
+			return true
+		}
+	}
+	return false
+}
+
+// feel fills in the sentiment where the rules' lexicon had no word for it: from the tones' scores.
+func (c *Classifier) feel(out *intent.Reading, scores []float32) {
+	if out.Sentiment != 0 {
+		return
+	}
+	best := c.tone.best(scores)
+	if best.Score <= 0 {
+		return
+	}
+	switch size := min(0.3+0.3*best.Score, 0.75); c.tone.head.Labels[best.Label] {
+	case "positive":
+		out.Sentiment = size
+	case "negative":
+		out.Sentiment = -size
+	default:
+		out.Sentiment = -min(size+0.3, 0.95)
+	}
+}
+
+// own lets a shop's model place the message where it is surer than the shipped one.
+func (c *Classifier) own(out *intent.Reading, scores []float32, features []uint32) {
+	c.brand.Score(scores[:c.brand.Lanes()], features)
+	best := c.brandIntent.best(scores)
+	if best.Outside || best.Trust < placed || best.Trust < out.Confidence && !out.Unsure {
+		return
+	}
+	out.Intent, out.Confidence, out.Unsure, out.OutOfScope = c.brandIntent.head.Labels[best.Label], best.Trust, false, false
+	out.Because = c.brand.Name()
+}
