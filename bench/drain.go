@@ -96,7 +96,7 @@ func (b *bench) spec(ctx context.Context, in input, side string) (sideSpec, erro
 		return s, err
 	}
 	if side == sideHandoff || side == sideGoka { // Kafka Streams makes its own
-		return s, b.cluster.create(ctx, s.changelog(), in.Partitions, map[string]string{"cleanup.policy": "compact"})
+		return s, b.cluster.create(ctx, s.changelog(), in.Partitions, map[string]string{"cleanup.policy": "compact", "delete.retention.ms": "604800000"})
 	}
 	return s, nil
 }
