@@ -74,7 +74,7 @@ func start(t testing.TB, change func(*gateway.Config)) *world {
 		Publisher:      w.publisher,
 		Message:        newMessage,
 		AckTimeout:     5 * time.Second,
-		Drain:          5 * time.Second,
+		Drain:          20 * time.Second,
 		Now:            func() time.Time { return noon },
 		Log:            slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Registerer:     w.registry,

@@ -436,7 +436,10 @@ type ConsentNotice struct {
 	// Text that caused it.
 	Text string `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
 	// The agent's message, where source is AGENT; names the ticket for the note.
-	TicketId      string `protobuf:"bytes,9,opt,name=ticket_id,json=ticketId,proto3" json:"ticket_id,omitempty"`
+	TicketId string `protobuf:"bytes,9,opt,name=ticket_id,json=ticketId,proto3" json:"ticket_id,omitempty"`
+	// True where the same message asks for something: an open ticket stays open for it, whatever the shop
+	// does with tickets on a STOP (C5).
+	KeepTicket    bool `protobuf:"varint,10,opt,name=keep_ticket,json=keepTicket,proto3" json:"keep_ticket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -532,6 +535,13 @@ func (x *ConsentNotice) GetTicketId() string {
 		return x.TicketId
 	}
 	return ""
+}
+
+func (x *ConsentNotice) GetKeepTicket() bool {
+	if x != nil {
+		return x.KeepTicket
+	}
+	return false
 }
 
 // ConsentChanged is consent's word to deliver's gate, posted in the transaction that changes the
@@ -962,7 +972,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\fConsentStamp\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x120\n" +
-	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xec\x02\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x8d\x03\n" +
 	"\rConsentNotice\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.handoff.v1.ConsentNoticeKindR\x04kind\x12\x18\n" +
 	"\akeyword\x18\x02 \x01(\tR\akeyword\x121\n" +
@@ -972,7 +982,10 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x06status\x18\x06 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x120\n" +
 	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x12\n" +
 	"\x04text\x18\b \x01(\tR\x04text\x12\x1b\n" +
-	"\tticket_id\x18\t \x01(\tR\bticketId\"\xd0\x01\n" +
+	"\tticket_id\x18\t \x01(\tR\bticketId\x12\x1f\n" +
+	"\vkeep_ticket\x18\n" +
+	" \x01(\bR\n" +
+	"keepTicket\"\xd0\x01\n" +
 	"\x0eConsentChanged\x12\x14\n" +
 	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x121\n" +

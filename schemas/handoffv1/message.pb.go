@@ -437,7 +437,8 @@ type Classification struct {
 	Answers Question `protobuf:"varint,3,opt,name=answers,proto3,enum=handoff.v1.Question" json:"answers,omitempty"`
 	// Id of the question that is answered.
 	QuestionId string `protobuf:"bytes,4,opt,name=question_id,json=questionId,proto3" json:"question_id,omitempty"`
-	// True where a yes or no came with more text: the answer and a message to handle (H2).
+	// True where a yes, a no or an opt-out in plain language came with more: it, and a message to handle
+	// (H2, C5).
 	MoreText bool `protobuf:"varint,5,opt,name=more_text,json=moreText,proto3" json:"more_text,omitempty"`
 	// True for a message that only thanks (M5).
 	ThanksOnly bool `protobuf:"varint,6,opt,name=thanks_only,json=thanksOnly,proto3" json:"thanks_only,omitempty"`
@@ -455,6 +456,9 @@ type Classification struct {
 	Classifier string `protobuf:"bytes,12,opt,name=classifier,proto3" json:"classifier,omitempty"`
 	// True when the person asks for a human outright, or names the handoff (H2).
 	AsksForPerson bool `protobuf:"varint,13,opt,name=asks_for_person,json=asksForPerson,proto3" json:"asks_for_person,omitempty"`
+	// True where a STOP was read from what the person said and is no keyword (C5); matched names the rule or
+	// score that took it.
+	PlainLanguage bool `protobuf:"varint,14,opt,name=plain_language,json=plainLanguage,proto3" json:"plain_language,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -576,6 +580,13 @@ func (x *Classification) GetClassifier() string {
 func (x *Classification) GetAsksForPerson() bool {
 	if x != nil {
 		return x.AsksForPerson
+	}
+	return false
+}
+
+func (x *Classification) GetPlainLanguage() bool {
+	if x != nil {
+		return x.PlainLanguage
 	}
 	return false
 }
@@ -918,7 +929,7 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x0eclassification\x18\a \x01(\v2\x1a.handoff.v1.ClassificationR\x0eclassification\"<\n" +
 	"\x05Media\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12!\n" +
-	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\"\xc0\x03\n" +
+	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\"\xe7\x03\n" +
 	"\x0eClassification\x123\n" +
 	"\tdirective\x18\x01 \x01(\x0e2\x15.handoff.v1.DirectiveR\tdirective\x12\x18\n" +
 	"\amatched\x18\x02 \x01(\tR\amatched\x12.\n" +
@@ -939,7 +950,8 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\n" +
 	"classifier\x18\f \x01(\tR\n" +
 	"classifier\x12&\n" +
-	"\x0fasks_for_person\x18\r \x01(\bR\rasksForPerson\"\x8c\x01\n" +
+	"\x0fasks_for_person\x18\r \x01(\bR\rasksForPerson\x12%\n" +
+	"\x0eplain_language\x18\x0e \x01(\bR\rplainLanguage\"\x8c\x01\n" +
 	"\x05Asked\x120\n" +
 	"\bquestion\x18\x01 \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12\x1f\n" +
 	"\vquestion_id\x18\x02 \x01(\tR\n" +

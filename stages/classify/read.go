@@ -66,6 +66,7 @@ func (s *Stage) optsOut(r *reading, folded []byte) bool {
 		return false
 	}
 	r.out.Directive, r.out.Matched, r.out.Confidence = handoffv1.Directive_DIRECTIVE_STOP, r.in.OptOutBy, 1
+	r.out.PlainLanguage = true
 	r.out.Sentiment, r.answer, r.because = r.in.Sentiment, answer.Answer{}, r.in.OptOutBy
 	if r.in.Language != "" {
 		r.out.Language = r.in.Language

@@ -19,12 +19,18 @@ import (
 // 64.1200(a)(12) presumes a confirmation within five minutes to be fine).
 const answerWithin = 5 * time.Minute
 
-// stop opts the writer out, and confirms it once (C2).
+// stop opts the writer out, and confirms it once (C2). What is asked for in the same message goes on, as
+// the message of a person who has opted out (C5, C13).
 func stop(t *turn.Turn, m *handoffv1.CustomerMessage) {
-	before := optOut(t, change{source: keywordSource(m), keyword: written(m), text: m.GetText()}, "")
+	more := m.GetClassification().GetMoreText()
+	before := optOut(t, change{source: keywordSource(m), keyword: written(m), text: m.GetText(), more: more}, "")
 	again := before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
-	if !again && !providerAnswers(t, m, "stop", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_STOP) {
+	plain := m.GetClassification().GetPlainLanguage() // which no provider answers
+	if !again && (plain || !providerAnswers(t, m, "stop", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_STOP)) {
 		reply(t, settings.TextStopConfirmed, m)
+	}
+	if more {
+		forward(t)
 	}
 }
 
@@ -95,8 +101,12 @@ func receipt(t *turn.Turn, r *handoffv1.Receipt) {
 	}, "")
 }
 
-// keywordSource is the provider where it alone took the message for a keyword, else the keyword.
+// keywordSource is plain language where there was no keyword, the provider where it alone took the message
+// for one, else the keyword.
 func keywordSource(m *handoffv1.CustomerMessage) handoffv1.ConsentSource {
+	if m.GetClassification().GetPlainLanguage() {
+		return handoffv1.ConsentSource_CONSENT_SOURCE_PLAIN_LANGUAGE
+	}
 	if m.GetClassification().GetMatched() == "" {
 		return handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER
 	}

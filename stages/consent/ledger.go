@@ -87,6 +87,8 @@ type change struct {
 	since *timestamppb.Timestamp
 	// answerUntil: agents may answer an opted-out person until then (C13).
 	answerUntil time.Time
+	// more tells that the message asks for something too (C5).
+	more bool
 }
 
 // write appends a change to the ledger, makes it current in its scope, and tells deliver's gate and
@@ -179,7 +181,7 @@ func optOut(t *turn.Turn, c change, ticketID string) standing {
 	}
 	notice(t, &handoffv1.ConsentNotice{
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT, Keyword: c.keyword, Source: c.source,
-		Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: since, Text: c.text, TicketId: ticketID,
+		Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: since, Text: c.text, TicketId: ticketID, KeepTicket: c.more,
 	})
 	return before
 }

@@ -75,15 +75,15 @@ func (c *conversation) optOutRefused(prior handoffv1.ConsentStatus) string {
 }
 
 // onOptOut ends everything of the conversation: the offer, the episode, its timers, the bot's turn (C2,
-// C8). The open ticket gets a note and follows the STOP setting; so does one that is still on its way,
-// because its commands wait for it in their lane.
+// C8). The open ticket gets a note and follows the STOP setting, or stays for what the same message asks
+// for (C5); so does one that is still on its way, because its commands wait for it in their lane.
 func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	c.dropTurn()
 	c.endExpired(n)
 	wasLive := c.live()
 	c.ticket.Taken = false
 	moved := c.move(EventOptOut, "opted out: "+optOutCause(n))
-	leaveOpen := c.shop.Handoff.OnStop == "leave_open"
+	leaveOpen := c.shop.Handoff.OnStop == "leave_open" || n.GetKeepTicket()
 	if leaveOpen && !moved && n.GetPrior() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
 		c.settle()
 		return // repeated: the ticket that was left open knows it already
@@ -126,6 +126,8 @@ func optOutCause(n *handoffv1.ConsentNotice) string {
 		return "an agent's " + n.GetKeyword()
 	case n.GetKeyword() == "":
 		return "reported by the provider"
+	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_PLAIN_LANGUAGE:
+		return "plain language " + n.GetKeyword()
 	}
 	return "keyword " + n.GetKeyword()
 }
