@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -84,12 +85,12 @@ func split(in io.Reader, work, order chan<- *batch, failed <-chan struct{}) erro
 		var err error
 		for n := 0; n < batchLines && len(b.lines) < batchBytes && err == nil; n++ {
 			var part []byte
-			for part, err = r.ReadSlice('\n'); err == bufio.ErrBufferFull; part, err = r.ReadSlice('\n') {
+			for part, err = r.ReadSlice('\n'); errors.Is(err, bufio.ErrBufferFull); part, err = r.ReadSlice('\n') {
 				if b.lines = append(b.lines, part...); len(b.lines) > 64*batchBytes {
 					return fmt.Errorf("line %d is longer than %d MiB", line, 64)
 				}
 			}
-			if b.lines = append(b.lines, part...); err == io.EOF && len(b.lines) > 0 && b.lines[len(b.lines)-1] != '\n' {
+			if b.lines = append(b.lines, part...); errors.Is(err, io.EOF) && len(b.lines) > 0 && b.lines[len(b.lines)-1] != '\n' {
 				b.lines = append(b.lines, '\n')
 			}
 			line++
