@@ -64,14 +64,15 @@ func runHandoff(ctx context.Context, s sideSpec) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	debug.SetMemoryLimit(kafka.MemoryLimit(int(s.CacheBytes))) // as handoff run does
-	runner, err := kafka.New(kafka.Config{
+	cfg := kafka.Config{
 		Connection: kafka.Connection{Brokers: s.Brokers, Options: []kgo.Opt{kgo.ProducerBatchCompression(compression)}},
 		Stage:      &counter{name: strings.TrimPrefix(s.In, "handoff."), out: s.Out, dedupe: s.Machine == machineDedupe},
 		Store:      store, Instance: "1",
 		CommitEvery: s.commitEvery(), SeenWindow: window, CacheBytes: int(s.CacheBytes), Members: members,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	}
+	debug.SetMemoryLimit(cfg.HeapBytes()) // as handoff run does
+	runner, err := kafka.New(cfg)
 	if err != nil {
 		return err
 	}

@@ -134,7 +134,7 @@ func (c *Config) validate() error {
 	orDefault(&c.TransactionTimeout, 15*time.Second)
 	orDefault(&c.SessionTimeout, 45*time.Second)
 	orDefault(&c.RestoreWait, 30*time.Second)
-	orDefault(&c.CacheBytes, 256<<20)
+	orDefault(&c.CacheBytes, defaultCacheBytes)
 	orDefault(&c.Members, 1)
 	orDefault(&c.MaxRecordBytes, schemas.MaxRecordBytes)
 	if c.CommitEvery > c.TransactionTimeout/2 {

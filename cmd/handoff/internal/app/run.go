@@ -175,7 +175,7 @@ func (a *App) open(p *process, names []string) error {
 	}, func() float64 { return float64(p.store.DiskBytes()) })); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
-	limitMemory(len(names), a.cfg.Run.CacheMiB<<20)
+	limitMemory(int64(len(names)) * a.runnerConfig(p).HeapBytes())
 	all, err := newStages(a.cfg.Escalate)
 	if err != nil {
 		return err
@@ -195,9 +195,9 @@ func (a *App) open(p *process, names []string) error {
 }
 
 // limitMemory bounds the heap by what the stages are configured to take, unless GOMEMLIMIT says otherwise.
-func limitMemory(stages, cacheBytes int) {
+func limitMemory(bytes int64) {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(kafka.MemoryLimit(slices.Repeat([]int{cacheBytes}, stages)...))
+		debug.SetMemoryLimit(bytes)
 	}
 }
 
