@@ -142,8 +142,10 @@ func owners() []mutant {
 			"	s.in.r.unclaim(id, s.token)\n", ""), kafka, "TestStandbyStartsOver"},
 		{"owner", "a partition that was revoked is kept", in(loopGo,
 			"			in.drop(id)\n", "			_ = id\n"), kafka, "TestRebalanceAtRest"},
-		{"owner", "losing the membership changes nothing", in(lifeGo,
-			`	in.tell(event{revoked: lost[in.r.mailbox], err: errors.New("the group lost this member")})`, "	_, _ = lost, errors.ErrUnsupported"), kafka, "TestRebalanceAtRest"},
+		{"owner", "a member that its group lost keeps its lease", in("pipeline/kafka/reader.go",
+			"func (h *heartbeats) lost() { h.last.Store(0) }", "func (h *heartbeats) lost() { h.last.Load() }"), kafka, "TestLease"},
+		{"owner", "a lease does not end by silence", in("pipeline/kafka/reader.go",
+			"Sub(time.Unix(0, last)) < h.life", "Sub(time.Unix(0, last)) < 100*h.life"), kafka, "TestLease"},
 	}
 }
 
