@@ -21,7 +21,7 @@ type workload struct {
 	partitions int
 	keys       int
 	n          int
-	recent     []*kgo.Record // to be repeated
+	recent     []kgo.Record // to be repeated
 }
 
 func newWorkload(seed uint64, epoch int, stage string, partitions int) *workload {
@@ -85,10 +85,11 @@ func (w *workload) input(kind string) *kgo.Record {
 	}
 	key := w.key()
 	r := &kgo.Record{Topic: w.topic, Key: key, Value: value, Partition: schemas.Partition(key, w.partitions)}
+	kept := *r // the client writes to what it is given
 	if len(w.recent) < 60 {
-		w.recent = append(w.recent, r)
+		w.recent = append(w.recent, kept)
 	} else {
-		w.recent[w.random.IntN(len(w.recent))] = r
+		w.recent[w.random.IntN(len(w.recent))] = kept
 	}
 	return r
 }
