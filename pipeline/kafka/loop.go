@@ -237,15 +237,15 @@ func (in *incarnation) removeLeft() {
 }
 
 func (in *incarnation) reorder() {
-	in.r.owned.Add(-int32(len(in.order)))
+	before := len(in.order)
 	in.order = in.order[:0]
 	for id := range in.partitions {
 		if p := in.parts[id]; p != nil && p.state != nil {
 			in.order = append(in.order, p)
 		}
 	}
-	in.r.owned.Add(int32(len(in.order)))
-	in.sharedBy = 0
+	in.r.owned.Add(int32(len(in.order) - before))
+	in.sharedBy = 0 // new ones have no part of it yet
 	in.shareCache()
 }
 

@@ -186,7 +186,6 @@ func TestMembers(t *testing.T) {
 
 // TestMembersShareTheCache: the bound is for the partitions of all members together.
 func TestMembersShareTheCache(t *testing.T) {
-	limits := map[int32]int{}
 	r := &Runner{cfg: Config{CacheBytes: 60 << 10}}
 	member := func(ids ...int32) *incarnation {
 		in := &incarnation{r: r, partitions: 6, parts: map[int32]*part{}}
@@ -202,15 +201,14 @@ func TestMembersShareTheCache(t *testing.T) {
 	}
 	check := func(members []*incarnation, want int) {
 		t.Helper()
-		clear(limits)
 		total := 0
 		for _, in := range members {
 			in.shareCache()
 			for id, p := range in.parts {
-				limits[id] = p.state.CacheBytes()
-				total += limits[id]
-				if limits[id] != want {
-					t.Errorf("partition %d has %d bytes, want %d", id, limits[id], want)
+				got := p.state.CacheBytes()
+				total += got
+				if got != want {
+					t.Errorf("partition %d has %d bytes, want %d", id, got, want)
 				}
 			}
 		}

@@ -115,11 +115,7 @@ func (c *Classifier) Name() string { return c.name }
 // Read reads one message; see intent.Classifier.
 func (c *Classifier) Read(text, language string) intent.Reading {
 	var folding [model.Longest + 64]byte
-	return c.ReadFolded(fold.Append(folding[:0], text), text, language)
-}
-
-// ReadFolded reads a message whose folded form is known.
-func (c *Classifier) ReadFolded(folded []byte, text, language string) intent.Reading {
+	folded := fold.Append(folding[:0], text)
 	if len(folded) == 0 {
 		return intent.Reading{Unsure: true, Language: language}
 	}

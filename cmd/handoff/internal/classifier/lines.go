@@ -32,7 +32,7 @@ type batch struct {
 }
 
 // Lines reads lines from in and writes one JSON object for each to out, in their order, with a worker per
-// processor. A line that begins with a brace is JSON with text and asked, any other is the text itself.
+// processor. A line that is a JSON object has text and asked, any other is the text itself.
 // count is told of lines that are done. The error names the line.
 func Lines(stage *classify.Stage, in io.Reader, out io.Writer, count func(int)) error {
 	work, order := make(chan *batch), make(chan *batch, 2*runtime.GOMAXPROCS(0))
