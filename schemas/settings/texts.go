@@ -18,6 +18,7 @@ const (
 	TextStartConfirmed     TextID = "start_confirmed"      // C3
 	TextHelp               TextID = "help"                 // C4
 	TextOptIn              TextID = "opt_in"               // C6
+	TextPossibleOptOut     TextID = "possible_opt_out"     // C5
 	TextBlockedOptedOut    TextID = "blocked_opted_out"    // C7
 	TextBlockedUnconfirmed TextID = "blocked_unconfirmed"  // C7
 	TextBlockedNoRecord    TextID = "blocked_no_record"    // C7
@@ -26,6 +27,7 @@ const (
 	TextOptOutUnconfirmed  TextID = "optout_unconfirmed"   // C8
 	TextOptOutNoRecord     TextID = "optout_no_record"     // C8
 	TextOptedOutWroteNote  TextID = "opted_out_wrote_note" // C13
+	TextUnconfirmedNote    TextID = "unconfirmed_note"     // C6
 )
 
 // DefaultText returns the shipped English text; "" for an unknown id.
@@ -71,6 +73,10 @@ func DefaultText(id TextID) string {
 		return "Not changed: there is no subscriber record."
 	case TextOptedOutWroteNote:
 		return "Opted out on [date]: can't be texted until they send START. Answer another way."
+	case TextPossibleOptOut:
+		return "Possible opt-out: reply #optout to confirm"
+	case TextUnconfirmedNote:
+		return "Asked to confirm and hasn't: can't be texted until they reply YES. Answer another way."
 	}
 	return ""
 }
@@ -81,6 +87,6 @@ func TextIDs() []TextID {
 		TextOffer, TextResumed, TextExpiredNote, TextDeskDown, TextFailed, TextDisclosure, TextOutsideHours,
 		TextStopConfirmed, TextStopNote, TextStartConfirmed, TextHelp, TextOptIn,
 		TextBlockedOptedOut, TextBlockedUnconfirmed, TextBlockedNoRecord,
-		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote,
+		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote, TextUnconfirmedNote, TextPossibleOptOut,
 	}
 }
