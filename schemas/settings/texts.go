@@ -28,6 +28,7 @@ const (
 	TextOptOutNoRecord     TextID = "optout_no_record"     // C8
 	TextOptedOutWroteNote  TextID = "opted_out_wrote_note" // C13
 	TextUnconfirmedNote    TextID = "unconfirmed_note"     // C6
+	TextBlockedWindow      TextID = "blocked_window"       // W3
 )
 
 // DefaultText returns the shipped English text; "" for an unknown id.
@@ -77,6 +78,8 @@ func DefaultText(id TextID) string {
 		return "Possible opt-out: reply #optout to confirm"
 	case TextUnconfirmedNote:
 		return "Asked to confirm and hasn't: can't be texted until they reply YES. Answer another way."
+	case TextBlockedWindow:
+		return "Not sent: outside [channel]'s [24-hour] window, the customer last wrote [time]."
 	}
 	return ""
 }
@@ -87,6 +90,7 @@ func TextIDs() []TextID {
 		TextOffer, TextResumed, TextExpiredNote, TextDeskDown, TextFailed, TextDisclosure, TextOutsideHours,
 		TextStopConfirmed, TextStopNote, TextStartConfirmed, TextHelp, TextOptIn,
 		TextBlockedOptedOut, TextBlockedUnconfirmed, TextBlockedNoRecord,
-		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote, TextUnconfirmedNote, TextPossibleOptOut,
+		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote,
+		TextBlockedWindow, TextUnconfirmedNote, TextPossibleOptOut,
 	}
 }
