@@ -3,8 +3,9 @@ package words
 import "unicode/utf8"
 
 const (
-	// MaxHits bounds the meanings taken from a message, MaxWords the words read of it.
-	MaxHits  = 96
+	// MaxHits bounds the meanings taken from a message.
+	MaxHits = 96
+	// MaxWords bounds the words read of it.
 	MaxWords = 160
 	// reach is how many meanings further a pair goes.
 	reach = 3
