@@ -459,6 +459,15 @@ type Classification struct {
 	// True where a STOP was read from what the person said and is no keyword (C5); matched names the rule or
 	// score that took it.
 	PlainLanguage bool `protobuf:"varint,14,opt,name=plain_language,json=plainLanguage,proto3" json:"plain_language,omitempty"`
+	// True where the person may have asked for no more messages and a person has to decide (C5): it is no
+	// STOP, the message is handled as any other.
+	PossibleOptOut bool `protobuf:"varint,15,opt,name=possible_opt_out,json=possibleOptOut,proto3" json:"possible_opt_out,omitempty"`
+	// The rule or score that took the message for an opt-out, clear or possible, where it is no keyword;
+	// for the note and the list that show it.
+	OptOutBy string `protobuf:"bytes,16,opt,name=opt_out_by,json=optOutBy,proto3" json:"opt_out_by,omitempty"`
+	// True where the person says that someone else is written to (C15): a STOP in plain language, or a
+	// possible one where possible_opt_out is true.
+	WrongNumber   bool `protobuf:"varint,17,opt,name=wrong_number,json=wrongNumber,proto3" json:"wrong_number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -587,6 +596,27 @@ func (x *Classification) GetAsksForPerson() bool {
 func (x *Classification) GetPlainLanguage() bool {
 	if x != nil {
 		return x.PlainLanguage
+	}
+	return false
+}
+
+func (x *Classification) GetPossibleOptOut() bool {
+	if x != nil {
+		return x.PossibleOptOut
+	}
+	return false
+}
+
+func (x *Classification) GetOptOutBy() string {
+	if x != nil {
+		return x.OptOutBy
+	}
+	return ""
+}
+
+func (x *Classification) GetWrongNumber() bool {
+	if x != nil {
+		return x.WrongNumber
 	}
 	return false
 }
@@ -929,7 +959,7 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x0eclassification\x18\a \x01(\v2\x1a.handoff.v1.ClassificationR\x0eclassification\"<\n" +
 	"\x05Media\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12!\n" +
-	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\"\xe7\x03\n" +
+	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\"\xd2\x04\n" +
 	"\x0eClassification\x123\n" +
 	"\tdirective\x18\x01 \x01(\x0e2\x15.handoff.v1.DirectiveR\tdirective\x12\x18\n" +
 	"\amatched\x18\x02 \x01(\tR\amatched\x12.\n" +
@@ -951,7 +981,11 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"classifier\x18\f \x01(\tR\n" +
 	"classifier\x12&\n" +
 	"\x0fasks_for_person\x18\r \x01(\bR\rasksForPerson\x12%\n" +
-	"\x0eplain_language\x18\x0e \x01(\bR\rplainLanguage\"\x8c\x01\n" +
+	"\x0eplain_language\x18\x0e \x01(\bR\rplainLanguage\x12(\n" +
+	"\x10possible_opt_out\x18\x0f \x01(\bR\x0epossibleOptOut\x12\x1c\n" +
+	"\n" +
+	"opt_out_by\x18\x10 \x01(\tR\boptOutBy\x12!\n" +
+	"\fwrong_number\x18\x11 \x01(\bR\vwrongNumber\"\x8c\x01\n" +
 	"\x05Asked\x120\n" +
 	"\bquestion\x18\x01 \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12\x1f\n" +
 	"\vquestion_id\x18\x02 \x01(\tR\n" +

@@ -66,7 +66,7 @@ func (s *Stage) optsOut(r *reading, folded []byte) bool {
 		return false
 	}
 	r.out.Directive, r.out.Matched, r.out.Confidence = handoffv1.Directive_DIRECTIVE_STOP, r.in.OptOutBy, 1
-	r.out.PlainLanguage = true
+	r.out.PlainLanguage, r.out.OptOutBy, r.out.WrongNumber = true, r.in.OptOutBy, r.in.WrongNumber
 	r.out.Sentiment, r.answer, r.because = r.in.Sentiment, answer.Answer{}, r.in.OptOutBy
 	if r.in.Language != "" {
 		r.out.Language = r.in.Language
@@ -165,9 +165,6 @@ const longestNaming = 8
 func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte) {
 	in := r.in
 	r.because = in.Because
-	if in.OptOut == intent.OptOutPossible {
-		r.because = "possible opt-out: " + in.OptOutBy
-	}
 	r.out.Sentiment, r.out.AsksForPerson = in.Sentiment, in.AsksForPerson
 	if in.Language != "" {
 		r.out.Language = in.Language
@@ -176,6 +173,10 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 		r.out.Language = r.answer.Language
 	}
 	whole := r.answer.Rest == len(folded) && (r.answer.Kind != answer.None || r.answer.Thanks)
+	if in.OptOut == intent.OptOutPossible && !whole {
+		r.because = "possible opt-out: " + in.OptOutBy
+		r.out.PossibleOptOut, r.out.OptOutBy, r.out.WrongNumber = true, in.OptOutBy, in.WrongNumber
+	}
 	switch {
 	case whole && r.answer.Thanks && r.answer.Kind == answer.None:
 		r.because = ""

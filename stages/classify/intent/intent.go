@@ -45,6 +45,8 @@ type Reading struct {
 	OptOut      OptOut
 	OptOutBy    string
 	OptOutScore float32
+	// WrongNumber: what opts out, clearly or possibly, says that someone else is written to (C15).
+	WrongNumber bool
 	// Because names the rule or feature that decided, for explanations; "" when Unsure.
 	Because string
 }

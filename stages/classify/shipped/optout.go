@@ -33,15 +33,23 @@ func shows() [][2]string {
 func wrongNumber() [][2]string { return [][2]string{{"WRONGNO"}, {"WRONG", "LIST"}} }
 
 // evidence maps the features of those meanings to the names of their rules.
-func evidence() map[uint32]string {
-	out := map[uint32]string{}
+func evidence() map[uint32]shown {
+	out := map[uint32]shown{}
 	for _, pair := range shows() {
-		out[words.Feature(pair[0], pair[1])] = ruleName("opt-out", pair)
+		out[words.Feature(pair[0], pair[1])] = shown{rule: ruleName("opt-out", pair)}
 	}
 	for _, pair := range wrongNumber() {
-		out[words.Feature(pair[0], pair[1])] = ruleName("wrong number", pair)
+		out[words.Feature(pair[0], pair[1])] = shown{rule: ruleName("wrong number", pair), wrongNumber: true}
 	}
 	return out
+}
+
+// shown is what a pair of meanings shows.
+type shown struct {
+	// rule is its name, for explanations.
+	rule string
+	// wrongNumber: that someone else is written to.
+	wrongNumber bool
 }
 
 func ruleName(of string, pair [2]string) string {
@@ -54,7 +62,9 @@ func ruleName(of string, pair [2]string) string {
 // judgeOptOut decides whether the message opts out, from the two scores and the meanings of its words.
 func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, meanings []uint32) {
 	score, by, alone := scores[c.optOut.from], "score opt-out", float32(clearAlone)
-	if other := scores[c.optOut.from+1]; other > score {
+	other := scores[c.optOut.from+1]
+	wrong := other > score
+	if wrong {
 		score, by, alone = other, "score wrong number", wrongAlone
 	}
 	out.OptOutScore = score
@@ -62,17 +72,17 @@ func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, meanings
 		return
 	}
 	for _, f := range meanings {
-		rule, ok := c.evidence[f]
+		found, ok := c.evidence[f]
 		if !ok {
 			continue
 		}
-		out.OptOut, out.OptOutBy = intent.OptOutPossible, rule
+		out.OptOut, out.OptOutBy, out.WrongNumber = intent.OptOutPossible, found.rule, found.wrongNumber
 		if score >= clearWith {
 			out.OptOut = intent.OptOutClear
 		}
 		return
 	}
 	if score >= alone {
-		out.OptOut, out.OptOutBy = intent.OptOutClear, by
+		out.OptOut, out.OptOutBy, out.WrongNumber = intent.OptOutClear, by, wrong
 	}
 }

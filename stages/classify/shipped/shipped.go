@@ -46,7 +46,7 @@ type Classifier struct {
 	rules                           *rules.Classifier
 	intents, optOut, tone, language span
 	human                           int
-	evidence                        map[uint32]string
+	evidence                        map[uint32]shown
 	// brand is a shop's own model; nil for none.
 	brand       *model.Model
 	brandIntent span
