@@ -184,7 +184,7 @@ func (w *World) text(a caller.Attempt, t *handoffv1.SendText) *handoffv1.Outcome
 	if a.Record.GetAccount() != w.account().Account {
 		from = " from " + a.Record.GetAccount()
 	}
-	w.say("text to %s%s [%s]: %s", a.Record.GetAddress(), from, className(t.GetTextClass()), t.GetText())
+	w.say("text to %s%s [%s]: %s", a.Record.GetAddress(), from, kindOf(t), t.GetText())
 	o := done()
 	o.ProviderId, o.Segments = fmt.Sprintf("SMout%d", w.outside.texts), segments(t.GetText())
 	return o

@@ -300,18 +300,24 @@ const (
 	BlockReason_BLOCK_REASON_GATE_SHUT BlockReason = 5
 	// Not sent before its give-up time.
 	BlockReason_BLOCK_REASON_EXPIRED BlockReason = 6
+	// The channel's window is over (W3).
+	BlockReason_BLOCK_REASON_WINDOW BlockReason = 50
+	// The shop texts other countries only (W9).
+	BlockReason_BLOCK_REASON_COUNTRY BlockReason = 51
 )
 
 // Enum value maps for BlockReason.
 var (
 	BlockReason_name = map[int32]string{
-		0: "BLOCK_REASON_UNSPECIFIED",
-		1: "BLOCK_REASON_OPTED_OUT",
-		2: "BLOCK_REASON_NEVER_CONFIRMED",
-		3: "BLOCK_REASON_NO_RECORD",
-		4: "BLOCK_REASON_PAUSED",
-		5: "BLOCK_REASON_GATE_SHUT",
-		6: "BLOCK_REASON_EXPIRED",
+		0:  "BLOCK_REASON_UNSPECIFIED",
+		1:  "BLOCK_REASON_OPTED_OUT",
+		2:  "BLOCK_REASON_NEVER_CONFIRMED",
+		3:  "BLOCK_REASON_NO_RECORD",
+		4:  "BLOCK_REASON_PAUSED",
+		5:  "BLOCK_REASON_GATE_SHUT",
+		6:  "BLOCK_REASON_EXPIRED",
+		50: "BLOCK_REASON_WINDOW",
+		51: "BLOCK_REASON_COUNTRY",
 	}
 	BlockReason_value = map[string]int32{
 		"BLOCK_REASON_UNSPECIFIED":     0,
@@ -321,6 +327,8 @@ var (
 		"BLOCK_REASON_PAUSED":          4,
 		"BLOCK_REASON_GATE_SHUT":       5,
 		"BLOCK_REASON_EXPIRED":         6,
+		"BLOCK_REASON_WINDOW":          50,
+		"BLOCK_REASON_COUNTRY":         51,
 	}
 )
 
@@ -1043,7 +1051,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x0eTEXT_CLASS_BOT\x10\x02\x12\x13\n" +
 	"\x0fTEXT_CLASS_RULE\x10\x03\x12\x15\n" +
 	"\x11TEXT_CLASS_SYSTEM\x10\x04\x12\x1d\n" +
-	"\x19TEXT_CLASS_KEYWORD_ANSWER\x10\x05*\xd4\x01\n" +
+	"\x19TEXT_CLASS_KEYWORD_ANSWER\x10\x05*\x87\x02\n" +
 	"\vBlockReason\x12\x1c\n" +
 	"\x18BLOCK_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16BLOCK_REASON_OPTED_OUT\x10\x01\x12 \n" +
@@ -1051,7 +1059,9 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x16BLOCK_REASON_NO_RECORD\x10\x03\x12\x17\n" +
 	"\x13BLOCK_REASON_PAUSED\x10\x04\x12\x1a\n" +
 	"\x16BLOCK_REASON_GATE_SHUT\x10\x05\x12\x18\n" +
-	"\x14BLOCK_REASON_EXPIRED\x10\x06B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
+	"\x14BLOCK_REASON_EXPIRED\x10\x06\x12\x17\n" +
+	"\x13BLOCK_REASON_WINDOW\x102\x12\x18\n" +
+	"\x14BLOCK_REASON_COUNTRY\x103B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (
 	file_handoff_v1_consent_proto_rawDescOnce sync.Once

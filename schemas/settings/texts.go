@@ -26,6 +26,7 @@ const (
 	TextOptOutUnconfirmed  TextID = "optout_unconfirmed"   // C8
 	TextOptOutNoRecord     TextID = "optout_no_record"     // C8
 	TextOptedOutWroteNote  TextID = "opted_out_wrote_note" // C13
+	TextBlockedWindow      TextID = "blocked_window"       // W3
 )
 
 // DefaultText returns the shipped English text; "" for an unknown id.
@@ -71,6 +72,8 @@ func DefaultText(id TextID) string {
 		return "Not changed: there is no subscriber record."
 	case TextOptedOutWroteNote:
 		return "Opted out on [date]: can't be texted until they send START. Answer another way."
+	case TextBlockedWindow:
+		return "Not sent: outside [channel]'s [24-hour] window, the customer last wrote [time]."
 	}
 	return ""
 }
@@ -82,5 +85,6 @@ func TextIDs() []TextID {
 		TextStopConfirmed, TextStopNote, TextStartConfirmed, TextHelp, TextOptIn,
 		TextBlockedOptedOut, TextBlockedUnconfirmed, TextBlockedNoRecord,
 		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote,
+		TextBlockedWindow,
 	}
 }

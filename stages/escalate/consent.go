@@ -42,6 +42,7 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 	here := c.at.Conversation == c.t.Record.GetConversation()
 	if here && n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_KEYWORD {
 		c.state.Unsure = 0 // a keyword is a placed message (H1)
+		c.keywordCame(n)
 	}
 	switch n.GetKind() {
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT:
@@ -79,6 +80,7 @@ func (c *conversation) optOutRefused(prior handoffv1.ConsentStatus) string {
 // for (C5); so does one that is still on its way, because its commands wait for it in their lane.
 func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	c.dropTurn()
+	c.dropParked(handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT)
 	c.endExpired(n)
 	wasLive := c.live()
 	c.ticket.Taken = false

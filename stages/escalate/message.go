@@ -32,6 +32,7 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 	c.meet(m)
 	c.disconnected()
 	c.thread.add(c.customerMessage(msg), 0)
+	c.wrote()
 	if c.optedOut() {
 		c.onOptedOutMessage(m) // C13
 		return
