@@ -211,6 +211,9 @@ type Consent struct {
 	// ConversationalFor is how long after the person's last message answers may leave without a
 	// subscription (C7); default 168h.
 	ConversationalFor time.Duration `yaml:"conversational_for"`
+	// DoubleOptIn asks an unknown or conversational person to confirm before anything else is texted (C6);
+	// default false.
+	DoubleOptIn bool `yaml:"double_opt_in"`
 }
 
 // Hours are the weekly support hours.

@@ -202,6 +202,8 @@ func TestDefaultTexts(t *testing.T) {
 		TextOptOutUnconfirmed:  "Not changed: the customer never confirmed their subscription.",
 		TextOptOutNoRecord:     "Not changed: there is no subscriber record.",
 		TextOptedOutWroteNote:  "Opted out on Mar 2, 2026: can't be texted until they send START. Answer another way.",
+		TextUnconfirmedNote:    "Asked to confirm and hasn't: can't be texted until they reply YES. Answer another way.",
+		TextPossibleOptOut:     "Possible opt-out: reply #optout to confirm",
 		TextBlockedWindow:      "Not sent: outside WhatsApp's 24-hour window, the customer last wrote Mar 2, 2026, 10:00.",
 	}
 	s := shopWith(t, "")

@@ -37,6 +37,10 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 		c.onOptedOutMessage(m) // C13
 		return
 	}
+	if c.state.GetConsent().GetUnanswered() {
+		c.onUnconfirmedMessage(m) // C6
+		return
+	}
 	if c.answer(m) { // H2: a bare yes or no; with more text it goes on below
 		return
 	}

@@ -112,7 +112,7 @@ func authorOf(class handoffv1.TextClass) handoffv1.AuthorKind {
 	case handoffv1.TextClass_TEXT_CLASS_RULE:
 		return handoffv1.AuthorKind_AUTHOR_KIND_RULE
 	case handoffv1.TextClass_TEXT_CLASS_SYSTEM, handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
-		handoffv1.TextClass_TEXT_CLASS_UNSPECIFIED:
+		handoffv1.TextClass_TEXT_CLASS_OPT_IN_QUESTION, handoffv1.TextClass_TEXT_CLASS_UNSPECIFIED:
 	}
 	return handoffv1.AuthorKind_AUTHOR_KIND_SYSTEM
 }
