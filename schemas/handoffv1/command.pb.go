@@ -467,7 +467,14 @@ type SendText struct {
 	// The bot's turn where it is a bot reply.
 	Turn uint64 `protobuf:"varint,7,opt,name=turn,proto3" json:"turn,omitempty"`
 	// What the text asks the subscriber, for the record; QUESTION_UNSPECIFIED for nothing.
-	Question      Question `protobuf:"varint,8,opt,name=question,proto3,enum=handoff.v1.Question" json:"question,omitempty"`
+	Question Question `protobuf:"varint,8,opt,name=question,proto3,enum=handoff.v1.Question" json:"question,omitempty"`
+	// A template that the channel approved, in place of a free-form text (W3): the only thing that leaves
+	// outside the channel's window. text is then what it says, for the thread and for providers that know
+	// templates by their text.
+	Template *Template `protobuf:"bytes,50,opt,name=template,proto3" json:"template,omitempty"`
+	// The text leaves under the channel's tag for a person's answer outside its window (W3, Messenger's
+	// HUMAN_AGENT).
+	HumanAgent    bool `protobuf:"varint,51,opt,name=human_agent,json=humanAgent,proto3" json:"human_agent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -558,6 +565,75 @@ func (x *SendText) GetQuestion() Question {
 	return Question_QUESTION_UNSPECIFIED
 }
 
+func (x *SendText) GetTemplate() *Template {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+func (x *SendText) GetHumanAgent() bool {
+	if x != nil {
+		return x.HumanAgent
+	}
+	return false
+}
+
+// Template names a message that a channel approved beforehand.
+type Template struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel's name of it; a content SID at Twilio.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The channel's code of its language, e.g. "en_US".
+	Language      string `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Template) Reset() {
+	*x = Template{}
+	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Template) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Template) ProtoMessage() {}
+
+func (x *Template) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Template.ProtoReflect.Descriptor instead.
+func (*Template) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Template) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Template) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
 // CreateTicket creates the episode's ticket, once.
 type CreateTicket struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -583,7 +659,7 @@ type CreateTicket struct {
 
 func (x *CreateTicket) Reset() {
 	*x = CreateTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	mi := &file_handoff_v1_command_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -595,7 +671,7 @@ func (x *CreateTicket) String() string {
 func (*CreateTicket) ProtoMessage() {}
 
 func (x *CreateTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	mi := &file_handoff_v1_command_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -608,7 +684,7 @@ func (x *CreateTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTicket.ProtoReflect.Descriptor instead.
 func (*CreateTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{2}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CreateTicket) GetExternalId() string {
@@ -681,7 +757,7 @@ type AppendMessages struct {
 
 func (x *AppendMessages) Reset() {
 	*x = AppendMessages{}
-	mi := &file_handoff_v1_command_proto_msgTypes[3]
+	mi := &file_handoff_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +769,7 @@ func (x *AppendMessages) String() string {
 func (*AppendMessages) ProtoMessage() {}
 
 func (x *AppendMessages) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[3]
+	mi := &file_handoff_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +782,7 @@ func (x *AppendMessages) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendMessages.ProtoReflect.Descriptor instead.
 func (*AppendMessages) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AppendMessages) GetMessages() []*ThreadMessage {
@@ -734,7 +810,7 @@ type AddNote struct {
 
 func (x *AddNote) Reset() {
 	*x = AddNote{}
-	mi := &file_handoff_v1_command_proto_msgTypes[4]
+	mi := &file_handoff_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +822,7 @@ func (x *AddNote) String() string {
 func (*AddNote) ProtoMessage() {}
 
 func (x *AddNote) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[4]
+	mi := &file_handoff_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +835,7 @@ func (x *AddNote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNote.ProtoReflect.Descriptor instead.
 func (*AddNote) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AddNote) GetText() string {
@@ -780,7 +856,7 @@ type SetTicketStatus struct {
 
 func (x *SetTicketStatus) Reset() {
 	*x = SetTicketStatus{}
-	mi := &file_handoff_v1_command_proto_msgTypes[5]
+	mi := &file_handoff_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +868,7 @@ func (x *SetTicketStatus) String() string {
 func (*SetTicketStatus) ProtoMessage() {}
 
 func (x *SetTicketStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[5]
+	mi := &file_handoff_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +881,7 @@ func (x *SetTicketStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTicketStatus.ProtoReflect.Descriptor instead.
 func (*SetTicketStatus) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SetTicketStatus) GetStatus() TicketStatus {
@@ -826,7 +902,7 @@ type AddTags struct {
 
 func (x *AddTags) Reset() {
 	*x = AddTags{}
-	mi := &file_handoff_v1_command_proto_msgTypes[6]
+	mi := &file_handoff_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +914,7 @@ func (x *AddTags) String() string {
 func (*AddTags) ProtoMessage() {}
 
 func (x *AddTags) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[6]
+	mi := &file_handoff_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +927,7 @@ func (x *AddTags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddTags.ProtoReflect.Descriptor instead.
 func (*AddTags) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AddTags) GetTags() []string {
@@ -875,7 +951,7 @@ type FetchTicket struct {
 
 func (x *FetchTicket) Reset() {
 	*x = FetchTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[7]
+	mi := &file_handoff_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +963,7 @@ func (x *FetchTicket) String() string {
 func (*FetchTicket) ProtoMessage() {}
 
 func (x *FetchTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[7]
+	mi := &file_handoff_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +976,7 @@ func (x *FetchTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchTicket.ProtoReflect.Descriptor instead.
 func (*FetchTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FetchTicket) GetTicketId() string {
@@ -934,7 +1010,7 @@ type AskBot struct {
 
 func (x *AskBot) Reset() {
 	*x = AskBot{}
-	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	mi := &file_handoff_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1022,7 @@ func (x *AskBot) String() string {
 func (*AskBot) ProtoMessage() {}
 
 func (x *AskBot) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	mi := &file_handoff_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1035,7 @@ func (x *AskBot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskBot.ProtoReflect.Descriptor instead.
 func (*AskBot) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AskBot) GetTurn() uint64 {
@@ -1006,7 +1082,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	mi := &file_handoff_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1094,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	mi := &file_handoff_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1107,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Hold) GetHeld() bool {
@@ -1071,7 +1147,7 @@ type AttemptStarted struct {
 
 func (x *AttemptStarted) Reset() {
 	*x = AttemptStarted{}
-	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	mi := &file_handoff_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +1159,7 @@ func (x *AttemptStarted) String() string {
 func (*AttemptStarted) ProtoMessage() {}
 
 func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	mi := &file_handoff_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +1172,7 @@ func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStarted.ProtoReflect.Descriptor instead.
 func (*AttemptStarted) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AttemptStarted) GetCallId() string {
@@ -1136,7 +1212,7 @@ type CallResult struct {
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_handoff_v1_command_proto_msgTypes[11]
+	mi := &file_handoff_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1224,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[11]
+	mi := &file_handoff_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1237,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CallResult) GetCallId() string {
@@ -1228,7 +1304,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_handoff_v1_command_proto_msgTypes[12]
+	mi := &file_handoff_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1240,7 +1316,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[12]
+	mi := &file_handoff_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1253,7 +1329,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Outcome) GetStatus() OutcomeStatus {
@@ -1400,7 +1476,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_handoff_v1_command_proto_msgTypes[13]
+	mi := &file_handoff_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1488,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[13]
+	mi := &file_handoff_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1501,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Receipt) GetCallId() string {
@@ -1506,7 +1582,7 @@ type DeliveryState struct {
 
 func (x *DeliveryState) Reset() {
 	*x = DeliveryState{}
-	mi := &file_handoff_v1_command_proto_msgTypes[14]
+	mi := &file_handoff_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +1594,7 @@ func (x *DeliveryState) String() string {
 func (*DeliveryState) ProtoMessage() {}
 
 func (x *DeliveryState) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[14]
+	mi := &file_handoff_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +1607,7 @@ func (x *DeliveryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryState.ProtoReflect.Descriptor instead.
 func (*DeliveryState) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeliveryState) GetProviderId() string {
@@ -1598,7 +1674,7 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\badd_tags\x18\x0f \x01(\v2\x13.handoff.v1.AddTagsH\x00R\aaddTags\x12<\n" +
 	"\ffetch_ticket\x18\x10 \x01(\v2\x17.handoff.v1.FetchTicketH\x00R\vfetchTicket\x12-\n" +
 	"\aask_bot\x18\x11 \x01(\v2\x12.handoff.v1.AskBotH\x00R\x06askBotB\b\n" +
-	"\x06action\"\xac\x02\n" +
+	"\x06action\"\xff\x02\n" +
 	"\bSendText\x124\n" +
 	"\n" +
 	"text_class\x18\x01 \x01(\x0e2\x15.handoff.v1.TextClassR\ttextClass\x12\x12\n" +
@@ -1608,7 +1684,13 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\tnative_id\x18\x05 \x01(\tR\bnativeId\x12\x16\n" +
 	"\x06author\x18\x06 \x01(\tR\x06author\x12\x12\n" +
 	"\x04turn\x18\a \x01(\x04R\x04turn\x120\n" +
-	"\bquestion\x18\b \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\"\xa5\x02\n" +
+	"\bquestion\x18\b \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x120\n" +
+	"\btemplate\x182 \x01(\v2\x14.handoff.v1.TemplateR\btemplate\x12\x1f\n" +
+	"\vhuman_agent\x183 \x01(\bR\n" +
+	"humanAgent\":\n" +
+	"\bTemplate\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\blanguage\x18\x02 \x01(\tR\blanguage\"\xa5\x02\n" +
 	"\fCreateTicket\x12\x1f\n" +
 	"\vexternal_id\x18\x01 \x01(\tR\n" +
 	"externalId\x12\x18\n" +
@@ -1730,75 +1812,77 @@ func file_handoff_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_handoff_v1_command_proto_goTypes = []any{
 	(OutcomeStatus)(0),            // 0: handoff.v1.OutcomeStatus
 	(Action)(0),                   // 1: handoff.v1.Action
 	(DeliveryStatus)(0),           // 2: handoff.v1.DeliveryStatus
 	(*Command)(nil),               // 3: handoff.v1.Command
 	(*SendText)(nil),              // 4: handoff.v1.SendText
-	(*CreateTicket)(nil),          // 5: handoff.v1.CreateTicket
-	(*AppendMessages)(nil),        // 6: handoff.v1.AppendMessages
-	(*AddNote)(nil),               // 7: handoff.v1.AddNote
-	(*SetTicketStatus)(nil),       // 8: handoff.v1.SetTicketStatus
-	(*AddTags)(nil),               // 9: handoff.v1.AddTags
-	(*FetchTicket)(nil),           // 10: handoff.v1.FetchTicket
-	(*AskBot)(nil),                // 11: handoff.v1.AskBot
-	(*Hold)(nil),                  // 12: handoff.v1.Hold
-	(*AttemptStarted)(nil),        // 13: handoff.v1.AttemptStarted
-	(*CallResult)(nil),            // 14: handoff.v1.CallResult
-	(*Outcome)(nil),               // 15: handoff.v1.Outcome
-	(*Receipt)(nil),               // 16: handoff.v1.Receipt
-	(*DeliveryState)(nil),         // 17: handoff.v1.DeliveryState
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(TextClass)(0),                // 19: handoff.v1.TextClass
-	(*Media)(nil),                 // 20: handoff.v1.Media
-	(*ConsentStamp)(nil),          // 21: handoff.v1.ConsentStamp
-	(Question)(0),                 // 22: handoff.v1.Question
-	(*ThreadMessage)(nil),         // 23: handoff.v1.ThreadMessage
-	(TicketStatus)(0),             // 24: handoff.v1.TicketStatus
-	(BlockReason)(0),              // 25: handoff.v1.BlockReason
-	(*DeskItem)(nil),              // 26: handoff.v1.DeskItem
-	(*BotReply)(nil),              // 27: handoff.v1.BotReply
+	(*Template)(nil),              // 5: handoff.v1.Template
+	(*CreateTicket)(nil),          // 6: handoff.v1.CreateTicket
+	(*AppendMessages)(nil),        // 7: handoff.v1.AppendMessages
+	(*AddNote)(nil),               // 8: handoff.v1.AddNote
+	(*SetTicketStatus)(nil),       // 9: handoff.v1.SetTicketStatus
+	(*AddTags)(nil),               // 10: handoff.v1.AddTags
+	(*FetchTicket)(nil),           // 11: handoff.v1.FetchTicket
+	(*AskBot)(nil),                // 12: handoff.v1.AskBot
+	(*Hold)(nil),                  // 13: handoff.v1.Hold
+	(*AttemptStarted)(nil),        // 14: handoff.v1.AttemptStarted
+	(*CallResult)(nil),            // 15: handoff.v1.CallResult
+	(*Outcome)(nil),               // 16: handoff.v1.Outcome
+	(*Receipt)(nil),               // 17: handoff.v1.Receipt
+	(*DeliveryState)(nil),         // 18: handoff.v1.DeliveryState
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(TextClass)(0),                // 20: handoff.v1.TextClass
+	(*Media)(nil),                 // 21: handoff.v1.Media
+	(*ConsentStamp)(nil),          // 22: handoff.v1.ConsentStamp
+	(Question)(0),                 // 23: handoff.v1.Question
+	(*ThreadMessage)(nil),         // 24: handoff.v1.ThreadMessage
+	(TicketStatus)(0),             // 25: handoff.v1.TicketStatus
+	(BlockReason)(0),              // 26: handoff.v1.BlockReason
+	(*DeskItem)(nil),              // 27: handoff.v1.DeskItem
+	(*BotReply)(nil),              // 28: handoff.v1.BotReply
 }
 var file_handoff_v1_command_proto_depIdxs = []int32{
-	18, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
-	18, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
+	19, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
+	19, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
 	4,  // 2: handoff.v1.Command.send_text:type_name -> handoff.v1.SendText
-	5,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
-	6,  // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
-	7,  // 5: handoff.v1.Command.add_note:type_name -> handoff.v1.AddNote
-	8,  // 6: handoff.v1.Command.set_ticket_status:type_name -> handoff.v1.SetTicketStatus
-	9,  // 7: handoff.v1.Command.add_tags:type_name -> handoff.v1.AddTags
-	10, // 8: handoff.v1.Command.fetch_ticket:type_name -> handoff.v1.FetchTicket
-	11, // 9: handoff.v1.Command.ask_bot:type_name -> handoff.v1.AskBot
-	19, // 10: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
-	20, // 11: handoff.v1.SendText.media:type_name -> handoff.v1.Media
-	21, // 12: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
-	22, // 13: handoff.v1.SendText.question:type_name -> handoff.v1.Question
-	23, // 14: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
-	24, // 15: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
-	23, // 16: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
-	24, // 17: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
-	24, // 18: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
-	23, // 19: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
-	19, // 20: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
-	15, // 21: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
-	0,  // 22: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
-	25, // 23: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
-	26, // 24: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
-	27, // 25: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
-	18, // 26: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
-	18, // 27: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	1,  // 28: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
-	15, // 29: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
-	19, // 30: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
-	2,  // 31: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	6,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
+	7,  // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
+	8,  // 5: handoff.v1.Command.add_note:type_name -> handoff.v1.AddNote
+	9,  // 6: handoff.v1.Command.set_ticket_status:type_name -> handoff.v1.SetTicketStatus
+	10, // 7: handoff.v1.Command.add_tags:type_name -> handoff.v1.AddTags
+	11, // 8: handoff.v1.Command.fetch_ticket:type_name -> handoff.v1.FetchTicket
+	12, // 9: handoff.v1.Command.ask_bot:type_name -> handoff.v1.AskBot
+	20, // 10: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
+	21, // 11: handoff.v1.SendText.media:type_name -> handoff.v1.Media
+	22, // 12: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
+	23, // 13: handoff.v1.SendText.question:type_name -> handoff.v1.Question
+	5,  // 14: handoff.v1.SendText.template:type_name -> handoff.v1.Template
+	24, // 15: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
+	25, // 16: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
+	24, // 17: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
+	25, // 18: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
+	25, // 19: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
+	24, // 20: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
+	20, // 21: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
+	16, // 22: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
+	0,  // 23: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
+	26, // 24: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
+	27, // 25: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
+	28, // 26: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
+	19, // 27: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
+	19, // 28: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	1,  // 29: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
+	16, // 30: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
+	20, // 31: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
+	2,  // 32: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_command_proto_init() }
@@ -1825,7 +1909,7 @@ func file_handoff_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_command_proto_rawDesc), len(file_handoff_v1_command_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -123,6 +123,8 @@ const (
 	SignalKind_SIGNAL_KIND_MIRROR SignalKind = 6
 	// An opted-out person wrote (C13).
 	SignalKind_SIGNAL_KIND_OPTED_OUT_WROTE SignalKind = 7
+	// A person wrote who was asked to confirm and did not (C6).
+	SignalKind_SIGNAL_KIND_UNCONFIRMED_WROTE SignalKind = 8
 )
 
 // Enum value maps for SignalKind.
@@ -136,6 +138,7 @@ var (
 		5: "SIGNAL_KIND_ASKED_FOR_PERSON",
 		6: "SIGNAL_KIND_MIRROR",
 		7: "SIGNAL_KIND_OPTED_OUT_WROTE",
+		8: "SIGNAL_KIND_UNCONFIRMED_WROTE",
 	}
 	SignalKind_value = map[string]int32{
 		"SIGNAL_KIND_UNSPECIFIED":       0,
@@ -146,6 +149,7 @@ var (
 		"SIGNAL_KIND_ASKED_FOR_PERSON":  5,
 		"SIGNAL_KIND_MIRROR":            6,
 		"SIGNAL_KIND_OPTED_OUT_WROTE":   7,
+		"SIGNAL_KIND_UNCONFIRMED_WROTE": 8,
 	}
 )
 
@@ -1025,7 +1029,7 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x16EPISODE_STATE_DECLINED\x10\x06\x12\x18\n" +
 	"\x14EPISODE_STATE_LAPSED\x10\a\x12\x18\n" +
 	"\x14EPISODE_STATE_FAILED\x10\b\x12\x1b\n" +
-	"\x17EPISODE_STATE_OPTED_OUT\x10\t*\xf2\x01\n" +
+	"\x17EPISODE_STATE_OPTED_OUT\x10\t*\x95\x02\n" +
 	"\n" +
 	"SignalKind\x12\x1b\n" +
 	"\x17SIGNAL_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -1035,7 +1039,8 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x15SIGNAL_KIND_SENTIMENT\x10\x04\x12 \n" +
 	"\x1cSIGNAL_KIND_ASKED_FOR_PERSON\x10\x05\x12\x16\n" +
 	"\x12SIGNAL_KIND_MIRROR\x10\x06\x12\x1f\n" +
-	"\x1bSIGNAL_KIND_OPTED_OUT_WROTE\x10\aB2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
+	"\x1bSIGNAL_KIND_OPTED_OUT_WROTE\x10\a\x12!\n" +
+	"\x1dSIGNAL_KIND_UNCONFIRMED_WROTE\x10\bB2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (
 	file_handoff_v1_fact_proto_rawDescOnce sync.Once

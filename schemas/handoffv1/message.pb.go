@@ -201,6 +201,59 @@ func (Question) EnumDescriptor() ([]byte, []int) {
 	return file_handoff_v1_message_proto_rawDescGZIP(), []int{2}
 }
 
+// ParkReason is why a reply is parked.
+type ParkReason int32
+
+const (
+	// Not parked.
+	ParkReason_PARK_REASON_UNSPECIFIED ParkReason = 0
+	// The channel's window is over (W3): it is sent when the subscriber writes.
+	ParkReason_PARK_REASON_WINDOW ParkReason = 1
+	// Quiet hours where the subscriber is (C11): an agent may send it now.
+	ParkReason_PARK_REASON_QUIET_HOURS ParkReason = 2
+)
+
+// Enum value maps for ParkReason.
+var (
+	ParkReason_name = map[int32]string{
+		0: "PARK_REASON_UNSPECIFIED",
+		1: "PARK_REASON_WINDOW",
+		2: "PARK_REASON_QUIET_HOURS",
+	}
+	ParkReason_value = map[string]int32{
+		"PARK_REASON_UNSPECIFIED": 0,
+		"PARK_REASON_WINDOW":      1,
+		"PARK_REASON_QUIET_HOURS": 2,
+	}
+)
+
+func (x ParkReason) Enum() *ParkReason {
+	p := new(ParkReason)
+	*p = x
+	return p
+}
+
+func (x ParkReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ParkReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_handoff_v1_message_proto_enumTypes[3].Descriptor()
+}
+
+func (ParkReason) Type() protoreflect.EnumType {
+	return &file_handoff_v1_message_proto_enumTypes[3]
+}
+
+func (x ParkReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ParkReason.Descriptor instead.
+func (ParkReason) EnumDescriptor() ([]byte, []int) {
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{3}
+}
+
 // AuthorKind says who wrote a message of a thread.
 type AuthorKind int32
 
@@ -254,11 +307,11 @@ func (x AuthorKind) String() string {
 }
 
 func (AuthorKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_handoff_v1_message_proto_enumTypes[3].Descriptor()
+	return file_handoff_v1_message_proto_enumTypes[4].Descriptor()
 }
 
 func (AuthorKind) Type() protoreflect.EnumType {
-	return &file_handoff_v1_message_proto_enumTypes[3]
+	return &file_handoff_v1_message_proto_enumTypes[4]
 }
 
 func (x AuthorKind) Number() protoreflect.EnumNumber {
@@ -267,7 +320,7 @@ func (x AuthorKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AuthorKind.Descriptor instead.
 func (AuthorKind) EnumDescriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{4}
 }
 
 // CustomerMessage is one inbound message. Posted by the gateway to classify, which fills
@@ -459,6 +512,15 @@ type Classification struct {
 	// True where a STOP was read from what the person said and is no keyword (C5); matched names the rule or
 	// score that took it.
 	PlainLanguage bool `protobuf:"varint,14,opt,name=plain_language,json=plainLanguage,proto3" json:"plain_language,omitempty"`
+	// True where the person may have asked for no more messages and a person has to decide (C5): it is no
+	// STOP, the message is handled as any other.
+	PossibleOptOut bool `protobuf:"varint,15,opt,name=possible_opt_out,json=possibleOptOut,proto3" json:"possible_opt_out,omitempty"`
+	// The rule or score that took the message for an opt-out, clear or possible, where it is no keyword;
+	// for the note and the list that show it.
+	OptOutBy string `protobuf:"bytes,16,opt,name=opt_out_by,json=optOutBy,proto3" json:"opt_out_by,omitempty"`
+	// True where the person says that someone else is written to (C15): a STOP in plain language, or a
+	// possible one where possible_opt_out is true.
+	WrongNumber   bool `protobuf:"varint,17,opt,name=wrong_number,json=wrongNumber,proto3" json:"wrong_number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -591,6 +653,27 @@ func (x *Classification) GetPlainLanguage() bool {
 	return false
 }
 
+func (x *Classification) GetPossibleOptOut() bool {
+	if x != nil {
+		return x.PossibleOptOut
+	}
+	return false
+}
+
+func (x *Classification) GetOptOutBy() string {
+	if x != nil {
+		return x.OptOutBy
+	}
+	return ""
+}
+
+func (x *Classification) GetWrongNumber() bool {
+	if x != nil {
+		return x.WrongNumber
+	}
+	return false
+}
+
 // Asked tells classify what the subscriber was asked last. Posted by escalate and consent in the
 // transaction that emits the text, one per outbound text, so it precedes any answer in classify's log.
 type Asked struct {
@@ -671,7 +754,9 @@ type AgentReply struct {
 	// The agent's display name.
 	Author string `protobuf:"bytes,5,opt,name=author,proto3" json:"author,omitempty"`
 	// Episode number of the ticket's conversation, from the ticket's external id.
-	Episode       uint64 `protobuf:"varint,6,opt,name=episode,proto3" json:"episode,omitempty"`
+	Episode uint64 `protobuf:"varint,6,opt,name=episode,proto3" json:"episode,omitempty"`
+	// Set by consent on a reply that it passes and that may not leave yet: escalate parks it.
+	Parking       *Parking `protobuf:"bytes,50,opt,name=parking,proto3" json:"parking,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -748,6 +833,79 @@ func (x *AgentReply) GetEpisode() uint64 {
 	return 0
 }
 
+func (x *AgentReply) GetParking() *Parking {
+	if x != nil {
+		return x.Parking
+	}
+	return nil
+}
+
+// Parking is why an agent's reply is kept and not sent yet. escalate keeps it, says so on the ticket, and
+// sends what is parked in the order of writing: when the time has come, when the subscriber writes, or
+// when an agent asks for it.
+type Parking struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why.
+	Reason ParkReason `protobuf:"varint,1,opt,name=reason,proto3,enum=handoff.v1.ParkReason" json:"reason,omitempty"`
+	// When it is sent by itself; for WINDOW when it is dropped.
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// The reason in words that fit behind "Parked until [time]: ", e.g. "quiet hours where the customer is".
+	Why           string `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Parking) Reset() {
+	*x = Parking{}
+	mi := &file_handoff_v1_message_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Parking) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Parking) ProtoMessage() {}
+
+func (x *Parking) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_message_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Parking.ProtoReflect.Descriptor instead.
+func (*Parking) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Parking) GetReason() ParkReason {
+	if x != nil {
+		return x.Reason
+	}
+	return ParkReason_PARK_REASON_UNSPECIFIED
+}
+
+func (x *Parking) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Parking) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 // BotReply is the bot's answer to one turn. Posted by deliver to consent, passed to escalate.
 type BotReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -765,7 +923,7 @@ type BotReply struct {
 
 func (x *BotReply) Reset() {
 	*x = BotReply{}
-	mi := &file_handoff_v1_message_proto_msgTypes[5]
+	mi := &file_handoff_v1_message_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +935,7 @@ func (x *BotReply) String() string {
 func (*BotReply) ProtoMessage() {}
 
 func (x *BotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[5]
+	mi := &file_handoff_v1_message_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +948,7 @@ func (x *BotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotReply.ProtoReflect.Descriptor instead.
 func (*BotReply) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BotReply) GetTurn() uint64 {
@@ -842,7 +1000,7 @@ type ThreadMessage struct {
 
 func (x *ThreadMessage) Reset() {
 	*x = ThreadMessage{}
-	mi := &file_handoff_v1_message_proto_msgTypes[6]
+	mi := &file_handoff_v1_message_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -854,7 +1012,7 @@ func (x *ThreadMessage) String() string {
 func (*ThreadMessage) ProtoMessage() {}
 
 func (x *ThreadMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[6]
+	mi := &file_handoff_v1_message_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -867,7 +1025,7 @@ func (x *ThreadMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadMessage.ProtoReflect.Descriptor instead.
 func (*ThreadMessage) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ThreadMessage) GetId() string {
@@ -929,7 +1087,7 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x0eclassification\x18\a \x01(\v2\x1a.handoff.v1.ClassificationR\x0eclassification\"<\n" +
 	"\x05Media\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12!\n" +
-	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\"\xe7\x03\n" +
+	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\"\xd2\x04\n" +
 	"\x0eClassification\x123\n" +
 	"\tdirective\x18\x01 \x01(\x0e2\x15.handoff.v1.DirectiveR\tdirective\x12\x18\n" +
 	"\amatched\x18\x02 \x01(\tR\amatched\x12.\n" +
@@ -951,12 +1109,16 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"classifier\x18\f \x01(\tR\n" +
 	"classifier\x12&\n" +
 	"\x0fasks_for_person\x18\r \x01(\bR\rasksForPerson\x12%\n" +
-	"\x0eplain_language\x18\x0e \x01(\bR\rplainLanguage\"\x8c\x01\n" +
+	"\x0eplain_language\x18\x0e \x01(\bR\rplainLanguage\x12(\n" +
+	"\x10possible_opt_out\x18\x0f \x01(\bR\x0epossibleOptOut\x12\x1c\n" +
+	"\n" +
+	"opt_out_by\x18\x10 \x01(\tR\boptOutBy\x12!\n" +
+	"\fwrong_number\x18\x11 \x01(\bR\vwrongNumber\"\x8c\x01\n" +
 	"\x05Asked\x120\n" +
 	"\bquestion\x18\x01 \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12\x1f\n" +
 	"\vquestion_id\x18\x02 \x01(\tR\n" +
 	"questionId\x120\n" +
-	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xb5\x01\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xe4\x01\n" +
 	"\n" +
 	"AgentReply\x12\x1b\n" +
 	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x1b\n" +
@@ -964,7 +1126,12 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x04text\x18\x03 \x01(\tR\x04text\x12'\n" +
 	"\x05media\x18\x04 \x03(\v2\x11.handoff.v1.MediaR\x05media\x12\x16\n" +
 	"\x06author\x18\x05 \x01(\tR\x06author\x12\x18\n" +
-	"\aepisode\x18\x06 \x01(\x04R\aepisode\"o\n" +
+	"\aepisode\x18\x06 \x01(\x04R\aepisode\x12-\n" +
+	"\aparking\x182 \x01(\v2\x13.handoff.v1.ParkingR\aparking\"}\n" +
+	"\aParking\x12.\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x16.handoff.v1.ParkReasonR\x06reason\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x10\n" +
+	"\x03why\x18\x03 \x01(\tR\x03why\"o\n" +
 	"\bBotReply\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12#\n" +
@@ -993,7 +1160,12 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x14QUESTION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eQUESTION_OFFER\x10\x01\x12\x13\n" +
 	"\x0fQUESTION_OPT_IN\x10\x02\x12\x12\n" +
-	"\x0eQUESTION_OTHER\x10\x03*\xb7\x01\n" +
+	"\x0eQUESTION_OTHER\x10\x03*^\n" +
+	"\n" +
+	"ParkReason\x12\x1b\n" +
+	"\x17PARK_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12PARK_REASON_WINDOW\x10\x01\x12\x1b\n" +
+	"\x17PARK_REASON_QUIET_HOURS\x10\x02*\xb7\x01\n" +
 	"\n" +
 	"AuthorKind\x12\x1b\n" +
 	"\x17AUTHOR_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
@@ -1016,39 +1188,44 @@ func file_handoff_v1_message_proto_rawDescGZIP() []byte {
 	return file_handoff_v1_message_proto_rawDescData
 }
 
-var file_handoff_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_handoff_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_handoff_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_handoff_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_handoff_v1_message_proto_goTypes = []any{
 	(ProviderOptOut)(0),           // 0: handoff.v1.ProviderOptOut
 	(Directive)(0),                // 1: handoff.v1.Directive
 	(Question)(0),                 // 2: handoff.v1.Question
-	(AuthorKind)(0),               // 3: handoff.v1.AuthorKind
-	(*CustomerMessage)(nil),       // 4: handoff.v1.CustomerMessage
-	(*Media)(nil),                 // 5: handoff.v1.Media
-	(*Classification)(nil),        // 6: handoff.v1.Classification
-	(*Asked)(nil),                 // 7: handoff.v1.Asked
-	(*AgentReply)(nil),            // 8: handoff.v1.AgentReply
-	(*BotReply)(nil),              // 9: handoff.v1.BotReply
-	(*ThreadMessage)(nil),         // 10: handoff.v1.ThreadMessage
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(ParkReason)(0),               // 3: handoff.v1.ParkReason
+	(AuthorKind)(0),               // 4: handoff.v1.AuthorKind
+	(*CustomerMessage)(nil),       // 5: handoff.v1.CustomerMessage
+	(*Media)(nil),                 // 6: handoff.v1.Media
+	(*Classification)(nil),        // 7: handoff.v1.Classification
+	(*Asked)(nil),                 // 8: handoff.v1.Asked
+	(*AgentReply)(nil),            // 9: handoff.v1.AgentReply
+	(*Parking)(nil),               // 10: handoff.v1.Parking
+	(*BotReply)(nil),              // 11: handoff.v1.BotReply
+	(*ThreadMessage)(nil),         // 12: handoff.v1.ThreadMessage
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_handoff_v1_message_proto_depIdxs = []int32{
-	5,  // 0: handoff.v1.CustomerMessage.media:type_name -> handoff.v1.Media
+	6,  // 0: handoff.v1.CustomerMessage.media:type_name -> handoff.v1.Media
 	0,  // 1: handoff.v1.CustomerMessage.provider_opt_out:type_name -> handoff.v1.ProviderOptOut
-	6,  // 2: handoff.v1.CustomerMessage.classification:type_name -> handoff.v1.Classification
+	7,  // 2: handoff.v1.CustomerMessage.classification:type_name -> handoff.v1.Classification
 	1,  // 3: handoff.v1.Classification.directive:type_name -> handoff.v1.Directive
 	2,  // 4: handoff.v1.Classification.answers:type_name -> handoff.v1.Question
 	2,  // 5: handoff.v1.Asked.question:type_name -> handoff.v1.Question
-	11, // 6: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
-	5,  // 7: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
-	3,  // 8: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
-	11, // 9: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
-	5,  // 10: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	13, // 6: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
+	6,  // 7: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
+	10, // 8: handoff.v1.AgentReply.parking:type_name -> handoff.v1.Parking
+	3,  // 9: handoff.v1.Parking.reason:type_name -> handoff.v1.ParkReason
+	13, // 10: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
+	4,  // 11: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
+	13, // 12: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
+	6,  // 13: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_message_proto_init() }
@@ -1061,8 +1238,8 @@ func file_handoff_v1_message_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_message_proto_rawDesc), len(file_handoff_v1_message_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   7,
+			NumEnums:      5,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -17,6 +18,12 @@ import (
 var (
 	shopID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	e164   = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+)
+
+// Values of handoff.outside_window.
+const (
+	OutsideDrop = "drop"
+	OutsidePark = "park"
 )
 
 // checker collects problems.
@@ -59,6 +66,7 @@ func check(s *Shop) []Problem {
 		c.add("time_zone", "%q is not an IANA time zone, e.g. America/New_York", s.TimeZone)
 	}
 	c.oneOf("mode", string(s.Mode), string(ModeEscalate), string(ModeMirror))
+	c.countries(s)
 	c.accounts(s.Accounts)
 	c.desk(s.Desk)
 	c.url("bot.url", s.AutoReply.URL)
@@ -71,6 +79,24 @@ func check(s *Shop) []Problem {
 	c.hours(s.Hours)
 	c.texts(s.Texts)
 	return c.problems
+}
+
+// countries checks the list, and that the shop's own numbers are from there (W9).
+func (c *checker) countries(s *Shop) {
+	if len(s.SMSCountries) == 0 {
+		c.add("sms_countries", "must name at least one country; leave it out for US, GB, CA")
+	}
+	for i, country := range s.SMSCountries {
+		if !schemas.IsCountry(country) {
+			c.add(fmt.Sprintf("sms_countries[%d]", i), "%q is not a country's two capital letters (ISO 3166-1) with numbers of its own, e.g. US", country)
+		}
+	}
+	for i, a := range s.Accounts {
+		if e164.MatchString(a.Account) && !s.Reaches(schemas.ChannelOf(a.Channel), a.Account) {
+			c.add(fmt.Sprintf("accounts[%d].account", i), "%s is a number from %s; add that to sms_countries to text from it",
+				a.Account, cmp.Or(schemas.Country(a.Account), "no known country"))
+		}
+	}
 }
 
 func (c *checker) accounts(accounts []Account) {
@@ -107,7 +133,21 @@ func (c *checker) accounts(accounts []Account) {
 		for j, family := range a.ProviderAnswers {
 			c.oneOf(fmt.Sprintf("accounts[%d].provider_answers[%d]", i, j), family, "stop", "start", "help")
 		}
+		c.nudge(at("nudge"), a, ch)
 		c.rate(at("limit"), a.Limit)
+	}
+}
+
+// nudge checks a template: a channel without a window needs none, and the provider must be able to send it.
+func (c *checker) nudge(path string, a Account, ch handoffv1.Channel) {
+	switch n := a.Nudge; {
+	case n == Nudge{}:
+	case schemas.WindowOf(ch) == schemas.Window{}:
+		c.add(path, "%s takes texts at any time: leave the template out", a.Channel)
+	case a.Provider != "sms":
+		c.add(path, "%s accounts cannot send templates here; use a provider behind the signed webhook (sms)", a.Provider)
+	case n.Template == "" || n.Language == "" || strings.TrimSpace(n.Text) == "":
+		c.add(path, "needs template, language and text: its name and language at the channel, and what it says")
 	}
 }
 
@@ -159,6 +199,7 @@ func (c *checker) handoff(h *Handoff) {
 		c.add("handoff.tag", "must not be empty: escalations are found by it")
 	}
 	c.oneOf("handoff.on_stop", h.OnStop, "close", "leave_open")
+	c.oneOf("handoff.outside_window", h.OutsideWindow, OutsideDrop, OutsidePark)
 	for channel, d := range h.ReopenWithin {
 		if schemas.ChannelOf(channel) == handoffv1.Channel_CHANNEL_UNSPECIFIED {
 			c.add("handoff.reopen_within."+channel, "%q is not a channel", channel)

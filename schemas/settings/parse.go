@@ -100,14 +100,14 @@ func Problems(document []byte, problems []Problem) *Error {
 func defaults() *Shop {
 	return &Shop{
 		Bot: "Shopper", Language: "en", TimeZone: "UTC", Mode: ModeEscalate,
-		Active: true, SupportDetails: true,
+		Active: true, SupportDetails: true, SMSCountries: []string{"US", "GB", "CA"},
 		AutoReply: Bot{Timeout: 10 * time.Second},
 		Desk:      Desk{Poll: 10 * time.Minute},
 		Handoff: Handoff{
 			Intents:      []string{"cancel_order", "order_issue", "return_refund", "complaint", "human"},
 			UnsureInARow: 2, SentimentBelow: -0.8,
 			OfferLapses: 24 * time.Hour, OfferAgainAfter: 24 * time.Hour, PauseFor: 24 * time.Hour,
-			Tag: "has_shopper_support_escalation", OnStop: "close",
+			Tag: "has_shopper_support_escalation", OnStop: "close", OutsideWindow: OutsideDrop,
 			SegmentsNoted: 3, SegmentCredits: 1, MMSCredits: 3, MessageCredits: 1, Disclose: true,
 		},
 		Consent: Consent{OptOutScope: "channel", ReplyRequires: "conversation", ConversationalFor: 7 * 24 * time.Hour},

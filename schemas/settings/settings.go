@@ -3,6 +3,7 @@
 package settings
 
 import (
+	"slices"
 	"time"
 
 	"github.com/handoff-dev/handoff/schemas"
@@ -28,6 +29,9 @@ type Shop struct {
 	// Active is the desk's switch, SupportDetails the handoff's (H10). Both default to true.
 	Active         bool `yaml:"active"`
 	SupportDetails bool `yaml:"support_details"`
+	// SMSCountries are the countries whose numbers the shop texts, and from whose numbers, ISO 3166-1
+	// (W9); default US, GB, CA.
+	SMSCountries []string `yaml:"sms_countries"`
 	// Accounts are the shop's sender identities.
 	Accounts []Account `yaml:"accounts"`
 	// Desk is the shop's help desk.
@@ -74,8 +78,21 @@ type Account struct {
 	// ProviderAnswers lists the keyword families ("stop", "start", "help") that the provider answers
 	// itself: Handoff sends no second answer (C2).
 	ProviderAnswers []string `yaml:"provider_answers"`
+	// Nudge is the approved template that asks a person to answer, where a reply is parked outside the
+	// channel's window (W3). Optional.
+	Nudge Nudge `yaml:"nudge"`
 	// Limit of sends.
 	Limit Rate `yaml:"limit"`
+}
+
+// Nudge is a template that the channel approved.
+type Nudge struct {
+	// Template is the channel's name of it.
+	Template string `yaml:"template"`
+	// Language is the channel's code of its language, e.g. "en_US".
+	Language string `yaml:"language"`
+	// Text is what it says: agents see it in the thread.
+	Text string `yaml:"text"`
 }
 
 // Request is the template of an outgoing call to a generic SMS provider. {{to}}, {{from}}, {{text}},
@@ -178,6 +195,9 @@ type Handoff struct {
 	MessageCredits int `yaml:"message_credits"`
 	// SayResumed sends the resumed text on close (H6); default false.
 	SayResumed bool `yaml:"say_resumed"`
+	// OutsideWindow is what becomes of an agent's reply outside the channel's window (W3): "drop" (default)
+	// or "park", which sends it when the subscriber answers, and the account's nudge meanwhile.
+	OutsideWindow string `yaml:"outside_window"`
 	// Disclose opens the bot's first text with the disclosure (H12); default true.
 	Disclose bool `yaml:"disclose"`
 }
@@ -191,6 +211,9 @@ type Consent struct {
 	// ConversationalFor is how long after the person's last message answers may leave without a
 	// subscription (C7); default 168h.
 	ConversationalFor time.Duration `yaml:"conversational_for"`
+	// DoubleOptIn asks an unknown or conversational person to confirm before anything else is texted (C6);
+	// default false.
+	DoubleOptIn bool `yaml:"double_opt_in"`
 }
 
 // Hours are the weekly support hours.
@@ -212,4 +235,9 @@ func (s *Shop) Account(channel handoffv1.Channel, account string) *Account {
 		}
 	}
 	return nil
+}
+
+// Reaches tells whether the shop texts an address on a channel, by the country of its number (W9).
+func (s *Shop) Reaches(channel handoffv1.Channel, address string) bool {
+	return channel != handoffv1.Channel_CHANNEL_SMS || slices.Contains(s.SMSCountries, schemas.Country(address))
 }

@@ -18,6 +18,7 @@ const (
 	TextStartConfirmed     TextID = "start_confirmed"      // C3
 	TextHelp               TextID = "help"                 // C4
 	TextOptIn              TextID = "opt_in"               // C6
+	TextPossibleOptOut     TextID = "possible_opt_out"     // C5
 	TextBlockedOptedOut    TextID = "blocked_opted_out"    // C7
 	TextBlockedUnconfirmed TextID = "blocked_unconfirmed"  // C7
 	TextBlockedNoRecord    TextID = "blocked_no_record"    // C7
@@ -26,6 +27,8 @@ const (
 	TextOptOutUnconfirmed  TextID = "optout_unconfirmed"   // C8
 	TextOptOutNoRecord     TextID = "optout_no_record"     // C8
 	TextOptedOutWroteNote  TextID = "opted_out_wrote_note" // C13
+	TextUnconfirmedNote    TextID = "unconfirmed_note"     // C6
+	TextBlockedWindow      TextID = "blocked_window"       // W3
 )
 
 // DefaultText returns the shipped English text; "" for an unknown id.
@@ -71,6 +74,12 @@ func DefaultText(id TextID) string {
 		return "Not changed: there is no subscriber record."
 	case TextOptedOutWroteNote:
 		return "Opted out on [date]: can't be texted until they send START. Answer another way."
+	case TextPossibleOptOut:
+		return "Possible opt-out: reply #optout to confirm"
+	case TextUnconfirmedNote:
+		return "Asked to confirm and hasn't: can't be texted until they reply YES. Answer another way."
+	case TextBlockedWindow:
+		return "Not sent: outside [channel]'s [24-hour] window, the customer last wrote [time]."
 	}
 	return ""
 }
@@ -82,5 +91,6 @@ func TextIDs() []TextID {
 		TextStopConfirmed, TextStopNote, TextStartConfirmed, TextHelp, TextOptIn,
 		TextBlockedOptedOut, TextBlockedUnconfirmed, TextBlockedNoRecord,
 		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote,
+		TextBlockedWindow, TextUnconfirmedNote, TextPossibleOptOut,
 	}
 }

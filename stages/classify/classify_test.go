@@ -460,3 +460,25 @@ func BenchmarkMessage(b *testing.B) {
 		}
 	}
 }
+
+func TestPlainLanguageOptOuts(t *testing.T) {
+	for _, g := range []struct {
+		text                         string
+		stop, possible, wrong, named bool
+	}{
+		{"please stop texting me", true, false, false, true},
+		{"wrong number", true, false, true, true},
+		{"STOP", true, false, false, false},
+		{"where is my order", false, false, false, false},
+	} {
+		stage, err := shared()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, _ := stage.Look(g.text, handoffv1.Question_QUESTION_UNSPECIFIED)
+		stop := read.GetDirective() == handoffv1.Directive_DIRECTIVE_STOP
+		if stop != g.stop || read.GetPossibleOptOut() != g.possible || read.GetWrongNumber() != g.wrong || (read.GetOptOutBy() != "") != g.named {
+			t.Errorf("%q is read as %v", g.text, read)
+		}
+	}
+}

@@ -51,12 +51,21 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	if r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, m.GetText()) {
 		r.answer = answer.Answer{Thanks: true, Rest: len(folded)}
 	}
-	r.in = s.classifier.Read(m.GetText(), r.out.GetLanguage())
+	r.in = s.place(folded, m.GetText(), r.out.GetLanguage())
 	if s.optsOut(&r, folded) {
 		return r
 	}
 	s.classify(&r, m, folded)
 	return r
+}
+
+// place lets the classifier read a message. The one that ships is given the folded text; another one folds
+// as it likes.
+func (s *Stage) place(folded []byte, text, language string) intent.Reading {
+	if s.shipped != nil {
+		return s.shipped.ReadFolded(folded, text, language)
+	}
+	return s.classifier.Read(text, language)
 }
 
 // optsOut takes a clear plain-language opt-out for a STOP (C5, C12). A request beside it stays to be
@@ -66,7 +75,7 @@ func (s *Stage) optsOut(r *reading, folded []byte) bool {
 		return false
 	}
 	r.out.Directive, r.out.Matched, r.out.Confidence = handoffv1.Directive_DIRECTIVE_STOP, r.in.OptOutBy, 1
-	r.out.PlainLanguage = true
+	r.out.PlainLanguage, r.out.OptOutBy, r.out.WrongNumber = true, r.in.OptOutBy, r.in.WrongNumber
 	r.out.Sentiment, r.answer, r.because = r.in.Sentiment, answer.Answer{}, r.in.OptOutBy
 	if r.in.Language != "" {
 		r.out.Language = r.in.Language
@@ -165,9 +174,6 @@ const longestNaming = 8
 func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte) {
 	in := r.in
 	r.because = in.Because
-	if in.OptOut == intent.OptOutPossible {
-		r.because = "possible opt-out: " + in.OptOutBy
-	}
 	r.out.Sentiment, r.out.AsksForPerson = in.Sentiment, in.AsksForPerson
 	if in.Language != "" {
 		r.out.Language = in.Language
@@ -176,6 +182,10 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 		r.out.Language = r.answer.Language
 	}
 	whole := r.answer.Rest == len(folded) && (r.answer.Kind != answer.None || r.answer.Thanks)
+	if in.OptOut == intent.OptOutPossible && !whole {
+		r.because = "possible opt-out: " + in.OptOutBy
+		r.out.PossibleOptOut, r.out.OptOutBy, r.out.WrongNumber = true, in.OptOutBy, in.WrongNumber
+	}
 	switch {
 	case whole && r.answer.Thanks && r.answer.Kind == answer.None:
 		r.because = ""
@@ -189,7 +199,7 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 		r.out.Intent, r.out.Confidence, r.out.Matched = in.Intent, in.Confidence, in.Because
 	}
 	if r.answer.Kind != answer.None && !whole {
-		rest := s.classifier.Read(string(folded[r.answer.Rest:]), r.out.GetLanguage())
+		rest := s.place(bytes.TrimLeft(folded[r.answer.Rest:], " \n"), string(folded[r.answer.Rest:]), r.out.GetLanguage())
 		r.more = !rest.AsksForPerson || rest.Intent != intent.Human || bytes.Count(folded[r.answer.Rest:], []byte(" ")) >= longestNaming
 	}
 }

@@ -32,14 +32,21 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 	c.meet(m)
 	c.disconnected()
 	c.thread.add(c.customerMessage(msg), 0)
+	c.wrote()
 	if c.optedOut() {
 		c.onOptedOutMessage(m) // C13
+		return
+	}
+	if c.state.GetConsent().GetUnanswered() {
+		c.onUnconfirmedMessage(m) // C6
 		return
 	}
 	if c.answer(m) { // H2: a bare yes or no; with more text it goes on below
 		return
 	}
 	switch {
+	case c.abroad():
+		c.onAbroad(m) // W9
 	case m.read.GetThanksOnly():
 		c.onThanks() // M5
 	case c.paused():
