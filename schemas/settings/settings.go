@@ -3,6 +3,7 @@
 package settings
 
 import (
+	"slices"
 	"time"
 
 	"github.com/handoff-dev/handoff/schemas"
@@ -28,6 +29,9 @@ type Shop struct {
 	// Active is the desk's switch, SupportDetails the handoff's (H10). Both default to true.
 	Active         bool `yaml:"active"`
 	SupportDetails bool `yaml:"support_details"`
+	// SMSCountries are the countries whose numbers the shop texts, and from whose numbers, ISO 3166-1
+	// (W9); default US, GB, CA.
+	SMSCountries []string `yaml:"sms_countries"`
 	// Accounts are the shop's sender identities.
 	Accounts []Account `yaml:"accounts"`
 	// Desk is the shop's help desk.
@@ -234,4 +238,9 @@ func (s *Shop) Account(channel handoffv1.Channel, account string) *Account {
 		}
 	}
 	return nil
+}
+
+// Reaches tells whether the shop texts an address on a channel, by the country of its number (W9).
+func (s *Shop) Reaches(channel handoffv1.Channel, address string) bool {
+	return channel != handoffv1.Channel_CHANNEL_SMS || slices.Contains(s.SMSCountries, schemas.Country(address))
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
@@ -191,7 +189,7 @@ func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.C
 	case handoffv1.BlockReason_BLOCK_REASON_WINDOW:
 		return c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)
 	case handoffv1.BlockReason_BLOCK_REASON_COUNTRY:
-		return "Not sent: this shop does not text the customer's country."
+		return c.abroadNote()
 	case handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 	}
 	return "Not sent."
@@ -254,7 +252,7 @@ func notDelivered(code, meaning string) string {
 
 // stampOf is what consent knows after a notice.
 func stampOf(n *handoffv1.ConsentNotice, before *handoffv1.ConsentStamp) *handoffv1.ConsentStamp {
-	s := proto.CloneOf(before)
+	s := before.CloneVT()
 	if s == nil {
 		s = &handoffv1.ConsentStamp{}
 	}

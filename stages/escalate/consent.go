@@ -242,7 +242,7 @@ func (c *conversation) onUnconfirmedMessage(m inbound) {
 		return
 	case c.live():
 		c.forAgents()
-		if !c.before.state.GetConsent().GetUnanswered() {
+		if !c.read.unanswered {
 			c.note(note)
 		}
 		return
