@@ -28,8 +28,8 @@ type conversation struct {
 	state   *statev1.Conversation
 	episode *statev1.Episode
 	ticket  *statev1.Ticket
-	// read tells which entries were there.
-	read   struct{ state, episode, ticket bool }
+	// read tells which entries were there, and whether a question to confirm had gone unanswered (C6).
+	read   struct{ state, episode, ticket, unanswered bool }
 	thread *thread
 }
 
