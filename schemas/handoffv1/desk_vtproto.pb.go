@@ -12,7 +12,6 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
-	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -492,9 +491,6 @@ func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field TicketId is not UTF-8")
-			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -569,9 +565,6 @@ func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field NativeStatus is not UTF-8")
-			}
 			m.NativeStatus = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -608,9 +601,6 @@ func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field NativeId is not UTF-8")
-			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
 		case 6:
@@ -646,9 +636,6 @@ func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Assignee is not UTF-8")
 			}
 			m.Assignee = stringValue
 			iNdEx = postIndex
@@ -737,9 +724,6 @@ func (m *TicketChanged) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Desk is not UTF-8")
-			}
 			m.Desk = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -775,9 +759,6 @@ func (m *TicketChanged) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field TicketId is not UTF-8")
 			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
@@ -885,9 +866,6 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Cursor is not UTF-8")
-			}
 			m.Cursor = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -960,9 +938,6 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field NativeId is not UTF-8")
-			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
 		case 4:
@@ -998,9 +973,6 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Reply is not UTF-8")
 			}
 			m.Reply = stringValue
 			iNdEx = postIndex
@@ -1038,9 +1010,6 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field MediaUrls is not UTF-8")
-			}
 			m.MediaUrls = append(m.MediaUrls, stringValue)
 			iNdEx = postIndex
 		case 6:
@@ -1076,9 +1045,6 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Author is not UTF-8")
 			}
 			m.Author = stringValue
 			iNdEx = postIndex
@@ -1135,9 +1101,6 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field NativeStatus is not UTF-8")
-			}
 			m.NativeStatus = stringValue
 			iNdEx = postIndex
 		case 9:
@@ -1173,9 +1136,6 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Assignee is not UTF-8")
 			}
 			m.Assignee = stringValue
 			iNdEx = postIndex

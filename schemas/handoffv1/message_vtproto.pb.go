@@ -14,7 +14,6 @@ import (
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
 	math "math"
-	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -1196,9 +1195,6 @@ func (m *CustomerMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field NativeId is not UTF-8")
-			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -1234,9 +1230,6 @@ func (m *CustomerMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Text is not UTF-8")
 			}
 			m.Text = stringValue
 			iNdEx = postIndex
@@ -1308,9 +1301,6 @@ func (m *CustomerMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field AddressDisplayed is not UTF-8")
-			}
 			m.AddressDisplayed = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -1346,9 +1336,6 @@ func (m *CustomerMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field SenderName is not UTF-8")
 			}
 			m.SenderName = stringValue
 			iNdEx = postIndex
@@ -1492,9 +1479,6 @@ func (m *Media) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Url is not UTF-8")
-			}
 			m.Url = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -1530,9 +1514,6 @@ func (m *Media) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field ContentType is not UTF-8")
 			}
 			m.ContentType = stringValue
 			iNdEx = postIndex
@@ -1640,9 +1621,6 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Matched is not UTF-8")
-			}
 			m.Matched = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -1697,9 +1675,6 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field QuestionId is not UTF-8")
 			}
 			m.QuestionId = stringValue
 			iNdEx = postIndex
@@ -1776,9 +1751,6 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Intent is not UTF-8")
 			}
 			m.Intent = stringValue
 			iNdEx = postIndex
@@ -1858,9 +1830,6 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Language is not UTF-8")
-			}
 			m.Language = stringValue
 			iNdEx = postIndex
 		case 12:
@@ -1896,9 +1865,6 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Classifier is not UTF-8")
 			}
 			m.Classifier = stringValue
 			iNdEx = postIndex
@@ -1995,9 +1961,6 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field OptOutBy is not UTF-8")
 			}
 			m.OptOutBy = stringValue
 			iNdEx = postIndex
@@ -2125,9 +2088,6 @@ func (m *Asked) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field QuestionId is not UTF-8")
-			}
 			m.QuestionId = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2251,9 +2211,6 @@ func (m *AgentReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field TicketId is not UTF-8")
-			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -2290,9 +2247,6 @@ func (m *AgentReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field NativeId is not UTF-8")
-			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2328,9 +2282,6 @@ func (m *AgentReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Text is not UTF-8")
 			}
 			m.Text = stringValue
 			iNdEx = postIndex
@@ -2401,9 +2352,6 @@ func (m *AgentReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Author is not UTF-8")
 			}
 			m.Author = stringValue
 			iNdEx = postIndex
@@ -2602,9 +2550,6 @@ func (m *Parking) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Why is not UTF-8")
-			}
 			m.Why = stringValue
 			iNdEx = postIndex
 		default:
@@ -2711,9 +2656,6 @@ func (m *BotReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Text is not UTF-8")
-			}
 			m.Text = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2769,9 +2711,6 @@ func (m *BotReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Reason is not UTF-8")
 			}
 			m.Reason = stringValue
 			iNdEx = postIndex
@@ -2860,9 +2799,6 @@ func (m *ThreadMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Id is not UTF-8")
-			}
 			m.Id = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -2917,9 +2853,6 @@ func (m *ThreadMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Name is not UTF-8")
 			}
 			m.Name = stringValue
 			iNdEx = postIndex
@@ -2992,9 +2925,6 @@ func (m *ThreadMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Text is not UTF-8")
 			}
 			m.Text = stringValue
 			iNdEx = postIndex

@@ -13,7 +13,6 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
-	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -1712,9 +1711,6 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Language is not UTF-8")
-			}
 			m.Language = stringValue
 			iNdEx = postIndex
 		case 7:
@@ -1750,9 +1746,6 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Name is not UTF-8")
 			}
 			m.Name = stringValue
 			iNdEx = postIndex
@@ -1873,9 +1866,6 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Tags is not UTF-8")
 			}
 			m.Tags = append(m.Tags, stringValue)
 			iNdEx = postIndex
@@ -2316,9 +2306,6 @@ func (m *BotTurn) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field CallId is not UTF-8")
-			}
 			m.CallId = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2533,9 +2520,6 @@ func (m *Cause) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Text is not UTF-8")
-			}
 			m.Text = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -2571,9 +2555,6 @@ func (m *Cause) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Intent is not UTF-8")
 			}
 			m.Intent = stringValue
 			iNdEx = postIndex
@@ -2717,9 +2698,6 @@ func (m *Signal) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Intent is not UTF-8")
-			}
 			m.Intent = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2755,9 +2733,6 @@ func (m *Signal) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Text is not UTF-8")
 			}
 			m.Text = stringValue
 			iNdEx = postIndex
@@ -2830,9 +2805,6 @@ func (m *Signal) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Reason is not UTF-8")
 			}
 			m.Reason = stringValue
 			iNdEx = postIndex
@@ -2939,9 +2911,6 @@ func (m *Refusal) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Intent is not UTF-8")
 			}
 			m.Intent = stringValue
 			iNdEx = postIndex
@@ -3140,9 +3109,6 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field QuestionId is not UTF-8")
-			}
 			m.QuestionId = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -3233,9 +3199,6 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Opening is not UTF-8")
 			}
 			m.Opening = stringValue
 			iNdEx = postIndex
@@ -3673,9 +3636,6 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field TicketId is not UTF-8")
-			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -3711,9 +3671,6 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Url is not UTF-8")
 			}
 			m.Url = stringValue
 			iNdEx = postIndex
@@ -3751,9 +3708,6 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Desk is not UTF-8")
-			}
 			m.Desk = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -3789,9 +3743,6 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Creating is not UTF-8")
 			}
 			m.Creating = stringValue
 			iNdEx = postIndex
@@ -3978,9 +3929,6 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
-			}
-			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field Replies is not UTF-8")
 			}
 			m.Replies = append(m.Replies, stringValue)
 			iNdEx = postIndex
