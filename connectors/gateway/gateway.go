@@ -2,8 +2,9 @@
 //
 // It reads POST /in/<provider>/<shop>/<account> (messages of a channel), the same with
 // /status/<call id> (delivery callbacks), POST /in/<desk>/<shop> (a help desk's hints) and
-// POST /shops/<shop>/settings. It posts CustomerMessage records to handoff.classify, DeliveryState and
-// TicketChanged to handoff.deliver, and gives the provider's own success answer only after Kafka
+// POST /shops/<shop>/settings, …/consent, …/consent/decisions. It posts CustomerMessage records to
+// handoff.classify, DeliveryState and TicketChanged to handoff.deliver, what the platform says of consent
+// to handoff.consent, and gives the provider's own success answer only after Kafka
 // acknowledged every record of the request. Everything else is refused with a reason and counted.
 //
 // HTTP decides who may come in: shop and account, size, signature. What came in is a Watermill

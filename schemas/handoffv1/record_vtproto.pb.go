@@ -12,6 +12,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
+	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -242,6 +243,15 @@ func (m *Record_ConsentDecision) CloneVT() isRecord_Body {
 	}
 	r := new(Record_ConsentDecision)
 	r.ConsentDecision = m.ConsentDecision.CloneVT()
+	return r
+}
+
+func (m *Record_ConsentImport) CloneVT() isRecord_Body {
+	if m == nil {
+		return (*Record_ConsentImport)(nil)
+	}
+	r := new(Record_ConsentImport)
+	r.ConsentImport = m.ConsentImport.CloneVT()
 	return r
 }
 
@@ -936,6 +946,33 @@ func (m *Record_ConsentDecision) MarshalToSizedBufferVT(dAtA []byte) (int, error
 	}
 	return len(dAtA) - i, nil
 }
+func (m *Record_ConsentImport) MarshalToVT(dAtA []byte) (int, error) {
+	size := m.SizeVT()
+	return m.MarshalToSizedBufferVT(dAtA[:size])
+}
+
+func (m *Record_ConsentImport) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	if m.ConsentImport != nil {
+		size, err := m.ConsentImport.MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xca
+	} else {
+		i = protohelpers.EncodeVarint(dAtA, i, 0)
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xca
+	}
+	return len(dAtA) - i, nil
+}
 func (m *Record) SizeVT() (n int) {
 	if m == nil {
 		return 0
@@ -1285,6 +1322,20 @@ func (m *Record_ConsentDecision) SizeVT() (n int) {
 	}
 	return n
 }
+func (m *Record_ConsentImport) SizeVT() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.ConsentImport != nil {
+		l = m.ConsentImport.SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	} else {
+		n += 3
+	}
+	return n
+}
 func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -1379,6 +1430,9 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Shop is not UTF-8")
+			}
 			m.Shop = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -1434,6 +1488,9 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Account is not UTF-8")
+			}
 			m.Account = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -1470,6 +1527,9 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Address is not UTF-8")
+			}
 			m.Address = stringValue
 			iNdEx = postIndex
 		case 6:
@@ -1505,6 +1565,9 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Conversation is not UTF-8")
 			}
 			m.Conversation = stringValue
 			iNdEx = postIndex
@@ -1613,6 +1676,9 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Traceparent is not UTF-8")
 			}
 			m.Traceparent = stringValue
 			iNdEx = postIndex
@@ -2530,6 +2596,47 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 					return err
 				}
 				m.Body = &Record_ConsentDecision{ConsentDecision: v}
+			}
+			iNdEx = postIndex
+		case 41:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ConsentImport", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if oneof, ok := m.Body.(*Record_ConsentImport); ok {
+				if err := oneof.ConsentImport.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+					return err
+				}
+			} else {
+				v := &ConsentImport{}
+				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+					return err
+				}
+				m.Body = &Record_ConsentImport{ConsentImport: v}
 			}
 			iNdEx = postIndex
 		default:
