@@ -12,6 +12,8 @@ const (
 	TextDeskDown           TextID = "desk_down"            // H11
 	TextFailed             TextID = "failed"               // H11
 	TextDisclosure         TextID = "disclosure"           // H12
+	TextTakenOver          TextID = "taken_over"           // H12, off by default
+	TextReturned           TextID = "returned"             // H12, off by default
 	TextOutsideHours       TextID = "outside_hours"        // H15
 	TextStopConfirmed      TextID = "stop_confirmed"       // C2
 	TextStopNote           TextID = "stop_note"            // C2
@@ -46,6 +48,10 @@ func DefaultText(id TextID) string {
 		return "We couldn't connect you with our support team. Please contact [support contact]."
 	case TextDisclosure:
 		return "This is [bot], [shop name]'s automated assistant."
+	case TextTakenOver:
+		return "You're now connected with our support team."
+	case TextReturned:
+		return "[bot] is back to help."
 	case TextOutsideHours:
 		return "Our team is back [day, time]."
 	case TextStopConfirmed:
@@ -88,6 +94,7 @@ func DefaultText(id TextID) string {
 func TextIDs() []TextID {
 	return []TextID{
 		TextOffer, TextResumed, TextExpiredNote, TextDeskDown, TextFailed, TextDisclosure, TextOutsideHours,
+		TextTakenOver, TextReturned,
 		TextStopConfirmed, TextStopNote, TextStartConfirmed, TextHelp, TextOptIn,
 		TextBlockedOptedOut, TextBlockedUnconfirmed, TextBlockedNoRecord,
 		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote,
