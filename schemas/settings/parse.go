@@ -110,7 +110,7 @@ func defaults() *Shop {
 			Tag: "has_shopper_support_escalation", OnStop: "close", OutsideWindow: OutsideDrop,
 			SegmentsNoted: 3, SegmentCredits: 1, MMSCredits: 3, MessageCredits: 1, Disclose: true,
 		},
-		Consent: Consent{OptOutScope: "channel", ReplyRequires: "conversation", ConversationalFor: 7 * 24 * time.Hour},
+		Consent: Consent{OptOutScope: "channel", ReplyRequires: "conversation", ConversationalFor: 7 * 24 * time.Hour, PossibleOptOutDays: 5},
 	}
 }
 

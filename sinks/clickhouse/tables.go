@@ -17,7 +17,7 @@ type table struct {
 // tables lists a batch's tables in the order of their insertion.
 func tables(b *rows.Batch) []table {
 	return []table{messagesTable(b.Messages), episodeEventsTable(b.EpisodeEvents), consentChangesTable(b.ConsentChanges),
-		deliveriesTable(b.Deliveries), rejectedTable(b.Rejected)}
+		consentEventsTable(b.ConsentEvents), deliveriesTable(b.Deliveries), rejectedTable(b.Rejected)}
 }
 
 // originColumns are what every fact's table begins with.
@@ -78,6 +78,17 @@ func consentChangesTable(list []rows.ConsentChange) table {
 		values: func(i int) []any {
 			c := &list[i]
 			return originValues(&c.Origin, c.Version, c.Scope, c.Prior, c.Status, c.Source, c.Keyword, c.Text, c.MessageID)
+		},
+	}
+}
+
+func consentEventsTable(list []rows.ConsentEvent) table {
+	return table{
+		name: "consent_events", rows: len(list),
+		columns: originColumns("kind", "text", "message_id", "decider", "due_at", "subscriber", "person"),
+		values: func(i int) []any {
+			e := &list[i]
+			return originValues(&e.Origin, e.Kind, e.Text, e.MessageID, e.By, maybe(e.DueAt), e.Subscriber, e.Person)
 		},
 	}
 }
