@@ -12,6 +12,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
+	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -2926,6 +2927,9 @@ func (m *SendText) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
+			}
 			m.Text = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -3032,6 +3036,9 @@ func (m *SendText) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NativeId is not UTF-8")
+			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
 		case 6:
@@ -3067,6 +3074,9 @@ func (m *SendText) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Author is not UTF-8")
 			}
 			m.Author = stringValue
 			iNdEx = postIndex
@@ -3249,6 +3259,9 @@ func (m *Template) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Name is not UTF-8")
+			}
 			m.Name = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -3284,6 +3297,9 @@ func (m *Template) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Language is not UTF-8")
 			}
 			m.Language = stringValue
 			iNdEx = postIndex
@@ -3372,6 +3388,9 @@ func (m *CreateTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field ExternalId is not UTF-8")
+			}
 			m.ExternalId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -3407,6 +3426,9 @@ func (m *CreateTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Subject is not UTF-8")
 			}
 			m.Subject = stringValue
 			iNdEx = postIndex
@@ -3478,6 +3500,9 @@ func (m *CreateTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Tags is not UTF-8")
+			}
 			m.Tags = append(m.Tags, stringValue)
 			iNdEx = postIndex
 		case 5:
@@ -3513,6 +3538,9 @@ func (m *CreateTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field RequesterName is not UTF-8")
 			}
 			m.RequesterName = stringValue
 			iNdEx = postIndex
@@ -3550,6 +3578,9 @@ func (m *CreateTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field FollowUpOf is not UTF-8")
+			}
 			m.FollowUpOf = stringValue
 			iNdEx = postIndex
 		case 7:
@@ -3585,6 +3616,9 @@ func (m *CreateTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Notes is not UTF-8")
 			}
 			m.Notes = append(m.Notes, stringValue)
 			iNdEx = postIndex
@@ -3796,6 +3830,9 @@ func (m *AddNote) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
+			}
 			m.Text = stringValue
 			iNdEx = postIndex
 		default:
@@ -3953,6 +3990,9 @@ func (m *AddTags) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Tags is not UTF-8")
+			}
 			m.Tags = append(m.Tags, stringValue)
 			iNdEx = postIndex
 		default:
@@ -4040,6 +4080,9 @@ func (m *FetchTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
+			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -4075,6 +4118,9 @@ func (m *FetchTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field After is not UTF-8")
 			}
 			m.After = stringValue
 			iNdEx = postIndex
@@ -4216,6 +4262,9 @@ func (m *AskBot) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Language is not UTF-8")
+			}
 			m.Language = stringValue
 			iNdEx = postIndex
 		case 4:
@@ -4251,6 +4300,9 @@ func (m *AskBot) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Intent is not UTF-8")
 			}
 			m.Intent = stringValue
 			iNdEx = postIndex
@@ -4498,6 +4550,9 @@ func (m *AttemptStarted) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field CallId is not UTF-8")
+			}
 			m.CallId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -4552,6 +4607,9 @@ func (m *AttemptStarted) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Incarnation is not UTF-8")
 			}
 			m.Incarnation = stringValue
 			iNdEx = postIndex
@@ -4639,6 +4697,9 @@ func (m *CallResult) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field CallId is not UTF-8")
 			}
 			m.CallId = stringValue
 			iNdEx = postIndex
@@ -4801,6 +4862,9 @@ func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Code is not UTF-8")
+			}
 			m.Code = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -4836,6 +4900,9 @@ func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Meaning is not UTF-8")
 			}
 			m.Meaning = stringValue
 			iNdEx = postIndex
@@ -4892,6 +4959,9 @@ func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field ProviderId is not UTF-8")
+			}
 			m.ProviderId = stringValue
 			iNdEx = postIndex
 		case 6:
@@ -4928,6 +4998,9 @@ func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
+			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
 		case 7:
@@ -4963,6 +5036,9 @@ func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketUrl is not UTF-8")
 			}
 			m.TicketUrl = stringValue
 			iNdEx = postIndex
@@ -5311,6 +5387,9 @@ func (m *Receipt) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field CallId is not UTF-8")
+			}
 			m.CallId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -5460,6 +5539,9 @@ func (m *Receipt) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NativeId is not UTF-8")
+			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
 		case 8:
@@ -5566,6 +5648,9 @@ func (m *DeliveryState) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field ProviderId is not UTF-8")
+			}
 			m.ProviderId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -5601,6 +5686,9 @@ func (m *DeliveryState) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field CallId is not UTF-8")
 			}
 			m.CallId = stringValue
 			iNdEx = postIndex
@@ -5657,6 +5745,9 @@ func (m *DeliveryState) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Code is not UTF-8")
+			}
 			m.Code = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -5692,6 +5783,9 @@ func (m *DeliveryState) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Meaning is not UTF-8")
 			}
 			m.Meaning = stringValue
 			iNdEx = postIndex

@@ -12,6 +12,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
+	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -1285,6 +1286,9 @@ func (m *ConsentNotice) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Keyword is not UTF-8")
+			}
 			m.Keyword = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -1339,6 +1343,9 @@ func (m *ConsentNotice) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Scope is not UTF-8")
 			}
 			m.Scope = stringValue
 			iNdEx = postIndex
@@ -1450,6 +1457,9 @@ func (m *ConsentNotice) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
+			}
 			m.Text = stringValue
 			iNdEx = postIndex
 		case 9:
@@ -1485,6 +1495,9 @@ func (m *ConsentNotice) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
 			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
@@ -1561,6 +1574,9 @@ func (m *ConsentNotice) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field By is not UTF-8")
 			}
 			m.By = stringValue
 			iNdEx = postIndex
@@ -1669,6 +1685,9 @@ func (m *ConsentDecision) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field By is not UTF-8")
+			}
 			m.By = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -1704,6 +1723,9 @@ func (m *ConsentDecision) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Reason is not UTF-8")
 			}
 			m.Reason = stringValue
 			iNdEx = postIndex
@@ -1791,6 +1813,9 @@ func (m *ConsentChanged) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Scope is not UTF-8")
 			}
 			m.Scope = stringValue
 			iNdEx = postIndex
@@ -2113,6 +2138,9 @@ func (m *BlockedText) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
+			}
 			m.Text = stringValue
 			iNdEx = postIndex
 		default:
@@ -2219,6 +2247,9 @@ func (m *AuthorRef) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
+			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2255,6 +2286,9 @@ func (m *AuthorRef) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NativeId is not UTF-8")
+			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
 		case 4:
@@ -2290,6 +2324,9 @@ func (m *AuthorRef) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Name is not UTF-8")
 			}
 			m.Name = stringValue
 			iNdEx = postIndex
@@ -2398,6 +2435,9 @@ func (m *TextGate) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field DeadLetter is not UTF-8")
+			}
 			m.DeadLetter = stringValue
 			iNdEx = postIndex
 		default:
@@ -2484,6 +2524,9 @@ func (m *FireTimer) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Name is not UTF-8")
 			}
 			m.Name = stringValue
 			iNdEx = postIndex
@@ -2608,6 +2651,9 @@ func (m *DeadLetterResolved) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field DeadLetter is not UTF-8")
+			}
 			m.DeadLetter = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -2664,6 +2710,9 @@ func (m *DeadLetterResolved) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field By is not UTF-8")
+			}
 			m.By = stringValue
 			iNdEx = postIndex
 		case 4:
@@ -2699,6 +2748,9 @@ func (m *DeadLetterResolved) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Reason is not UTF-8")
 			}
 			m.Reason = stringValue
 			iNdEx = postIndex

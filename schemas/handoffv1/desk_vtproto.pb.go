@@ -12,6 +12,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
+	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -491,6 +492,9 @@ func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
+			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -565,6 +569,9 @@ func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NativeStatus is not UTF-8")
+			}
 			m.NativeStatus = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -601,6 +608,9 @@ func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NativeId is not UTF-8")
+			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
 		case 6:
@@ -636,6 +646,9 @@ func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Assignee is not UTF-8")
 			}
 			m.Assignee = stringValue
 			iNdEx = postIndex
@@ -724,6 +737,9 @@ func (m *TicketChanged) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Desk is not UTF-8")
+			}
 			m.Desk = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -759,6 +775,9 @@ func (m *TicketChanged) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
 			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
@@ -866,6 +885,9 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Cursor is not UTF-8")
+			}
 			m.Cursor = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -938,6 +960,9 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NativeId is not UTF-8")
+			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
 		case 4:
@@ -973,6 +998,9 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Reply is not UTF-8")
 			}
 			m.Reply = stringValue
 			iNdEx = postIndex
@@ -1010,6 +1038,9 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field MediaUrls is not UTF-8")
+			}
 			m.MediaUrls = append(m.MediaUrls, stringValue)
 			iNdEx = postIndex
 		case 6:
@@ -1045,6 +1076,9 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Author is not UTF-8")
 			}
 			m.Author = stringValue
 			iNdEx = postIndex
@@ -1101,6 +1135,9 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NativeStatus is not UTF-8")
+			}
 			m.NativeStatus = stringValue
 			iNdEx = postIndex
 		case 9:
@@ -1136,6 +1173,9 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Assignee is not UTF-8")
 			}
 			m.Assignee = stringValue
 			iNdEx = postIndex

@@ -12,6 +12,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
+	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -1388,6 +1389,9 @@ func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Stage is not UTF-8")
+			}
 			m.Stage = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -1459,6 +1463,9 @@ func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Reason is not UTF-8")
 			}
 			m.Reason = stringValue
 			iNdEx = postIndex
@@ -1752,6 +1759,9 @@ func (m *MessageFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field MessageId is not UTF-8")
+			}
 			m.MessageId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -1827,6 +1837,9 @@ func (m *MessageFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field AuthorName is not UTF-8")
+			}
 			m.AuthorName = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -1862,6 +1875,9 @@ func (m *MessageFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
 			}
 			m.Text = stringValue
 			iNdEx = postIndex
@@ -1991,6 +2007,9 @@ func (m *MessageFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NativeId is not UTF-8")
 			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
@@ -2155,6 +2174,9 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Intent is not UTF-8")
+			}
 			m.Intent = stringValue
 			iNdEx = postIndex
 		case 6:
@@ -2190,6 +2212,9 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field SignalText is not UTF-8")
 			}
 			m.SignalText = stringValue
 			iNdEx = postIndex
@@ -2227,6 +2252,9 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
+			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
 		case 8:
@@ -2262,6 +2290,9 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Desk is not UTF-8")
 			}
 			m.Desk = stringValue
 			iNdEx = postIndex
@@ -2623,6 +2654,9 @@ func (m *ConsentFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Scope is not UTF-8")
+			}
 			m.Scope = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2716,6 +2750,9 @@ func (m *ConsentFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Keyword is not UTF-8")
+			}
 			m.Keyword = stringValue
 			iNdEx = postIndex
 		case 7:
@@ -2752,6 +2789,9 @@ func (m *ConsentFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
+			}
 			m.Text = stringValue
 			iNdEx = postIndex
 		case 8:
@@ -2787,6 +2827,9 @@ func (m *ConsentFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field MessageId is not UTF-8")
 			}
 			m.MessageId = stringValue
 			iNdEx = postIndex
@@ -2874,6 +2917,9 @@ func (m *DeliveryFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field CallId is not UTF-8")
 			}
 			m.CallId = stringValue
 			iNdEx = postIndex
@@ -2987,6 +3033,9 @@ func (m *DeliveryFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Code is not UTF-8")
+			}
 			m.Code = stringValue
 			iNdEx = postIndex
 		case 7:
@@ -3022,6 +3071,9 @@ func (m *DeliveryFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Destination is not UTF-8")
 			}
 			m.Destination = stringValue
 			iNdEx = postIndex
@@ -3155,6 +3207,9 @@ func (m *DeliveryFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field ProviderId is not UTF-8")
+			}
 			m.ProviderId = stringValue
 			iNdEx = postIndex
 		case 14:
@@ -3190,6 +3245,9 @@ func (m *DeliveryFact) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
 			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
@@ -3388,6 +3446,9 @@ func (m *ConsentEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
+			}
 			m.Text = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -3424,6 +3485,9 @@ func (m *ConsentEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field MessageId is not UTF-8")
+			}
 			m.MessageId = stringValue
 			iNdEx = postIndex
 		case 4:
@@ -3459,6 +3523,9 @@ func (m *ConsentEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field By is not UTF-8")
 			}
 			m.By = stringValue
 			iNdEx = postIndex
@@ -3550,6 +3617,9 @@ func (m *ConsentEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Person is not UTF-8")
 			}
 			m.Person = stringValue
 			iNdEx = postIndex

@@ -14,6 +14,7 @@ import (
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
 	math "math"
+	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -1195,6 +1196,9 @@ func (m *CustomerMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NativeId is not UTF-8")
+			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -1230,6 +1234,9 @@ func (m *CustomerMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
 			}
 			m.Text = stringValue
 			iNdEx = postIndex
@@ -1301,6 +1308,9 @@ func (m *CustomerMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field AddressDisplayed is not UTF-8")
+			}
 			m.AddressDisplayed = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -1336,6 +1346,9 @@ func (m *CustomerMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field SenderName is not UTF-8")
 			}
 			m.SenderName = stringValue
 			iNdEx = postIndex
@@ -1479,6 +1492,9 @@ func (m *Media) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Url is not UTF-8")
+			}
 			m.Url = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -1514,6 +1530,9 @@ func (m *Media) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field ContentType is not UTF-8")
 			}
 			m.ContentType = stringValue
 			iNdEx = postIndex
@@ -1621,6 +1640,9 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Matched is not UTF-8")
+			}
 			m.Matched = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -1675,6 +1697,9 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field QuestionId is not UTF-8")
 			}
 			m.QuestionId = stringValue
 			iNdEx = postIndex
@@ -1751,6 +1776,9 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Intent is not UTF-8")
 			}
 			m.Intent = stringValue
 			iNdEx = postIndex
@@ -1830,6 +1858,9 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Language is not UTF-8")
+			}
 			m.Language = stringValue
 			iNdEx = postIndex
 		case 12:
@@ -1865,6 +1896,9 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Classifier is not UTF-8")
 			}
 			m.Classifier = stringValue
 			iNdEx = postIndex
@@ -1961,6 +1995,9 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field OptOutBy is not UTF-8")
 			}
 			m.OptOutBy = stringValue
 			iNdEx = postIndex
@@ -2088,6 +2125,9 @@ func (m *Asked) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field QuestionId is not UTF-8")
+			}
 			m.QuestionId = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2211,6 +2251,9 @@ func (m *AgentReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
+			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -2247,6 +2290,9 @@ func (m *AgentReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NativeId is not UTF-8")
+			}
 			m.NativeId = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2282,6 +2328,9 @@ func (m *AgentReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
 			}
 			m.Text = stringValue
 			iNdEx = postIndex
@@ -2352,6 +2401,9 @@ func (m *AgentReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Author is not UTF-8")
 			}
 			m.Author = stringValue
 			iNdEx = postIndex
@@ -2550,6 +2602,9 @@ func (m *Parking) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Why is not UTF-8")
+			}
 			m.Why = stringValue
 			iNdEx = postIndex
 		default:
@@ -2656,6 +2711,9 @@ func (m *BotReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
+			}
 			m.Text = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2711,6 +2769,9 @@ func (m *BotReply) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Reason is not UTF-8")
 			}
 			m.Reason = stringValue
 			iNdEx = postIndex
@@ -2799,6 +2860,9 @@ func (m *ThreadMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Id is not UTF-8")
+			}
 			m.Id = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -2853,6 +2917,9 @@ func (m *ThreadMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Name is not UTF-8")
 			}
 			m.Name = stringValue
 			iNdEx = postIndex
@@ -2925,6 +2992,9 @@ func (m *ThreadMessage) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
 			}
 			m.Text = stringValue
 			iNdEx = postIndex

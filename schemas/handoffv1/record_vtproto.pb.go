@@ -12,6 +12,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
+	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -1379,6 +1380,9 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Shop is not UTF-8")
+			}
 			m.Shop = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -1434,6 +1438,9 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Account is not UTF-8")
+			}
 			m.Account = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -1470,6 +1477,9 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Address is not UTF-8")
+			}
 			m.Address = stringValue
 			iNdEx = postIndex
 		case 6:
@@ -1505,6 +1515,9 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Conversation is not UTF-8")
 			}
 			m.Conversation = stringValue
 			iNdEx = postIndex
@@ -1613,6 +1626,9 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Traceparent is not UTF-8")
 			}
 			m.Traceparent = stringValue
 			iNdEx = postIndex

@@ -13,6 +13,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
+	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -1201,6 +1202,9 @@ func (m *LedgerLine) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Scope is not UTF-8")
+			}
 			m.Scope = stringValue
 			iNdEx = postIndex
 		case 4:
@@ -1294,6 +1298,9 @@ func (m *LedgerLine) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Keyword is not UTF-8")
+			}
 			m.Keyword = stringValue
 			iNdEx = postIndex
 		case 8:
@@ -1329,6 +1336,9 @@ func (m *LedgerLine) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
 			}
 			m.Text = stringValue
 			iNdEx = postIndex
@@ -1366,6 +1376,9 @@ func (m *LedgerLine) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field RecordId is not UTF-8")
+			}
 			m.RecordId = stringValue
 			iNdEx = postIndex
 		case 10:
@@ -1401,6 +1414,9 @@ func (m *LedgerLine) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Conversation is not UTF-8")
 			}
 			m.Conversation = stringValue
 			iNdEx = postIndex
@@ -2210,6 +2226,9 @@ func (m *PossibleOptOut) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
+			}
 			m.Text = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -2246,6 +2265,9 @@ func (m *PossibleOptOut) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field By is not UTF-8")
+			}
 			m.By = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2281,6 +2303,9 @@ func (m *PossibleOptOut) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field MessageId is not UTF-8")
 			}
 			m.MessageId = stringValue
 			iNdEx = postIndex

@@ -13,6 +13,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
+	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -1150,6 +1151,9 @@ func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Destination is not UTF-8")
+			}
 			m.Destination = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -1185,6 +1189,9 @@ func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Lane is not UTF-8")
 			}
 			m.Lane = stringValue
 			iNdEx = postIndex
@@ -1330,6 +1337,9 @@ func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field CommandId is not UTF-8")
+			}
 			m.CommandId = stringValue
 			iNdEx = postIndex
 		case 8:
@@ -1423,6 +1433,9 @@ func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Incarnation is not UTF-8")
+			}
 			m.Incarnation = stringValue
 			iNdEx = postIndex
 		default:
@@ -1509,6 +1522,9 @@ func (m *SplitText) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Calls is not UTF-8")
 			}
 			m.Calls = append(m.Calls, stringValue)
 			iNdEx = postIndex
@@ -1661,6 +1677,9 @@ func (m *SplitText) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field ProviderId is not UTF-8")
 			}
 			m.ProviderId = stringValue
 			iNdEx = postIndex
@@ -2188,6 +2207,9 @@ func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Desk is not UTF-8")
+			}
 			m.Desk = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -2223,6 +2245,9 @@ func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
 			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
@@ -2260,6 +2285,9 @@ func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Url is not UTF-8")
+			}
 			m.Url = stringValue
 			iNdEx = postIndex
 		case 4:
@@ -2295,6 +2323,9 @@ func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Creating is not UTF-8")
 			}
 			m.Creating = stringValue
 			iNdEx = postIndex
@@ -2332,6 +2363,9 @@ func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Failed is not UTF-8")
+			}
 			m.Failed = stringValue
 			iNdEx = postIndex
 		case 6:
@@ -2368,6 +2402,9 @@ func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Cursor is not UTF-8")
+			}
 			m.Cursor = stringValue
 			iNdEx = postIndex
 		case 7:
@@ -2403,6 +2440,9 @@ func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Fetching is not UTF-8")
 			}
 			m.Fetching = stringValue
 			iNdEx = postIndex
@@ -2531,6 +2571,9 @@ func (m *SentText) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field CommandId is not UTF-8")
+			}
 			m.CommandId = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -2566,6 +2609,9 @@ func (m *SentText) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Conversation is not UTF-8")
 			}
 			m.Conversation = stringValue
 			iNdEx = postIndex
@@ -2640,6 +2686,9 @@ func (m *SentText) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Destination is not UTF-8")
 			}
 			m.Destination = stringValue
 			iNdEx = postIndex

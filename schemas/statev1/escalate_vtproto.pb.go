@@ -13,6 +13,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	io "io"
+	utf8 "unicode/utf8"
 	unsafe "unsafe"
 )
 
@@ -204,6 +205,7 @@ func (m *Episode) CloneVT() *Episode {
 	r.EndedAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.EndedAt).CloneVT())
 	r.AgentReplies = m.AgentReplies
 	r.Reopened = m.Reopened
+	r.LeftOpen = m.LeftOpen
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -231,6 +233,7 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.LastAuthor = m.LastAuthor
 	r.Taken = m.Taken
 	r.TakenAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.TakenAt).CloneVT())
+	r.LeftOpen = m.LeftOpen
 	if rhs := m.Replies; rhs != nil {
 		tmpContainer := make([]string, len(rhs))
 		copy(tmpContainer, rhs)
@@ -827,6 +830,18 @@ func (m *Episode) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.LeftOpen {
+		i--
+		if m.LeftOpen {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x90
+	}
 	if m.Reopened != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Reopened))
 		i--
@@ -1014,6 +1029,18 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.LeftOpen {
+		i--
+		if m.LeftOpen {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x90
 	}
 	if len(m.Replies) > 0 {
 		for iNdEx := len(m.Replies) - 1; iNdEx >= 0; iNdEx-- {
@@ -1454,6 +1481,9 @@ func (m *Episode) SizeVT() (n int) {
 	if m.Reopened != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Reopened))
 	}
+	if m.LeftOpen {
+		n += 3
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -1508,6 +1538,9 @@ func (m *Ticket) SizeVT() (n int) {
 			l = len(s)
 			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
+	}
+	if m.LeftOpen {
+		n += 3
 	}
 	n += len(m.unknownFields)
 	return n
@@ -1711,6 +1744,9 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Language is not UTF-8")
+			}
 			m.Language = stringValue
 			iNdEx = postIndex
 		case 7:
@@ -1746,6 +1782,9 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Name is not UTF-8")
 			}
 			m.Name = stringValue
 			iNdEx = postIndex
@@ -1866,6 +1905,9 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Tags is not UTF-8")
 			}
 			m.Tags = append(m.Tags, stringValue)
 			iNdEx = postIndex
@@ -2306,6 +2348,9 @@ func (m *BotTurn) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field CallId is not UTF-8")
+			}
 			m.CallId = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2520,6 +2565,9 @@ func (m *Cause) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
+			}
 			m.Text = stringValue
 			iNdEx = postIndex
 		case 2:
@@ -2555,6 +2603,9 @@ func (m *Cause) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Intent is not UTF-8")
 			}
 			m.Intent = stringValue
 			iNdEx = postIndex
@@ -2698,6 +2749,9 @@ func (m *Signal) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Intent is not UTF-8")
+			}
 			m.Intent = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -2733,6 +2787,9 @@ func (m *Signal) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Text is not UTF-8")
 			}
 			m.Text = stringValue
 			iNdEx = postIndex
@@ -2805,6 +2862,9 @@ func (m *Signal) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Reason is not UTF-8")
 			}
 			m.Reason = stringValue
 			iNdEx = postIndex
@@ -2911,6 +2971,9 @@ func (m *Refusal) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Intent is not UTF-8")
 			}
 			m.Intent = stringValue
 			iNdEx = postIndex
@@ -3109,6 +3172,9 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field QuestionId is not UTF-8")
+			}
 			m.QuestionId = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -3199,6 +3265,9 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Opening is not UTF-8")
 			}
 			m.Opening = stringValue
 			iNdEx = postIndex
@@ -3532,6 +3601,26 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 50:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LeftOpen", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.LeftOpen = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -3636,6 +3725,9 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
+			}
 			m.TicketId = stringValue
 			iNdEx = postIndex
 		case 3:
@@ -3671,6 +3763,9 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Url is not UTF-8")
 			}
 			m.Url = stringValue
 			iNdEx = postIndex
@@ -3708,6 +3803,9 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Desk is not UTF-8")
+			}
 			m.Desk = stringValue
 			iNdEx = postIndex
 		case 5:
@@ -3743,6 +3841,9 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			var stringValue string
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Creating is not UTF-8")
 			}
 			m.Creating = stringValue
 			iNdEx = postIndex
@@ -3930,8 +4031,31 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if intStringLen > 0 {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Replies is not UTF-8")
+			}
 			m.Replies = append(m.Replies, stringValue)
 			iNdEx = postIndex
+		case 50:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LeftOpen", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.LeftOpen = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
