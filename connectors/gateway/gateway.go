@@ -2,7 +2,8 @@
 //
 // It reads POST /in/<provider>/<shop>/<account> (messages of a channel), the same with
 // /status/<call id> (delivery callbacks), POST /in/<desk>/<shop> (a help desk's hints) and
-// POST /shops/<shop>/settings. It posts CustomerMessage records to handoff.classify, DeliveryState and
+// POST /shops/<shop>/settings, and POST /in/platform/<shop> (what the messaging platform sent by itself,
+// to handoff.consent). It posts CustomerMessage records to handoff.classify, DeliveryState and
 // TicketChanged to handoff.deliver, and gives the provider's own success answer only after Kafka
 // acknowledged every record of the request. Everything else is refused with a reason and counted.
 //
@@ -60,6 +61,8 @@ type Config struct {
 	Channels map[string]ingress.Webhook
 	// Desks are the webhooks of help desks, by the name in the path and in Desk.Kind.
 	Desks map[string]ingress.Webhook
+	// Platform is the webhook of the messaging platform, at /in/platform/<shop>; nil for none.
+	Platform ingress.Webhook
 	// Settings is the table of all shops.
 	Settings pipeline.Settings
 	// SettingsLoaded tells whether the table was read to its end; until then every webhook is answered

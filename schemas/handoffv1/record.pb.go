@@ -153,6 +153,7 @@ type Record struct {
 	//	*Record_FireTimer
 	//	*Record_DeadLetterResolved
 	//	*Record_ConsentDecision
+	//	*Record_PlatformSend
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -461,6 +462,15 @@ func (x *Record) GetConsentDecision() *ConsentDecision {
 	return nil
 }
 
+func (x *Record) GetPlatformSend() *PlatformSend {
+	if x != nil {
+		if x, ok := x.Body.(*Record_PlatformSend); ok {
+			return x.PlatformSend
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -549,6 +559,10 @@ type Record_ConsentDecision struct {
 	ConsentDecision *ConsentDecision `protobuf:"bytes,40,opt,name=consent_decision,json=consentDecision,proto3,oneof"`
 }
 
+type Record_PlatformSend struct {
+	PlatformSend *PlatformSend `protobuf:"bytes,50,opt,name=platform_send,json=platformSend,proto3,oneof"`
+}
+
 func (*Record_CustomerMessage) isRecord_Body() {}
 
 func (*Record_Asked) isRecord_Body() {}
@@ -591,12 +605,14 @@ func (*Record_DeadLetterResolved) isRecord_Body() {}
 
 func (*Record_ConsentDecision) isRecord_Body() {}
 
+func (*Record_PlatformSend) isRecord_Body() {}
+
 var File_handoff_v1_record_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\x9b\r\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xdc\r\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -635,7 +651,8 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"fire_timer\x18& \x01(\v2\x15.handoff.v1.FireTimerH\x00R\tfireTimer\x12R\n" +
 	"\x14dead_letter_resolved\x18' \x01(\v2\x1e.handoff.v1.DeadLetterResolvedH\x00R\x12deadLetterResolved\x12H\n" +
-	"\x10consent_decision\x18( \x01(\v2\x1b.handoff.v1.ConsentDecisionH\x00R\x0fconsentDecisionB\x06\n" +
+	"\x10consent_decision\x18( \x01(\v2\x1b.handoff.v1.ConsentDecisionH\x00R\x0fconsentDecision\x12?\n" +
+	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSendB\x06\n" +
 	"\x04body*\xac\x01\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
@@ -687,6 +704,7 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*FireTimer)(nil),             // 22: handoff.v1.FireTimer
 	(*DeadLetterResolved)(nil),    // 23: handoff.v1.DeadLetterResolved
 	(*ConsentDecision)(nil),       // 24: handoff.v1.ConsentDecision
+	(*PlatformSend)(nil),          // 25: handoff.v1.PlatformSend
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -714,11 +732,12 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	22, // 22: handoff.v1.Record.fire_timer:type_name -> handoff.v1.FireTimer
 	23, // 23: handoff.v1.Record.dead_letter_resolved:type_name -> handoff.v1.DeadLetterResolved
 	24, // 24: handoff.v1.Record.consent_decision:type_name -> handoff.v1.ConsentDecision
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	25, // 25: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -754,6 +773,7 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_FireTimer)(nil),
 		(*Record_DeadLetterResolved)(nil),
 		(*Record_ConsentDecision)(nil),
+		(*Record_PlatformSend)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
