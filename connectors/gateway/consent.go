@@ -20,8 +20,8 @@ import (
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
-// providerPlatform is the metric's label of what the platform itself calls.
-const providerPlatform = "platform"
+// providerConsent is the metric's label of calls about consent.
+const providerConsent = "consent"
 
 // platformCall is an authorised call about a shop's people, on its way to Kafka.
 type platformCall struct {
@@ -35,7 +35,7 @@ func (g *Gateway) platform(w http.ResponseWriter, r *http.Request) (*platformCal
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		return nil, err
 	}
-	c := &platformCall{exchange: &exchange{provider: providerPlatform}, by: r.URL.Query().Get("by")}
+	c := &platformCall{exchange: &exchange{provider: providerConsent}, by: r.URL.Query().Get("by")}
 	if c.by == "" {
 		c.by = "the platform"
 	}
@@ -56,7 +56,7 @@ func (g *Gateway) platform(w http.ResponseWriter, r *http.Request) (*platformCal
 func (g *Gateway) importConsent(w http.ResponseWriter, r *http.Request) (string, outcome, error) {
 	c, err := g.platform(w, r)
 	if err != nil {
-		return providerPlatform, "", err
+		return providerConsent, "", err
 	}
 	format := consentfile.JSON
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "text/csv" {
@@ -72,22 +72,22 @@ func (g *Gateway) importConsent(w http.ResponseWriter, r *http.Request) (string,
 		}
 		bad, ok := errors.AsType[*consentfile.Error](err)
 		if !ok {
-			return providerPlatform, "", &ingress.Malformed{Place: "body", Reason: err.Error()}
+			return providerConsent, "", &ingress.Malformed{Place: "body", Reason: err.Error()}
 		}
 		refused.Problems = append(refused.Problems, problem{Line: bad.Line, Path: bad.Column, Reason: bad.Reason})
 	}
 	if len(refused.Problems) > 0 && r.URL.Query().Get("skip_bad") != "true" {
 		writeJSON(w, refusedRows.status(), refused)
-		return providerPlatform, refusedRows, nil
+		return providerConsent, refusedRows, nil
 	}
 	if err := g.file(r.Context(), c, records); err != nil {
-		return providerPlatform, "", err
+		return providerConsent, "", err
 	}
 	writeJSON(w, http.StatusAccepted, struct {
 		Taken    int       `json:"taken"`
 		Problems []problem `json:"problems,omitempty"`
 	}{len(records), refused.Problems})
-	return providerPlatform, accepted, nil
+	return providerConsent, accepted, nil
 }
 
 // decide serves POST /shops/<shop>/consent/decisions: what a person decided of the possible opt-outs of
@@ -95,7 +95,7 @@ func (g *Gateway) importConsent(w http.ResponseWriter, r *http.Request) (string,
 func (g *Gateway) decide(w http.ResponseWriter, r *http.Request) (string, outcome, error) {
 	c, err := g.platform(w, r)
 	if err != nil {
-		return providerPlatform, "", err
+		return providerConsent, "", err
 	}
 	var d struct {
 		Address  string `json:"address"`
@@ -104,25 +104,25 @@ func (g *Gateway) decide(w http.ResponseWriter, r *http.Request) (string, outcom
 		Reason   string `json:"reason"`
 	}
 	if err := c.read(&d); err != nil {
-		return providerPlatform, "", err
+		return providerConsent, "", err
 	}
 	if !validAddress(d.Address) {
-		return providerPlatform, "", &ingress.Malformed{Place: "address", Reason: "it is missing or cannot be one"}
+		return providerConsent, "", &ingress.Malformed{Place: "address", Reason: "it is missing or cannot be one"}
 	}
 	if d.Decision != "opt-out" && d.Decision != "keep" {
-		return providerPlatform, "", &ingress.Malformed{Place: "decision", Reason: "it is neither opt-out nor keep"}
+		return providerConsent, "", &ingress.Malformed{Place: "decision", Reason: "it is neither opt-out nor keep"}
 	}
 	if strings.TrimSpace(d.By) == "" {
-		return providerPlatform, "", &ingress.Malformed{Place: "by", Reason: "it must say who decided"}
+		return providerConsent, "", &ingress.Malformed{Place: "by", Reason: "it must say who decided"}
 	}
 	record := c.about(d.Address, "decision", &handoffv1.Record{Body: &handoffv1.Record_ConsentDecision{ConsentDecision: &handoffv1.ConsentDecision{
 		OptOut: d.Decision == "opt-out", By: d.By, Reason: d.Reason,
 	}}})
 	if err := g.file(r.Context(), c, []*handoffv1.Record{record}); err != nil {
-		return providerPlatform, "", err
+		return providerConsent, "", err
 	}
 	writeJSON(w, http.StatusAccepted, map[string]int{"taken": 1})
-	return providerPlatform, accepted, nil
+	return providerConsent, accepted, nil
 }
 
 // read decodes the call's body, an object without unknown fields.

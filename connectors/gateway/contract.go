@@ -18,6 +18,7 @@ func platformPosts() []turn.Post {
 func webhookPosts() []turn.Post {
 	return []turn.Post{
 		{Topic: schemas.TopicClassify, Bodies: []string{"customer_message"}},
+		{Topic: schemas.TopicConsent, Bodies: []string{"platform_send"}},
 		{Topic: schemas.TopicDeliver, Bodies: []string{"delivery_state", "ticket_changed"}},
 	}
 }

@@ -17,6 +17,7 @@ import (
 // Labels of requests that belong to no connector.
 const (
 	providerSettings = "settings"
+	providerPlatform = "platform"
 	providerUnknown  = "unknown"
 )
 
@@ -24,6 +25,7 @@ const (
 func (g *Gateway) routes() http.Handler {
 	r := chi.NewRouter()
 	r.Use(escapedPath)
+	r.Post("/in/"+providerPlatform+"/{shop}", g.serve(g.platformRequest))
 	r.Post("/in/{provider}/{shop}", g.serve(g.deskRequest))
 	r.Post("/in/{provider}/{shop}/{account}", g.serve(g.channelRequest))
 	r.Post("/in/{provider}/{shop}/{account}/status/{call}", g.serve(g.channelRequest))

@@ -173,6 +173,8 @@ func (w *World) desk(c Command) error {
 		t.add(w.clock, &handoffv1.DeskItem{IsReply: true, Reply: c.Input, Author: c.arg("name", "Kim")})
 	case c.Name == "note":
 		// Connectors leave notes out of what they fetch; the ticket has changed all the same.
+	case c.arg("assign", "") != "":
+		t.add(w.clock, &handoffv1.DeskItem{Assignee: c.arg("assign", "")})
 	default:
 		name := c.arg("status", "")
 		s := handoffv1.TicketStatus(handoffv1.TicketStatus_value["TICKET_STATUS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))])

@@ -154,6 +154,7 @@ type Record struct {
 	//	*Record_DeadLetterResolved
 	//	*Record_ConsentDecision
 	//	*Record_ConsentImport
+	//	*Record_PlatformSend
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -471,6 +472,15 @@ func (x *Record) GetConsentImport() *ConsentImport {
 	return nil
 }
 
+func (x *Record) GetPlatformSend() *PlatformSend {
+	if x != nil {
+		if x, ok := x.Body.(*Record_PlatformSend); ok {
+			return x.PlatformSend
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -563,6 +573,10 @@ type Record_ConsentImport struct {
 	ConsentImport *ConsentImport `protobuf:"bytes,41,opt,name=consent_import,json=consentImport,proto3,oneof"`
 }
 
+type Record_PlatformSend struct {
+	PlatformSend *PlatformSend `protobuf:"bytes,50,opt,name=platform_send,json=platformSend,proto3,oneof"`
+}
+
 func (*Record_CustomerMessage) isRecord_Body() {}
 
 func (*Record_Asked) isRecord_Body() {}
@@ -607,12 +621,14 @@ func (*Record_ConsentDecision) isRecord_Body() {}
 
 func (*Record_ConsentImport) isRecord_Body() {}
 
+func (*Record_PlatformSend) isRecord_Body() {}
+
 var File_handoff_v1_record_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xdf\r\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xa0\x0e\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -652,7 +668,8 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"fire_timer\x18& \x01(\v2\x15.handoff.v1.FireTimerH\x00R\tfireTimer\x12R\n" +
 	"\x14dead_letter_resolved\x18' \x01(\v2\x1e.handoff.v1.DeadLetterResolvedH\x00R\x12deadLetterResolved\x12H\n" +
 	"\x10consent_decision\x18( \x01(\v2\x1b.handoff.v1.ConsentDecisionH\x00R\x0fconsentDecision\x12B\n" +
-	"\x0econsent_import\x18) \x01(\v2\x19.handoff.v1.ConsentImportH\x00R\rconsentImportB\x06\n" +
+	"\x0econsent_import\x18) \x01(\v2\x19.handoff.v1.ConsentImportH\x00R\rconsentImport\x12?\n" +
+	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSendB\x06\n" +
 	"\x04body*\xac\x01\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
@@ -705,6 +722,7 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*DeadLetterResolved)(nil),    // 23: handoff.v1.DeadLetterResolved
 	(*ConsentDecision)(nil),       // 24: handoff.v1.ConsentDecision
 	(*ConsentImport)(nil),         // 25: handoff.v1.ConsentImport
+	(*PlatformSend)(nil),          // 26: handoff.v1.PlatformSend
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -733,11 +751,12 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	23, // 23: handoff.v1.Record.dead_letter_resolved:type_name -> handoff.v1.DeadLetterResolved
 	24, // 24: handoff.v1.Record.consent_decision:type_name -> handoff.v1.ConsentDecision
 	25, // 25: handoff.v1.Record.consent_import:type_name -> handoff.v1.ConsentImport
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	26, // 26: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -774,6 +793,7 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_DeadLetterResolved)(nil),
 		(*Record_ConsentDecision)(nil),
 		(*Record_ConsentImport)(nil),
+		(*Record_PlatformSend)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

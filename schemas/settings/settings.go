@@ -36,6 +36,8 @@ type Shop struct {
 	Accounts []Account `yaml:"accounts"`
 	// Desk is the shop's help desk.
 	Desk Desk `yaml:"desk"`
+	// Platform is the messaging platform that the shop sends its campaigns with.
+	Platform Platform `yaml:"platform"`
 	// AutoReply is the bot.
 	AutoReply Bot `yaml:"bot"`
 	// Handoff tunes the episode.
@@ -141,6 +143,12 @@ type Desk struct {
 	Limit Rate `yaml:"limit"`
 }
 
+// Platform is the messaging platform.
+type Platform struct {
+	// Secret signs what the platform reports (H13); without it nothing is taken.
+	Secret SecretRef `yaml:"secret"`
+}
+
 // Bot is the automated agent.
 type Bot struct {
 	// URL that takes the conversation; empty: no bot, every message is a "cannot answer".
@@ -198,8 +206,27 @@ type Handoff struct {
 	// OutsideWindow is what becomes of an agent's reply outside the channel's window (W3): "drop" (default)
 	// or "park", which sends it when the subscriber answers, and the account's nudge meanwhile.
 	OutsideWindow string `yaml:"outside_window"`
+	// SayTakenOver tells the subscriber when people have the conversation (H12); default false.
+	SayTakenOver bool `yaml:"say_taken_over"`
+	// SayReturned tells the subscriber when the bot is back, on time as well as on a close that say_resumed
+	// does not speak of (H12); default false.
+	SayReturned bool `yaml:"say_returned"`
+	// Pace has automated replies wait, by what they follow (H12).
+	Pace Pace `yaml:"pace"`
 	// Disclose opens the bot's first text with the disclosure (H12); default true.
 	Disclose bool `yaml:"disclose"`
+}
+
+// Pace is how long automated replies wait, at most a minute; default 0, at once (H12).
+type Pace struct {
+	// Lookup: something is looked up (order_status, product_question).
+	Lookup time.Duration `yaml:"lookup"`
+	// Action: something is done to an order (cancel_order, return_refund, order_issue).
+	Action time.Duration `yaml:"action"`
+	// Transition: the conversation moves between the bot and people.
+	Transition time.Duration `yaml:"transition"`
+	// Complaint: the person complains.
+	Complaint time.Duration `yaml:"complaint"`
 }
 
 // Consent tunes the gate.

@@ -8,6 +8,7 @@
 //   - AgentReply, from deliver in the desk's order: drops one it has seen; #optout (C8); what the gate
 //     passes goes on to escalate with its stamp, what it does not as BlockedText (C7).
 //   - BotReply, from deliver: drops one it has seen; gated alike. One without a text always passes.
+//   - PlatformSend, from the gateway: drops one it has seen, passes on.
 //   - TicketEvent, from deliver: drops one it has seen, remembers whether the ticket is open, passes on.
 //   - Receipt, from deliver: one that says the provider opted the address out changes the ledger (C10).
 //   - ConsentDecision, from the gateway and `handoff consent decide`: what a person decided of possible
@@ -102,6 +103,10 @@ func (s *Stage) On(t *turn.Turn) error {
 	case *handoffv1.Record_BotReply:
 		if !t.Seen() {
 			botReply(t, body.BotReply)
+		}
+	case *handoffv1.Record_PlatformSend:
+		if !t.Seen() {
+			forward(t) // it was sent: nothing is left to judge (H13)
 		}
 	case *handoffv1.Record_TicketEvent:
 		if !t.Seen() {

@@ -27,6 +27,8 @@ type outbound struct {
 	episode uint64
 	// turn of a bot's reply.
 	turn uint64
+	// moment it follows, for its pace (H12).
+	moment moment
 	// template stands in place of a free-form text: it may leave outside the channel's window (W3).
 	template *handoffv1.Template
 }
@@ -61,7 +63,7 @@ func (c *conversation) sendText(o outbound) (callID string) {
 			NativeId: o.nativeID, Author: o.author, Turn: o.turn, Question: o.question,
 			Template: o.template, HumanAgent: c.asPerson(o),
 		}},
-		GiveUpAt: c.windowEnds(o),
+		GiveUpAt: c.windowEnds(o), NotBefore: c.notBefore(o),
 	})
 	c.state.SentSince += c.messagesOf(o)
 	c.asked(o, callID)
