@@ -154,6 +154,9 @@ type Record struct {
 	//	*Record_DeadLetterResolved
 	//	*Record_ConsentDecision
 	//	*Record_ConsentImport
+	//	*Record_LinkRequest
+	//	*Record_Link
+	//	*Record_Linked
 	//	*Record_PlatformSend
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -472,6 +475,33 @@ func (x *Record) GetConsentImport() *ConsentImport {
 	return nil
 }
 
+func (x *Record) GetLinkRequest() *LinkRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Record_LinkRequest); ok {
+			return x.LinkRequest
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetLink() *Link {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Link); ok {
+			return x.Link
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetLinked() *Linked {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Linked); ok {
+			return x.Linked
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetPlatformSend() *PlatformSend {
 	if x != nil {
 		if x, ok := x.Body.(*Record_PlatformSend); ok {
@@ -573,6 +603,18 @@ type Record_ConsentImport struct {
 	ConsentImport *ConsentImport `protobuf:"bytes,41,opt,name=consent_import,json=consentImport,proto3,oneof"`
 }
 
+type Record_LinkRequest struct {
+	LinkRequest *LinkRequest `protobuf:"bytes,42,opt,name=link_request,json=linkRequest,proto3,oneof"`
+}
+
+type Record_Link struct {
+	Link *Link `protobuf:"bytes,43,opt,name=link,proto3,oneof"`
+}
+
+type Record_Linked struct {
+	Linked *Linked `protobuf:"bytes,44,opt,name=linked,proto3,oneof"`
+}
+
 type Record_PlatformSend struct {
 	PlatformSend *PlatformSend `protobuf:"bytes,50,opt,name=platform_send,json=platformSend,proto3,oneof"`
 }
@@ -621,6 +663,12 @@ func (*Record_ConsentDecision) isRecord_Body() {}
 
 func (*Record_ConsentImport) isRecord_Body() {}
 
+func (*Record_LinkRequest) isRecord_Body() {}
+
+func (*Record_Link) isRecord_Body() {}
+
+func (*Record_Linked) isRecord_Body() {}
+
 func (*Record_PlatformSend) isRecord_Body() {}
 
 var File_handoff_v1_record_proto protoreflect.FileDescriptor
@@ -628,7 +676,7 @@ var File_handoff_v1_record_proto protoreflect.FileDescriptor
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xa0\x0e\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xb4\x0f\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -668,7 +716,10 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"fire_timer\x18& \x01(\v2\x15.handoff.v1.FireTimerH\x00R\tfireTimer\x12R\n" +
 	"\x14dead_letter_resolved\x18' \x01(\v2\x1e.handoff.v1.DeadLetterResolvedH\x00R\x12deadLetterResolved\x12H\n" +
 	"\x10consent_decision\x18( \x01(\v2\x1b.handoff.v1.ConsentDecisionH\x00R\x0fconsentDecision\x12B\n" +
-	"\x0econsent_import\x18) \x01(\v2\x19.handoff.v1.ConsentImportH\x00R\rconsentImport\x12?\n" +
+	"\x0econsent_import\x18) \x01(\v2\x19.handoff.v1.ConsentImportH\x00R\rconsentImport\x12<\n" +
+	"\flink_request\x18* \x01(\v2\x17.handoff.v1.LinkRequestH\x00R\vlinkRequest\x12&\n" +
+	"\x04link\x18+ \x01(\v2\x10.handoff.v1.LinkH\x00R\x04link\x12,\n" +
+	"\x06linked\x18, \x01(\v2\x12.handoff.v1.LinkedH\x00R\x06linked\x12?\n" +
 	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSendB\x06\n" +
 	"\x04body*\xac\x01\n" +
 	"\aChannel\x12\x17\n" +
@@ -722,7 +773,10 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*DeadLetterResolved)(nil),    // 23: handoff.v1.DeadLetterResolved
 	(*ConsentDecision)(nil),       // 24: handoff.v1.ConsentDecision
 	(*ConsentImport)(nil),         // 25: handoff.v1.ConsentImport
-	(*PlatformSend)(nil),          // 26: handoff.v1.PlatformSend
+	(*LinkRequest)(nil),           // 26: handoff.v1.LinkRequest
+	(*Link)(nil),                  // 27: handoff.v1.Link
+	(*Linked)(nil),                // 28: handoff.v1.Linked
+	(*PlatformSend)(nil),          // 29: handoff.v1.PlatformSend
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -751,12 +805,15 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	23, // 23: handoff.v1.Record.dead_letter_resolved:type_name -> handoff.v1.DeadLetterResolved
 	24, // 24: handoff.v1.Record.consent_decision:type_name -> handoff.v1.ConsentDecision
 	25, // 25: handoff.v1.Record.consent_import:type_name -> handoff.v1.ConsentImport
-	26, // 26: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	26, // 26: handoff.v1.Record.link_request:type_name -> handoff.v1.LinkRequest
+	27, // 27: handoff.v1.Record.link:type_name -> handoff.v1.Link
+	28, // 28: handoff.v1.Record.linked:type_name -> handoff.v1.Linked
+	29, // 29: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -793,6 +850,9 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_DeadLetterResolved)(nil),
 		(*Record_ConsentDecision)(nil),
 		(*Record_ConsentImport)(nil),
+		(*Record_LinkRequest)(nil),
+		(*Record_Link)(nil),
+		(*Record_Linked)(nil),
 		(*Record_PlatformSend)(nil),
 	}
 	type x struct{}
