@@ -123,19 +123,22 @@ const (
 	SignalKind_SIGNAL_KIND_MIRROR SignalKind = 6
 	// An opted-out person wrote (C13).
 	SignalKind_SIGNAL_KIND_OPTED_OUT_WROTE SignalKind = 7
+	// A rule escalated (R1).
+	SignalKind_SIGNAL_KIND_RULE SignalKind = 60
 )
 
 // Enum value maps for SignalKind.
 var (
 	SignalKind_name = map[int32]string{
-		0: "SIGNAL_KIND_UNSPECIFIED",
-		1: "SIGNAL_KIND_INTENT",
-		2: "SIGNAL_KIND_BOT_CANNOT_ANSWER",
-		3: "SIGNAL_KIND_UNSURE",
-		4: "SIGNAL_KIND_SENTIMENT",
-		5: "SIGNAL_KIND_ASKED_FOR_PERSON",
-		6: "SIGNAL_KIND_MIRROR",
-		7: "SIGNAL_KIND_OPTED_OUT_WROTE",
+		0:  "SIGNAL_KIND_UNSPECIFIED",
+		1:  "SIGNAL_KIND_INTENT",
+		2:  "SIGNAL_KIND_BOT_CANNOT_ANSWER",
+		3:  "SIGNAL_KIND_UNSURE",
+		4:  "SIGNAL_KIND_SENTIMENT",
+		5:  "SIGNAL_KIND_ASKED_FOR_PERSON",
+		6:  "SIGNAL_KIND_MIRROR",
+		7:  "SIGNAL_KIND_OPTED_OUT_WROTE",
+		60: "SIGNAL_KIND_RULE",
 	}
 	SignalKind_value = map[string]int32{
 		"SIGNAL_KIND_UNSPECIFIED":       0,
@@ -146,6 +149,7 @@ var (
 		"SIGNAL_KIND_ASKED_FOR_PERSON":  5,
 		"SIGNAL_KIND_MIRROR":            6,
 		"SIGNAL_KIND_OPTED_OUT_WROTE":   7,
+		"SIGNAL_KIND_RULE":              60,
 	}
 )
 
@@ -194,6 +198,7 @@ type Fact struct {
 	//	*Fact_Episode
 	//	*Fact_Consent
 	//	*Fact_Delivery
+	//	*Fact_Rule
 	Kind          isFact_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -293,6 +298,15 @@ func (x *Fact) GetDelivery() *DeliveryFact {
 	return nil
 }
 
+func (x *Fact) GetRule() *RuleFact {
+	if x != nil {
+		if x, ok := x.Kind.(*Fact_Rule); ok {
+			return x.Rule
+		}
+	}
+	return nil
+}
+
 type isFact_Kind interface {
 	isFact_Kind()
 }
@@ -313,6 +327,10 @@ type Fact_Delivery struct {
 	Delivery *DeliveryFact `protobuf:"bytes,13,opt,name=delivery,proto3,oneof"`
 }
 
+type Fact_Rule struct {
+	Rule *RuleFact `protobuf:"bytes,60,opt,name=rule,proto3,oneof"`
+}
+
 func (*Fact_Message) isFact_Kind() {}
 
 func (*Fact_Episode) isFact_Kind() {}
@@ -320,6 +338,8 @@ func (*Fact_Episode) isFact_Kind() {}
 func (*Fact_Consent) isFact_Kind() {}
 
 func (*Fact_Delivery) isFact_Kind() {}
+
+func (*Fact_Rule) isFact_Kind() {}
 
 // MessageFact is one message of a conversation, in or out. Inbound: exactly one per inbound message,
 // reported by classify, for every directive. Outbound: one per text that consent and escalate let
@@ -931,12 +951,113 @@ func (x *DeliveryFact) GetEndedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// RuleFact is one rule that matched, and what came of it (R1). Reported by escalate, one for each rule
+// and record.
+type RuleFact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the rule.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// What it was asked for, e.g. "message_created".
+	When string `protobuf:"bytes,2,opt,name=when,proto3" json:"when,omitempty"`
+	// What it did, an action each, e.g. "add_tags SMS".
+	Did []string `protobuf:"bytes,3,rep,name=did,proto3" json:"did,omitempty"`
+	// What it did not do, each with the reason.
+	Refused []string `protobuf:"bytes,4,rep,name=refused,proto3" json:"refused,omitempty"`
+	// Lists that the subscriber was put on.
+	Lists []string `protobuf:"bytes,5,rep,name=lists,proto3" json:"lists,omitempty"`
+	// Episode in which it happened; 0 for none.
+	Episode uint64 `protobuf:"varint,6,opt,name=episode,proto3" json:"episode,omitempty"`
+	// Desk's ticket id; empty where there is none.
+	TicketId      string `protobuf:"bytes,7,opt,name=ticket_id,json=ticketId,proto3" json:"ticket_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleFact) Reset() {
+	*x = RuleFact{}
+	mi := &file_handoff_v1_fact_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleFact) ProtoMessage() {}
+
+func (x *RuleFact) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_fact_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleFact.ProtoReflect.Descriptor instead.
+func (*RuleFact) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RuleFact) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RuleFact) GetWhen() string {
+	if x != nil {
+		return x.When
+	}
+	return ""
+}
+
+func (x *RuleFact) GetDid() []string {
+	if x != nil {
+		return x.Did
+	}
+	return nil
+}
+
+func (x *RuleFact) GetRefused() []string {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *RuleFact) GetLists() []string {
+	if x != nil {
+		return x.Lists
+	}
+	return nil
+}
+
+func (x *RuleFact) GetEpisode() uint64 {
+	if x != nil {
+		return x.Episode
+	}
+	return 0
+}
+
+func (x *RuleFact) GetTicketId() string {
+	if x != nil {
+		return x.TicketId
+	}
+	return ""
+}
+
 var File_handoff_v1_fact_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\n" +
 	"\x15handoff/v1/fact.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x18handoff/v1/message.proto\"\xbf\x02\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x18handoff/v1/message.proto\"\xeb\x02\n" +
 	"\x04Fact\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
@@ -945,7 +1066,8 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	" \x01(\v2\x17.handoff.v1.MessageFactH\x00R\amessage\x123\n" +
 	"\aepisode\x18\v \x01(\v2\x17.handoff.v1.EpisodeFactH\x00R\aepisode\x123\n" +
 	"\aconsent\x18\f \x01(\v2\x17.handoff.v1.ConsentFactH\x00R\aconsent\x126\n" +
-	"\bdelivery\x18\r \x01(\v2\x18.handoff.v1.DeliveryFactH\x00R\bdeliveryB\x06\n" +
+	"\bdelivery\x18\r \x01(\v2\x18.handoff.v1.DeliveryFactH\x00R\bdelivery\x12*\n" +
+	"\x04rule\x18< \x01(\v2\x14.handoff.v1.RuleFactH\x00R\x04ruleB\x06\n" +
 	"\x04kind\"\xfd\x02\n" +
 	"\vMessageFact\x12\x1d\n" +
 	"\n" +
@@ -1014,7 +1136,15 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\aepisode\x18\x0f \x01(\x04R\aepisode\x129\n" +
 	"\n" +
 	"started_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
-	"\bended_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt*\x9f\x02\n" +
+	"\bended_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\"\xab\x01\n" +
+	"\bRuleFact\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
+	"\x04when\x18\x02 \x01(\tR\x04when\x12\x10\n" +
+	"\x03did\x18\x03 \x03(\tR\x03did\x12\x18\n" +
+	"\arefused\x18\x04 \x03(\tR\arefused\x12\x14\n" +
+	"\x05lists\x18\x05 \x03(\tR\x05lists\x12\x18\n" +
+	"\aepisode\x18\x06 \x01(\x04R\aepisode\x12\x1b\n" +
+	"\tticket_id\x18\a \x01(\tR\bticketId*\x9f\x02\n" +
 	"\fEpisodeState\x12\x1d\n" +
 	"\x19EPISODE_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15EPISODE_STATE_OFFERED\x10\x01\x12\x1b\n" +
@@ -1025,7 +1155,7 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x16EPISODE_STATE_DECLINED\x10\x06\x12\x18\n" +
 	"\x14EPISODE_STATE_LAPSED\x10\a\x12\x18\n" +
 	"\x14EPISODE_STATE_FAILED\x10\b\x12\x1b\n" +
-	"\x17EPISODE_STATE_OPTED_OUT\x10\t*\xf2\x01\n" +
+	"\x17EPISODE_STATE_OPTED_OUT\x10\t*\x88\x02\n" +
 	"\n" +
 	"SignalKind\x12\x1b\n" +
 	"\x17SIGNAL_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -1035,7 +1165,8 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x15SIGNAL_KIND_SENTIMENT\x10\x04\x12 \n" +
 	"\x1cSIGNAL_KIND_ASKED_FOR_PERSON\x10\x05\x12\x16\n" +
 	"\x12SIGNAL_KIND_MIRROR\x10\x06\x12\x1f\n" +
-	"\x1bSIGNAL_KIND_OPTED_OUT_WROTE\x10\aB2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
+	"\x1bSIGNAL_KIND_OPTED_OUT_WROTE\x10\a\x12\x14\n" +
+	"\x10SIGNAL_KIND_RULE\x10<B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (
 	file_handoff_v1_fact_proto_rawDescOnce sync.Once
@@ -1050,7 +1181,7 @@ func file_handoff_v1_fact_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_fact_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_handoff_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_handoff_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_handoff_v1_fact_proto_goTypes = []any{
 	(EpisodeState)(0),             // 0: handoff.v1.EpisodeState
 	(SignalKind)(0),               // 1: handoff.v1.SignalKind
@@ -1059,50 +1190,52 @@ var file_handoff_v1_fact_proto_goTypes = []any{
 	(*EpisodeFact)(nil),           // 4: handoff.v1.EpisodeFact
 	(*ConsentFact)(nil),           // 5: handoff.v1.ConsentFact
 	(*DeliveryFact)(nil),          // 6: handoff.v1.DeliveryFact
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(AuthorKind)(0),               // 8: handoff.v1.AuthorKind
-	(*Classification)(nil),        // 9: handoff.v1.Classification
-	(TextClass)(0),                // 10: handoff.v1.TextClass
-	(ConsentStatus)(0),            // 11: handoff.v1.ConsentStatus
-	(ConsentSource)(0),            // 12: handoff.v1.ConsentSource
-	(Action)(0),                   // 13: handoff.v1.Action
-	(OutcomeStatus)(0),            // 14: handoff.v1.OutcomeStatus
-	(DeliveryStatus)(0),           // 15: handoff.v1.DeliveryStatus
-	(BlockReason)(0),              // 16: handoff.v1.BlockReason
+	(*RuleFact)(nil),              // 7: handoff.v1.RuleFact
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(AuthorKind)(0),               // 9: handoff.v1.AuthorKind
+	(*Classification)(nil),        // 10: handoff.v1.Classification
+	(TextClass)(0),                // 11: handoff.v1.TextClass
+	(ConsentStatus)(0),            // 12: handoff.v1.ConsentStatus
+	(ConsentSource)(0),            // 13: handoff.v1.ConsentSource
+	(Action)(0),                   // 14: handoff.v1.Action
+	(OutcomeStatus)(0),            // 15: handoff.v1.OutcomeStatus
+	(DeliveryStatus)(0),           // 16: handoff.v1.DeliveryStatus
+	(BlockReason)(0),              // 17: handoff.v1.BlockReason
 }
 var file_handoff_v1_fact_proto_depIdxs = []int32{
-	7,  // 0: handoff.v1.Fact.at:type_name -> google.protobuf.Timestamp
+	8,  // 0: handoff.v1.Fact.at:type_name -> google.protobuf.Timestamp
 	3,  // 1: handoff.v1.Fact.message:type_name -> handoff.v1.MessageFact
 	4,  // 2: handoff.v1.Fact.episode:type_name -> handoff.v1.EpisodeFact
 	5,  // 3: handoff.v1.Fact.consent:type_name -> handoff.v1.ConsentFact
 	6,  // 4: handoff.v1.Fact.delivery:type_name -> handoff.v1.DeliveryFact
-	8,  // 5: handoff.v1.MessageFact.author:type_name -> handoff.v1.AuthorKind
-	9,  // 6: handoff.v1.MessageFact.classification:type_name -> handoff.v1.Classification
-	10, // 7: handoff.v1.MessageFact.text_class:type_name -> handoff.v1.TextClass
-	0,  // 8: handoff.v1.EpisodeFact.from:type_name -> handoff.v1.EpisodeState
-	0,  // 9: handoff.v1.EpisodeFact.to:type_name -> handoff.v1.EpisodeState
-	1,  // 10: handoff.v1.EpisodeFact.signal:type_name -> handoff.v1.SignalKind
-	7,  // 11: handoff.v1.EpisodeFact.signalled_at:type_name -> google.protobuf.Timestamp
-	7,  // 12: handoff.v1.EpisodeFact.offered_at:type_name -> google.protobuf.Timestamp
-	7,  // 13: handoff.v1.EpisodeFact.requested_at:type_name -> google.protobuf.Timestamp
-	7,  // 14: handoff.v1.EpisodeFact.opened_at:type_name -> google.protobuf.Timestamp
-	7,  // 15: handoff.v1.EpisodeFact.first_reply_at:type_name -> google.protobuf.Timestamp
-	7,  // 16: handoff.v1.EpisodeFact.ended_at:type_name -> google.protobuf.Timestamp
-	11, // 17: handoff.v1.ConsentFact.prior:type_name -> handoff.v1.ConsentStatus
-	11, // 18: handoff.v1.ConsentFact.status:type_name -> handoff.v1.ConsentStatus
-	12, // 19: handoff.v1.ConsentFact.source:type_name -> handoff.v1.ConsentSource
-	13, // 20: handoff.v1.DeliveryFact.action:type_name -> handoff.v1.Action
-	14, // 21: handoff.v1.DeliveryFact.status:type_name -> handoff.v1.OutcomeStatus
-	15, // 22: handoff.v1.DeliveryFact.delivery:type_name -> handoff.v1.DeliveryStatus
-	16, // 23: handoff.v1.DeliveryFact.block_reason:type_name -> handoff.v1.BlockReason
-	10, // 24: handoff.v1.DeliveryFact.text_class:type_name -> handoff.v1.TextClass
-	7,  // 25: handoff.v1.DeliveryFact.started_at:type_name -> google.protobuf.Timestamp
-	7,  // 26: handoff.v1.DeliveryFact.ended_at:type_name -> google.protobuf.Timestamp
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	7,  // 5: handoff.v1.Fact.rule:type_name -> handoff.v1.RuleFact
+	9,  // 6: handoff.v1.MessageFact.author:type_name -> handoff.v1.AuthorKind
+	10, // 7: handoff.v1.MessageFact.classification:type_name -> handoff.v1.Classification
+	11, // 8: handoff.v1.MessageFact.text_class:type_name -> handoff.v1.TextClass
+	0,  // 9: handoff.v1.EpisodeFact.from:type_name -> handoff.v1.EpisodeState
+	0,  // 10: handoff.v1.EpisodeFact.to:type_name -> handoff.v1.EpisodeState
+	1,  // 11: handoff.v1.EpisodeFact.signal:type_name -> handoff.v1.SignalKind
+	8,  // 12: handoff.v1.EpisodeFact.signalled_at:type_name -> google.protobuf.Timestamp
+	8,  // 13: handoff.v1.EpisodeFact.offered_at:type_name -> google.protobuf.Timestamp
+	8,  // 14: handoff.v1.EpisodeFact.requested_at:type_name -> google.protobuf.Timestamp
+	8,  // 15: handoff.v1.EpisodeFact.opened_at:type_name -> google.protobuf.Timestamp
+	8,  // 16: handoff.v1.EpisodeFact.first_reply_at:type_name -> google.protobuf.Timestamp
+	8,  // 17: handoff.v1.EpisodeFact.ended_at:type_name -> google.protobuf.Timestamp
+	12, // 18: handoff.v1.ConsentFact.prior:type_name -> handoff.v1.ConsentStatus
+	12, // 19: handoff.v1.ConsentFact.status:type_name -> handoff.v1.ConsentStatus
+	13, // 20: handoff.v1.ConsentFact.source:type_name -> handoff.v1.ConsentSource
+	14, // 21: handoff.v1.DeliveryFact.action:type_name -> handoff.v1.Action
+	15, // 22: handoff.v1.DeliveryFact.status:type_name -> handoff.v1.OutcomeStatus
+	16, // 23: handoff.v1.DeliveryFact.delivery:type_name -> handoff.v1.DeliveryStatus
+	17, // 24: handoff.v1.DeliveryFact.block_reason:type_name -> handoff.v1.BlockReason
+	11, // 25: handoff.v1.DeliveryFact.text_class:type_name -> handoff.v1.TextClass
+	8,  // 26: handoff.v1.DeliveryFact.started_at:type_name -> google.protobuf.Timestamp
+	8,  // 27: handoff.v1.DeliveryFact.ended_at:type_name -> google.protobuf.Timestamp
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_fact_proto_init() }
@@ -1118,6 +1251,7 @@ func file_handoff_v1_fact_proto_init() {
 		(*Fact_Episode)(nil),
 		(*Fact_Consent)(nil),
 		(*Fact_Delivery)(nil),
+		(*Fact_Rule)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1125,7 +1259,7 @@ func file_handoff_v1_fact_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_fact_proto_rawDesc), len(file_handoff_v1_fact_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -70,6 +70,8 @@ func check(s *Shop) []Problem {
 	c.positive("consent.conversational_for", s.Consent.ConversationalFor)
 	c.hours(s.Hours)
 	c.texts(s.Texts)
+	c.automation(s.Automation)
+	c.rules(s)
 	return c.problems
 }
 

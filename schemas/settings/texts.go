@@ -26,6 +26,10 @@ const (
 	TextOptOutUnconfirmed  TextID = "optout_unconfirmed"   // C8
 	TextOptOutNoRecord     TextID = "optout_no_record"     // C8
 	TextOptedOutWroteNote  TextID = "opted_out_wrote_note" // C13
+	TextRuleReceived       TextID = "rule_received"        // R2
+	TextRuleReopened       TextID = "rule_reopened"        // R2
+	TextRuleFollowUpNote   TextID = "rule_follow_up_note"  // R2
+	TextStoppedNote        TextID = "stopped_note"         // R4
 )
 
 // DefaultText returns the shipped English text; "" for an unknown id.
@@ -71,6 +75,14 @@ func DefaultText(id TextID) string {
 		return "Not changed: there is no subscriber record."
 	case TextOptedOutWroteNote:
 		return "Opted out on [date]: can't be texted until they send START. Answer another way."
+	case TextRuleReceived:
+		return "Got it! We're on it and will text you back here shortly."
+	case TextRuleReopened:
+		return "Thanks for following up! We've received your message and will get back to you shortly."
+	case TextRuleFollowUpNote:
+		return "Hi! Just so you know, this could be a follow-up to a recent ticket. It may be worth checking this customer's history."
+	case TextStoppedNote:
+		return "Automated replies are stopped for this conversation: [reason]. They start again when its ticket is closed, or when the customer writes something else after [span]."
 	}
 	return ""
 }
@@ -82,5 +94,6 @@ func TextIDs() []TextID {
 		TextStopConfirmed, TextStopNote, TextStartConfirmed, TextHelp, TextOptIn,
 		TextBlockedOptedOut, TextBlockedUnconfirmed, TextBlockedNoRecord,
 		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote,
+		TextRuleReceived, TextRuleReopened, TextRuleFollowUpNote, TextStoppedNote,
 	}
 }

@@ -52,7 +52,9 @@ type Conversation struct {
 	// When the last agent's reply was received.
 	AgentRepliedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=agent_replied_at,json=agentRepliedAt,proto3" json:"agent_replied_at,omitempty"`
 	// Offers that were declined or lapsed, one for each reason: what is not asked again for a while (H2).
-	Refusals      []*Refusal `protobuf:"bytes,14,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	Refusals []*Refusal `protobuf:"bytes,14,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	// What rules and loops are judged by; absent while nothing is known.
+	Automation    *Automation `protobuf:"bytes,60,opt,name=automation,proto3" json:"automation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -174,6 +176,13 @@ func (x *Conversation) GetAgentRepliedAt() *timestamppb.Timestamp {
 func (x *Conversation) GetRefusals() []*Refusal {
 	if x != nil {
 		return x.Refusals
+	}
+	return nil
+}
+
+func (x *Conversation) GetAutomation() *Automation {
+	if x != nil {
+		return x.Automation
 	}
 	return nil
 }
@@ -345,7 +354,9 @@ type Signal struct {
 	// When the message was received.
 	At *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
 	// The rule, score or setting behind it, in words.
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Name of the rule that escalated; empty for none (R1).
+	Rule          string `protobuf:"bytes,60,opt,name=rule,proto3" json:"rule,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,6 +422,13 @@ func (x *Signal) GetAt() *timestamppb.Timestamp {
 func (x *Signal) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *Signal) GetRule() string {
+	if x != nil {
+		return x.Rule
 	}
 	return ""
 }
@@ -707,7 +725,15 @@ type Ticket struct {
 	// Since when.
 	TakenAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
 	// The desk's ids of the last replies, so that none is sent twice.
-	Replies       []string `protobuf:"bytes,12,rep,name=replies,proto3" json:"replies,omitempty"`
+	Replies []string `protobuf:"bytes,12,rep,name=replies,proto3" json:"replies,omitempty"`
+	// Tags on it, as the desk told last or Handoff set them.
+	Tags []string `protobuf:"bytes,60,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Subject it was created with.
+	Subject string `protobuf:"bytes,61,opt,name=subject,proto3" json:"subject,omitempty"`
+	// It follows up an earlier ticket.
+	FollowUp bool `protobuf:"varint,62,opt,name=follow_up,json=followUp,proto3" json:"follow_up,omitempty"`
+	// Rules were told that it exists.
+	Announced     bool `protobuf:"varint,63,opt,name=announced,proto3" json:"announced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -826,6 +852,34 @@ func (x *Ticket) GetReplies() []string {
 	return nil
 }
 
+func (x *Ticket) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *Ticket) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Ticket) GetFollowUp() bool {
+	if x != nil {
+		return x.FollowUp
+	}
+	return false
+}
+
+func (x *Ticket) GetAnnounced() bool {
+	if x != nil {
+		return x.Announced
+	}
+	return false
+}
+
 // Kept is one message of the thread: entry "thread/<conversation>/<sequence number, 16 hex digits>" of
 // escalate. The last ten are kept, and those that wait for the bot.
 type Kept struct {
@@ -882,11 +936,239 @@ func (x *Kept) GetOnTicket() uint64 {
 	return 0
 }
 
+// Automation is what rules and the guards against loops remember of a conversation (R1, R4).
+type Automation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hash of the last inbound text, folded; 0 for none.
+	LastText uint64 `protobuf:"fixed64,1,opt,name=last_text,json=lastText,proto3" json:"last_text,omitempty"`
+	// How often that text came in a row.
+	SameTexts uint32 `protobuf:"varint,2,opt,name=same_texts,json=sameTexts,proto3" json:"same_texts,omitempty"`
+	// When it came first in that row.
+	SameSince *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=same_since,json=sameSince,proto3" json:"same_since,omitempty"`
+	// When the last automated texts were sent, milliseconds since 1970; the newest last, as many as the
+	// setting counts.
+	Sent []int64 `protobuf:"varint,4,rep,packed,name=sent,proto3" json:"sent,omitempty"`
+	// Since when automation is stopped; unset while it runs.
+	StoppedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=stopped_at,json=stoppedAt,proto3" json:"stopped_at,omitempty"`
+	// Why it is stopped, in words.
+	StoppedBecause string `protobuf:"bytes,6,opt,name=stopped_because,json=stoppedBecause,proto3" json:"stopped_because,omitempty"`
+	// The note that says so waits for a ticket.
+	NoteWaits bool `protobuf:"varint,7,opt,name=note_waits,json=noteWaits,proto3" json:"note_waits,omitempty"`
+	// When the last rule's reply was decided.
+	RuleRepliedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=rule_replied_at,json=ruleRepliedAt,proto3" json:"rule_replied_at,omitempty"`
+	// When the last message that a rule's reply answers was received.
+	RuleAnsweredAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=rule_answered_at,json=ruleAnsweredAt,proto3" json:"rule_answered_at,omitempty"`
+	// Tags that rules gave while there was no ticket; the next one gets them.
+	Tags []string `protobuf:"bytes,10,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Lists that rules put the subscriber on.
+	Lists []string `protobuf:"bytes,11,rep,name=lists,proto3" json:"lists,omitempty"`
+	// What the last message was read as, for rules that are asked later.
+	Read *LastReading `protobuf:"bytes,12,opt,name=read,proto3" json:"read,omitempty"`
+	// Since when each timer rule waits, by the rule's name.
+	Waiting map[string]*timestamppb.Timestamp `protobuf:"bytes,13,rep,name=waiting,proto3" json:"waiting,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// When each rule that replies only once a while replied last, by the rule's name.
+	Replied       map[string]*timestamppb.Timestamp `protobuf:"bytes,14,rep,name=replied,proto3" json:"replied,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Automation) Reset() {
+	*x = Automation{}
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Automation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Automation) ProtoMessage() {}
+
+func (x *Automation) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Automation.ProtoReflect.Descriptor instead.
+func (*Automation) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Automation) GetLastText() uint64 {
+	if x != nil {
+		return x.LastText
+	}
+	return 0
+}
+
+func (x *Automation) GetSameTexts() uint32 {
+	if x != nil {
+		return x.SameTexts
+	}
+	return 0
+}
+
+func (x *Automation) GetSameSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SameSince
+	}
+	return nil
+}
+
+func (x *Automation) GetSent() []int64 {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *Automation) GetStoppedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StoppedAt
+	}
+	return nil
+}
+
+func (x *Automation) GetStoppedBecause() string {
+	if x != nil {
+		return x.StoppedBecause
+	}
+	return ""
+}
+
+func (x *Automation) GetNoteWaits() bool {
+	if x != nil {
+		return x.NoteWaits
+	}
+	return false
+}
+
+func (x *Automation) GetRuleRepliedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RuleRepliedAt
+	}
+	return nil
+}
+
+func (x *Automation) GetRuleAnsweredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RuleAnsweredAt
+	}
+	return nil
+}
+
+func (x *Automation) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *Automation) GetLists() []string {
+	if x != nil {
+		return x.Lists
+	}
+	return nil
+}
+
+func (x *Automation) GetRead() *LastReading {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+func (x *Automation) GetWaiting() map[string]*timestamppb.Timestamp {
+	if x != nil {
+		return x.Waiting
+	}
+	return nil
+}
+
+func (x *Automation) GetReplied() map[string]*timestamppb.Timestamp {
+	if x != nil {
+		return x.Replied
+	}
+	return nil
+}
+
+// LastReading is the customer's last message as classify read it.
+type LastReading struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Text, cut to what rules look at.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// Intent; empty when unsure.
+	Intent string `protobuf:"bytes,2,opt,name=intent,proto3" json:"intent,omitempty"`
+	// Sentiment, -1 to 1.
+	Sentiment     float32 `protobuf:"fixed32,3,opt,name=sentiment,proto3" json:"sentiment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LastReading) Reset() {
+	*x = LastReading{}
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LastReading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LastReading) ProtoMessage() {}
+
+func (x *LastReading) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LastReading.ProtoReflect.Descriptor instead.
+func (*LastReading) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *LastReading) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *LastReading) GetIntent() string {
+	if x != nil {
+		return x.Intent
+	}
+	return ""
+}
+
+func (x *LastReading) GetSentiment() float32 {
+	if x != nil {
+		return x.Sentiment
+	}
+	return 0
+}
+
 var File_handoff_state_v1_escalate_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xd0\x03\n" +
+	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\x8e\x04\n" +
 	"\fConversation\x12\x1a\n" +
 	"\bepisodes\x18\x01 \x01(\x04R\bepisodes\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
@@ -901,7 +1183,10 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	" \x01(\v2\x18.handoff.v1.ConsentStampR\aconsent\x12\x12\n" +
 	"\x04tags\x18\f \x03(\tR\x04tags\x12D\n" +
 	"\x10agent_replied_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0eagentRepliedAt\x125\n" +
-	"\brefusals\x18\x0e \x03(\v2\x19.handoff.state.v1.RefusalR\brefusalsJ\x04\b\v\x10\f\"\xea\x01\n" +
+	"\brefusals\x18\x0e \x03(\v2\x19.handoff.state.v1.RefusalR\brefusals\x12<\n" +
+	"\n" +
+	"automation\x18< \x01(\v2\x1c.handoff.state.v1.AutomationR\n" +
+	"automationJ\x04\b\v\x10\f\"\xea\x01\n" +
 	"\aBotTurn\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x126\n" +
@@ -913,13 +1198,14 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x12;\n" +
 	"\vreceived_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"receivedAt\"\xa4\x01\n" +
+	"receivedAt\"\xb8\x01\n" +
 	"\x06Signal\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.handoff.v1.SignalKindR\x04kind\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x12\x12\n" +
 	"\x04text\x18\x03 \x01(\tR\x04text\x12*\n" +
 	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"\x7f\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04rule\x18< \x01(\tR\x04rule\"\x7f\n" +
 	"\aRefusal\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.handoff.v1.SignalKindR\x04kind\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x120\n" +
@@ -947,7 +1233,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\rlast_reply_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vlastReplyAt\x125\n" +
 	"\bended_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
-	"\breopened\x18\x12 \x01(\rR\breopened\"\xa0\x03\n" +
+	"\breopened\x18\x12 \x01(\rR\breopened\"\x89\x04\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -962,10 +1248,45 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x05taken\x18\n" +
 	" \x01(\bR\x05taken\x125\n" +
 	"\btaken_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\x12\x18\n" +
-	"\areplies\x18\f \x03(\tR\areplies\"X\n" +
+	"\areplies\x18\f \x03(\tR\areplies\x12\x12\n" +
+	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
+	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
+	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +
+	"\tannounced\x18? \x01(\bR\tannounced\"X\n" +
 	"\x04Kept\x123\n" +
 	"\amessage\x18\x01 \x01(\v2\x19.handoff.v1.ThreadMessageR\amessage\x12\x1b\n" +
-	"\ton_ticket\x18\x02 \x01(\x04R\bonTicketB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
+	"\ton_ticket\x18\x02 \x01(\x04R\bonTicket\"\xbb\x06\n" +
+	"\n" +
+	"Automation\x12\x1b\n" +
+	"\tlast_text\x18\x01 \x01(\x06R\blastText\x12\x1d\n" +
+	"\n" +
+	"same_texts\x18\x02 \x01(\rR\tsameTexts\x129\n" +
+	"\n" +
+	"same_since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tsameSince\x12\x12\n" +
+	"\x04sent\x18\x04 \x03(\x03R\x04sent\x129\n" +
+	"\n" +
+	"stopped_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstoppedAt\x12'\n" +
+	"\x0fstopped_because\x18\x06 \x01(\tR\x0estoppedBecause\x12\x1d\n" +
+	"\n" +
+	"note_waits\x18\a \x01(\bR\tnoteWaits\x12B\n" +
+	"\x0frule_replied_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\rruleRepliedAt\x12D\n" +
+	"\x10rule_answered_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x0eruleAnsweredAt\x12\x12\n" +
+	"\x04tags\x18\n" +
+	" \x03(\tR\x04tags\x12\x14\n" +
+	"\x05lists\x18\v \x03(\tR\x05lists\x121\n" +
+	"\x04read\x18\f \x01(\v2\x1d.handoff.state.v1.LastReadingR\x04read\x12C\n" +
+	"\awaiting\x18\r \x03(\v2).handoff.state.v1.Automation.WaitingEntryR\awaiting\x12C\n" +
+	"\areplied\x18\x0e \x03(\v2).handoff.state.v1.Automation.RepliedEntryR\areplied\x1aV\n" +
+	"\fWaitingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
+	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05value:\x028\x01\x1aV\n" +
+	"\fRepliedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
+	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05value:\x028\x01\"W\n" +
+	"\vLastReading\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x16\n" +
+	"\x06intent\x18\x02 \x01(\tR\x06intent\x12\x1c\n" +
+	"\tsentiment\x18\x03 \x01(\x02R\tsentimentB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
 
 var (
 	file_handoff_state_v1_escalate_proto_rawDescOnce sync.Once
@@ -979,7 +1300,7 @@ func file_handoff_state_v1_escalate_proto_rawDescGZIP() []byte {
 	return file_handoff_state_v1_escalate_proto_rawDescData
 }
 
-var file_handoff_state_v1_escalate_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_handoff_state_v1_escalate_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_handoff_state_v1_escalate_proto_goTypes = []any{
 	(*Conversation)(nil),            // 0: handoff.state.v1.Conversation
 	(*BotTurn)(nil),                 // 1: handoff.state.v1.BotTurn
@@ -989,47 +1310,61 @@ var file_handoff_state_v1_escalate_proto_goTypes = []any{
 	(*Episode)(nil),                 // 5: handoff.state.v1.Episode
 	(*Ticket)(nil),                  // 6: handoff.state.v1.Ticket
 	(*Kept)(nil),                    // 7: handoff.state.v1.Kept
-	(*handoffv1.ConsentStamp)(nil),  // 8: handoff.v1.ConsentStamp
-	(*timestamppb.Timestamp)(nil),   // 9: google.protobuf.Timestamp
-	(handoffv1.SignalKind)(0),       // 10: handoff.v1.SignalKind
-	(handoffv1.EpisodeState)(0),     // 11: handoff.v1.EpisodeState
-	(handoffv1.TicketStatus)(0),     // 12: handoff.v1.TicketStatus
-	(handoffv1.AuthorKind)(0),       // 13: handoff.v1.AuthorKind
-	(*handoffv1.ThreadMessage)(nil), // 14: handoff.v1.ThreadMessage
+	(*Automation)(nil),              // 8: handoff.state.v1.Automation
+	(*LastReading)(nil),             // 9: handoff.state.v1.LastReading
+	nil,                             // 10: handoff.state.v1.Automation.WaitingEntry
+	nil,                             // 11: handoff.state.v1.Automation.RepliedEntry
+	(*handoffv1.ConsentStamp)(nil),  // 12: handoff.v1.ConsentStamp
+	(*timestamppb.Timestamp)(nil),   // 13: google.protobuf.Timestamp
+	(handoffv1.SignalKind)(0),       // 14: handoff.v1.SignalKind
+	(handoffv1.EpisodeState)(0),     // 15: handoff.v1.EpisodeState
+	(handoffv1.TicketStatus)(0),     // 16: handoff.v1.TicketStatus
+	(handoffv1.AuthorKind)(0),       // 17: handoff.v1.AuthorKind
+	(*handoffv1.ThreadMessage)(nil), // 18: handoff.v1.ThreadMessage
 }
 var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	1,  // 0: handoff.state.v1.Conversation.turn:type_name -> handoff.state.v1.BotTurn
-	8,  // 1: handoff.state.v1.Conversation.consent:type_name -> handoff.v1.ConsentStamp
-	9,  // 2: handoff.state.v1.Conversation.agent_replied_at:type_name -> google.protobuf.Timestamp
+	12, // 1: handoff.state.v1.Conversation.consent:type_name -> handoff.v1.ConsentStamp
+	13, // 2: handoff.state.v1.Conversation.agent_replied_at:type_name -> google.protobuf.Timestamp
 	4,  // 3: handoff.state.v1.Conversation.refusals:type_name -> handoff.state.v1.Refusal
-	9,  // 4: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
-	2,  // 5: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
-	2,  // 6: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
-	9,  // 7: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
-	10, // 8: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
-	9,  // 9: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
-	10, // 10: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
-	9,  // 11: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
-	11, // 12: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
-	3,  // 13: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
-	9,  // 14: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
-	9,  // 15: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
-	9,  // 16: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
-	9,  // 17: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
-	9,  // 18: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
-	9,  // 19: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
-	9,  // 20: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
-	9,  // 21: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
-	12, // 22: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
-	9,  // 23: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
-	13, // 24: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
-	9,  // 25: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
-	14, // 26: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	8,  // 4: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
+	13, // 5: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
+	2,  // 6: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
+	2,  // 7: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
+	13, // 8: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
+	14, // 9: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
+	13, // 10: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
+	14, // 11: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
+	13, // 12: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
+	15, // 13: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
+	3,  // 14: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
+	13, // 15: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
+	13, // 16: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
+	13, // 17: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
+	13, // 18: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
+	13, // 19: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
+	13, // 20: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 21: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 22: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
+	16, // 23: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
+	13, // 24: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
+	17, // 25: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
+	13, // 26: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
+	18, // 27: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	13, // 28: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	13, // 29: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	13, // 30: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	13, // 31: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	9,  // 32: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	10, // 33: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.Automation.WaitingEntry
+	11, // 34: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.Automation.RepliedEntry
+	13, // 35: handoff.state.v1.Automation.WaitingEntry.value:type_name -> google.protobuf.Timestamp
+	13, // 36: handoff.state.v1.Automation.RepliedEntry.value:type_name -> google.protobuf.Timestamp
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }
@@ -1043,7 +1378,7 @@ func file_handoff_state_v1_escalate_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_state_v1_escalate_proto_rawDesc), len(file_handoff_state_v1_escalate_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
