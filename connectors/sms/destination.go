@@ -124,6 +124,10 @@ func (d *Destination) draft(a caller.Attempt) (*draft, error) {
 		return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the account's secret cannot be read", Err: err}
 	}
 	v := values{id: a.CallID, from: own.Account, to: a.Record.GetAddress(), text: send.GetText(), secret: secret}
+	v.template, v.language = send.GetTemplate().GetName(), send.GetTemplate().GetLanguage()
+	if send.GetHumanAgent() {
+		v.tag = "human_agent"
+	}
 	for _, m := range send.GetMedia() {
 		v.media = append(v.media, m.GetUrl())
 	}

@@ -20,12 +20,17 @@ const jsonType = "application/json"
 type values struct {
 	id, from, to, text, secret string
 	media                      []string
+	template, language, tag    string
 }
 
 // Placeholders lists what {{name}} can stand in a template's URL, headers and
 // body: the text's id, the account's number, the customer's number, the text,
-// the URLs of its attachments separated by spaces, and the account's secret.
-func Placeholders() []string { return []string{"id", "from", "to", "text", "media", "secret"} }
+// the URLs of its attachments separated by spaces, the account's secret, the name and language of the
+// channel's template that the text stands for, and the tag under which it leaves ("human_agent"); the
+// last three are empty for most texts.
+func Placeholders() []string {
+	return []string{"id", "from", "to", "text", "media", "secret", "template", "language", "tag"}
+}
 
 func (v *values) get(name string) (string, bool) {
 	switch name {
@@ -41,6 +46,12 @@ func (v *values) get(name string) (string, bool) {
 		return strings.Join(v.media, " "), true
 	case "secret":
 		return v.secret, true
+	case "template":
+		return v.template, true
+	case "language":
+		return v.language, true
+	case "tag":
+		return v.tag, true
 	default:
 		return "", false
 	}
@@ -170,7 +181,7 @@ func takesMedia(t settings.Request) bool {
 	return strings.Contains(strings.ReplaceAll(t.Body, " ", ""), "{{media}}")
 }
 
-// defaultBody has id, from, to, text and, where there are any, media.
+// defaultBody has id, from, to, text and, where there are any, media, template with its language, and tag.
 func defaultBody(contentType string, v values) ([]byte, error) {
 	switch kind, _, _ := mime.ParseMediaType(contentType); kind {
 	case jsonType:
@@ -180,11 +191,20 @@ func defaultBody(contentType string, v values) ([]byte, error) {
 			To    string   `json:"to"`
 			Text  string   `json:"text"`
 			Media []string `json:"media,omitempty"`
-		}{v.id, v.from, v.to, v.text, v.media})
+
+			Template string `json:"template,omitempty"`
+			Language string `json:"language,omitempty"`
+			Tag      string `json:"tag,omitempty"`
+		}{v.id, v.from, v.to, v.text, v.media, v.template, v.language, v.tag})
 	case "application/x-www-form-urlencoded":
 		form := url.Values{"id": {v.id}, "from": {v.from}, "to": {v.to}, "text": {v.text}}
 		if len(v.media) > 0 {
 			form["media"] = v.media
+		}
+		for name, value := range map[string]string{"template": v.template, "language": v.language, "tag": v.tag} {
+			if value != "" {
+				form.Set(name, value)
+			}
 		}
 		return []byte(form.Encode()), nil
 	default:
@@ -212,6 +232,11 @@ func Check(shop *settings.Shop) []settings.Problem {
 		a := &shop.Accounts[i]
 		if a.Provider != Name {
 			continue
+		}
+		if body := strings.ReplaceAll(a.Request.Body, " ", ""); a.Nudge.Template != "" && body != "" && !strings.Contains(body, "{{template}}") {
+			problems = append(problems, settings.Problem{
+				Path: fmt.Sprintf("accounts[%d].request.body", i), Reason: "has no {{template}}, so the provider could not be told of the nudge",
+			})
 		}
 		_, err := render(a, values{id: "id", from: a.Account, to: "+15550000000", text: "text", secret: "secret"})
 		if wrong, ok := errors.AsType[*templateError](err); ok {

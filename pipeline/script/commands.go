@@ -33,12 +33,7 @@ func (c Command) arg(name, otherwise string) string {
 	return otherwise
 }
 
-func (c Command) word() string {
-	if len(c.Words) == 0 {
-		return ""
-	}
-	return c.Words[0]
-}
+func (c Command) word() string { return strings.Join(c.Words, " ") }
 
 // Run carries out a command, lets everything it causes play out, and returns what happened, a line
 // each. The clock then moves on by a second. An error means that the script itself is wrong.
@@ -58,50 +53,16 @@ func (w *World) Run(c Command) (string, error) {
 }
 
 func (w *World) carryOut(c Command) error {
-	switch c.Name {
-	case "settings":
-		return w.settings(c.Input)
-	case "customer":
-		return w.customer(c)
-	case "bot":
-		return w.bot(c)
-	case "bot-auto":
-		w.outside.botAuto = c.word() == "on"
-		return w.ok()
-	case "agent", "note", "desk":
-		return w.desk(c)
-	case "provider":
-		return w.provider(c)
-	case "delivery":
-		return w.deliveryState(c)
-	case "wait":
-		d, err := time.ParseDuration(c.word())
-		if err != nil {
-			return fmt.Errorf("wait needs a duration such as 24h: %w", err)
-		}
-		return w.advance(d)
-	case "hold":
-		w.held = true
-		return w.ok()
-	case "release":
-		w.held = false
-		return nil
-	case "restart":
-		return w.restart()
-	case "lose":
-		return w.lose(c)
-	case "replay", "drop":
-		return w.resolve(c)
-	case "facts":
-		w.printFacts(c.word())
-		return nil
+	v, err := w.verbs.check(c)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("there is no such command; see docs/scripts.md")
+	return v.run(w, c)
 }
 
 // restart loses what is in memory: every stage starts again from what it committed, and calls that
 // were in flight are made again.
-func (w *World) restart() error {
+func (w *World) restart(Command) error {
 	w.asked, w.order = map[string]pending{}, nil
 	for _, m := range w.stages {
 		if err := m.restart(); err != nil {
@@ -117,9 +78,9 @@ func (w *World) ok() error {
 }
 
 // settings merges a document over the shop's and publishes the result as its next version.
-func (w *World) settings(input string) error {
+func (w *World) settings(c Command) error {
 	var over map[string]any
-	if err := yaml.Unmarshal([]byte(input), &over); err != nil {
+	if err := yaml.Unmarshal([]byte(c.Input), &over); err != nil {
 		return err
 	}
 	old := w.document
@@ -163,7 +124,7 @@ func (w *World) customer(c Command) error {
 		m.Media = append(m.Media, &handoffv1.Media{Url: v, ContentType: "image/jpeg"})
 	}
 	return w.post(schemas.TopicClassify, &handoffv1.Record{
-		Id: schemas.SourceID("twilio", w.shop, to, native), Channel: channel, Account: to, Address: from,
+		Id: schemas.SourceID(w.account().Provider, w.shop, to, native), Channel: channel, Account: to, Address: from,
 		Conversation: schemas.Conversation(channel, to),
 		Body:         &handoffv1.Record_CustomerMessage{CustomerMessage: m},
 	})
@@ -198,6 +159,9 @@ func (w *World) bot(c Command) error {
 func (w *World) desk(c Command) error {
 	if done, err := w.deskSwitch(c); done {
 		return err
+	}
+	if len(w.outside.tickets) == 0 {
+		return fmt.Errorf("there is no ticket yet: nothing before this line led to one")
 	}
 	number, err := strconv.Atoi(c.arg("ticket", strconv.Itoa(len(w.outside.tickets))))
 	if err != nil || number < 1 || number > len(w.outside.tickets) {
@@ -264,7 +228,7 @@ func (w *World) deliveryState(c Command) error {
 	id := "SMout" + c.arg("text", strconv.Itoa(w.outside.texts))
 	code := c.arg("code", "")
 	return w.post(schemas.TopicDeliver, &handoffv1.Record{
-		Id:      schemas.SourceID("twilio", w.shop, w.account().Account, id+"/"+status.String()),
+		Id:      schemas.SourceID(w.account().Provider, w.shop, w.account().Account, id+"/"+status.String()),
 		Channel: schemas.ChannelOf(w.account().Channel), Account: w.account().Account, Address: c.arg("from", "+14155550001"),
 		Conversation: schemas.Conversation(schemas.ChannelOf(w.account().Channel), w.account().Account),
 		Body: &handoffv1.Record_DeliveryState{DeliveryState: &handoffv1.DeliveryState{
@@ -273,11 +237,13 @@ func (w *World) deliveryState(c Command) error {
 	})
 }
 
-func (w *World) printFacts(kind string) {
+func (w *World) printFacts(c Command) error {
+	kind := c.word()
 	for _, f := range w.facts {
 		if kind == "" || strings.Contains(f, kind) {
 			w.say("%s", f)
 		}
 	}
 	w.facts = nil
+	return nil
 }

@@ -184,7 +184,7 @@ func (w *World) text(a caller.Attempt, t *handoffv1.SendText) *handoffv1.Outcome
 	if a.Record.GetAccount() != w.account().Account {
 		from = " from " + a.Record.GetAccount()
 	}
-	w.say("text to %s%s [%s]: %s", a.Record.GetAddress(), from, className(t.GetTextClass()), t.GetText())
+	w.say("text to %s%s [%s]: %s", a.Record.GetAddress(), from, kindOf(t), t.GetText())
 	o := done()
 	o.ProviderId, o.Segments = fmt.Sprintf("SMout%d", w.outside.texts), segments(t.GetText())
 	return o
@@ -285,9 +285,9 @@ func (w *World) setStatus(number int, t *ticket, s handoffv1.TicketStatus) {
 // hint tells deliver that a ticket changed, as the desk's webhook would.
 func (w *World) hint(number int, t *ticket) {
 	r := &handoffv1.Record{
-		Id:      schemas.SourceID("zendesk", w.shop, strconv.Itoa(number), fmt.Sprintf("hint/%d", len(t.items))),
+		Id:      schemas.SourceID(w.deskKind(), w.shop, strconv.Itoa(number), fmt.Sprintf("hint/%d", len(t.items))),
 		Channel: t.place.GetChannel(), Account: t.place.GetAccount(), Address: t.place.GetAddress(), Conversation: t.place.GetConversation(),
-		Body: &handoffv1.Record_TicketChanged{TicketChanged: &handoffv1.TicketChanged{Desk: "zendesk", TicketId: strconv.Itoa(number), Episode: t.episode}},
+		Body: &handoffv1.Record_TicketChanged{TicketChanged: &handoffv1.TicketChanged{Desk: w.deskKind(), TicketId: strconv.Itoa(number), Episode: t.episode}},
 	}
 	if err := w.post(schemas.TopicDeliver, r); err != nil {
 		w.say("hint for ticket %d: %v", number, err)

@@ -114,6 +114,18 @@ func short(name, prefix string) string {
 
 func className(c handoffv1.TextClass) string { return short(c.String(), "TEXT_CLASS_") }
 
+// kindOf is a text's class, and what the channel is told of it.
+func kindOf(t *handoffv1.SendText) string {
+	kind := className(t.GetTextClass())
+	if name := t.GetTemplate().GetName(); name != "" {
+		kind += ", template " + name
+	}
+	if t.GetHumanAgent() {
+		kind += ", human agent"
+	}
+	return kind
+}
+
 func blockName(b handoffv1.BlockReason) string { return short(b.String(), "BLOCK_REASON_") }
 
 func statusName(s handoffv1.TicketStatus) string { return short(s.String(), "TICKET_STATUS_") }

@@ -25,6 +25,8 @@ import (
 type Topology struct {
 	Stages []pipeline.Stage
 	Gate   caller.Gate
+	// Settings is the document (YAML) of the shop that the script begins with; empty: the shop "acme".
+	Settings []byte
 }
 
 // maxSteps bounds the records one command may cause: more is a loop.
@@ -32,6 +34,7 @@ const maxSteps = 10_000
 
 // World is one run of a script.
 type World struct {
+	verbs   verbs
 	stages  []*machine
 	inbox   map[string][]pipeline.Record // by topic
 	offsets map[string]int64
@@ -76,11 +79,11 @@ desk: {kind: zendesk, subdomain: acme, user: handoff@acme.example, token: "env:A
 bot: {url: "http://127.0.0.1/bot"}
 `
 
-// NewWorld starts a world with the shop "acme".
+// NewWorld starts a world with the topology's shop.
 func NewWorld(t Topology) (*World, error) {
 	w := &World{
-		inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
-		clock: start, shop: "acme", versions: map[string][]*settings.Shop{},
+		verbs: vocabulary(), inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
+		clock: start, versions: map[string][]*settings.Shop{},
 		asked: map[string]pending{}, outside: newOutside(), losing: map[string]int{},
 	}
 	for _, s := range t.Stages {
@@ -93,10 +96,20 @@ func NewWorld(t Topology) (*World, error) {
 			w.deliver = m
 		}
 	}
-	if err := yaml.Unmarshal([]byte(base), &w.document); err != nil {
-		return nil, fmt.Errorf("base settings: %w", err)
+	document := t.Settings
+	if len(document) == 0 {
+		document = []byte(base)
 	}
-	return w, w.publish()
+	shop, err := settings.Parse(document)
+	if err != nil {
+		return nil, err
+	}
+	if err := yaml.Unmarshal(document, &w.document); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	w.shop = shop.Shop
+	w.versions[w.shop] = append(w.versions[w.shop], shop)
+	return w, nil
 }
 
 // publish makes the world's settings document the shop's next version.
@@ -108,6 +121,9 @@ func (w *World) publish() error {
 	s, err := settings.Parse(doc)
 	if err != nil {
 		return err
+	}
+	if s.Shop != w.shop {
+		return fmt.Errorf("shop: a script has one shop, %s", w.shop)
 	}
 	w.versions[s.Shop] = append(w.versions[s.Shop], s)
 	return nil
@@ -136,6 +152,15 @@ func (w *World) account() *settings.Account {
 		return &settings.Account{}
 	}
 	return &s.Accounts[0]
+}
+
+// deskKind is the connector of the shop's help desk.
+func (w *World) deskKind() string {
+	s, _, err := w.Current(w.shop)
+	if err != nil {
+		return ""
+	}
+	return s.Desk.Kind
 }
 
 // post puts a record into a topic as the outside would.

@@ -590,7 +590,14 @@ type SendText struct {
 	// What the text asks the subscriber, for the record; QUESTION_UNSPECIFIED for nothing.
 	Question Question `protobuf:"varint,8,opt,name=question,proto3,enum=handoff.v1.Question" json:"question,omitempty"`
 	// A rule's reply that leaves although people have the conversation: its action is marked so (H4).
-	WhilePaused   bool `protobuf:"varint,60,opt,name=while_paused,json=whilePaused,proto3" json:"while_paused,omitempty"`
+	WhilePaused bool `protobuf:"varint,60,opt,name=while_paused,json=whilePaused,proto3" json:"while_paused,omitempty"`
+	// A template that the channel approved, in place of a free-form text (W3): the only thing that leaves
+	// outside the channel's window. text is then what it says, for the thread and for providers that know
+	// templates by their text.
+	Template *Template `protobuf:"bytes,50,opt,name=template,proto3" json:"template,omitempty"`
+	// The text leaves under the channel's tag for a person's answer outside its window (W3, Messenger's
+	// HUMAN_AGENT).
+	HumanAgent    bool `protobuf:"varint,51,opt,name=human_agent,json=humanAgent,proto3" json:"human_agent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -688,6 +695,75 @@ func (x *SendText) GetWhilePaused() bool {
 	return false
 }
 
+func (x *SendText) GetTemplate() *Template {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+func (x *SendText) GetHumanAgent() bool {
+	if x != nil {
+		return x.HumanAgent
+	}
+	return false
+}
+
+// Template names a message that a channel approved beforehand.
+type Template struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel's name of it; a content SID at Twilio.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The channel's code of its language, e.g. "en_US".
+	Language      string `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Template) Reset() {
+	*x = Template{}
+	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Template) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Template) ProtoMessage() {}
+
+func (x *Template) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Template.ProtoReflect.Descriptor instead.
+func (*Template) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Template) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Template) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
 // CreateTicket creates the episode's ticket, once.
 type CreateTicket struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -713,7 +789,7 @@ type CreateTicket struct {
 
 func (x *CreateTicket) Reset() {
 	*x = CreateTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	mi := &file_handoff_v1_command_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -725,7 +801,7 @@ func (x *CreateTicket) String() string {
 func (*CreateTicket) ProtoMessage() {}
 
 func (x *CreateTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	mi := &file_handoff_v1_command_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -738,7 +814,7 @@ func (x *CreateTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTicket.ProtoReflect.Descriptor instead.
 func (*CreateTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{2}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CreateTicket) GetExternalId() string {
@@ -811,7 +887,7 @@ type AppendMessages struct {
 
 func (x *AppendMessages) Reset() {
 	*x = AppendMessages{}
-	mi := &file_handoff_v1_command_proto_msgTypes[3]
+	mi := &file_handoff_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +899,7 @@ func (x *AppendMessages) String() string {
 func (*AppendMessages) ProtoMessage() {}
 
 func (x *AppendMessages) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[3]
+	mi := &file_handoff_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +912,7 @@ func (x *AppendMessages) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendMessages.ProtoReflect.Descriptor instead.
 func (*AppendMessages) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AppendMessages) GetMessages() []*ThreadMessage {
@@ -864,7 +940,7 @@ type AddNote struct {
 
 func (x *AddNote) Reset() {
 	*x = AddNote{}
-	mi := &file_handoff_v1_command_proto_msgTypes[4]
+	mi := &file_handoff_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +952,7 @@ func (x *AddNote) String() string {
 func (*AddNote) ProtoMessage() {}
 
 func (x *AddNote) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[4]
+	mi := &file_handoff_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +965,7 @@ func (x *AddNote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNote.ProtoReflect.Descriptor instead.
 func (*AddNote) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AddNote) GetText() string {
@@ -910,7 +986,7 @@ type SetTicketStatus struct {
 
 func (x *SetTicketStatus) Reset() {
 	*x = SetTicketStatus{}
-	mi := &file_handoff_v1_command_proto_msgTypes[5]
+	mi := &file_handoff_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +998,7 @@ func (x *SetTicketStatus) String() string {
 func (*SetTicketStatus) ProtoMessage() {}
 
 func (x *SetTicketStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[5]
+	mi := &file_handoff_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1011,7 @@ func (x *SetTicketStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTicketStatus.ProtoReflect.Descriptor instead.
 func (*SetTicketStatus) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SetTicketStatus) GetStatus() TicketStatus {
@@ -956,7 +1032,7 @@ type AddTags struct {
 
 func (x *AddTags) Reset() {
 	*x = AddTags{}
-	mi := &file_handoff_v1_command_proto_msgTypes[6]
+	mi := &file_handoff_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1044,7 @@ func (x *AddTags) String() string {
 func (*AddTags) ProtoMessage() {}
 
 func (x *AddTags) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[6]
+	mi := &file_handoff_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1057,7 @@ func (x *AddTags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddTags.ProtoReflect.Descriptor instead.
 func (*AddTags) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AddTags) GetTags() []string {
@@ -1002,7 +1078,7 @@ type RemoveTags struct {
 
 func (x *RemoveTags) Reset() {
 	*x = RemoveTags{}
-	mi := &file_handoff_v1_command_proto_msgTypes[7]
+	mi := &file_handoff_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1090,7 @@ func (x *RemoveTags) String() string {
 func (*RemoveTags) ProtoMessage() {}
 
 func (x *RemoveTags) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[7]
+	mi := &file_handoff_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1103,7 @@ func (x *RemoveTags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveTags.ProtoReflect.Descriptor instead.
 func (*RemoveTags) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RemoveTags) GetTags() []string {
@@ -1050,7 +1126,7 @@ type AssignTicket struct {
 
 func (x *AssignTicket) Reset() {
 	*x = AssignTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	mi := &file_handoff_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1138,7 @@ func (x *AssignTicket) String() string {
 func (*AssignTicket) ProtoMessage() {}
 
 func (x *AssignTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	mi := &file_handoff_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1151,7 @@ func (x *AssignTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignTicket.ProtoReflect.Descriptor instead.
 func (*AssignTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AssignTicket) GetTeam() string {
@@ -1103,7 +1179,7 @@ type SetPriority struct {
 
 func (x *SetPriority) Reset() {
 	*x = SetPriority{}
-	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	mi := &file_handoff_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1191,7 @@ func (x *SetPriority) String() string {
 func (*SetPriority) ProtoMessage() {}
 
 func (x *SetPriority) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	mi := &file_handoff_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1204,7 @@ func (x *SetPriority) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPriority.ProtoReflect.Descriptor instead.
 func (*SetPriority) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SetPriority) GetPriority() Priority {
@@ -1152,7 +1228,7 @@ type FetchTicket struct {
 
 func (x *FetchTicket) Reset() {
 	*x = FetchTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	mi := &file_handoff_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1240,7 @@ func (x *FetchTicket) String() string {
 func (*FetchTicket) ProtoMessage() {}
 
 func (x *FetchTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	mi := &file_handoff_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1253,7 @@ func (x *FetchTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchTicket.ProtoReflect.Descriptor instead.
 func (*FetchTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FetchTicket) GetTicketId() string {
@@ -1211,7 +1287,7 @@ type AskBot struct {
 
 func (x *AskBot) Reset() {
 	*x = AskBot{}
-	mi := &file_handoff_v1_command_proto_msgTypes[11]
+	mi := &file_handoff_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1299,7 @@ func (x *AskBot) String() string {
 func (*AskBot) ProtoMessage() {}
 
 func (x *AskBot) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[11]
+	mi := &file_handoff_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1312,7 @@ func (x *AskBot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskBot.ProtoReflect.Descriptor instead.
 func (*AskBot) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AskBot) GetTurn() uint64 {
@@ -1283,7 +1359,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_handoff_v1_command_proto_msgTypes[12]
+	mi := &file_handoff_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1371,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[12]
+	mi := &file_handoff_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1384,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Hold) GetHeld() bool {
@@ -1348,7 +1424,7 @@ type AttemptStarted struct {
 
 func (x *AttemptStarted) Reset() {
 	*x = AttemptStarted{}
-	mi := &file_handoff_v1_command_proto_msgTypes[13]
+	mi := &file_handoff_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1436,7 @@ func (x *AttemptStarted) String() string {
 func (*AttemptStarted) ProtoMessage() {}
 
 func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[13]
+	mi := &file_handoff_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1449,7 @@ func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStarted.ProtoReflect.Descriptor instead.
 func (*AttemptStarted) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AttemptStarted) GetCallId() string {
@@ -1413,7 +1489,7 @@ type CallResult struct {
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_handoff_v1_command_proto_msgTypes[14]
+	mi := &file_handoff_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1501,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[14]
+	mi := &file_handoff_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1514,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CallResult) GetCallId() string {
@@ -1505,7 +1581,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_handoff_v1_command_proto_msgTypes[15]
+	mi := &file_handoff_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +1593,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[15]
+	mi := &file_handoff_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +1606,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Outcome) GetStatus() OutcomeStatus {
@@ -1677,7 +1753,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_handoff_v1_command_proto_msgTypes[16]
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1765,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[16]
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1778,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Receipt) GetCallId() string {
@@ -1783,7 +1859,7 @@ type DeliveryState struct {
 
 func (x *DeliveryState) Reset() {
 	*x = DeliveryState{}
-	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1871,7 @@ func (x *DeliveryState) String() string {
 func (*DeliveryState) ProtoMessage() {}
 
 func (x *DeliveryState) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1884,7 @@ func (x *DeliveryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryState.ProtoReflect.Descriptor instead.
 func (*DeliveryState) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeliveryState) GetProviderId() string {
@@ -1879,7 +1955,7 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"removeTags\x12?\n" +
 	"\rassign_ticket\x18= \x01(\v2\x18.handoff.v1.AssignTicketH\x00R\fassignTicket\x12<\n" +
 	"\fset_priority\x18> \x01(\v2\x17.handoff.v1.SetPriorityH\x00R\vsetPriorityB\b\n" +
-	"\x06action\"\xcf\x02\n" +
+	"\x06action\"\xa2\x03\n" +
 	"\bSendText\x124\n" +
 	"\n" +
 	"text_class\x18\x01 \x01(\x0e2\x15.handoff.v1.TextClassR\ttextClass\x12\x12\n" +
@@ -1890,7 +1966,13 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x06author\x18\x06 \x01(\tR\x06author\x12\x12\n" +
 	"\x04turn\x18\a \x01(\x04R\x04turn\x120\n" +
 	"\bquestion\x18\b \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12!\n" +
-	"\fwhile_paused\x18< \x01(\bR\vwhilePaused\"\xa5\x02\n" +
+	"\fwhile_paused\x18< \x01(\bR\vwhilePaused\x120\n" +
+	"\btemplate\x182 \x01(\v2\x14.handoff.v1.TemplateR\btemplate\x12\x1f\n" +
+	"\vhuman_agent\x183 \x01(\bR\n" +
+	"humanAgent\":\n" +
+	"\bTemplate\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\blanguage\x18\x02 \x01(\tR\blanguage\"\xa5\x02\n" +
 	"\fCreateTicket\x12\x1f\n" +
 	"\vexternal_id\x18\x01 \x01(\tR\n" +
 	"externalId\x12\x18\n" +
@@ -2029,7 +2111,7 @@ func file_handoff_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_handoff_v1_command_proto_goTypes = []any{
 	(Priority)(0),                 // 0: handoff.v1.Priority
 	(OutcomeStatus)(0),            // 1: handoff.v1.OutcomeStatus
@@ -2037,75 +2119,77 @@ var file_handoff_v1_command_proto_goTypes = []any{
 	(DeliveryStatus)(0),           // 3: handoff.v1.DeliveryStatus
 	(*Command)(nil),               // 4: handoff.v1.Command
 	(*SendText)(nil),              // 5: handoff.v1.SendText
-	(*CreateTicket)(nil),          // 6: handoff.v1.CreateTicket
-	(*AppendMessages)(nil),        // 7: handoff.v1.AppendMessages
-	(*AddNote)(nil),               // 8: handoff.v1.AddNote
-	(*SetTicketStatus)(nil),       // 9: handoff.v1.SetTicketStatus
-	(*AddTags)(nil),               // 10: handoff.v1.AddTags
-	(*RemoveTags)(nil),            // 11: handoff.v1.RemoveTags
-	(*AssignTicket)(nil),          // 12: handoff.v1.AssignTicket
-	(*SetPriority)(nil),           // 13: handoff.v1.SetPriority
-	(*FetchTicket)(nil),           // 14: handoff.v1.FetchTicket
-	(*AskBot)(nil),                // 15: handoff.v1.AskBot
-	(*Hold)(nil),                  // 16: handoff.v1.Hold
-	(*AttemptStarted)(nil),        // 17: handoff.v1.AttemptStarted
-	(*CallResult)(nil),            // 18: handoff.v1.CallResult
-	(*Outcome)(nil),               // 19: handoff.v1.Outcome
-	(*Receipt)(nil),               // 20: handoff.v1.Receipt
-	(*DeliveryState)(nil),         // 21: handoff.v1.DeliveryState
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(TextClass)(0),                // 23: handoff.v1.TextClass
-	(*Media)(nil),                 // 24: handoff.v1.Media
-	(*ConsentStamp)(nil),          // 25: handoff.v1.ConsentStamp
-	(Question)(0),                 // 26: handoff.v1.Question
-	(*ThreadMessage)(nil),         // 27: handoff.v1.ThreadMessage
-	(TicketStatus)(0),             // 28: handoff.v1.TicketStatus
-	(BlockReason)(0),              // 29: handoff.v1.BlockReason
-	(*DeskItem)(nil),              // 30: handoff.v1.DeskItem
-	(*BotReply)(nil),              // 31: handoff.v1.BotReply
+	(*Template)(nil),              // 6: handoff.v1.Template
+	(*CreateTicket)(nil),          // 7: handoff.v1.CreateTicket
+	(*AppendMessages)(nil),        // 8: handoff.v1.AppendMessages
+	(*AddNote)(nil),               // 9: handoff.v1.AddNote
+	(*SetTicketStatus)(nil),       // 10: handoff.v1.SetTicketStatus
+	(*AddTags)(nil),               // 11: handoff.v1.AddTags
+	(*RemoveTags)(nil),            // 12: handoff.v1.RemoveTags
+	(*AssignTicket)(nil),          // 13: handoff.v1.AssignTicket
+	(*SetPriority)(nil),           // 14: handoff.v1.SetPriority
+	(*FetchTicket)(nil),           // 15: handoff.v1.FetchTicket
+	(*AskBot)(nil),                // 16: handoff.v1.AskBot
+	(*Hold)(nil),                  // 17: handoff.v1.Hold
+	(*AttemptStarted)(nil),        // 18: handoff.v1.AttemptStarted
+	(*CallResult)(nil),            // 19: handoff.v1.CallResult
+	(*Outcome)(nil),               // 20: handoff.v1.Outcome
+	(*Receipt)(nil),               // 21: handoff.v1.Receipt
+	(*DeliveryState)(nil),         // 22: handoff.v1.DeliveryState
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(TextClass)(0),                // 24: handoff.v1.TextClass
+	(*Media)(nil),                 // 25: handoff.v1.Media
+	(*ConsentStamp)(nil),          // 26: handoff.v1.ConsentStamp
+	(Question)(0),                 // 27: handoff.v1.Question
+	(*ThreadMessage)(nil),         // 28: handoff.v1.ThreadMessage
+	(TicketStatus)(0),             // 29: handoff.v1.TicketStatus
+	(BlockReason)(0),              // 30: handoff.v1.BlockReason
+	(*DeskItem)(nil),              // 31: handoff.v1.DeskItem
+	(*BotReply)(nil),              // 32: handoff.v1.BotReply
 }
 var file_handoff_v1_command_proto_depIdxs = []int32{
-	22, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
-	22, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
+	23, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
+	23, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
 	5,  // 2: handoff.v1.Command.send_text:type_name -> handoff.v1.SendText
-	6,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
-	7,  // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
-	8,  // 5: handoff.v1.Command.add_note:type_name -> handoff.v1.AddNote
-	9,  // 6: handoff.v1.Command.set_ticket_status:type_name -> handoff.v1.SetTicketStatus
-	10, // 7: handoff.v1.Command.add_tags:type_name -> handoff.v1.AddTags
-	14, // 8: handoff.v1.Command.fetch_ticket:type_name -> handoff.v1.FetchTicket
-	15, // 9: handoff.v1.Command.ask_bot:type_name -> handoff.v1.AskBot
-	11, // 10: handoff.v1.Command.remove_tags:type_name -> handoff.v1.RemoveTags
-	12, // 11: handoff.v1.Command.assign_ticket:type_name -> handoff.v1.AssignTicket
-	13, // 12: handoff.v1.Command.set_priority:type_name -> handoff.v1.SetPriority
-	23, // 13: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
-	24, // 14: handoff.v1.SendText.media:type_name -> handoff.v1.Media
-	25, // 15: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
-	26, // 16: handoff.v1.SendText.question:type_name -> handoff.v1.Question
-	27, // 17: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
-	28, // 18: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
-	27, // 19: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
-	28, // 20: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
-	28, // 21: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
-	0,  // 22: handoff.v1.SetPriority.priority:type_name -> handoff.v1.Priority
-	27, // 23: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
-	23, // 24: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
-	19, // 25: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
-	1,  // 26: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
-	29, // 27: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
-	30, // 28: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
-	31, // 29: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
-	22, // 30: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
-	22, // 31: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	2,  // 32: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
-	19, // 33: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
-	23, // 34: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
-	3,  // 35: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	7,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
+	8,  // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
+	9,  // 5: handoff.v1.Command.add_note:type_name -> handoff.v1.AddNote
+	10, // 6: handoff.v1.Command.set_ticket_status:type_name -> handoff.v1.SetTicketStatus
+	11, // 7: handoff.v1.Command.add_tags:type_name -> handoff.v1.AddTags
+	15, // 8: handoff.v1.Command.fetch_ticket:type_name -> handoff.v1.FetchTicket
+	16, // 9: handoff.v1.Command.ask_bot:type_name -> handoff.v1.AskBot
+	12, // 10: handoff.v1.Command.remove_tags:type_name -> handoff.v1.RemoveTags
+	13, // 11: handoff.v1.Command.assign_ticket:type_name -> handoff.v1.AssignTicket
+	14, // 12: handoff.v1.Command.set_priority:type_name -> handoff.v1.SetPriority
+	24, // 13: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
+	25, // 14: handoff.v1.SendText.media:type_name -> handoff.v1.Media
+	26, // 15: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
+	27, // 16: handoff.v1.SendText.question:type_name -> handoff.v1.Question
+	6,  // 17: handoff.v1.SendText.template:type_name -> handoff.v1.Template
+	28, // 18: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
+	29, // 19: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
+	28, // 20: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
+	29, // 21: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
+	29, // 22: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
+	0,  // 23: handoff.v1.SetPriority.priority:type_name -> handoff.v1.Priority
+	28, // 24: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
+	24, // 25: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
+	20, // 26: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
+	1,  // 27: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
+	30, // 28: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
+	31, // 29: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
+	32, // 30: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
+	23, // 31: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
+	23, // 32: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	2,  // 33: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
+	20, // 34: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
+	24, // 35: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
+	3,  // 36: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_command_proto_init() }
@@ -2135,7 +2219,7 @@ func file_handoff_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_command_proto_rawDesc), len(file_handoff_v1_command_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -103,6 +103,8 @@ const (
 	ConsentSource_CONSENT_SOURCE_IMPORT ConsentSource = 6
 	// Plain language (C5).
 	ConsentSource_CONSENT_SOURCE_PLAIN_LANGUAGE ConsentSource = 7
+	// The person was asked to confirm (C6).
+	ConsentSource_CONSENT_SOURCE_OPT_IN_QUESTION ConsentSource = 8
 )
 
 // Enum value maps for ConsentSource.
@@ -116,16 +118,18 @@ var (
 		5: "CONSENT_SOURCE_OPT_IN_ANSWER",
 		6: "CONSENT_SOURCE_IMPORT",
 		7: "CONSENT_SOURCE_PLAIN_LANGUAGE",
+		8: "CONSENT_SOURCE_OPT_IN_QUESTION",
 	}
 	ConsentSource_value = map[string]int32{
-		"CONSENT_SOURCE_UNSPECIFIED":    0,
-		"CONSENT_SOURCE_FIRST_MESSAGE":  1,
-		"CONSENT_SOURCE_KEYWORD":        2,
-		"CONSENT_SOURCE_AGENT":          3,
-		"CONSENT_SOURCE_PROVIDER":       4,
-		"CONSENT_SOURCE_OPT_IN_ANSWER":  5,
-		"CONSENT_SOURCE_IMPORT":         6,
-		"CONSENT_SOURCE_PLAIN_LANGUAGE": 7,
+		"CONSENT_SOURCE_UNSPECIFIED":     0,
+		"CONSENT_SOURCE_FIRST_MESSAGE":   1,
+		"CONSENT_SOURCE_KEYWORD":         2,
+		"CONSENT_SOURCE_AGENT":           3,
+		"CONSENT_SOURCE_PROVIDER":        4,
+		"CONSENT_SOURCE_OPT_IN_ANSWER":   5,
+		"CONSENT_SOURCE_IMPORT":          6,
+		"CONSENT_SOURCE_PLAIN_LANGUAGE":  7,
+		"CONSENT_SOURCE_OPT_IN_QUESTION": 8,
 	}
 )
 
@@ -170,6 +174,8 @@ const (
 	ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP ConsentNoticeKind = 3
 	// #optout that changed nothing: prior says which of the three notes (C8).
 	ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_OUT_REFUSED ConsentNoticeKind = 4
+	// The person was asked to confirm: a note where a ticket is open (C6).
+	ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED ConsentNoticeKind = 5
 )
 
 // Enum value maps for ConsentNoticeKind.
@@ -180,6 +186,7 @@ var (
 		2: "CONSENT_NOTICE_KIND_OPTED_IN",
 		3: "CONSENT_NOTICE_KIND_HELP",
 		4: "CONSENT_NOTICE_KIND_OPT_OUT_REFUSED",
+		5: "CONSENT_NOTICE_KIND_OPT_IN_ASKED",
 	}
 	ConsentNoticeKind_value = map[string]int32{
 		"CONSENT_NOTICE_KIND_UNSPECIFIED":     0,
@@ -187,6 +194,7 @@ var (
 		"CONSENT_NOTICE_KIND_OPTED_IN":        2,
 		"CONSENT_NOTICE_KIND_HELP":            3,
 		"CONSENT_NOTICE_KIND_OPT_OUT_REFUSED": 4,
+		"CONSENT_NOTICE_KIND_OPT_IN_ASKED":    5,
 	}
 )
 
@@ -233,6 +241,8 @@ const (
 	TextClass_TEXT_CLASS_SYSTEM TextClass = 4
 	// Answer to STOP, START, HELP or the opt-in question.
 	TextClass_TEXT_CLASS_KEYWORD_ANSWER TextClass = 5
+	// The opt-in question (C6): unlike answers it does not leave after an opt-out.
+	TextClass_TEXT_CLASS_OPT_IN_QUESTION TextClass = 6
 )
 
 // Enum value maps for TextClass.
@@ -244,14 +254,16 @@ var (
 		3: "TEXT_CLASS_RULE",
 		4: "TEXT_CLASS_SYSTEM",
 		5: "TEXT_CLASS_KEYWORD_ANSWER",
+		6: "TEXT_CLASS_OPT_IN_QUESTION",
 	}
 	TextClass_value = map[string]int32{
-		"TEXT_CLASS_UNSPECIFIED":    0,
-		"TEXT_CLASS_AGENT":          1,
-		"TEXT_CLASS_BOT":            2,
-		"TEXT_CLASS_RULE":           3,
-		"TEXT_CLASS_SYSTEM":         4,
-		"TEXT_CLASS_KEYWORD_ANSWER": 5,
+		"TEXT_CLASS_UNSPECIFIED":     0,
+		"TEXT_CLASS_AGENT":           1,
+		"TEXT_CLASS_BOT":             2,
+		"TEXT_CLASS_RULE":            3,
+		"TEXT_CLASS_SYSTEM":          4,
+		"TEXT_CLASS_KEYWORD_ANSWER":  5,
+		"TEXT_CLASS_OPT_IN_QUESTION": 6,
 	}
 )
 
@@ -300,18 +312,24 @@ const (
 	BlockReason_BLOCK_REASON_GATE_SHUT BlockReason = 5
 	// Not sent before its give-up time.
 	BlockReason_BLOCK_REASON_EXPIRED BlockReason = 6
+	// The channel's window is over (W3).
+	BlockReason_BLOCK_REASON_WINDOW BlockReason = 50
+	// The shop texts other countries only (W9).
+	BlockReason_BLOCK_REASON_COUNTRY BlockReason = 51
 )
 
 // Enum value maps for BlockReason.
 var (
 	BlockReason_name = map[int32]string{
-		0: "BLOCK_REASON_UNSPECIFIED",
-		1: "BLOCK_REASON_OPTED_OUT",
-		2: "BLOCK_REASON_NEVER_CONFIRMED",
-		3: "BLOCK_REASON_NO_RECORD",
-		4: "BLOCK_REASON_PAUSED",
-		5: "BLOCK_REASON_GATE_SHUT",
-		6: "BLOCK_REASON_EXPIRED",
+		0:  "BLOCK_REASON_UNSPECIFIED",
+		1:  "BLOCK_REASON_OPTED_OUT",
+		2:  "BLOCK_REASON_NEVER_CONFIRMED",
+		3:  "BLOCK_REASON_NO_RECORD",
+		4:  "BLOCK_REASON_PAUSED",
+		5:  "BLOCK_REASON_GATE_SHUT",
+		6:  "BLOCK_REASON_EXPIRED",
+		50: "BLOCK_REASON_WINDOW",
+		51: "BLOCK_REASON_COUNTRY",
 	}
 	BlockReason_value = map[string]int32{
 		"BLOCK_REASON_UNSPECIFIED":     0,
@@ -321,6 +339,8 @@ var (
 		"BLOCK_REASON_PAUSED":          4,
 		"BLOCK_REASON_GATE_SHUT":       5,
 		"BLOCK_REASON_EXPIRED":         6,
+		"BLOCK_REASON_WINDOW":          50,
+		"BLOCK_REASON_COUNTRY":         51,
 	}
 )
 
@@ -359,7 +379,10 @@ type ConsentStamp struct {
 	// Version of the address's ledger: grows by one with every change.
 	Version uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	// Since when the status holds.
-	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// The person was asked to confirm and has not done so in time, or said no (C6): what they write is for
+	// people, and nobody can answer by text.
+	Unanswered    bool `protobuf:"varint,4,opt,name=unanswered,proto3" json:"unanswered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -413,6 +436,13 @@ func (x *ConsentStamp) GetSince() *timestamppb.Timestamp {
 		return x.Since
 	}
 	return nil
+}
+
+func (x *ConsentStamp) GetUnanswered() bool {
+	if x != nil {
+		return x.Unanswered
+	}
+	return false
 }
 
 // ConsentNotice tells escalate of a consent keyword or change. Posted by consent. For opt-outs it is
@@ -968,11 +998,14 @@ var File_handoff_v1_consent_proto protoreflect.FileDescriptor
 const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\n" +
 	"\x18handoff/v1/consent.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x01\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x01\n" +
 	"\fConsentStamp\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x120\n" +
-	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x8d\x03\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1e\n" +
+	"\n" +
+	"unanswered\x18\x04 \x01(\bR\n" +
+	"unanswered\"\x8d\x03\n" +
 	"\rConsentNotice\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.handoff.v1.ConsentNoticeKindR\x04kind\x12\x18\n" +
 	"\akeyword\x18\x02 \x01(\tR\akeyword\x121\n" +
@@ -1021,7 +1054,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x1dCONSENT_STATUS_CONVERSATIONAL\x10\x01\x12\x1a\n" +
 	"\x16CONSENT_STATUS_PENDING\x10\x02\x12\x1d\n" +
 	"\x19CONSENT_STATUS_SUBSCRIBED\x10\x03\x12\x1f\n" +
-	"\x1bCONSENT_STATUS_UNSUBSCRIBED\x10\x04*\x84\x02\n" +
+	"\x1bCONSENT_STATUS_UNSUBSCRIBED\x10\x04*\xa8\x02\n" +
 	"\rConsentSource\x12\x1e\n" +
 	"\x1aCONSENT_SOURCE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cCONSENT_SOURCE_FIRST_MESSAGE\x10\x01\x12\x1a\n" +
@@ -1030,20 +1063,23 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x17CONSENT_SOURCE_PROVIDER\x10\x04\x12 \n" +
 	"\x1cCONSENT_SOURCE_OPT_IN_ANSWER\x10\x05\x12\x19\n" +
 	"\x15CONSENT_SOURCE_IMPORT\x10\x06\x12!\n" +
-	"\x1dCONSENT_SOURCE_PLAIN_LANGUAGE\x10\a*\xc4\x01\n" +
+	"\x1dCONSENT_SOURCE_PLAIN_LANGUAGE\x10\a\x12\"\n" +
+	"\x1eCONSENT_SOURCE_OPT_IN_QUESTION\x10\b*\xea\x01\n" +
 	"\x11ConsentNoticeKind\x12#\n" +
 	"\x1fCONSENT_NOTICE_KIND_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dCONSENT_NOTICE_KIND_OPTED_OUT\x10\x01\x12 \n" +
 	"\x1cCONSENT_NOTICE_KIND_OPTED_IN\x10\x02\x12\x1c\n" +
 	"\x18CONSENT_NOTICE_KIND_HELP\x10\x03\x12'\n" +
-	"#CONSENT_NOTICE_KIND_OPT_OUT_REFUSED\x10\x04*\x9c\x01\n" +
+	"#CONSENT_NOTICE_KIND_OPT_OUT_REFUSED\x10\x04\x12$\n" +
+	" CONSENT_NOTICE_KIND_OPT_IN_ASKED\x10\x05*\xbc\x01\n" +
 	"\tTextClass\x12\x1a\n" +
 	"\x16TEXT_CLASS_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TEXT_CLASS_AGENT\x10\x01\x12\x12\n" +
 	"\x0eTEXT_CLASS_BOT\x10\x02\x12\x13\n" +
 	"\x0fTEXT_CLASS_RULE\x10\x03\x12\x15\n" +
 	"\x11TEXT_CLASS_SYSTEM\x10\x04\x12\x1d\n" +
-	"\x19TEXT_CLASS_KEYWORD_ANSWER\x10\x05*\xd4\x01\n" +
+	"\x19TEXT_CLASS_KEYWORD_ANSWER\x10\x05\x12\x1e\n" +
+	"\x1aTEXT_CLASS_OPT_IN_QUESTION\x10\x06*\x87\x02\n" +
 	"\vBlockReason\x12\x1c\n" +
 	"\x18BLOCK_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16BLOCK_REASON_OPTED_OUT\x10\x01\x12 \n" +
@@ -1051,7 +1087,9 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x16BLOCK_REASON_NO_RECORD\x10\x03\x12\x17\n" +
 	"\x13BLOCK_REASON_PAUSED\x10\x04\x12\x1a\n" +
 	"\x16BLOCK_REASON_GATE_SHUT\x10\x05\x12\x18\n" +
-	"\x14BLOCK_REASON_EXPIRED\x10\x06B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
+	"\x14BLOCK_REASON_EXPIRED\x10\x06\x12\x17\n" +
+	"\x13BLOCK_REASON_WINDOW\x102\x12\x18\n" +
+	"\x14BLOCK_REASON_COUNTRY\x103B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (
 	file_handoff_v1_consent_proto_rawDescOnce sync.Once

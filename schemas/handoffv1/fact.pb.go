@@ -125,6 +125,8 @@ const (
 	SignalKind_SIGNAL_KIND_OPTED_OUT_WROTE SignalKind = 7
 	// A rule escalated (R1).
 	SignalKind_SIGNAL_KIND_RULE SignalKind = 60
+	// A person wrote who was asked to confirm and did not (C6).
+	SignalKind_SIGNAL_KIND_UNCONFIRMED_WROTE SignalKind = 8
 )
 
 // Enum value maps for SignalKind.
@@ -139,6 +141,7 @@ var (
 		6:  "SIGNAL_KIND_MIRROR",
 		7:  "SIGNAL_KIND_OPTED_OUT_WROTE",
 		60: "SIGNAL_KIND_RULE",
+		8:  "SIGNAL_KIND_UNCONFIRMED_WROTE",
 	}
 	SignalKind_value = map[string]int32{
 		"SIGNAL_KIND_UNSPECIFIED":       0,
@@ -150,6 +153,7 @@ var (
 		"SIGNAL_KIND_MIRROR":            6,
 		"SIGNAL_KIND_OPTED_OUT_WROTE":   7,
 		"SIGNAL_KIND_RULE":              60,
+		"SIGNAL_KIND_UNCONFIRMED_WROTE": 8,
 	}
 )
 
@@ -1155,7 +1159,7 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x16EPISODE_STATE_DECLINED\x10\x06\x12\x18\n" +
 	"\x14EPISODE_STATE_LAPSED\x10\a\x12\x18\n" +
 	"\x14EPISODE_STATE_FAILED\x10\b\x12\x1b\n" +
-	"\x17EPISODE_STATE_OPTED_OUT\x10\t*\x88\x02\n" +
+	"\x17EPISODE_STATE_OPTED_OUT\x10\t*\xab\x02\n" +
 	"\n" +
 	"SignalKind\x12\x1b\n" +
 	"\x17SIGNAL_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -1166,7 +1170,8 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x1cSIGNAL_KIND_ASKED_FOR_PERSON\x10\x05\x12\x16\n" +
 	"\x12SIGNAL_KIND_MIRROR\x10\x06\x12\x1f\n" +
 	"\x1bSIGNAL_KIND_OPTED_OUT_WROTE\x10\a\x12\x14\n" +
-	"\x10SIGNAL_KIND_RULE\x10<B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
+	"\x10SIGNAL_KIND_RULE\x10<\x12!\n" +
+	"\x1dSIGNAL_KIND_UNCONFIRMED_WROTE\x10\bB2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (
 	file_handoff_v1_fact_proto_rawDescOnce sync.Once

@@ -201,6 +201,59 @@ func (Question) EnumDescriptor() ([]byte, []int) {
 	return file_handoff_v1_message_proto_rawDescGZIP(), []int{2}
 }
 
+// ParkReason is why a reply is parked.
+type ParkReason int32
+
+const (
+	// Not parked.
+	ParkReason_PARK_REASON_UNSPECIFIED ParkReason = 0
+	// The channel's window is over (W3): it is sent when the subscriber writes.
+	ParkReason_PARK_REASON_WINDOW ParkReason = 1
+	// Quiet hours where the subscriber is (C11): an agent may send it now.
+	ParkReason_PARK_REASON_QUIET_HOURS ParkReason = 2
+)
+
+// Enum value maps for ParkReason.
+var (
+	ParkReason_name = map[int32]string{
+		0: "PARK_REASON_UNSPECIFIED",
+		1: "PARK_REASON_WINDOW",
+		2: "PARK_REASON_QUIET_HOURS",
+	}
+	ParkReason_value = map[string]int32{
+		"PARK_REASON_UNSPECIFIED": 0,
+		"PARK_REASON_WINDOW":      1,
+		"PARK_REASON_QUIET_HOURS": 2,
+	}
+)
+
+func (x ParkReason) Enum() *ParkReason {
+	p := new(ParkReason)
+	*p = x
+	return p
+}
+
+func (x ParkReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ParkReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_handoff_v1_message_proto_enumTypes[3].Descriptor()
+}
+
+func (ParkReason) Type() protoreflect.EnumType {
+	return &file_handoff_v1_message_proto_enumTypes[3]
+}
+
+func (x ParkReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ParkReason.Descriptor instead.
+func (ParkReason) EnumDescriptor() ([]byte, []int) {
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{3}
+}
+
 // AuthorKind says who wrote a message of a thread.
 type AuthorKind int32
 
@@ -254,11 +307,11 @@ func (x AuthorKind) String() string {
 }
 
 func (AuthorKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_handoff_v1_message_proto_enumTypes[3].Descriptor()
+	return file_handoff_v1_message_proto_enumTypes[4].Descriptor()
 }
 
 func (AuthorKind) Type() protoreflect.EnumType {
-	return &file_handoff_v1_message_proto_enumTypes[3]
+	return &file_handoff_v1_message_proto_enumTypes[4]
 }
 
 func (x AuthorKind) Number() protoreflect.EnumNumber {
@@ -267,7 +320,7 @@ func (x AuthorKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AuthorKind.Descriptor instead.
 func (AuthorKind) EnumDescriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{4}
 }
 
 // CustomerMessage is one inbound message. Posted by the gateway to classify, which fills
@@ -710,7 +763,9 @@ type AgentReply struct {
 	// The agent's display name.
 	Author string `protobuf:"bytes,5,opt,name=author,proto3" json:"author,omitempty"`
 	// Episode number of the ticket's conversation, from the ticket's external id.
-	Episode       uint64 `protobuf:"varint,6,opt,name=episode,proto3" json:"episode,omitempty"`
+	Episode uint64 `protobuf:"varint,6,opt,name=episode,proto3" json:"episode,omitempty"`
+	// Set by consent on a reply that it passes and that may not leave yet: escalate parks it.
+	Parking       *Parking `protobuf:"bytes,50,opt,name=parking,proto3" json:"parking,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -787,6 +842,79 @@ func (x *AgentReply) GetEpisode() uint64 {
 	return 0
 }
 
+func (x *AgentReply) GetParking() *Parking {
+	if x != nil {
+		return x.Parking
+	}
+	return nil
+}
+
+// Parking is why an agent's reply is kept and not sent yet. escalate keeps it, says so on the ticket, and
+// sends what is parked in the order of writing: when the time has come, when the subscriber writes, or
+// when an agent asks for it.
+type Parking struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why.
+	Reason ParkReason `protobuf:"varint,1,opt,name=reason,proto3,enum=handoff.v1.ParkReason" json:"reason,omitempty"`
+	// When it is sent by itself; for WINDOW when it is dropped.
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// The reason in words that fit behind "Parked until [time]: ", e.g. "quiet hours where the customer is".
+	Why           string `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Parking) Reset() {
+	*x = Parking{}
+	mi := &file_handoff_v1_message_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Parking) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Parking) ProtoMessage() {}
+
+func (x *Parking) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_message_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Parking.ProtoReflect.Descriptor instead.
+func (*Parking) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Parking) GetReason() ParkReason {
+	if x != nil {
+		return x.Reason
+	}
+	return ParkReason_PARK_REASON_UNSPECIFIED
+}
+
+func (x *Parking) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Parking) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 // BotReply is the bot's answer to one turn. Posted by deliver to consent, passed to escalate.
 type BotReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -804,7 +932,7 @@ type BotReply struct {
 
 func (x *BotReply) Reset() {
 	*x = BotReply{}
-	mi := &file_handoff_v1_message_proto_msgTypes[5]
+	mi := &file_handoff_v1_message_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +944,7 @@ func (x *BotReply) String() string {
 func (*BotReply) ProtoMessage() {}
 
 func (x *BotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[5]
+	mi := &file_handoff_v1_message_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +957,7 @@ func (x *BotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotReply.ProtoReflect.Descriptor instead.
 func (*BotReply) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BotReply) GetTurn() uint64 {
@@ -878,7 +1006,7 @@ type RuleReply struct {
 
 func (x *RuleReply) Reset() {
 	*x = RuleReply{}
-	mi := &file_handoff_v1_message_proto_msgTypes[6]
+	mi := &file_handoff_v1_message_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +1018,7 @@ func (x *RuleReply) String() string {
 func (*RuleReply) ProtoMessage() {}
 
 func (x *RuleReply) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[6]
+	mi := &file_handoff_v1_message_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +1031,7 @@ func (x *RuleReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleReply.ProtoReflect.Descriptor instead.
 func (*RuleReply) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RuleReply) GetRule() string {
@@ -955,7 +1083,7 @@ type ThreadMessage struct {
 
 func (x *ThreadMessage) Reset() {
 	*x = ThreadMessage{}
-	mi := &file_handoff_v1_message_proto_msgTypes[7]
+	mi := &file_handoff_v1_message_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1095,7 @@ func (x *ThreadMessage) String() string {
 func (*ThreadMessage) ProtoMessage() {}
 
 func (x *ThreadMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[7]
+	mi := &file_handoff_v1_message_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1108,7 @@ func (x *ThreadMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadMessage.ProtoReflect.Descriptor instead.
 func (*ThreadMessage) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ThreadMessage) GetId() string {
@@ -1075,7 +1203,7 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\bquestion\x18\x01 \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12\x1f\n" +
 	"\vquestion_id\x18\x02 \x01(\tR\n" +
 	"questionId\x120\n" +
-	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xb5\x01\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xe4\x01\n" +
 	"\n" +
 	"AgentReply\x12\x1b\n" +
 	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x1b\n" +
@@ -1083,7 +1211,12 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x04text\x18\x03 \x01(\tR\x04text\x12'\n" +
 	"\x05media\x18\x04 \x03(\v2\x11.handoff.v1.MediaR\x05media\x12\x16\n" +
 	"\x06author\x18\x05 \x01(\tR\x06author\x12\x18\n" +
-	"\aepisode\x18\x06 \x01(\x04R\aepisode\"o\n" +
+	"\aepisode\x18\x06 \x01(\x04R\aepisode\x12-\n" +
+	"\aparking\x182 \x01(\v2\x13.handoff.v1.ParkingR\aparking\"}\n" +
+	"\aParking\x12.\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x16.handoff.v1.ParkReasonR\x06reason\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x10\n" +
+	"\x03why\x18\x03 \x01(\tR\x03why\"o\n" +
 	"\bBotReply\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12#\n" +
@@ -1119,7 +1252,12 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x14QUESTION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eQUESTION_OFFER\x10\x01\x12\x13\n" +
 	"\x0fQUESTION_OPT_IN\x10\x02\x12\x12\n" +
-	"\x0eQUESTION_OTHER\x10\x03*\xb7\x01\n" +
+	"\x0eQUESTION_OTHER\x10\x03*^\n" +
+	"\n" +
+	"ParkReason\x12\x1b\n" +
+	"\x17PARK_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12PARK_REASON_WINDOW\x10\x01\x12\x1b\n" +
+	"\x17PARK_REASON_QUIET_HOURS\x10\x02*\xb7\x01\n" +
 	"\n" +
 	"AuthorKind\x12\x1b\n" +
 	"\x17AUTHOR_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
@@ -1142,40 +1280,45 @@ func file_handoff_v1_message_proto_rawDescGZIP() []byte {
 	return file_handoff_v1_message_proto_rawDescData
 }
 
-var file_handoff_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_handoff_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_handoff_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_handoff_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_handoff_v1_message_proto_goTypes = []any{
 	(ProviderOptOut)(0),           // 0: handoff.v1.ProviderOptOut
 	(Directive)(0),                // 1: handoff.v1.Directive
 	(Question)(0),                 // 2: handoff.v1.Question
-	(AuthorKind)(0),               // 3: handoff.v1.AuthorKind
-	(*CustomerMessage)(nil),       // 4: handoff.v1.CustomerMessage
-	(*Media)(nil),                 // 5: handoff.v1.Media
-	(*Classification)(nil),        // 6: handoff.v1.Classification
-	(*Asked)(nil),                 // 7: handoff.v1.Asked
-	(*AgentReply)(nil),            // 8: handoff.v1.AgentReply
-	(*BotReply)(nil),              // 9: handoff.v1.BotReply
-	(*RuleReply)(nil),             // 10: handoff.v1.RuleReply
-	(*ThreadMessage)(nil),         // 11: handoff.v1.ThreadMessage
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(ParkReason)(0),               // 3: handoff.v1.ParkReason
+	(AuthorKind)(0),               // 4: handoff.v1.AuthorKind
+	(*CustomerMessage)(nil),       // 5: handoff.v1.CustomerMessage
+	(*Media)(nil),                 // 6: handoff.v1.Media
+	(*Classification)(nil),        // 7: handoff.v1.Classification
+	(*Asked)(nil),                 // 8: handoff.v1.Asked
+	(*AgentReply)(nil),            // 9: handoff.v1.AgentReply
+	(*Parking)(nil),               // 10: handoff.v1.Parking
+	(*BotReply)(nil),              // 11: handoff.v1.BotReply
+	(*RuleReply)(nil),             // 12: handoff.v1.RuleReply
+	(*ThreadMessage)(nil),         // 13: handoff.v1.ThreadMessage
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 }
 var file_handoff_v1_message_proto_depIdxs = []int32{
-	5,  // 0: handoff.v1.CustomerMessage.media:type_name -> handoff.v1.Media
+	6,  // 0: handoff.v1.CustomerMessage.media:type_name -> handoff.v1.Media
 	0,  // 1: handoff.v1.CustomerMessage.provider_opt_out:type_name -> handoff.v1.ProviderOptOut
-	6,  // 2: handoff.v1.CustomerMessage.classification:type_name -> handoff.v1.Classification
+	7,  // 2: handoff.v1.CustomerMessage.classification:type_name -> handoff.v1.Classification
 	1,  // 3: handoff.v1.Classification.directive:type_name -> handoff.v1.Directive
 	2,  // 4: handoff.v1.Classification.answers:type_name -> handoff.v1.Question
 	2,  // 5: handoff.v1.Asked.question:type_name -> handoff.v1.Question
-	12, // 6: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
-	5,  // 7: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
-	3,  // 8: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
-	12, // 9: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
-	5,  // 10: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	14, // 6: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
+	6,  // 7: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
+	10, // 8: handoff.v1.AgentReply.parking:type_name -> handoff.v1.Parking
+	3,  // 9: handoff.v1.Parking.reason:type_name -> handoff.v1.ParkReason
+	14, // 10: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
+	4,  // 11: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
+	14, // 12: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
+	6,  // 13: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_message_proto_init() }
@@ -1188,8 +1331,8 @@ func file_handoff_v1_message_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_message_proto_rawDesc), len(file_handoff_v1_message_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   8,
+			NumEnums:      5,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

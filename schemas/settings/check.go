@@ -19,6 +19,12 @@ var (
 	e164   = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 )
 
+// Values of handoff.outside_window.
+const (
+	OutsideDrop = "drop"
+	OutsidePark = "park"
+)
+
 // checker collects problems.
 type checker struct{ problems []Problem }
 
@@ -109,7 +115,21 @@ func (c *checker) accounts(accounts []Account) {
 		for j, family := range a.ProviderAnswers {
 			c.oneOf(fmt.Sprintf("accounts[%d].provider_answers[%d]", i, j), family, "stop", "start", "help")
 		}
+		c.nudge(at("nudge"), a, ch)
 		c.rate(at("limit"), a.Limit)
+	}
+}
+
+// nudge checks a template: a channel without a window needs none, and the provider must be able to send it.
+func (c *checker) nudge(path string, a Account, ch handoffv1.Channel) {
+	switch n := a.Nudge; {
+	case n == Nudge{}:
+	case schemas.WindowOf(ch) == schemas.Window{}:
+		c.add(path, "%s takes texts at any time: leave the template out", a.Channel)
+	case a.Provider != "sms":
+		c.add(path, "%s accounts cannot send templates here; use a provider behind the signed webhook (sms)", a.Provider)
+	case n.Template == "" || n.Language == "" || strings.TrimSpace(n.Text) == "":
+		c.add(path, "needs template, language and text: its name and language at the channel, and what it says")
 	}
 }
 
@@ -161,6 +181,7 @@ func (c *checker) handoff(h *Handoff) {
 		c.add("handoff.tag", "must not be empty: escalations are found by it")
 	}
 	c.oneOf("handoff.on_stop", h.OnStop, "close", "leave_open")
+	c.oneOf("handoff.outside_window", h.OutsideWindow, OutsideDrop, OutsidePark)
 	for channel, d := range h.ReopenWithin {
 		if schemas.ChannelOf(channel) == handoffv1.Channel_CHANNEL_UNSPECIFIED {
 			c.add("handoff.reopen_within."+channel, "%q is not a channel", channel)

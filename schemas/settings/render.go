@@ -65,6 +65,9 @@ func base(language string) string {
 // Date formats a day for notes, in the shop's zone: "Nov 22, 2026".
 func (s *Shop) Date(t time.Time) string { return t.In(s.Location()).Format("Jan 2, 2006") }
 
+// Moment formats a time for notes, in the shop's zone: "Nov 22, 2026, 15:04".
+func (s *Shop) Moment(t time.Time) string { return t.In(s.Location()).Format("Jan 2, 2006, 15:04") }
+
 // Span says a duration in words for notes: "24 hours", "1 hour", "90 minutes", "20 seconds".
 func Span(d time.Duration) string {
 	count := func(n int64, unit string) string {

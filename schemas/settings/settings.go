@@ -82,8 +82,21 @@ type Account struct {
 	// ProviderAnswers lists the keyword families ("stop", "start", "help") that the provider answers
 	// itself: Handoff sends no second answer (C2).
 	ProviderAnswers []string `yaml:"provider_answers"`
+	// Nudge is the approved template that asks a person to answer, where a reply is parked outside the
+	// channel's window (W3). Optional.
+	Nudge Nudge `yaml:"nudge"`
 	// Limit of sends.
 	Limit Rate `yaml:"limit"`
+}
+
+// Nudge is a template that the channel approved.
+type Nudge struct {
+	// Template is the channel's name of it.
+	Template string `yaml:"template"`
+	// Language is the channel's code of its language, e.g. "en_US".
+	Language string `yaml:"language"`
+	// Text is what it says: agents see it in the thread.
+	Text string `yaml:"text"`
 }
 
 // Request is the template of an outgoing call to a generic SMS provider. {{to}}, {{from}}, {{text}},
@@ -186,6 +199,9 @@ type Handoff struct {
 	MessageCredits int `yaml:"message_credits"`
 	// SayResumed sends the resumed text on close (H6); default false.
 	SayResumed bool `yaml:"say_resumed"`
+	// OutsideWindow is what becomes of an agent's reply outside the channel's window (W3): "drop" (default)
+	// or "park", which sends it when the subscriber answers, and the account's nudge meanwhile.
+	OutsideWindow string `yaml:"outside_window"`
 	// Disclose opens the bot's first text with the disclosure (H12); default true.
 	Disclose bool `yaml:"disclose"`
 }
@@ -199,6 +215,9 @@ type Consent struct {
 	// ConversationalFor is how long after the person's last message answers may leave without a
 	// subscription (C7); default 168h.
 	ConversationalFor time.Duration `yaml:"conversational_for"`
+	// DoubleOptIn asks an unknown or conversational person to confirm before anything else is texted (C6);
+	// default false.
+	DoubleOptIn bool `yaml:"double_opt_in"`
 }
 
 // Automation bounds rules and automated texts, so that two machines cannot talk to each other for ever.

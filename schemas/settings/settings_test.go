@@ -206,12 +206,19 @@ func TestDefaultTexts(t *testing.T) {
 		TextRuleFollowUpNote:   "Hi! Just so you know, this could be a follow-up to a recent ticket. It may be worth checking this customer's history.",
 		TextStoppedNote:        "Automated replies are stopped for this conversation: 3 same. They start again when its ticket is closed, or when the customer writes something else after 1 hour.",
 		TextOptedOutWroteNote:  "Opted out on Mar 2, 2026: can't be texted until they send START. Answer another way.",
+		TextUnconfirmedNote:    "Asked to confirm and hasn't: can't be texted until they reply YES. Answer another way.",
+		TextPossibleOptOut:     "Possible opt-out: reply #optout to confirm",
+		TextBlockedWindow:      "Not sent: outside WhatsApp's 24-hour window, the customer last wrote Mar 2, 2026, 10:00.",
 	}
 	s := shopWith(t, "")
 	ids := map[TextID]bool{}
 	for _, id := range TextIDs() {
 		ids[id] = true
-		got := s.Text(id, "en", "hours", Span(24*time.Hour), "day, time", "Monday, 9:00 AM", "keyword", "STOP", "channel", "SMS", "reason", "3 same", "span", Span(time.Hour),
+		channel := "SMS"
+		if id == TextBlockedWindow {
+			channel = "WhatsApp"
+		}
+		got := s.Text(id, "en", "24-hour", "24-hour", "time", s.Moment(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)), "hours", Span(24*time.Hour), "day, time", "Monday, 9:00 AM", "reason", "3 same", "span", Span(time.Hour), "keyword", "STOP", "channel", channel,
 			"date", s.Date(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)))
 		if got != want[id] || got == "" {
 			t.Errorf("%s is %q, want %q", id, got, want[id])

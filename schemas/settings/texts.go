@@ -18,6 +18,7 @@ const (
 	TextStartConfirmed     TextID = "start_confirmed"      // C3
 	TextHelp               TextID = "help"                 // C4
 	TextOptIn              TextID = "opt_in"               // C6
+	TextPossibleOptOut     TextID = "possible_opt_out"     // C5
 	TextBlockedOptedOut    TextID = "blocked_opted_out"    // C7
 	TextBlockedUnconfirmed TextID = "blocked_unconfirmed"  // C7
 	TextBlockedNoRecord    TextID = "blocked_no_record"    // C7
@@ -30,6 +31,8 @@ const (
 	TextRuleReopened       TextID = "rule_reopened"        // R2
 	TextRuleFollowUpNote   TextID = "rule_follow_up_note"  // R2
 	TextStoppedNote        TextID = "stopped_note"         // R4
+	TextUnconfirmedNote    TextID = "unconfirmed_note"     // C6
+	TextBlockedWindow      TextID = "blocked_window"       // W3
 )
 
 // DefaultText returns the shipped English text; "" for an unknown id.
@@ -83,6 +86,12 @@ func DefaultText(id TextID) string {
 		return "Hi! Just so you know, this could be a follow-up to a recent ticket. It may be worth checking this customer's history."
 	case TextStoppedNote:
 		return "Automated replies are stopped for this conversation: [reason]. They start again when its ticket is closed, or when the customer writes something else after [span]."
+	case TextPossibleOptOut:
+		return "Possible opt-out: reply #optout to confirm"
+	case TextUnconfirmedNote:
+		return "Asked to confirm and hasn't: can't be texted until they reply YES. Answer another way."
+	case TextBlockedWindow:
+		return "Not sent: outside [channel]'s [24-hour] window, the customer last wrote [time]."
 	}
 	return ""
 }
@@ -95,5 +104,6 @@ func TextIDs() []TextID {
 		TextBlockedOptedOut, TextBlockedUnconfirmed, TextBlockedNoRecord,
 		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote,
 		TextRuleReceived, TextRuleReopened, TextRuleFollowUpNote, TextStoppedNote,
+		TextBlockedWindow, TextUnconfirmedNote, TextPossibleOptOut,
 	}
 }

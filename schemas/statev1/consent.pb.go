@@ -295,8 +295,10 @@ type ConsentConversation struct {
 	LastMessageAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=last_message_at,json=lastMessageAt,proto3" json:"last_message_at,omitempty"`
 	// When the last message was received that is not a keyword: what an agent can answer (C13).
 	LastAnswerableAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=last_answerable_at,json=lastAnswerableAt,proto3" json:"last_answerable_at,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Number of the last message that was held (C6).
+	Held          uint64 `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConsentConversation) Reset() {
@@ -341,6 +343,13 @@ func (x *ConsentConversation) GetLastAnswerableAt() *timestamppb.Timestamp {
 		return x.LastAnswerableAt
 	}
 	return nil
+}
+
+func (x *ConsentConversation) GetHeld() uint64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
 }
 
 // EndedTicket says that a ticket of the conversation is not open, under
@@ -390,11 +399,131 @@ func (x *EndedTicket) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// OptIn is what is known of the opt-in question in one scope, under "optin/<scope>" (C6).
+type OptIn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How often it was asked.
+	Times uint32 `protobuf:"varint,1,opt,name=times,proto3" json:"times,omitempty"`
+	// When it was asked last.
+	AskedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=asked_at,json=askedAt,proto3" json:"asked_at,omitempty"`
+	// Until when its answer is waited for and messages are held.
+	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// The wait is over without a yes: messages are for people.
+	Unanswered    bool `protobuf:"varint,4,opt,name=unanswered,proto3" json:"unanswered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OptIn) Reset() {
+	*x = OptIn{}
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OptIn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OptIn) ProtoMessage() {}
+
+func (x *OptIn) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OptIn.ProtoReflect.Descriptor instead.
+func (*OptIn) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *OptIn) GetTimes() uint32 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
+func (x *OptIn) GetAskedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AskedAt
+	}
+	return nil
+}
+
+func (x *OptIn) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *OptIn) GetUnanswered() bool {
+	if x != nil {
+		return x.Unanswered
+	}
+	return false
+}
+
+// HeldMessage waits for the answer to the opt-in question, under "held/<conversation>/<number, 20
+// digits>" (C6).
+type HeldMessage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message as classify passed it.
+	Record        *handoffv1.Record `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldMessage) Reset() {
+	*x = HeldMessage{}
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldMessage) ProtoMessage() {}
+
+func (x *HeldMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldMessage.ProtoReflect.Descriptor instead.
+func (*HeldMessage) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *HeldMessage) GetRecord() *handoffv1.Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
 var File_handoff_state_v1_consent_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\n" +
-	"\x1ehandoff/state/v1/consent.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\"&\n" +
+	"\x1ehandoff/state/v1/consent.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x17handoff/v1/record.proto\"&\n" +
 	"\n" +
 	"LedgerHead\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\"\xad\x03\n" +
@@ -417,12 +546,22 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\x06status\x18\x02 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x120\n" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x121\n" +
 	"\x06source\x18\x04 \x01(\x0e2\x19.handoff.v1.ConsentSourceR\x06source\x12=\n" +
-	"\fanswer_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vanswerUntil\"\xa3\x01\n" +
+	"\fanswer_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vanswerUntil\"\xb7\x01\n" +
 	"\x13ConsentConversation\x12B\n" +
 	"\x0flast_message_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\rlastMessageAt\x12H\n" +
-	"\x12last_answerable_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x10lastAnswerableAt\"9\n" +
+	"\x12last_answerable_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x10lastAnswerableAt\x12\x12\n" +
+	"\x04held\x18\x03 \x01(\x04R\x04held\"9\n" +
 	"\vEndedTicket\x12*\n" +
-	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02atB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xa6\x01\n" +
+	"\x05OptIn\x12\x14\n" +
+	"\x05times\x18\x01 \x01(\rR\x05times\x125\n" +
+	"\basked_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aaskedAt\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1e\n" +
+	"\n" +
+	"unanswered\x18\x04 \x01(\bR\n" +
+	"unanswered\"9\n" +
+	"\vHeldMessage\x12*\n" +
+	"\x06record\x18\x01 \x01(\v2\x12.handoff.v1.RecordR\x06recordB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
 
 var (
 	file_handoff_state_v1_consent_proto_rawDescOnce sync.Once
@@ -436,35 +575,41 @@ func file_handoff_state_v1_consent_proto_rawDescGZIP() []byte {
 	return file_handoff_state_v1_consent_proto_rawDescData
 }
 
-var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_handoff_state_v1_consent_proto_goTypes = []any{
 	(*LedgerHead)(nil),            // 0: handoff.state.v1.LedgerHead
 	(*LedgerLine)(nil),            // 1: handoff.state.v1.LedgerLine
 	(*ScopeConsent)(nil),          // 2: handoff.state.v1.ScopeConsent
 	(*ConsentConversation)(nil),   // 3: handoff.state.v1.ConsentConversation
 	(*EndedTicket)(nil),           // 4: handoff.state.v1.EndedTicket
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(handoffv1.ConsentStatus)(0),  // 6: handoff.v1.ConsentStatus
-	(handoffv1.ConsentSource)(0),  // 7: handoff.v1.ConsentSource
+	(*OptIn)(nil),                 // 5: handoff.state.v1.OptIn
+	(*HeldMessage)(nil),           // 6: handoff.state.v1.HeldMessage
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(handoffv1.ConsentStatus)(0),  // 8: handoff.v1.ConsentStatus
+	(handoffv1.ConsentSource)(0),  // 9: handoff.v1.ConsentSource
+	(*handoffv1.Record)(nil),      // 10: handoff.v1.Record
 }
 var file_handoff_state_v1_consent_proto_depIdxs = []int32{
-	5,  // 0: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
-	6,  // 1: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
-	6,  // 2: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
-	7,  // 3: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
-	5,  // 4: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
-	6,  // 5: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
-	5,  // 6: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
-	7,  // 7: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
-	5,  // 8: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
-	5,  // 9: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
-	5,  // 10: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
-	5,  // 11: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	7,  // 0: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
+	8,  // 1: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
+	8,  // 2: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
+	9,  // 3: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
+	7,  // 4: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
+	8,  // 5: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
+	7,  // 6: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
+	9,  // 7: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
+	7,  // 8: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
+	7,  // 9: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
+	7,  // 10: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
+	7,  // 11: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
+	7,  // 12: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
+	7,  // 13: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
+	10, // 14: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_consent_proto_init() }
@@ -478,7 +623,7 @@ func file_handoff_state_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_state_v1_consent_proto_rawDesc), len(file_handoff_state_v1_consent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

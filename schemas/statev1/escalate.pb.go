@@ -53,6 +53,15 @@ type Conversation struct {
 	AgentRepliedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=agent_replied_at,json=agentRepliedAt,proto3" json:"agent_replied_at,omitempty"`
 	// Offers that were declined or lapsed, one for each reason: what is not asked again for a while (H2).
 	Refusals []*Refusal `protobuf:"bytes,14,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	// When the subscriber wrote last, keywords too: what a channel's window is counted from (W3).
+	WroteAt *timestamppb.Timestamp `protobuf:"bytes,50,opt,name=wrote_at,json=wroteAt,proto3" json:"wrote_at,omitempty"`
+	// Texts sent since then, parts each (W3, WeChat).
+	SentSince uint32 `protobuf:"varint,51,opt,name=sent_since,json=sentSince,proto3" json:"sent_since,omitempty"`
+	// Number of the last reply that was parked; parked ones are at "parked/<conversation>/<number, 16 hex
+	// digits>".
+	Parked uint64 `protobuf:"varint,52,opt,name=parked,proto3" json:"parked,omitempty"`
+	// The subscriber was nudged by a template since they wrote last (W3).
+	Nudged bool `protobuf:"varint,53,opt,name=nudged,proto3" json:"nudged,omitempty"`
 	// What rules and loops are judged by; absent while nothing is known.
 	Automation    *Automation `protobuf:"bytes,60,opt,name=automation,proto3" json:"automation,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -180,11 +189,113 @@ func (x *Conversation) GetRefusals() []*Refusal {
 	return nil
 }
 
+func (x *Conversation) GetWroteAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WroteAt
+	}
+	return nil
+}
+
+func (x *Conversation) GetSentSince() uint32 {
+	if x != nil {
+		return x.SentSince
+	}
+	return 0
+}
+
+func (x *Conversation) GetParked() uint64 {
+	if x != nil {
+		return x.Parked
+	}
+	return 0
+}
+
+func (x *Conversation) GetNudged() bool {
+	if x != nil {
+		return x.Nudged
+	}
+	return false
+}
+
 func (x *Conversation) GetAutomation() *Automation {
 	if x != nil {
 		return x.Automation
 	}
 	return nil
+}
+
+// Parked is an agent's reply that waits: entry "parked/<conversation>/<number, 16 hex digits>" of
+// escalate.
+type Parked struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reply, with why it waits and until when.
+	Reply *handoffv1.AgentReply `protobuf:"bytes,1,opt,name=reply,proto3" json:"reply,omitempty"`
+	// When it was parked.
+	At *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// The ticket it stands on, by the ticket's episode; 0 where that is not the newest.
+	OnTicket uint64 `protobuf:"varint,3,opt,name=on_ticket,json=onTicket,proto3" json:"on_ticket,omitempty"`
+	// Episode it belongs to; 0 for none.
+	Episode       uint64 `protobuf:"varint,4,opt,name=episode,proto3" json:"episode,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Parked) Reset() {
+	*x = Parked{}
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Parked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Parked) ProtoMessage() {}
+
+func (x *Parked) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Parked.ProtoReflect.Descriptor instead.
+func (*Parked) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Parked) GetReply() *handoffv1.AgentReply {
+	if x != nil {
+		return x.Reply
+	}
+	return nil
+}
+
+func (x *Parked) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Parked) GetOnTicket() uint64 {
+	if x != nil {
+		return x.OnTicket
+	}
+	return 0
+}
+
+func (x *Parked) GetEpisode() uint64 {
+	if x != nil {
+		return x.Episode
+	}
+	return 0
 }
 
 // BotTurn is a question to the bot that is not answered yet.
@@ -208,7 +319,7 @@ type BotTurn struct {
 
 func (x *BotTurn) Reset() {
 	*x = BotTurn{}
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[1]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -220,7 +331,7 @@ func (x *BotTurn) String() string {
 func (*BotTurn) ProtoMessage() {}
 
 func (x *BotTurn) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[1]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -233,7 +344,7 @@ func (x *BotTurn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotTurn.ProtoReflect.Descriptor instead.
 func (*BotTurn) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{1}
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *BotTurn) GetTurn() uint64 {
@@ -293,7 +404,7 @@ type Cause struct {
 
 func (x *Cause) Reset() {
 	*x = Cause{}
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[2]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -305,7 +416,7 @@ func (x *Cause) String() string {
 func (*Cause) ProtoMessage() {}
 
 func (x *Cause) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[2]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -318,7 +429,7 @@ func (x *Cause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cause.ProtoReflect.Descriptor instead.
 func (*Cause) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{2}
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Cause) GetText() string {
@@ -363,7 +474,7 @@ type Signal struct {
 
 func (x *Signal) Reset() {
 	*x = Signal{}
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[3]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -375,7 +486,7 @@ func (x *Signal) String() string {
 func (*Signal) ProtoMessage() {}
 
 func (x *Signal) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[3]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -388,7 +499,7 @@ func (x *Signal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signal.ProtoReflect.Descriptor instead.
 func (*Signal) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{3}
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Signal) GetKind() handoffv1.SignalKind {
@@ -448,7 +559,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[4]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +571,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[4]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +584,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{4}
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Refusal) GetKind() handoffv1.SignalKind {
@@ -544,7 +655,7 @@ type Episode struct {
 
 func (x *Episode) Reset() {
 	*x = Episode{}
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[5]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -556,7 +667,7 @@ func (x *Episode) String() string {
 func (*Episode) ProtoMessage() {}
 
 func (x *Episode) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[5]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -569,7 +680,7 @@ func (x *Episode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Episode.ProtoReflect.Descriptor instead.
 func (*Episode) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{5}
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Episode) GetNumber() uint64 {
@@ -740,7 +851,7 @@ type Ticket struct {
 
 func (x *Ticket) Reset() {
 	*x = Ticket{}
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[6]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +863,7 @@ func (x *Ticket) String() string {
 func (*Ticket) ProtoMessage() {}
 
 func (x *Ticket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[6]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +876,7 @@ func (x *Ticket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ticket.ProtoReflect.Descriptor instead.
 func (*Ticket) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{6}
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Ticket) GetEpisode() uint64 {
@@ -894,7 +1005,7 @@ type Kept struct {
 
 func (x *Kept) Reset() {
 	*x = Kept{}
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[7]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -906,7 +1017,7 @@ func (x *Kept) String() string {
 func (*Kept) ProtoMessage() {}
 
 func (x *Kept) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[7]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -919,7 +1030,7 @@ func (x *Kept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kept.ProtoReflect.Descriptor instead.
 func (*Kept) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{7}
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Kept) GetMessage() *handoffv1.ThreadMessage {
@@ -974,7 +1085,7 @@ type Automation struct {
 
 func (x *Automation) Reset() {
 	*x = Automation{}
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[8]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1097,7 @@ func (x *Automation) String() string {
 func (*Automation) ProtoMessage() {}
 
 func (x *Automation) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[8]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1110,7 @@ func (x *Automation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Automation.ProtoReflect.Descriptor instead.
 func (*Automation) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{8}
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Automation) GetLastText() uint64 {
@@ -1115,7 +1226,7 @@ type LastReading struct {
 
 func (x *LastReading) Reset() {
 	*x = LastReading{}
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[9]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1238,7 @@ func (x *LastReading) String() string {
 func (*LastReading) ProtoMessage() {}
 
 func (x *LastReading) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[9]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1251,7 @@ func (x *LastReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LastReading.ProtoReflect.Descriptor instead.
 func (*LastReading) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{9}
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LastReading) GetText() string {
@@ -1168,7 +1279,7 @@ var File_handoff_state_v1_escalate_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\x8e\x04\n" +
+	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\x94\x05\n" +
 	"\fConversation\x12\x1a\n" +
 	"\bepisodes\x18\x01 \x01(\x04R\bepisodes\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
@@ -1183,10 +1294,20 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	" \x01(\v2\x18.handoff.v1.ConsentStampR\aconsent\x12\x12\n" +
 	"\x04tags\x18\f \x03(\tR\x04tags\x12D\n" +
 	"\x10agent_replied_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0eagentRepliedAt\x125\n" +
-	"\brefusals\x18\x0e \x03(\v2\x19.handoff.state.v1.RefusalR\brefusals\x12<\n" +
+	"\brefusals\x18\x0e \x03(\v2\x19.handoff.state.v1.RefusalR\brefusals\x125\n" +
+	"\bwrote_at\x182 \x01(\v2\x1a.google.protobuf.TimestampR\awroteAt\x12\x1d\n" +
+	"\n" +
+	"sent_since\x183 \x01(\rR\tsentSince\x12\x16\n" +
+	"\x06parked\x184 \x01(\x04R\x06parked\x12\x16\n" +
+	"\x06nudged\x185 \x01(\bR\x06nudged\x12<\n" +
 	"\n" +
 	"automation\x18< \x01(\v2\x1c.handoff.state.v1.AutomationR\n" +
-	"automationJ\x04\b\v\x10\f\"\xea\x01\n" +
+	"automationJ\x04\b\v\x10\f\"\x99\x01\n" +
+	"\x06Parked\x12,\n" +
+	"\x05reply\x18\x01 \x01(\v2\x16.handoff.v1.AgentReplyR\x05reply\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +
+	"\ton_ticket\x18\x03 \x01(\x04R\bonTicket\x12\x18\n" +
+	"\aepisode\x18\x04 \x01(\x04R\aepisode\"\xea\x01\n" +
 	"\aBotTurn\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x126\n" +
@@ -1300,71 +1421,76 @@ func file_handoff_state_v1_escalate_proto_rawDescGZIP() []byte {
 	return file_handoff_state_v1_escalate_proto_rawDescData
 }
 
-var file_handoff_state_v1_escalate_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_handoff_state_v1_escalate_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_handoff_state_v1_escalate_proto_goTypes = []any{
 	(*Conversation)(nil),            // 0: handoff.state.v1.Conversation
-	(*BotTurn)(nil),                 // 1: handoff.state.v1.BotTurn
-	(*Cause)(nil),                   // 2: handoff.state.v1.Cause
-	(*Signal)(nil),                  // 3: handoff.state.v1.Signal
-	(*Refusal)(nil),                 // 4: handoff.state.v1.Refusal
-	(*Episode)(nil),                 // 5: handoff.state.v1.Episode
-	(*Ticket)(nil),                  // 6: handoff.state.v1.Ticket
-	(*Kept)(nil),                    // 7: handoff.state.v1.Kept
-	(*Automation)(nil),              // 8: handoff.state.v1.Automation
-	(*LastReading)(nil),             // 9: handoff.state.v1.LastReading
-	nil,                             // 10: handoff.state.v1.Automation.WaitingEntry
-	nil,                             // 11: handoff.state.v1.Automation.RepliedEntry
-	(*handoffv1.ConsentStamp)(nil),  // 12: handoff.v1.ConsentStamp
-	(*timestamppb.Timestamp)(nil),   // 13: google.protobuf.Timestamp
-	(handoffv1.SignalKind)(0),       // 14: handoff.v1.SignalKind
-	(handoffv1.EpisodeState)(0),     // 15: handoff.v1.EpisodeState
-	(handoffv1.TicketStatus)(0),     // 16: handoff.v1.TicketStatus
-	(handoffv1.AuthorKind)(0),       // 17: handoff.v1.AuthorKind
-	(*handoffv1.ThreadMessage)(nil), // 18: handoff.v1.ThreadMessage
+	(*Parked)(nil),                  // 1: handoff.state.v1.Parked
+	(*BotTurn)(nil),                 // 2: handoff.state.v1.BotTurn
+	(*Cause)(nil),                   // 3: handoff.state.v1.Cause
+	(*Signal)(nil),                  // 4: handoff.state.v1.Signal
+	(*Refusal)(nil),                 // 5: handoff.state.v1.Refusal
+	(*Episode)(nil),                 // 6: handoff.state.v1.Episode
+	(*Ticket)(nil),                  // 7: handoff.state.v1.Ticket
+	(*Kept)(nil),                    // 8: handoff.state.v1.Kept
+	(*Automation)(nil),              // 9: handoff.state.v1.Automation
+	(*LastReading)(nil),             // 10: handoff.state.v1.LastReading
+	nil,                             // 11: handoff.state.v1.Automation.WaitingEntry
+	nil,                             // 12: handoff.state.v1.Automation.RepliedEntry
+	(*handoffv1.ConsentStamp)(nil),  // 13: handoff.v1.ConsentStamp
+	(*timestamppb.Timestamp)(nil),   // 14: google.protobuf.Timestamp
+	(*handoffv1.AgentReply)(nil),    // 15: handoff.v1.AgentReply
+	(handoffv1.SignalKind)(0),       // 16: handoff.v1.SignalKind
+	(handoffv1.EpisodeState)(0),     // 17: handoff.v1.EpisodeState
+	(handoffv1.TicketStatus)(0),     // 18: handoff.v1.TicketStatus
+	(handoffv1.AuthorKind)(0),       // 19: handoff.v1.AuthorKind
+	(*handoffv1.ThreadMessage)(nil), // 20: handoff.v1.ThreadMessage
 }
 var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
-	1,  // 0: handoff.state.v1.Conversation.turn:type_name -> handoff.state.v1.BotTurn
-	12, // 1: handoff.state.v1.Conversation.consent:type_name -> handoff.v1.ConsentStamp
-	13, // 2: handoff.state.v1.Conversation.agent_replied_at:type_name -> google.protobuf.Timestamp
-	4,  // 3: handoff.state.v1.Conversation.refusals:type_name -> handoff.state.v1.Refusal
-	8,  // 4: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
-	13, // 5: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
-	2,  // 6: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
-	2,  // 7: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
-	13, // 8: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
-	14, // 9: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
-	13, // 10: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
-	14, // 11: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
-	13, // 12: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
-	15, // 13: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
-	3,  // 14: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
-	13, // 15: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
-	13, // 16: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
-	13, // 17: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
-	13, // 18: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
-	13, // 19: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
-	13, // 20: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
-	13, // 21: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
-	13, // 22: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
-	16, // 23: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
-	13, // 24: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
-	17, // 25: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
-	13, // 26: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
-	18, // 27: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	13, // 28: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
-	13, // 29: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
-	13, // 30: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
-	13, // 31: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
-	9,  // 32: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
-	10, // 33: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.Automation.WaitingEntry
-	11, // 34: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.Automation.RepliedEntry
-	13, // 35: handoff.state.v1.Automation.WaitingEntry.value:type_name -> google.protobuf.Timestamp
-	13, // 36: handoff.state.v1.Automation.RepliedEntry.value:type_name -> google.protobuf.Timestamp
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	2,  // 0: handoff.state.v1.Conversation.turn:type_name -> handoff.state.v1.BotTurn
+	13, // 1: handoff.state.v1.Conversation.consent:type_name -> handoff.v1.ConsentStamp
+	14, // 2: handoff.state.v1.Conversation.agent_replied_at:type_name -> google.protobuf.Timestamp
+	5,  // 3: handoff.state.v1.Conversation.refusals:type_name -> handoff.state.v1.Refusal
+	14, // 4: handoff.state.v1.Conversation.wrote_at:type_name -> google.protobuf.Timestamp
+	9,  // 5: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
+	15, // 6: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
+	14, // 7: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
+	14, // 8: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
+	3,  // 9: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
+	3,  // 10: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
+	14, // 11: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
+	16, // 12: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
+	14, // 13: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
+	16, // 14: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
+	14, // 15: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
+	17, // 16: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
+	4,  // 17: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
+	14, // 18: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
+	14, // 19: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
+	14, // 20: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
+	14, // 21: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
+	14, // 22: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
+	14, // 23: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
+	14, // 24: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
+	14, // 25: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
+	18, // 26: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
+	14, // 27: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
+	19, // 28: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
+	14, // 29: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
+	20, // 30: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	14, // 31: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	14, // 32: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	14, // 33: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	14, // 34: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	10, // 35: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	11, // 36: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.Automation.WaitingEntry
+	12, // 37: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.Automation.RepliedEntry
+	14, // 38: handoff.state.v1.Automation.WaitingEntry.value:type_name -> google.protobuf.Timestamp
+	14, // 39: handoff.state.v1.Automation.RepliedEntry.value:type_name -> google.protobuf.Timestamp
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }
@@ -1378,7 +1504,7 @@ func file_handoff_state_v1_escalate_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_state_v1_escalate_proto_rawDesc), len(file_handoff_state_v1_escalate_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -42,8 +42,10 @@ type Config struct {
 // Stage is the classify stage. See the package comment for what it reads and posts.
 type Stage struct {
 	classifier intent.Classifier
-	keywords   *keyword.Table
-	answers    *answer.Table
+	// shipped is the classifier where it is the one that ships.
+	shipped  *shipped.Classifier
+	keywords *keyword.Table
+	answers  *answer.Table
 }
 
 var (
@@ -66,6 +68,7 @@ func New(cfg Config) (*Stage, error) {
 			return nil, fmt.Errorf("read the shipped classifier: %w", err)
 		}
 	}
+	s.shipped, _ = s.classifier.(*shipped.Classifier)
 	return s, nil
 }
 

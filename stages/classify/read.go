@@ -51,12 +51,21 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	if r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, m.GetText()) {
 		r.answer = answer.Answer{Thanks: true, Rest: len(folded)}
 	}
-	r.in = s.classifier.Read(m.GetText(), r.out.GetLanguage())
+	r.in = s.place(folded, m.GetText(), r.out.GetLanguage())
 	if s.optsOut(&r, folded) {
 		return r
 	}
 	s.classify(&r, m, folded)
 	return r
+}
+
+// place lets the classifier read a message. The one that ships is given the folded text; another one folds
+// as it likes.
+func (s *Stage) place(folded []byte, text, language string) intent.Reading {
+	if s.shipped != nil {
+		return s.shipped.ReadFolded(folded, text, language)
+	}
+	return s.classifier.Read(text, language)
 }
 
 // optsOut takes a clear plain-language opt-out for a STOP (C5, C12). A request beside it stays to be
@@ -190,7 +199,7 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 		r.out.Intent, r.out.Confidence, r.out.Matched = in.Intent, in.Confidence, in.Because
 	}
 	if r.answer.Kind != answer.None && !whole {
-		rest := s.classifier.Read(string(folded[r.answer.Rest:]), r.out.GetLanguage())
+		rest := s.place(bytes.TrimLeft(folded[r.answer.Rest:], " \n"), string(folded[r.answer.Rest:]), r.out.GetLanguage())
 		r.more = !rest.AsksForPerson || rest.Intent != intent.Human || bytes.Count(folded[r.answer.Rest:], []byte(" ")) >= longestNaming
 	}
 }

@@ -4,7 +4,7 @@
 // It reads
 //   - CustomerMessage, from classify: STOP, START and HELP change the ledger and are answered here
 //     (C2–C4); every other message is stamped and passed to escalate, the first one making its writer
-//     conversational.
+//     conversational. Where the shop wants subscriptions confirmed, it is held until they are (C6).
 //   - AgentReply, from deliver in the desk's order: drops one it has seen; #optout (C8); what the gate
 //     passes goes on to escalate with its stamp, what it does not as BlockedText (C7).
 //   - BotReply, from deliver: drops one it has seen; gated alike. One without a text always passes.
@@ -17,8 +17,9 @@
 //
 // State: the ledger (LedgerHead, LedgerLine, ScopeConsent) for the address, ConsentConversation and
 // EndedTicket for each conversation. Of all changes whose scope covers a conversation's account the
-// newest counts. One timer per conversation ends the time in which agents may answer an opted-out
-// person (C13).
+// newest counts. OptIn and HeldMessage are what waits for the answer to the opt-in question. One timer
+// per conversation ends the time in which agents may answer an opted-out person (C13), one per scope the
+// wait for that answer (C6).
 package consent
 
 import (
@@ -65,7 +66,7 @@ func (s *Stage) Carry(name string) bool { return name == headEntry }
 // On decides a turn.
 func (s *Stage) On(t *turn.Turn) error {
 	if t.Timer != nil {
-		return endAnswers(t)
+		return onTimer(t)
 	}
 	if letter := t.Record.GetDeadLetterResolved(); letter != nil {
 		t.OpenTexts(letter.GetDeadLetter())
@@ -109,21 +110,32 @@ func customerMessage(t *turn.Turn, m *handoffv1.CustomerMessage) {
 		help(t, m)
 	case handoffv1.Directive_DIRECTIVE_YES:
 		yes(t, m)
-	case handoffv1.Directive_DIRECTIVE_NO, handoffv1.Directive_DIRECTIVE_UNSPECIFIED:
-		pass(t)
+	case handoffv1.Directive_DIRECTIVE_NO:
+		if m.GetClassification().GetAnswers() == handoffv1.Question_QUESTION_OPT_IN {
+			declineOptIn(t, m)
+			return
+		}
+		pass(t, m)
+	case handoffv1.Directive_DIRECTIVE_UNSPECIFIED:
+		pass(t, m)
 	}
 }
 
 // pass stamps a message and hands it to escalate, whatever the status: what an opted-out person writes
-// is escalate's to decide (C13).
-func pass(t *turn.Turn) {
+// is escalate's to decide (C13). A message whose writer has to confirm first is held (C6).
+func pass(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	now := current(t, t.Here())
 	switch now.GetStatus() {
-	case handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED:
-		firstMessage(t)
 	case handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED:
 		allowAnswers(t, now)
+	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED:
 	default:
+		if awaitOptIn(t, m, now) {
+			return
+		}
+		if current(t, t.Here()).GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED {
+			firstMessage(t)
+		}
 	}
 	forward(t)
 }

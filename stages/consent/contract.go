@@ -22,6 +22,8 @@ func (s *Stage) Contract() turn.Contract {
 			{Name: scopePrefix, Empty: &statev1.ScopeConsent{}},
 			{Name: conversationPrefix, Empty: &statev1.ConsentConversation{}},
 			{Name: endedPrefix, Empty: &statev1.EndedTicket{}},
+			{Name: optInPrefix, Empty: &statev1.OptIn{}},
+			{Name: heldPrefix, Empty: &statev1.HeldMessage{}},
 		},
 	}
 }

@@ -34,9 +34,18 @@ func stop(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	}
 }
 
-// start subscribes the writer and confirms it (C3). Escalate learns of a change only.
+// start subscribes the writer and confirms it (C3). Escalate learns of a change only. Where the shop
+// wants it confirmed, who was not asked yet is asked (C6); a START of somebody who was is their yes.
 func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentSource) {
 	before := current(t, t.Here())
+	switch before.GetStatus() {
+	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED, handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
+	default:
+		if source != handoffv1.ConsentSource_CONSENT_SOURCE_OPT_IN_ANSWER && t.Shop.Consent.DoubleOptIn {
+			askOptIn(t, m, optInScope(t, before)) // the answer to their word: the question's limits are for others
+			return
+		}
+	}
 	if before.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED {
 		c := change{
 			scope:  optInScope(t, before),
@@ -52,6 +61,7 @@ func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentS
 	if !providerAnswers(t, m, "start", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START) {
 		reply(t, settings.TextStartConfirmed, m)
 	}
+	settleHeld(t)
 }
 
 // help answers with the support contact, even those who never subscribed or opted out, and changes
@@ -82,7 +92,7 @@ func yes(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	case asked && !optedOut, alone && status == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
 		start(t, m, handoffv1.ConsentSource_CONSENT_SOURCE_OPT_IN_ANSWER)
 	default:
-		pass(t)
+		pass(t, m)
 		return
 	}
 	if c.GetMoreText() {
@@ -136,24 +146,43 @@ func providerAnswers(t *turn.Turn, m *handoffv1.CustomerMessage, family string, 
 	return a != nil && slices.Contains(a.ProviderAnswers, family)
 }
 
-// reply answers a keyword, tells classify that nothing is asked by it, and reports it.
+// reply answers a keyword.
 func reply(t *turn.Turn, id settings.TextID, m *handoffv1.CustomerMessage) {
+	say(t, outgoing{
+		text: t.Shop.Text(id, m.GetClassification().GetLanguage()), class: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
+		giveUp: answerWithin, reason: "keyword " + written(m),
+	})
+}
+
+// outgoing is a text of consent's own.
+type outgoing struct {
+	text   string
+	class  handoffv1.TextClass
+	giveUp time.Duration
+	// stamp under which it may leave; nil for answers to keywords.
+	stamp *handoffv1.ConsentStamp
+	// question and until: what it asks; nothing by default.
+	question handoffv1.Question
+	until    *timestamppb.Timestamp
+	reason   string
+}
+
+// say sends a text where the turn's record came from, tells classify what it asks, and reports it.
+func say(t *turn.Turn, o outgoing) {
 	here := t.Here()
-	text := t.Shop.Text(id, m.GetClassification().GetLanguage())
 	call := t.Command(here, &handoffv1.Command{
-		GiveUpAt: timestamppb.New(t.At().Add(answerWithin)),
+		GiveUpAt: timestamppb.New(t.At().Add(o.giveUp)),
 		Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{
-			TextClass: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER, Text: text,
+			TextClass: o.class, Text: o.text, Consent: o.stamp, Question: o.question,
 		}},
 	})
 	asked := t.Make(here)
-	asked.Body = &handoffv1.Record_Asked{Asked: &handoffv1.Asked{QuestionId: call}}
+	asked.Body = &handoffv1.Record_Asked{Asked: &handoffv1.Asked{Question: o.question, QuestionId: call, Until: o.until}}
 	t.Emit(schemas.TopicClassify, asked)
 	t.Fact(here, &handoffv1.Fact{
-		Reason: "keyword " + written(m),
+		Reason: o.reason,
 		Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
-			MessageId: call, Author: handoffv1.AuthorKind_AUTHOR_KIND_SYSTEM, Text: text,
-			TextClass: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
+			MessageId: call, Author: handoffv1.AuthorKind_AUTHOR_KIND_SYSTEM, Text: o.text, TextClass: o.class,
 		}},
 	})
 }

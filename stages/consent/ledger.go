@@ -73,7 +73,9 @@ func current(t *turn.Turn, p turn.Place) standing {
 func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
 	now, head := current(t, p), &statev1.LedgerHead{}
 	t.Get(headEntry, head)
-	return &handoffv1.ConsentStamp{Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince()}
+	return &handoffv1.ConsentStamp{
+		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now),
+	}
 }
 
 // change is one change of consent before it is written.
@@ -144,6 +146,9 @@ func (c change) allowed() []handoffv1.TextClass {
 		}
 	default:
 		allowed := []handoffv1.TextClass{handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER}
+		if c.status == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING {
+			allowed = append(allowed, handoffv1.TextClass_TEXT_CLASS_OPT_IN_QUESTION)
+		}
 		if !c.answerUntil.IsZero() {
 			allowed = append(allowed, handoffv1.TextClass_TEXT_CLASS_AGENT)
 		}
@@ -183,6 +188,7 @@ func optOut(t *turn.Turn, c change, ticketID string) standing {
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT, Keyword: c.keyword, Source: c.source,
 		Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: since, Text: c.text, TicketId: ticketID, KeepTicket: c.more,
 	})
+	settleHeld(t)
 	return before
 }
 

@@ -281,3 +281,15 @@ func (w *world) facts() []*handoffv1.Fact {
 	}
 	return all
 }
+
+// standing is the newest change that covers an account of SMS.
+func (w *world) standing(account string) *statev1.ScopeConsent {
+	best := &statev1.ScopeConsent{}
+	for _, scope := range []string{"shop", "channel:sms", "account:sms:" + account} {
+		c := &statev1.ScopeConsent{}
+		if w.read(scopePrefix+scope, c) && c.GetVersion() > best.GetVersion() {
+			best = c
+		}
+	}
+	return best
+}

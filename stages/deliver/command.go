@@ -33,7 +33,7 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 		return s.end(t, schemas.HexID(record.GetId()), open, ended{outcome: outcome})
 	}
 	if text := c.GetSendText(); text != nil {
-		if parts := schemas.SplitText(text.GetText(), textLimit(record.GetChannel())); len(parts) > 1 {
+		if parts := schemas.SplitText(text.GetText(), schemas.TextLimit(record.GetChannel())); len(parts) > 1 {
 			storeParts(t, open, parts)
 			return nil
 		}
@@ -50,8 +50,9 @@ func (s *Stage) open(t *turn.Turn, r *handoffv1.Record) *statev1.OpenCall {
 		NotBefore: c.GetNotBefore(), GiveUpAt: c.GetGiveUpAt(),
 		Destination: destination(t.Shop, r),
 	}
-	if open.GiveUpAt == nil {
-		open.GiveUpAt = timestamppb.New(t.Now.Add(s.patience(t.Shop, c)))
+	longest := timestamppb.New(t.Now.Add(s.patience(t.Shop, c)))
+	if open.GiveUpAt == nil || c.GetSendText() != nil && open.GiveUpAt.AsTime().After(longest.AsTime()) {
+		open.GiveUpAt = longest // a text's own time only shortens it, e.g. the end of the channel's window (W3)
 	}
 	open.Lane = r.GetConversation() + "/" + open.Destination
 	if c.GetSendText().GetTextClass() == handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER {
@@ -163,27 +164,6 @@ func storeParts(t *turn.Turn, whole *statev1.OpenCall, parts []string) {
 		store(t, id, open)
 	}
 	t.Put(splitPrefix+whole.GetCommandId(), split)
-}
-
-// textLimit is the longest text one message of a channel holds, in UTF-16 units
-// (reference: the channels' API documents).
-func textLimit(c handoffv1.Channel) int {
-	switch c {
-	case handoffv1.Channel_CHANNEL_SMS:
-		return 1600 // Twilio; generic providers take what Twilio takes
-	case handoffv1.Channel_CHANNEL_WHATSAPP:
-		return 4096
-	case handoffv1.Channel_CHANNEL_MESSENGER:
-		return 2000
-	case handoffv1.Channel_CHANNEL_LINE:
-		return 5000
-	case handoffv1.Channel_CHANNEL_INSTAGRAM:
-		return 1000
-	case handoffv1.Channel_CHANNEL_WECHAT:
-		return 600 // 2048 bytes of UTF-8, three a unit at most
-	case handoffv1.Channel_CHANNEL_X, handoffv1.Channel_CHANNEL_UNSPECIFIED:
-	}
-	return 10000
 }
 
 // actionOf names a command's kind.

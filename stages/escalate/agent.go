@@ -26,6 +26,13 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 	if current && c.repliedBefore(r.GetNativeId()) {
 		return
 	}
+	if text, now := cutSendNow(r.GetText()); now {
+		r.Text, r.Parking = text, nil
+		bare := text == "" && len(r.GetMedia()) == 0
+		if c.sendNow(number, bare); bare {
+			return
+		}
+	}
 	if current {
 		c.known(r.GetTicketId())
 		c.beforeReply()
@@ -33,18 +40,27 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 		c.afterReply()
 	}
 	c.state.AgentRepliedAt = c.received()
-	onTicket, episode := uint64(0), uint64(0)
-	if current {
-		onTicket = number
-		if c.episode.GetTicketEpisode() == number {
-			episode = c.episode.GetNumber()
-		}
+	p := &statev1.Parked{Reply: r, At: c.received(), OnTicket: number}
+	if current && c.episode.GetTicketEpisode() == number {
+		p.Episode = c.episode.GetNumber()
+	}
+	if c.parkOrBlock(p) {
+		return
+	}
+	c.sendReply(p)
+}
+
+// sendReply sends an agent's reply that may leave.
+func (c *conversation) sendReply(p *statev1.Parked) {
+	r, onTicket := p.GetReply(), uint64(0)
+	if p.GetOnTicket() == c.ticket.GetEpisode() {
+		onTicket = p.GetOnTicket()
 	}
 	c.sendText(outbound{
 		class: handoffv1.TextClass_TEXT_CLASS_AGENT, text: r.GetText(), media: r.GetMedia(),
-		nativeID: r.GetNativeId(), author: r.GetAuthor(), onTicket: onTicket, episode: episode,
+		nativeID: r.GetNativeId(), author: r.GetAuthor(), onTicket: onTicket, episode: p.GetEpisode(),
 	})
-	c.noteSegments(number, r)
+	c.noteSegments(p.GetOnTicket(), r)
 }
 
 // repliedBefore drops a reply that the desk told twice.
@@ -172,6 +188,10 @@ func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.C
 		return "Not sent: a message of this customer could not be processed, so texts to them wait for a decision."
 	case handoffv1.BlockReason_BLOCK_REASON_EXPIRED:
 		return "Not sent: it could not be sent in time."
+	case handoffv1.BlockReason_BLOCK_REASON_WINDOW:
+		return c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)
+	case handoffv1.BlockReason_BLOCK_REASON_COUNTRY:
+		return "Not sent: this shop does not text the customer's country."
 	case handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 	}
 	return "Not sent."
@@ -192,7 +212,11 @@ func (c *conversation) textEnded(r *handoffv1.Receipt) {
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN:
 		why = "Not known whether this was delivered: the provider did not answer, and it was not sent again."
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED:
-		why = c.blockedNote(handoffv1.BlockReason_BLOCK_REASON_EXPIRED, nil)
+		reason := handoffv1.BlockReason_BLOCK_REASON_EXPIRED
+		if c.outsideWindow(outbound{class: r.GetTextClass()}) {
+			reason = handoffv1.BlockReason_BLOCK_REASON_WINDOW // it closed while the text waited
+		}
+		why = c.blockedNote(reason, nil)
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED:
 		why = notDelivered(out.GetCode(), out.GetMeaning())
 	}

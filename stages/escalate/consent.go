@@ -42,6 +42,7 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 	here := c.at.Conversation == c.t.Record.GetConversation()
 	if here && n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_KEYWORD {
 		c.state.Unsure = 0 // a keyword is a placed message (H1)
+		c.keywordCame(n)
 	}
 	switch n.GetKind() {
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT:
@@ -52,6 +53,10 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP:
 		if here && c.live() { // C4
 			c.note("Customer texted " + n.GetKeyword() + " and was sent the help text.")
+		}
+	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED:
+		if here && c.live() { // C6
+			c.note("Customer was asked to confirm their subscription: their messages and your replies wait for a yes.")
 		}
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_OUT_REFUSED:
 		if number, _ := c.ticketNamed(n.GetTicketId(), 0); here && number != 0 {
@@ -79,6 +84,7 @@ func (c *conversation) optOutRefused(prior handoffv1.ConsentStatus) string {
 // for (C5); so does one that is still on its way, because its commands wait for it in their lane.
 func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	c.dropTurn()
+	c.dropParked(handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT)
 	c.endExpired(n)
 	wasLive := c.live()
 	c.ticket.Taken = false
@@ -179,5 +185,33 @@ func (c *conversation) onOptedOutMessage(m inbound) {
 	}
 	if !c.live() {
 		c.notAsked("the customer opted out and nothing in the message asks for people")
+	}
+}
+
+// onUnconfirmedMessage handles a message of someone who was asked to confirm and has not (C6): it goes
+// onto a ticket, with a note the first time, since neither the bot nor an offer may answer it.
+func (c *conversation) onUnconfirmedMessage(m inbound) {
+	note := c.text(settings.TextUnconfirmedNote)
+	switch {
+	case m.read.GetThanksOnly():
+		c.onThanks()
+		return
+	case c.live():
+		c.forAgents()
+		if !c.before.state.GetConsent().GetUnanswered() {
+			c.note(note)
+		}
+		return
+	case c.mirrored():
+		c.mirror(note)
+	case c.mayEscalate():
+		c.move(EventLapse, "the customer must confirm first")
+		c.begin(&statev1.Signal{
+			Kind: handoffv1.SignalKind_SIGNAL_KIND_UNCONFIRMED_WROTE, Intent: m.read.GetIntent(), Text: m.GetText(), At: c.received(),
+		})
+		c.request(EventRequest, "asked to confirm and did not", note)
+	}
+	if !c.live() {
+		c.notAsked("the customer was asked to confirm and has not, and no ticket may be opened")
 	}
 }

@@ -22,6 +22,7 @@ func (s *Stage) Contract() turn.Contract {
 			{Name: ticketEntry(""), Empty: &statev1.Ticket{}},
 			{Name: "past/", Empty: &statev1.Ticket{}},
 			{Name: "thread/", Empty: &statev1.Kept{}},
+			{Name: "parked/", Empty: &statev1.Parked{}},
 		},
 	}
 }

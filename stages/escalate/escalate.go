@@ -99,6 +99,7 @@ const (
 	timerPause = "pause" // people had the conversation for long enough (H7)
 	timerBot   = "bot"   // the bot has been silent for too long (H11)
 	timerDesk  = "desk"  // the ticket does not come into being (H11)
+	timerPark  = "park"  // parked replies are due, or have waited for too long (W3, C11)
 )
 
 func (s *Stage) onTimer(t *turn.Turn) error {
@@ -117,6 +118,8 @@ func (s *Stage) onTimer(t *turn.Turn) error {
 		c.onBotSilent()
 	case timerDesk:
 		c.onDeskSilent()
+	case timerPark:
+		c.onParkedDue()
 	default:
 		return fmt.Errorf("timer %q is none of escalate's", t.Timer.Name)
 	}

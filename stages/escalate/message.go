@@ -32,8 +32,13 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 	c.meet(m)
 	c.disconnected()
 	c.thread.add(c.customerMessage(msg), 0)
+	c.wrote()
 	if c.optedOut() {
 		c.onOptedOutMessage(m) // C13
+		return
+	}
+	if c.state.GetConsent().GetUnanswered() {
+		c.onUnconfirmedMessage(m) // C6
 		return
 	}
 	if c.answer(m) { // H2: a bare yes or no; with more text it goes on below

@@ -27,6 +27,8 @@ type outbound struct {
 	episode uint64
 	// turn of a bot's reply.
 	turn uint64
+	// template stands in place of a free-form text: it may leave outside the channel's window (W3).
+	template *handoffv1.Template
 }
 
 // text fills in one of the shop's texts in the conversation's language.
@@ -36,13 +38,17 @@ func (c *conversation) text(id settings.TextID, pairs ...string) string {
 
 // sendText asks deliver to send a text, puts it into the thread, tells classify what it asks, and
 // reports it. It returns the call's id. Texts by Handoff itself to someone who opted out are not made
-// at all: "".
+// at all, nor those that may not leave from here: "".
 func (c *conversation) sendText(o outbound) (callID string) {
 	if o.class == handoffv1.TextClass_TEXT_CLASS_SYSTEM && c.optedOut() {
 		return ""
 	}
 	if o.episode == 0 {
 		o.episode = c.liveEpisode()
+	}
+	if why := c.mayLeave(o); why != handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED {
+		c.block(o, why)
+		return ""
 	}
 	stamp := c.t.Record.GetConsent()
 	if stamp == nil {
@@ -53,8 +59,11 @@ func (c *conversation) sendText(o outbound) (callID string) {
 		Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{
 			TextClass: o.class, Text: o.text, Media: o.media, Consent: stamp,
 			NativeId: o.nativeID, Author: o.author, Turn: o.turn, Question: o.question,
+			Template: o.template, HumanAgent: c.asPerson(o),
 		}},
+		GiveUpAt: c.windowEnds(o),
 	})
+	c.state.SentSince += c.messagesOf(o)
 	c.asked(o, callID)
 	c.thread.add(&handoffv1.ThreadMessage{
 		Id: callID, Author: authorOf(o.class), Name: c.authorName(o), At: c.now(), Text: o.text, Media: o.media,
@@ -103,7 +112,7 @@ func authorOf(class handoffv1.TextClass) handoffv1.AuthorKind {
 	case handoffv1.TextClass_TEXT_CLASS_RULE:
 		return handoffv1.AuthorKind_AUTHOR_KIND_RULE
 	case handoffv1.TextClass_TEXT_CLASS_SYSTEM, handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
-		handoffv1.TextClass_TEXT_CLASS_UNSPECIFIED:
+		handoffv1.TextClass_TEXT_CLASS_OPT_IN_QUESTION, handoffv1.TextClass_TEXT_CLASS_UNSPECIFIED:
 	}
 	return handoffv1.AuthorKind_AUTHOR_KIND_SYSTEM
 }

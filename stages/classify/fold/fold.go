@@ -15,14 +15,14 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Append adds the folded form of text to dst and returns it. For ASCII it allocates only what dst
-// lacks in capacity.
+// Append adds the folded form of text to dst and returns it. For messages of up to 512 bytes in the
+// languages Handoff speaks, with emoji, it allocates only what dst lacks in capacity.
 func Append(dst []byte, text string) []byte {
 	if ascii(text) {
 		w := writer{dst: dst, start: len(dst)}
 		for i := 0; i < len(text); i++ {
 			if !digit(text[i]) && !letter(text[i]) {
-				w = w.ascii(text, i)
+				w = foldASCII(w, text, i)
 				continue
 			}
 			w = w.divide()
@@ -32,6 +32,12 @@ func Append(dst []byte, text string) []byte {
 			i--
 		}
 		return w.dst
+	}
+	var buf [longestPlain]byte
+	if len(text) <= longestPlain {
+		if plain, ok := plainly(buf[:0], text); ok {
+			return appendPlain(dst, plain)
+		}
 	}
 	return appendUnicode(dst, text)
 }
@@ -59,20 +65,44 @@ func appendUnicode(dst []byte, text string) []byte {
 		}
 		plain = next
 	}
+	return appendPlain(dst, []byte(plain))
+}
+
+// appendPlain adds a text whose letters are plain: its words and the dividers between them.
+func appendPlain(dst, plain []byte) []byte {
 	w := writer{dst: dst, start: len(dst)}
 	for i := 0; i < len(plain); {
-		r, size := utf8.DecodeRuneInString(plain[i:])
+		if c := plain[i]; c < utf8.RuneSelf {
+			end := i
+			for end < len(plain) && (digit(plain[end]) || 'a' <= plain[end] && plain[end] <= 'z') {
+				end++
+			}
+			if end == i {
+				w = foldASCII(w, plain, i)
+				end++
+			} else {
+				w = w.word(plain[i:end])
+			}
+			i = end
+			continue
+		}
+		r, size := utf8.DecodeRune(plain[i:])
+		for unspacedLetter(r) && i+size < len(plain) {
+			next, n := utf8.DecodeRune(plain[i+size:])
+			if !unspacedLetter(next) {
+				break
+			}
+			size += n
+		}
 		switch {
-		case r < utf8.RuneSelf:
-			w = w.ascii(plain, i)
-		case unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r):
+		case unspacedLetter(r), unicode.IsLetter(r), unicode.IsNumber(r), unicode.IsMark(r):
 			w = w.word(plain[i : i+size])
 		case unicode.Is(unicode.So, r) || unicode.Is(unicode.Sk, r) && r > 0xffff:
 			w = w.pending(' ')
 			w = w.word(plain[i : i+size])
 			w = w.pending(' ')
 		case r == '’' || r == 'ʼ' || r == '‘':
-			w = w.apostrophe(plain[i+size:])
+			w = apostrophe(w, plain[i+size:])
 		case clauseEnd(r):
 			w = w.pending('\n')
 		default:
@@ -152,7 +182,7 @@ func (w writer) pending(divider byte) writer {
 	return w
 }
 
-func (w writer) word(s string) writer {
+func (w writer) word(s []byte) writer {
 	w = w.divide()
 	w.dst = append(w.dst, s...)
 	return w
@@ -166,8 +196,11 @@ func (w writer) divide() writer {
 	return w
 }
 
-// ascii folds the character at s[i], an ASCII one.
-func (w writer) ascii(s string, i int) writer {
+// text is what is folded: as written, or with plain letters.
+type text interface{ ~string | ~[]byte }
+
+// foldASCII folds the character at s[i], an ASCII one.
+func foldASCII[T text](w writer, s T, i int) writer {
 	c := s[i]
 	switch {
 	case digit(c) || letter(c):
@@ -175,7 +208,7 @@ func (w writer) ascii(s string, i int) writer {
 		w.dst = append(w.dst, lower(c))
 		return w
 	case c == '\'' || c == '`':
-		return w.apostrophe(s[i+1:])
+		return apostrophe(w, s[i+1:])
 	case c == '.' || c == ',':
 		if between(s, i, digit) { // 12.50 stays one number
 			return w
@@ -193,14 +226,14 @@ func (w writer) ascii(s string, i int) writer {
 }
 
 // apostrophe drops it before the ending of an English contraction and divides elsewhere.
-func (w writer) apostrophe(rest string) writer {
+func apostrophe[T text](w writer, rest T) writer {
 	if len(w.dst) > w.start && w.divider == 0 && contraction(rest) {
 		return w
 	}
 	return w.pending(' ')
 }
 
-func contraction(rest string) bool {
+func contraction[T text](rest T) bool {
 	n := 0
 	for n < len(rest) && letter(rest[n]) {
 		n++
@@ -208,7 +241,7 @@ func contraction(rest string) bool {
 	if n < len(rest) && rest[n] >= utf8.RuneSelf {
 		return false
 	}
-	switch rest[:n] {
+	switch string(rest[:n]) {
 	case "t", "s", "m", "d", "re", "ve", "ll", "T", "S", "M", "D", "RE", "VE", "LL":
 		return true
 	}
@@ -225,12 +258,12 @@ func lower(c byte) byte {
 	return c
 }
 
-func between(s string, i int, is func(byte) bool) bool {
+func between[T text](s T, i int, is func(byte) bool) bool {
 	return i > 0 && i+1 < len(s) && is(s[i-1]) && is(s[i+1])
 }
 
 // wordAfter tells whether s begins with at least n letters.
-func wordAfter(s string, n int) bool {
+func wordAfter[T text](s T, n int) bool {
 	for i := range n {
 		if i >= len(s) || !letter(s[i]) {
 			return false

@@ -96,3 +96,36 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// TestShortWay holds the short way through the letters to the long one.
+func TestShortWay(t *testing.T) {
+	same := func(text string) {
+		t.Helper()
+		plain, ok := plainly(nil, text)
+		if !ok {
+			return
+		}
+		if len(plain) > len(text) {
+			t.Errorf("%q grows to %q", text, plain)
+		}
+		if short, long := string(appendPlain(nil, plain)), string(appendUnicode(nil, text)); short != long {
+			t.Errorf("%q (%U) folds to %q the short way, %q the long", text, []rune(text), short, long)
+		}
+	}
+	for r := rune(0); r <= utf8.MaxRune; r++ {
+		same(string(r))
+		same("don" + string(r) + "t a" + string(r) + "1.")
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		same(rapid.StringOf(rapid.RuneFrom([]rune("aB1 .,'’éÉßłİı…！Ａ、。はガ注😀👍🏽‍️¿ªº—  "))).Draw(r, "text"))
+	})
+}
+
+func TestFoldingDoesNotAllocate(t *testing.T) {
+	var buf [512]byte
+	for _, text := range []string{"It's where?", "Où est ma commande… été ?", "Größe łódź Şğı", "注文はどこ？ガ", "我的订单！", "thanks 🙏🏽❤️ it’s 👩‍👧"} {
+		if n := testing.AllocsPerRun(20, func() { Append(buf[:0], text) }); n != 0 {
+			t.Errorf("folding %q allocates %v times", text, n)
+		}
+	}
+}

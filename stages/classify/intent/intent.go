@@ -54,7 +54,7 @@ type Reading struct {
 // Classifier reads intent, sentiment and language of one message. Implementations never change after
 // they are made, are used by many goroutines at once, and read no clock.
 type Classifier interface {
-	// Name with version, recorded with every reading, e.g. "rules/1".
+	// Name with version, recorded with every reading, e.g. "handoff/1".
 	Name() string
 	// Read reads a text as it was written. language is what the conversation spoke so far, "" when
 	// that is not known. It allocates nothing for short ASCII texts.

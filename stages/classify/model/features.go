@@ -9,7 +9,11 @@ import (
 const Longest = 512
 
 // MaxFeatures bounds what Features returns; memory of that capacity never grows.
-const MaxFeatures = 4 * Longest
+const MaxFeatures = 4*Longest + 64
+
+// Most is how many features a message of a folded length has at most: a word and a pair for every two bytes,
+// two runs for each byte, its letters.
+func Most(folded int) int { return min(4*folded+64, MaxFeatures) }
 
 // Kinds of features, the salt of their hashes: the same bytes as a word and as part of one differ.
 const (
@@ -37,13 +41,14 @@ type extractor struct {
 // of three and four letters also across words, and in scripts without spaces one to three characters.
 // folded is the message as fold.Append leaves it; raw as it was written, for the letters that folding
 // makes plain and that tell languages apart. Digits count as one digit, so order numbers are all alike.
-// With room for MaxFeatures in dst it allocates nothing.
+// With room for Most of the folded length in dst it allocates nothing.
 func Features(dst []uint32, folded []byte, raw string) []uint32 {
-	dst = slices.Grow(dst, MaxFeatures)
-	e := extractor{room: dst[len(dst) : len(dst)+MaxFeatures]}
 	if len(folded) > Longest {
 		folded = folded[:Longest]
 	}
+	most := Most(len(folded))
+	dst = slices.Grow(dst, most)
+	e := extractor{room: dst[len(dst) : len(dst)+most]}
 	e.words(folded)
 	e.grams(folded)
 	e.letters(raw)

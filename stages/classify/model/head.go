@@ -1,6 +1,9 @@
 package model
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // temperature of the energy: how much more the best label counts than the rest.
 const temperature = 0.3
@@ -19,24 +22,41 @@ type Best struct {
 
 // Best returns the label with the highest score; of equal ones the first. scores are the head's own.
 func (h *Head) Best(scores []float32) Best {
-	b := Best{Score: scores[0], Lead: float32(math.Inf(1))}
+	var b Best
+	b.Label, b.Score, b.Lead = Top(scores)
+	b.Trust = h.TrustOf(b.Score, b.Lead)
+	b.Outside = h.outside(scores, b.Score)
+	return b
+}
+
+// Top returns the highest score's place and how far it leads the next; of equal ones the first.
+func Top(scores []float32) (label int, score, lead float32) {
+	score = scores[0]
 	next := float32(math.Inf(-1))
 	for i, s := range scores[1:] {
 		switch {
-		case s > b.Score:
-			b.Label, b.Score, next = i+1, s, b.Score
+		case s > score:
+			label, score, next = i+1, s, score
 		case s > next:
 			next = s
 		}
 	}
-	if len(scores) > 1 {
-		b.Lead = b.Score - next
-	} else {
-		b.Lead = 0
+	if len(scores) == 1 {
+		return label, score, 0
 	}
-	b.Trust = h.TrustOf(b.Score, b.Lead)
-	b.Outside = Energy(scores) < h.Outside
-	return b
+	return label, score, score - next
+}
+
+// outside tells whether no label fits. The energy is between the best score and what as many of it make,
+// which mostly decides.
+func (h *Head) outside(scores []float32, best float32) bool {
+	if best >= h.Outside {
+		return false
+	}
+	if best+temperature*float32(bits.Len(uint(len(scores)))) < h.Outside { // log2 is more than ln
+		return true
+	}
+	return Energy(scores) < h.Outside
 }
 
 // TrustOf is the share of readings with that best score and lead that are right.

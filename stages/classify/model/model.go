@@ -123,14 +123,18 @@ const maxStride = (MaxLanes + 1) / 8
 // Score fills scores, which has room for Lanes, with what the features of a message say. It allocates
 // nothing.
 func (m *Model) Score(scores []float32, features []uint32) {
-	var sums [MaxLanes + 1]int32
-	var known int
 	if m.stride == 4 {
-		known = m.sumFour(&sums, features)
-	} else {
-		known = m.sum(&sums, features)
+		var sums [4 * 8]int32
+		m.turn(scores, sums[:], m.sumFour(sums[:], features), len(features))
+		return
 	}
-	square := float32(sums[0])*m.squareScale + float32(len(features)-known)*m.unknown
+	var sums [MaxLanes + 1]int32
+	m.turn(scores, sums[:], m.sum(sums[:], features), len(features))
+}
+
+// turn turns the sums of the known of all features into scores.
+func (m *Model) turn(scores []float32, sums []int32, known, features int) {
+	square := float32(sums[0])*m.squareScale + float32(features-known)*m.unknown
 	norm := 1 / float32(math.Sqrt(float64(max(square, 1))))
 	lane := 0
 	for i := range m.heads {
@@ -143,7 +147,7 @@ func (m *Model) Score(scores []float32, features []uint32) {
 }
 
 // sum adds up the rows of the features, lane by lane, and returns how many have one.
-func (m *Model) sum(sums *[MaxLanes + 1]int32, features []uint32) (known int) {
+func (m *Model) sum(sums []int32, features []uint32) (known int) {
 	var even, odd [maxStride]uint64
 	summed := 0
 	for _, f := range features {
@@ -167,7 +171,7 @@ func (m *Model) sum(sums *[MaxLanes + 1]int32, features []uint32) (known int) {
 }
 
 // sumFour is sum for rows of four words, whose sums stay in registers.
-func (m *Model) sumFour(sums *[MaxLanes + 1]int32, features []uint32) (known int) {
+func (m *Model) sumFour(sums []int32, features []uint32) (known int) {
 	var e0, e1, e2, e3, o0, o1, o2, o3 uint64
 	summed := 0
 	for _, f := range features {
@@ -195,7 +199,7 @@ func (m *Model) sumFour(sums *[MaxLanes + 1]int32, features []uint32) (known int
 }
 
 // spill moves sums out of lanes of sixteen bits, which are zeroed.
-func spill(sums *[MaxLanes + 1]int32, even, odd []uint64) {
+func spill(sums []int32, even, odd []uint64) {
 	for j := range even {
 		for k := range 4 {
 			sums[8*j+2*k] += int32(even[j] >> (16 * k) & 0xffff)

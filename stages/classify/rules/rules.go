@@ -1,7 +1,6 @@
-// Package rules is the classifier that ships first, "rules/1": words mean concepts, and combinations of
-// concepts mean intents. Both are data: lexicon.tsv in the languages Handoff speaks, rules.tsv common to
-// all of them. It is honest about what it cannot place, says which rule placed the rest, and allocates
-// nothing for short ASCII messages.
+// Package rules places messages by rules: combinations of the concepts of package words mean intents. They
+// are data, rules.tsv, common to all languages. They are honest about what they cannot place, say which
+// rule placed the rest, and allocate nothing.
 package rules
 
 import (
@@ -10,15 +9,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/handoff-dev/handoff/stages/classify/fold"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
+	"github.com/handoff-dev/handoff/stages/classify/words"
 )
 
 //go:embed rules.tsv
 var shippedRules string
-
-// Name of the classifier and its version; grows when the tables or the code change what is read.
-const Name = "rules/1"
 
 const (
 	// placed is the confidence from which a message counts as placed.
@@ -29,25 +25,23 @@ const (
 	personRule = "person"
 )
 
-// Classifier reads messages by rules. It never changes and may be used by many goroutines at once.
-type Classifier struct {
-	lexicon *lexicon
+// Rules place messages. They never change and may be used by many goroutines at once.
+type Rules struct {
+	words   *words.Table
 	intents []string
 	rules   []rule
-	neg     concept
+	neg     words.Concept
 	tone    tone
 }
 
-var _ intent.Classifier = (*Classifier)(nil)
-
 // rule is one line of rules.tsv.
 type rule struct {
-	// intent is an index into Classifier.intents.
+	// intent is an index into Rules.intents.
 	intent int
 	person bool
 	share  float32
 	// conditions, all of which must hold.
-	plain, any, absent set
+	plain, any, absent words.Set
 	orders             []order
 	// most words of the message; 0 for any.
 	most int
@@ -56,22 +50,19 @@ type rule struct {
 }
 
 // order is the condition that one concept follows another.
-type order struct{ first, then concept }
+type order struct{ first, then words.Concept }
 
-// New returns the classifier with the tables that ship.
-func New() (*Classifier, error) { return parse(shippedLexicon, shippedRules) }
+// New returns the rules that ship, over the concepts of a table.
+func New(t *words.Table) (*Rules, error) { return parse(t, shippedRules) }
 
-func parse(words, rules string) (*Classifier, error) {
-	l, err := parseLexicon(words)
-	if err != nil {
-		return nil, err
-	}
-	c := &Classifier{lexicon: l, intents: intent.All()}
+func parse(t *words.Table, rules string) (*Rules, error) {
+	c := &Rules{words: t, intents: intent.All()}
 	var ok bool
-	if c.neg, ok = l.concept("NEG"); !ok {
-		return nil, fmt.Errorf("the lexicon has no concept NEG")
+	var err error
+	if c.neg, ok = t.Concept("NEG"); !ok {
+		return nil, fmt.Errorf("the words have no concept NEG")
 	}
-	if c.tone, err = toneOf(l); err != nil {
+	if c.tone, err = toneOf(t); err != nil {
 		return nil, err
 	}
 	for n, line := range strings.Split(rules, "\n") {
@@ -87,7 +78,7 @@ func parse(words, rules string) (*Classifier, error) {
 	return c, nil
 }
 
-func (c *Classifier) rule(columns []string) (rule, error) {
+func (c *Rules) rule(columns []string) (rule, error) {
 	if len(columns) != 3 {
 		return rule{}, fmt.Errorf("%d columns, want intent, share, conditions", len(columns))
 	}
@@ -117,7 +108,7 @@ func (c *Classifier) rule(columns []string) (rule, error) {
 	return r, nil
 }
 
-func (c *Classifier) condition(r *rule, text string) error {
+func (c *Rules) condition(r *rule, text string) error {
 	if n, ok := strings.CutPrefix(text, "<"); ok {
 		most, err := strconv.Atoi(n)
 		if err != nil || most < 1 {
@@ -128,12 +119,14 @@ func (c *Classifier) condition(r *rule, text string) error {
 	}
 	first, then, ordered := strings.Cut(text, ">")
 	if ordered {
-		a, okA := c.lexicon.concept(first)
-		b, okB := c.lexicon.concept(then)
+		a, okA := c.words.Concept(first)
+		b, okB := c.words.Concept(then)
 		if !okA || !okB {
 			return fmt.Errorf("unknown concept in %q", text)
 		}
 		r.orders = append(r.orders, order{a, b})
+		r.any.Add(a)
+		r.any.Add(b)
 		return nil
 	}
 	in := &r.plain
@@ -144,38 +137,28 @@ func (c *Classifier) condition(r *rule, text string) error {
 	case '~':
 		in, name = &r.any, text[1:]
 	}
-	k, ok := c.lexicon.concept(name)
+	k, ok := c.words.Concept(name)
 	if !ok {
 		return fmt.Errorf("unknown concept %q", name)
 	}
-	in.add(k)
+	in.Add(k)
 	return nil
 }
 
-// Name returns "rules/1".
-func (c *Classifier) Name() string { return Name }
-
-// longest is how many bytes of a folded message are read: what it is about stands in its beginning.
-const longest = 2048
-
-// Read places one message; see intent.Classifier.
-func (c *Classifier) Read(text, language string) intent.Reading {
-	var buf [longest]byte
-	folded := fold.Append(buf[:0], text)
-	if len(folded) > longest {
-		folded = folded[:longest]
-	}
-	m := message{folded: folded}
-	m.take(c.lexicon, c.neg)
-	out := c.place(&m)
-	out.Language = m.speaks(c.lexicon, language)
-	out.Sentiment = c.tone.of(&m, text)
+// Read places one message of these meanings, to which it adds those of words with typing errors, and weighs
+// its words of praise and blame. folded is the message as fold.Append leaves it, text as it was written.
+func (c *Rules) Read(m *words.Meanings, folded []byte, text string) intent.Reading {
+	c.words.Mend(m, folded)
+	in := message{Meanings: m}
+	in.negate(c.neg)
+	out := c.place(&in)
+	out.Sentiment = c.tone.of(&in, text)
 	return out
 }
 
 // place weighs the rules that hold: several for one intent strengthen it, an intent beside it weakens
 // the confidence in the best.
-func (c *Classifier) place(m *message) intent.Reading {
+func (c *Rules) place(m *message) intent.Reading {
 	var doubt, strongest [16]float32
 	var because [16]int
 	for i := range doubt {
@@ -210,41 +193,4 @@ func (c *Classifier) place(m *message) intent.Reading {
 	}
 	out.Intent, out.Confidence, out.Because = c.intents[best], confidence, c.rules[because[best]].text
 	return out
-}
-
-// holds tells whether all conditions of the rule hold.
-func (r *rule) holds(m *message, neg concept) bool {
-	if r.most > 0 && m.count > r.most {
-		return false
-	}
-	for i := range r.plain {
-		if m.plain[i]&r.plain[i] != r.plain[i] || m.any[i]&r.any[i] != r.any[i] || m.any[i]&r.absent[i] != 0 {
-			return false
-		}
-	}
-	for _, o := range r.orders {
-		if !m.follows(o, neg) {
-			return false
-		}
-	}
-	return true
-}
-
-// follows tells whether the second concept stands after the first, near and in its clause. What is
-// negated counts only where the negation is the condition.
-func (m *message) follows(o order, neg concept) bool {
-	if !m.any.has(o.first) || !m.any.has(o.then) {
-		return false
-	}
-	for _, a := range m.hits[:m.found] {
-		if a.concept != o.first || a.negated {
-			continue
-		}
-		for _, b := range m.hits[:m.found] {
-			if b.concept == o.then && b.clause == a.clause && b.at > a.end && b.at-a.end <= reach && (!b.negated || o.first == neg) {
-				return true
-			}
-		}
-	}
-	return false
 }

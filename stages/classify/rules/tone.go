@@ -3,22 +3,24 @@ package rules
 import (
 	"fmt"
 	"math"
+
+	"github.com/handoff-dev/handoff/stages/classify/words"
 )
 
 // tone reads sentiment from the words that carry it.
-type tone struct{ strongNeg, mildNeg, pos, strongPos, intens concept }
+type tone struct{ strongNeg, mildNeg, pos, strongPos, intens words.Concept }
 
-func toneOf(l *lexicon) (tone, error) {
-	var t tone
-	for name, c := range map[string]*concept{
-		"STRONGNEG": &t.strongNeg, "MILDNEG": &t.mildNeg, "POS": &t.pos, "STRONGPOS": &t.strongPos, "INTENS": &t.intens,
+func toneOf(t *words.Table) (tone, error) {
+	var out tone
+	for name, c := range map[string]*words.Concept{
+		"STRONGNEG": &out.strongNeg, "MILDNEG": &out.mildNeg, "POS": &out.pos, "STRONGPOS": &out.strongPos, "INTENS": &out.intens,
 	} {
 		var ok bool
-		if *c, ok = l.concept(name); !ok {
-			return t, fmt.Errorf("the lexicon has no concept %s", name)
+		if *c, ok = t.Concept(name); !ok {
+			return out, fmt.Errorf("the words have no concept %s", name)
 		}
 	}
-	return t, nil
+	return out, nil
 }
 
 // of sums what the words weigh and squeezes it into -1 to 1: one strong word is about 0.6, two are 0.9;
@@ -26,21 +28,21 @@ func toneOf(l *lexicon) (tone, error) {
 // negated blame is nearly nothing.
 func (t tone) of(m *message, text string) float32 {
 	var sum float64
-	for i, h := range m.hits[:m.found] {
-		if i > 0 && m.hits[i-1].concept == h.concept && m.hits[i-1].at == h.at {
+	for i, h := range m.hits() {
+		if i > 0 && m.Hits[i-1].Concept == h.Concept && m.Hits[i-1].From == h.From {
 			continue
 		}
-		sum += t.weight(h)
+		sum += t.weight(h.Concept, m.isNegated(i))
 	}
-	if m.plain.has(t.intens) || emphatic(text) {
+	if m.plain.Has(t.intens) || emphatic(text) {
 		sum *= 1.35
 	}
 	return float32(math.Tanh(sum * 0.36))
 }
 
-func (t tone) weight(h hit) float64 {
+func (t tone) weight(c words.Concept, negated bool) float64 {
 	var w float64
-	switch h.concept {
+	switch c {
 	case t.strongNeg:
 		w = -2
 	case t.mildNeg:
@@ -50,7 +52,7 @@ func (t tone) weight(h hit) float64 {
 	case t.strongPos:
 		w = 1.6
 	}
-	if h.negated {
+	if negated {
 		if w > 0 {
 			return -0.9
 		}

@@ -1,6 +1,8 @@
 package shipped
 
 import (
+	"fmt"
+
 	"github.com/handoff-dev/handoff/stages/classify/intent"
 	"github.com/handoff-dev/handoff/stages/classify/words"
 )
@@ -32,35 +34,61 @@ func shows() [][2]string {
 // wrongNumber are the meanings that show that someone else is written to.
 func wrongNumber() [][2]string { return [][2]string{{"WRONGNO"}, {"WRONG", "LIST"}} }
 
-// evidence maps the features of those meanings to the names of their rules.
-func evidence() map[uint32]shown {
-	out := map[uint32]shown{}
-	for _, pair := range shows() {
-		out[words.Feature(pair[0], pair[1])] = shown{rule: ruleName("opt-out", pair)}
-	}
-	for _, pair := range wrongNumber() {
-		out[words.Feature(pair[0], pair[1])] = shown{rule: ruleName("wrong number", pair), wrongNumber: true}
-	}
-	return out
+// shown tells what pairs of meanings show.
+type shown struct {
+	// then holds for each first meaning those that show something behind it; itself where it shows something
+	// alone.
+	then [256]words.Set
+	// rules are named for explanations.
+	rules map[[2]words.Concept]rule
 }
 
-// shown is what a pair of meanings shows.
-type shown struct {
-	// rule is its name, for explanations.
-	rule string
+// rule is what a pair of meanings shows.
+type rule struct {
+	name string
 	// wrongNumber: that someone else is written to.
 	wrongNumber bool
 }
 
-func ruleName(of string, pair [2]string) string {
-	if pair[1] == "" {
-		return "rule " + of + ": " + pair[0]
+// evidence indexes the pairs that show an opt-out or a wrong number.
+func evidence(t *words.Table) (*shown, error) {
+	s := &shown{rules: map[[2]words.Concept]rule{}}
+	add := func(pairs [][2]string, of string, wrong bool) error {
+		for _, pair := range pairs {
+			name := "rule " + of + ": " + pair[0]
+			first, ok := t.Concept(pair[0])
+			then := first
+			if pair[1] != "" && ok {
+				name += ">" + pair[1]
+				then, ok = t.Concept(pair[1])
+			}
+			if !ok {
+				return fmt.Errorf("the words have no concepts %q", pair)
+			}
+			s.then[first].Add(then)
+			s.rules[[2]words.Concept{first, then}] = rule{name, wrong}
+		}
+		return nil
 	}
-	return "rule " + of + ": " + pair[0] + ">" + pair[1]
+	if err := add(shows(), "opt-out", false); err != nil {
+		return nil, err
+	}
+	return s, add(wrongNumber(), "wrong number", true)
+}
+
+// in returns the first of the pairs that stand in a message; ok is false for none.
+func (s *shown) in(m *words.Meanings) (r rule, ok bool) {
+	m.Pairs(func(first, then words.Concept) bool {
+		if ok = s.then[first].Has(then); ok {
+			r = s.rules[[2]words.Concept{first, then}]
+		}
+		return !ok
+	})
+	return r, ok
 }
 
 // judgeOptOut decides whether the message opts out, from the two scores and the meanings of its words.
-func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, meanings []uint32) {
+func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, m *words.Meanings) {
 	score, by, alone := scores[c.optOut.from], "score opt-out", float32(clearAlone)
 	other := scores[c.optOut.from+1]
 	wrong := other > score
@@ -71,12 +99,8 @@ func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, meanings
 	if score < possibleWith {
 		return
 	}
-	for _, f := range meanings {
-		found, ok := c.evidence[f]
-		if !ok {
-			continue
-		}
-		out.OptOut, out.OptOutBy, out.WrongNumber = intent.OptOutPossible, found.rule, found.wrongNumber
+	if r, ok := c.evidence.in(m); ok {
+		out.OptOut, out.OptOutBy, out.WrongNumber = intent.OptOutPossible, r.name, r.wrongNumber
 		if score >= clearWith {
 			out.OptOut = intent.OptOutClear
 		}

@@ -33,6 +33,9 @@ const (
 	sentence = 8
 )
 
+// maxScores is the most labels that all heads of the shipped model may have.
+const maxScores = 64
+
 // span is a head's place in the scores.
 type span struct {
 	from, to int
@@ -43,10 +46,10 @@ type span struct {
 type Classifier struct {
 	model                           *model.Model
 	words                           *words.Table
-	rules                           *rules.Classifier
+	rules                           *rules.Rules
 	intents, optOut, tone, language span
 	human                           int
-	evidence                        map[uint32]shown
+	evidence                        *shown
 	// brand is a shop's own model; nil for none.
 	brand       *model.Model
 	brandIntent span
@@ -64,7 +67,7 @@ func Parse(b []byte) (*Classifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the shipped model: %w", err)
 	}
-	c := &Classifier{model: m, name: m.Name(), evidence: evidence()}
+	c := &Classifier{model: m, name: m.Name()}
 	for _, h := range []struct {
 		name string
 		span *span
@@ -73,7 +76,7 @@ func Parse(b []byte) (*Classifier, error) {
 			return nil, err
 		}
 	}
-	if m.Lanes() > model.MaxLanes || c.optOut.to-c.optOut.from != 2 || c.tone.to-c.tone.from != 3 {
+	if m.Lanes() > maxScores || c.optOut.to-c.optOut.from != 2 || c.tone.to-c.tone.from != 3 {
 		return nil, fmt.Errorf("the shipped model: %w: its heads have other labels", model.ErrModel)
 	}
 	for i, label := range c.intents.head.Labels {
@@ -81,10 +84,13 @@ func Parse(b []byte) (*Classifier, error) {
 			c.human = c.intents.from + i
 		}
 	}
-	if c.rules, err = rules.New(); err != nil {
+	if c.words, err = words.Shipped(); err != nil {
 		return nil, err
 	}
-	if c.words, err = words.Shipped(rules.Words()); err != nil {
+	if c.rules, err = rules.New(c.words); err != nil {
+		return nil, err
+	}
+	if c.evidence, err = evidence(c.words); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -115,43 +121,63 @@ func (c *Classifier) Name() string { return c.name }
 // Read reads one message; see intent.Classifier.
 func (c *Classifier) Read(text, language string) intent.Reading {
 	var folding [model.Longest + 64]byte
-	folded := fold.Append(folding[:0], text)
+	return c.ReadFolded(fold.Append(folding[:0], text), text, language)
+}
+
+// ReadFolded reads one message of which the folded form is known, as fold.Append leaves it.
+func (c *Classifier) ReadFolded(folded []byte, text, language string) intent.Reading {
+	if len(folded) > model.Longest {
+		folded = folded[:model.Longest]
+	}
+	if len(folded) > shortest {
+		var room [model.MaxFeatures + words.Most]uint32
+		return c.read(folded, text, language, room[:0])
+	}
+	var room [4*shortest + 64 + words.Most]uint32
+	return c.read(folded, text, language, room[:0])
+}
+
+// shortest is the length up to which a message needs little memory, which must be zeroed first.
+const shortest = 128
+
+func (c *Classifier) read(folded []byte, text, language string, room []uint32) intent.Reading {
 	if len(folded) == 0 {
 		return intent.Reading{Unsure: true, Language: language}
 	}
-	var found [model.MaxFeatures + words.Most]uint32
-	var scores [model.MaxLanes]float32
-	features := model.Features(found[:0], folded, text)
+	var scores [maxScores]float32
+	var meanings words.Meanings
+	c.words.Read(&meanings, folded)
+	features := model.Features(room, folded, text)
 	letters := len(features)
-	features = c.words.Append(features, clipped(folded))
-	c.model.Score(scores[:c.model.Lanes()], features)
+	features = c.words.Features(features, &meanings)
+	c.model.Score(scores[:], features)
 
 	var out intent.Reading
 	best := c.intents.best(scores[:])
 	out.Intent, out.Confidence, out.OutOfScope = c.intents.head.Labels[best.Label], best.Trust, best.Outside
 	out.Because = c.name
 	c.speak(&out, scores[:], folded, language)
-	c.judgeOptOut(&out, scores[:], features[letters:])
+	c.judgeOptOut(&out, scores[:], &meanings)
 	feels := scores[c.tone.from] > mayFeel || scores[c.tone.from+1] > mayFeel || scores[c.tone.from+2] > mayFeel
 	if best.Trust < placed || scores[c.human] > mayAsk || feels {
-		c.ask(&out, text, language)
+		c.ask(&out, c.rules.Read(&meanings, folded, text))
 	}
 	c.feel(&out, scores[:])
 	if c.brand != nil {
-		c.own(&out, scores[:], features[:letters])
+		c.own(&out, features[:letters])
 	}
 	return out
 }
 
-// clipped bounds what is read of a message.
-func clipped(folded []byte) []byte { return folded[:min(len(folded), model.Longest)] }
-
 func (s span) best(scores []float32) model.Best { return s.head.Best(scores[s.from:s.to]) }
+
+func (s span) top(scores []float32) (label int, score, lead float32) {
+	return model.Top(scores[s.from:s.to])
+}
 
 // ask lets the rules place what the model does not, tell whether a person is asked for outright, and weigh
 // the words of praise and blame.
-func (c *Classifier) ask(out *intent.Reading, text, language string) {
-	r := c.rules.Read(text, language)
+func (c *Classifier) ask(out *intent.Reading, r intent.Reading) {
 	out.AsksForPerson, out.Sentiment = r.AsksForPerson, r.Sentiment
 	if out.Confidence >= placed {
 		return
@@ -165,9 +191,9 @@ func (c *Classifier) ask(out *intent.Reading, text, language string) {
 
 // speak fills in the language: the message's own where it shows, else the conversation's.
 func (c *Classifier) speak(out *intent.Reading, scores []float32, folded []byte, language string) {
-	best := c.language.best(scores)
-	out.Language = c.language.head.Labels[best.Label]
-	if language != "" && (best.Lead < spoken || len(folded) < sentence) || !letters(folded) {
+	label, _, lead := c.language.top(scores)
+	out.Language = c.language.head.Labels[label]
+	if language != "" && (lead < spoken || len(folded) < sentence) || !letters(folded) {
 		out.Language = language
 	}
 }
@@ -187,11 +213,11 @@ func (c *Classifier) feel(out *intent.Reading, scores []float32) {
 	if out.Sentiment != 0 {
 		return
 	}
-	best := c.tone.best(scores)
-	if best.Score <= 0 {
+	label, score, _ := c.tone.top(scores)
+	if score <= 0 {
 		return
 	}
-	switch size := min(0.3+0.3*best.Score, 0.75); c.tone.head.Labels[best.Label] {
+	switch size := min(0.3+0.3*score, 0.75); c.tone.head.Labels[label] {
 	case "positive":
 		out.Sentiment = size
 	case "negative":
@@ -202,9 +228,10 @@ func (c *Classifier) feel(out *intent.Reading, scores []float32) {
 }
 
 // own lets a shop's model place the message where it is surer than the shipped one.
-func (c *Classifier) own(out *intent.Reading, scores []float32, features []uint32) {
+func (c *Classifier) own(out *intent.Reading, features []uint32) {
+	var scores [model.MaxLanes]float32
 	c.brand.Score(scores[:c.brand.Lanes()], features)
-	best := c.brandIntent.best(scores)
+	best := c.brandIntent.best(scores[:])
 	if best.Outside || best.Trust < placed || best.Trust < out.Confidence && !out.Unsure {
 		return
 	}

@@ -69,25 +69,3 @@ func TestHeldBack(t *testing.T) {
 		t.Errorf("%d false opt-outs", falseOptOuts)
 	}
 }
-
-func TestShortASCIIDoesNotAllocate(t *testing.T) {
-	c := shippedClassifier(t)
-	if n := testing.AllocsPerRun(50, func() { c.Read("Where is my order 1234? It hasn't arrivd!", "en") }); n != 0 {
-		t.Errorf("reading allocates %v times", n)
-	}
-}
-
-func BenchmarkRead(b *testing.B) {
-	c := shippedClassifier(b)
-	for name, text := range map[string]string{
-		"short": "where is my order", "refund": "can i get a refund for this please",
-		"long": "Hi, I ordered a jacket two weeks ago and it still hasn't arrived, can you please check what happened to it?",
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				c.Read(text, "en")
-			}
-		})
-	}
-}

@@ -52,7 +52,9 @@ func extract(texts []string, table *words.Table) [][]uint32 {
 		folded = fold.Append(folded[:0], text)
 		buf = model.Features(buf[:0], folded, text)
 		if table != nil {
-			buf = table.Append(buf, folded)
+			var m words.Meanings
+			table.Read(&m, folded[:min(len(folded), model.Longest)])
+			buf = table.Features(buf, &m)
 		}
 		out[i] = append([]uint32(nil), buf...)
 	}

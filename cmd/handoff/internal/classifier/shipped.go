@@ -14,7 +14,6 @@ import (
 
 	"github.com/handoff-dev/handoff/stages/classify/corpus"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
-	"github.com/handoff-dev/handoff/stages/classify/rules"
 	"github.com/handoff-dev/handoff/stages/classify/shipped"
 	"github.com/handoff-dev/handoff/stages/classify/train"
 	"github.com/handoff-dev/handoff/stages/classify/words"
@@ -42,7 +41,7 @@ func TrainShipped(s Shipping) error {
 		return err
 	}
 	j := corpus.Job(ModelName, messages, s.Seed)
-	if j.Words, err = words.Shipped(rules.Words()); err != nil {
+	if j.Words, err = words.Shipped(); err != nil {
 		return err
 	}
 	j.Progress = s.Step
@@ -70,7 +69,7 @@ func Messages(grammar, sets string, seed uint64) ([]corpus.Message, []corpus.Sou
 	if err != nil {
 		return nil, nil, err
 	}
-	tones, err := c.Tones(rules.Words(), seed)
+	tones, err := c.Tones(words.Lexicon(), seed)
 	if err != nil {
 		return nil, nil, err
 	}

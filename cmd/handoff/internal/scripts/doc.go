@@ -1,3 +1,3 @@
-// Package scripts runs every conversation script of pipeline/script/testdata through the topology that
-// the binary is wired with.
+// Package scripts runs conversation scripts against the topology that the binary is wired with: those of
+// a shop's own for `handoff script run`, and in its tests every script of pipeline/script/testdata.
 package scripts

@@ -1,0 +1,93 @@
+package scripts
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
+	"github.com/handoff-dev/handoff/pipeline/script"
+)
+
+// Options of a run.
+type Options struct {
+	// Settings is the document of the shop that scripts begin with; empty: the shop of docs/scripts.md.
+	Settings []byte
+	// Rewrite puts what happens into the file, in place of reporting where it differs.
+	Rewrite bool
+	// Colour the differences.
+	Colour bool
+	// Out takes the report.
+	Out io.Writer
+}
+
+// RunFile runs a script from a file and reports where something else happened than it says; same tells
+// that nothing did. An error means that the script, or the settings, cannot be run as written.
+func RunFile(name string, opt Options) (same bool, err error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return false, err
+	}
+	f, err := script.Parse(name, text)
+	if err != nil {
+		return false, err
+	}
+	happened, err := play(f, opt.Settings)
+	if err != nil {
+		return false, err
+	}
+	now := f.Render(happened)
+	differ := 0
+	for i, s := range f.Steps {
+		if happened[i] != s.Want {
+			differ++
+		}
+	}
+	switch {
+	case differ == 0:
+		fmt.Fprintf(opt.Out, "%s: as expected (%d commands)\n", name, len(f.Steps))
+		return true, nil
+	case opt.Rewrite:
+		if err := rewrite(name, now); err != nil {
+			return false, err
+		}
+		fmt.Fprintf(opt.Out, "%s: filled in what happens after %d of %d commands\n", name, differ, len(f.Steps))
+		return true, nil
+	}
+	fmt.Fprintf(opt.Out, "%s: something else happened after %d of %d commands\n", name, differ, len(f.Steps))
+	_, err = io.WriteString(opt.Out, difference(f, text, now, opt.Colour))
+	return false, err
+}
+
+// play runs a script in a world of its own and returns what happened at each step.
+func play(f *script.File, settings []byte) ([]string, error) {
+	topology, err := app.Topology()
+	if err != nil {
+		return nil, err
+	}
+	topology.Settings = settings
+	w, err := script.NewWorld(topology)
+	if err != nil {
+		return nil, err
+	}
+	happened := make([]string, len(f.Steps))
+	for i, s := range f.Steps {
+		if happened[i], err = w.Run(s.Command); err != nil {
+			return nil, &script.SyntaxError{File: f.Name, Line: s.Line, Err: err}
+		}
+	}
+	return happened, nil
+}
+
+// rewrite replaces what a file holds and keeps who may read it.
+func rewrite(name string, text []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}

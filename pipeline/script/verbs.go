@@ -1,0 +1,138 @@
+package script
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// verb is a command that scripts may give: how it is written, and what it does.
+type verb struct {
+	// words that may stand after the name, one of them; free is what other words there are.
+	words []string
+	free  string
+	// args are the names of name=value.
+	args []string
+	// text tells whether something may or must stand below it.
+	text textRule
+	run  func(*World, Command) error
+}
+
+type textRule int
+
+const (
+	noText textRule = iota
+	mayHaveText
+	needsText
+)
+
+// verbs are all commands by their names.
+type verbs map[string]verb
+
+// vocabulary is what docs/scripts.md teaches.
+func vocabulary() verbs {
+	return verbs{
+		"settings": {text: needsText, run: (*World).settings},
+		"customer": {args: []string{"from", "to", "name", "channel", "id", "media", "opt-out-type"}, text: mayHaveText, run: (*World).customer},
+		"bot":      {args: []string{"cannot-answer"}, text: mayHaveText, run: (*World).bot},
+		"bot-auto": {words: []string{"on", "off"}, run: (*World).botAuto},
+		"agent":    {args: []string{"name", "ticket"}, text: needsText, run: (*World).desk},
+		"note":     {args: []string{"ticket"}, text: needsText, run: (*World).desk},
+		"desk":     {words: []string{"down", "up", "accept"}, args: []string{"status", "ticket", "refuse"}, run: (*World).desk},
+		"provider": {words: []string{"down", "up"}, args: []string{"fail"}, run: (*World).provider},
+		"delivery": {args: []string{"text", "status", "code", "from"}, run: (*World).deliveryState},
+		"wait":     {free: "duration", run: (*World).wait},
+		"hold":     {run: (*World).hold},
+		"release":  {run: (*World).letGo},
+		"restart":  {run: (*World).restart},
+		"lose":     {args: []string{"stage"}, run: (*World).lose},
+		"replay":   {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
+		"drop":     {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
+		"facts":    {free: "words", run: (*World).printFacts},
+	}
+}
+
+// Commands are all commands of scripts by their names, with how each may be written.
+func Commands() map[string]string {
+	all := map[string]string{}
+	for name, v := range vocabulary() {
+		all[name] = v.allowed(name)
+	}
+	return all
+}
+
+// check finds a command's verb and tells whether the command is written as that verb may be.
+func (v verbs) check(c Command) (verb, error) {
+	is, ok := v[c.Name]
+	if !ok {
+		return verb{}, v.unknown(c.Name)
+	}
+	if len(c.Words) > 0 && is.free == "" && !slices.Contains(is.words, c.word()) {
+		return verb{}, fmt.Errorf("%q is not understood after %s; allowed: %s", c.word(), c.Name, is.allowed(c.Name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Args)) {
+		if !slices.Contains(is.args, name) {
+			return verb{}, fmt.Errorf("%s has no %s=; allowed: %s", c.Name, name, is.allowed(c.Name))
+		}
+	}
+	switch {
+	case is.text == noText && c.Input != "":
+		return verb{}, fmt.Errorf("nothing may stand between %s and the ---- below it; allowed: %s", c.Name, is.allowed(c.Name))
+	case is.text == needsText && c.Input == "":
+		return verb{}, fmt.Errorf("%s needs a text below it; allowed: %s", c.Name, is.allowed(c.Name))
+	}
+	return is, nil
+}
+
+func (v verbs) unknown(name string) error {
+	return fmt.Errorf("there is no command %q; there are %s", name, strings.Join(slices.Sorted(maps.Keys(v)), ", "))
+}
+
+// allowed is how the command may be written.
+func (v verb) allowed(name string) string {
+	var b strings.Builder
+	b.WriteString(name)
+	words := v.words
+	if v.free != "" {
+		words = append(slices.Clone(words), "<"+v.free+">")
+	}
+	if len(words) > 0 {
+		b.WriteString(" [" + strings.Join(words, "|") + "]")
+	}
+	for _, a := range v.args {
+		b.WriteString(" [" + a + "=]")
+	}
+	switch v.text {
+	case noText:
+	case mayHaveText:
+		b.WriteString(", with a text below it or none")
+	case needsText:
+		b.WriteString(", with a text below it")
+	}
+	return b.String()
+}
+
+func (w *World) botAuto(c Command) error {
+	w.outside.botAuto = c.word() == "on"
+	return w.ok()
+}
+
+func (w *World) wait(c Command) error {
+	d, err := time.ParseDuration(c.word())
+	if err != nil || d <= 0 {
+		return fmt.Errorf("%q is not a duration; write it like 90s, 30m or 24h", c.word())
+	}
+	return w.advance(d)
+}
+
+func (w *World) hold(Command) error {
+	w.held = true
+	return w.ok()
+}
+
+func (w *World) letGo(Command) error {
+	w.held = false
+	return nil
+}

@@ -1,0 +1,132 @@
+package escalate
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+)
+
+// mayLeave tells why a text may not leave the conversation now, BLOCK_REASON_UNSPECIFIED when it may.
+// What is decided here is the channel's own rule (W3); consent has its gate before and behind it.
+func (c *conversation) mayLeave(o outbound) handoffv1.BlockReason {
+	if c.outsideWindow(o) {
+		return handoffv1.BlockReason_BLOCK_REASON_WINDOW
+	}
+	return handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED
+}
+
+// block records an automated text that may not leave, with a note where a ticket is open.
+func (c *conversation) block(o outbound, why handoffv1.BlockReason) {
+	ticket := uint64(0)
+	if c.live() {
+		ticket = c.ticket.GetEpisode()
+	}
+	c.blockOn(ticket, o, why)
+}
+
+// blockOn records a text that may not leave, with a note on a ticket; 0 for none.
+func (c *conversation) blockOn(ticket uint64, o outbound, why handoffv1.BlockReason) {
+	note := c.blockedNote(why, nil)
+	if why == handoffv1.BlockReason_BLOCK_REASON_WINDOW {
+		note = c.windowNote(o.class)
+	}
+	if ticket != 0 {
+		c.noteOn(ticket, note)
+	}
+	c.t.Fact(c.at, &handoffv1.Fact{
+		Reason: fmt.Sprintf("%s %q", note, o.text),
+		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
+			CallId: schemas.HexID(c.t.ID()), Action: handoffv1.Action_ACTION_SEND_TEXT,
+			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: why,
+			TextClass: o.class, Episode: o.episode,
+		}},
+	})
+}
+
+// wrote notes that the subscriber wrote: the channel's window is open again, and what waited for it
+// leaves.
+func (c *conversation) wrote() {
+	if c.state.GetWroteAt() == nil || c.t.At().After(c.state.GetWroteAt().AsTime()) {
+		c.state.WroteAt = c.received()
+	}
+	c.state.SentSince, c.state.Nudged = 0, false
+	if !c.optedOut() {
+		c.releaseParked(true, "the customer answered")
+	}
+}
+
+// keywordCame counts a keyword like any message of the subscriber's: it opens the window, and its answer
+// is one of the texts in it.
+func (c *conversation) keywordCame(n *handoffv1.ConsentNotice) {
+	if n.GetKind() == handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT {
+		return // what waits is dropped
+	}
+	c.wrote()
+	c.state.SentSince++
+}
+
+// outsideWindow tells that the channel takes no such text now (W3).
+func (c *conversation) outsideWindow(o outbound) bool {
+	w := schemas.WindowOf(c.at.Channel)
+	if w == (schemas.Window{}) || o.template != nil {
+		return false
+	}
+	return c.t.Now.After(c.windowUntil(o.class)) || w.Messages > 0 && int(c.state.GetSentSince()+c.messagesOf(o)) > w.Messages
+}
+
+// windowUntil is when the channel takes the last text of a class.
+func (c *conversation) windowUntil(class handoffv1.TextClass) time.Time {
+	w := schemas.WindowOf(c.at.Channel)
+	if c.state.GetWroteAt() == nil {
+		return time.Time{} // never wrote here
+	}
+	wrote := c.state.GetWroteAt().AsTime()
+	if class == handoffv1.TextClass_TEXT_CLASS_AGENT {
+		return wrote.Add(w.Person)
+	}
+	return wrote.Add(w.Open)
+}
+
+// windowEnds is the latest time for a text's request; nil where the channel has no window.
+func (c *conversation) windowEnds(o outbound) *timestamppb.Timestamp {
+	if (schemas.WindowOf(c.at.Channel) == schemas.Window{}) || o.template != nil {
+		return nil
+	}
+	return timestamppb.New(c.windowUntil(o.class))
+}
+
+// asPerson tells that a reply leaves only under the channel's tag for a person's answer.
+func (c *conversation) asPerson(o outbound) bool {
+	return o.class == handoffv1.TextClass_TEXT_CLASS_AGENT && schemas.WindowOf(c.at.Channel).Person > 0 &&
+		c.t.Now.After(c.windowUntil(handoffv1.TextClass_TEXT_CLASS_SYSTEM))
+}
+
+// messagesOf is how many of the channel's messages a text takes (W10).
+func (c *conversation) messagesOf(o outbound) uint32 {
+	return uint32(max(1, len(schemas.SplitText(o.text, schemas.TextLimit(c.at.Channel)))))
+}
+
+// windowNote says that the channel's window is over, and since when (W3).
+func (c *conversation) windowNote(class handoffv1.TextClass) string {
+	w, wrote := schemas.WindowOf(c.at.Channel), "never"
+	if c.state.GetWroteAt() != nil {
+		wrote = c.shop.Moment(c.state.GetWroteAt().AsTime())
+	}
+	span := w.Open
+	if class == handoffv1.TextClass_TEXT_CLASS_AGENT {
+		span = w.Person
+	}
+	size := fmt.Sprintf("%d-hour", int(span.Hours()))
+	switch {
+	case !c.t.Now.After(c.windowUntil(class)):
+		size = fmt.Sprintf("%d-message", w.Messages)
+	case span > 48*time.Hour:
+		size = fmt.Sprintf("%d-day", int(span.Hours()/24))
+	}
+	return c.text(settings.TextBlockedWindow, "channel", schemas.ChannelTitle(c.at.Channel), "24-hour", size, "time", wrote)
+}
