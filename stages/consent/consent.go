@@ -86,6 +86,8 @@ func (s *Stage) On(t *turn.Turn) error {
 		if !t.Seen() {
 			botReply(t, body.BotReply)
 		}
+	case *handoffv1.Record_RuleReply:
+		ruleReply(t, body.RuleReply)
 	case *handoffv1.Record_TicketEvent:
 		if !t.Seen() {
 			ticketEvent(t, body.TicketEvent)

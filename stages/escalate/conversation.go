@@ -34,6 +34,7 @@ type conversation struct {
 		ticket  *statev1.Ticket
 	}
 	thread *thread
+	rules  asking
 }
 
 // load reads a conversation and takes over what the record's stamp tells of consent.

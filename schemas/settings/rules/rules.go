@@ -190,3 +190,19 @@ func (r *Compiled) WaitsFrom() Since {
 	}
 	return r.Since
 }
+
+// String names an action with what it does it to, e.g. "add_tags reopened-sms".
+func (a Action) String() string {
+	key := ""
+	if keys := a.keys(); len(keys) > 0 {
+		key = keys[0]
+	}
+	for _, to := range []string{
+		list(a.AddTags), list(a.RemoveTags), a.AssignTeam, a.AssignAgent, a.SetStatus, a.SetPriority, a.AddToList,
+	} {
+		if to != "" {
+			return key + " " + to
+		}
+	}
+	return key
+}
