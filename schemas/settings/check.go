@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -65,6 +66,7 @@ func check(s *Shop) []Problem {
 		c.add("time_zone", "%q is not an IANA time zone, e.g. America/New_York", s.TimeZone)
 	}
 	c.oneOf("mode", string(s.Mode), string(ModeEscalate), string(ModeMirror))
+	c.countries(s)
 	c.accounts(s.Accounts)
 	c.desk(s.Desk)
 	c.url("bot.url", s.AutoReply.URL)
@@ -79,6 +81,24 @@ func check(s *Shop) []Problem {
 	c.automation(s.Automation)
 	c.rules(s)
 	return c.problems
+}
+
+// countries checks the list, and that the shop's own numbers are from there (W9).
+func (c *checker) countries(s *Shop) {
+	if len(s.SMSCountries) == 0 {
+		c.add("sms_countries", "must name at least one country; leave it out for US, GB, CA")
+	}
+	for i, country := range s.SMSCountries {
+		if !schemas.IsCountry(country) {
+			c.add(fmt.Sprintf("sms_countries[%d]", i), "%q is not a country's two capital letters (ISO 3166-1) with numbers of its own, e.g. US", country)
+		}
+	}
+	for i, a := range s.Accounts {
+		if e164.MatchString(a.Account) && !s.Reaches(schemas.ChannelOf(a.Channel), a.Account) {
+			c.add(fmt.Sprintf("accounts[%d].account", i), "%s is a number from %s; add that to sms_countries to text from it",
+				a.Account, cmp.Or(schemas.Country(a.Account), "no known country"))
+		}
+	}
 }
 
 func (c *checker) accounts(accounts []Account) {

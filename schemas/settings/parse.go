@@ -122,7 +122,7 @@ func Problems(document []byte, problems []Problem) *Error {
 func defaults() *Shop {
 	return &Shop{
 		Bot: "Shopper", Language: "en", TimeZone: "UTC", Mode: ModeEscalate,
-		Active: true, SupportDetails: true,
+		Active: true, SupportDetails: true, SMSCountries: []string{"US", "GB", "CA"},
 		AutoReply: Bot{Timeout: 10 * time.Second},
 		Desk:      Desk{Poll: 10 * time.Minute},
 		Handoff: Handoff{

@@ -4,6 +4,7 @@ package settings
 
 import (
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/handoff-dev/handoff/schemas"
@@ -30,6 +31,9 @@ type Shop struct {
 	// Active is the desk's switch, SupportDetails the handoff's (H10). Both default to true.
 	Active         bool `yaml:"active"`
 	SupportDetails bool `yaml:"support_details"`
+	// SMSCountries are the countries whose numbers the shop texts, and from whose numbers, ISO 3166-1
+	// (W9); default US, GB, CA.
+	SMSCountries []string `yaml:"sms_countries"`
 	// Accounts are the shop's sender identities.
 	Accounts []Account `yaml:"accounts"`
 	// Desk is the shop's help desk.
@@ -270,4 +274,9 @@ func (s *Shop) Same(other *Shop) bool {
 	a, b := *s, *other
 	a.compiled, b.compiled = nil, nil // made of the rules, which are compared
 	return reflect.DeepEqual(a, b)
+}
+
+// Reaches tells whether the shop texts an address on a channel, by the country of its number (W9).
+func (s *Shop) Reaches(channel handoffv1.Channel, address string) bool {
+	return channel != handoffv1.Channel_CHANNEL_SMS || slices.Contains(s.SMSCountries, schemas.Country(address))
 }

@@ -77,6 +77,10 @@ func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *ha
 	if err != nil {
 		return err
 	}
+	if r := open.GetRecord(); !rel.Attempt.Shop.Reaches(r.GetChannel(), r.GetAddress()) { // W9
+		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_COUNTRY
+		j.meaning = "the shop does not text the country of this number"
+	}
 	rel.Verdict, rel.Reason, rel.Meaning, rel.ConsentVersion = j.verdict, j.reason, j.meaning, j.version
 	rel.Attempt.OtherIDs, err = otherIDs(e, open)
 	return err

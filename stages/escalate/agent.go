@@ -193,7 +193,7 @@ func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.C
 	case handoffv1.BlockReason_BLOCK_REASON_WINDOW:
 		return c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)
 	case handoffv1.BlockReason_BLOCK_REASON_COUNTRY:
-		return "Not sent: this shop does not text the customer's country."
+		return c.abroadNote()
 	case handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 	}
 	return "Not sent."

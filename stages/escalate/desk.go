@@ -67,7 +67,7 @@ func (c *conversation) overtaken(ev *handoffv1.TicketEvent) bool {
 
 func (c *conversation) statusChanged(ev *handoffv1.TicketEvent) {
 	was := isClosed(c.ticket.GetStatus())
-	if c.ticket.GetStatus() != ev.GetStatus() {
+	if c.ticket.GetStatus() != ev.GetStatus() && !ev.GetByHandoff() {
 		c.happen(rules.TicketUpdated)
 	}
 	c.ticket.Status = ev.GetStatus()

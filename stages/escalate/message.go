@@ -48,6 +48,8 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 		return
 	}
 	switch {
+	case c.abroad():
+		c.onAbroad(m) // W9
 	case m.read.GetThanksOnly():
 		c.onThanks() // M5
 	case c.paused():
