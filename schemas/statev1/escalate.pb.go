@@ -1073,7 +1073,7 @@ type Automation struct {
 	Tags []string `protobuf:"bytes,10,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Lists that rules put the subscriber on.
 	Lists []string `protobuf:"bytes,11,rep,name=lists,proto3" json:"lists,omitempty"`
-	// What the last message was read as, for rules that are asked later.
+	// The last message that was more than a yes, a no or thanks, for rules that are asked later.
 	Read *LastReading `protobuf:"bytes,12,opt,name=read,proto3" json:"read,omitempty"`
 	// Since when each timer rule waits, by the rule's name.
 	Waiting map[string]*timestamppb.Timestamp `protobuf:"bytes,13,rep,name=waiting,proto3" json:"waiting,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`

@@ -101,6 +101,9 @@ func (c *conversation) removeTags(tags []string) string {
 	if auto != nil {
 		auto.Tags = slices.DeleteFunc(auto.Tags, func(t string) bool { return contains(tags, t) })
 	}
+	if c.ticket.GetEpisode() == 0 {
+		return ""
+	}
 	if why := c.untouchable(); why != "" {
 		return why
 	}

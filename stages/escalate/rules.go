@@ -34,6 +34,8 @@ type asking struct {
 	actions int
 	// replied tells that a rule answered the message.
 	replied bool
+	// read is the message of this turn; nil for none.
+	read *statev1.LastReading
 	// public tells that the message is a post that everybody can read.
 	public bool
 	// mute says why the message may get no automated text; "" for one that may.
@@ -143,8 +145,10 @@ func (c *conversation) tooMany() string {
 
 // event is the conversation as rules see it now.
 func (c *conversation) event(when rules.Trigger) *rules.Event {
-	read := c.state.GetAutomation().GetRead()
-	k := c.ticket
+	read, k := c.state.GetAutomation().GetRead(), c.ticket
+	if when == rules.MessageCreated {
+		read = c.rules.read
+	}
 	e := &rules.Event{
 		When: string(when), Channel: schemas.ChannelName(c.at.Channel),
 		Status: statusWord(k), Subject: k.GetSubject(), FollowUp: k.GetFollowUp(),
@@ -206,16 +210,17 @@ func (c *conversation) remarked(m inbound) {
 	if c.shop.RuleSet() == nil {
 		return
 	}
-	c.auto().Read = &statev1.LastReading{Text: rules.Cut(m.GetText()), Sentiment: m.read.GetSentiment()}
+	c.rules.read = &statev1.LastReading{Text: rules.Cut(m.GetText()), Sentiment: m.read.GetSentiment()}
 	if !m.read.GetUnsure() {
-		c.auto().Read.Intent = m.read.GetIntent()
+		c.rules.read.Intent = m.read.GetIntent()
+	}
+	bare := m.read.GetDirective() != handoffv1.Directive_DIRECTIVE_UNSPECIFIED && !m.read.GetMoreText()
+	if !bare && !m.read.GetThanksOnly() { // a ticket is about what was said before the yes
+		c.auto().Read = c.rules.read
 	}
 	c.rules.public = m.GetPublicPost()
-	switch {
-	case m.read.GetThanksOnly():
-		c.rules.mute = "the message only thanks (M5)"
-	case m.read.GetIntent() == "" && !m.read.GetUnsure() && m.read.GetDirective() == handoffv1.Directive_DIRECTIVE_UNSPECIFIED:
-		c.rules.mute = "the message is a reaction to another (W11)"
+	if m.read.GetThanksOnly() { // classify reads a reaction to a message so too
+		c.rules.mute = "the message only thanks, or reacts to another (M5, W11)"
 	}
 	c.happen(rules.MessageCreated)
 }
