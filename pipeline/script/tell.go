@@ -40,6 +40,9 @@ func (w *World) tellFact(r *handoffv1.Record, f *handoffv1.Fact) {
 		c := k.Consent
 		w.say("consent: %s, was %s (%s%s, %s)", consentName(c.GetStatus()), consentName(c.GetPrior()), sourceName(c.GetSource()), keyword(c.GetKeyword()), c.GetScope())
 		line = "consent " + consentName(c.GetStatus())
+	case *handoffv1.Fact_ConsentEvent:
+		line = consentEventLine(k.ConsentEvent)
+		w.say("%s%s", line, because(f.GetReason()))
 	case *handoffv1.Fact_Delivery:
 		if k.Delivery.GetBlockReason() != handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED {
 			w.say("blocked [%s]: %s", className(k.Delivery.GetTextClass()), blockName(k.Delivery.GetBlockReason()))
@@ -64,6 +67,23 @@ func (w *World) tellRule(r *handoffv1.RuleFact) string {
 	line := "rule " + r.GetRule() + " at " + r.GetWhen() + ": " + strings.Join(r.GetDid(), ", ")
 	if len(r.GetRefused()) > 0 {
 		line += "; not " + strings.Join(r.GetRefused(), ", not ")
+	}
+	return line
+}
+
+// consentEventLine says what happened about consent.
+func consentEventLine(e *handoffv1.ConsentEvent) string {
+	line := short(e.GetKind().String(), "CONSENT_EVENT_KIND_")
+	if e.GetBy() != "" {
+		line += " by " + e.GetBy()
+	}
+	switch {
+	case e.GetKind() == handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT:
+		line += ", counts on " + e.GetDueAt().AsTime().Format("Mon 2006-01-02 15:04")
+	case e.GetPerson() != "":
+		line += " as person " + e.GetPerson()
+	case e.GetSubscriber() > 0:
+		line += fmt.Sprintf(": subscriber %d", e.GetSubscriber())
 	}
 	return line
 }

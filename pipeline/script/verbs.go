@@ -44,6 +44,7 @@ func vocabulary() verbs {
 		"desk":     {words: []string{"down", "up", "accept"}, args: []string{"status", "ticket", "refuse", "assignee", "tags"}, run: (*World).desk},
 		"provider": {words: []string{"down", "up"}, args: []string{"fail"}, run: (*World).provider},
 		"delivery": {args: []string{"text", "status", "code", "from"}, run: (*World).deliveryState},
+		"decide":   {words: []string{"opt-out", "keep"}, args: []string{"from", "by", "reason", "id"}, run: (*World).decide},
 		"wait":     {free: "duration", run: (*World).wait},
 		"hold":     {run: (*World).hold},
 		"release":  {run: (*World).letGo},

@@ -183,7 +183,7 @@ func (w *World) post(topic string, r *handoffv1.Record) error {
 		r.ReceivedAt = timestamppb.New(w.clock)
 	}
 	r.EventTime = r.ReceivedAt
-	value, err := schemas.Encode(r)
+	value, err := schemas.EncodeOutside(r)
 	if err != nil {
 		return err
 	}

@@ -222,6 +222,9 @@ type Consent struct {
 	// DoubleOptIn asks an unknown or conversational person to confirm before anything else is texted (C6);
 	// default false.
 	DoubleOptIn bool `yaml:"double_opt_in"`
+	// PossibleOptOutDays is how many business days people have to decide a possible opt-out, before it
+	// counts as one (C5); 1 to 10, default 5.
+	PossibleOptOutDays int `yaml:"possible_opt_out_days"`
 }
 
 // Automation bounds rules and automated texts, so that two machines cannot talk to each other for ever.

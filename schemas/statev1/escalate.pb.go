@@ -1075,10 +1075,10 @@ type Automation struct {
 	Lists []string `protobuf:"bytes,11,rep,name=lists,proto3" json:"lists,omitempty"`
 	// The last message that was more than a yes, a no or thanks, for rules that are asked later.
 	Read *LastReading `protobuf:"bytes,12,opt,name=read,proto3" json:"read,omitempty"`
-	// Since when each timer rule waits, by the rule's name.
-	Waiting map[string]*timestamppb.Timestamp `protobuf:"bytes,13,rep,name=waiting,proto3" json:"waiting,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// When each rule that replies only once a while replied last, by the rule's name.
-	Replied       map[string]*timestamppb.Timestamp `protobuf:"bytes,14,rep,name=replied,proto3" json:"replied,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Since when each timer rule waits.
+	Waiting []*RuleMoment `protobuf:"bytes,13,rep,name=waiting,proto3" json:"waiting,omitempty"`
+	// When each rule that replies only once a while replied last.
+	Replied       []*RuleMoment `protobuf:"bytes,14,rep,name=replied,proto3" json:"replied,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1197,16 +1197,71 @@ func (x *Automation) GetRead() *LastReading {
 	return nil
 }
 
-func (x *Automation) GetWaiting() map[string]*timestamppb.Timestamp {
+func (x *Automation) GetWaiting() []*RuleMoment {
 	if x != nil {
 		return x.Waiting
 	}
 	return nil
 }
 
-func (x *Automation) GetReplied() map[string]*timestamppb.Timestamp {
+func (x *Automation) GetReplied() []*RuleMoment {
 	if x != nil {
 		return x.Replied
+	}
+	return nil
+}
+
+// RuleMoment is when something was so of a rule.
+type RuleMoment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the rule.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// When.
+	At            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleMoment) Reset() {
+	*x = RuleMoment{}
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleMoment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleMoment) ProtoMessage() {}
+
+func (x *RuleMoment) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleMoment.ProtoReflect.Descriptor instead.
+func (*RuleMoment) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RuleMoment) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RuleMoment) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
 	}
 	return nil
 }
@@ -1226,7 +1281,7 @@ type LastReading struct {
 
 func (x *LastReading) Reset() {
 	*x = LastReading{}
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[10]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1293,7 @@ func (x *LastReading) String() string {
 func (*LastReading) ProtoMessage() {}
 
 func (x *LastReading) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_escalate_proto_msgTypes[10]
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1306,7 @@ func (x *LastReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LastReading.ProtoReflect.Descriptor instead.
 func (*LastReading) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{10}
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LastReading) GetText() string {
@@ -1376,7 +1431,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\tannounced\x18? \x01(\bR\tannounced\"X\n" +
 	"\x04Kept\x123\n" +
 	"\amessage\x18\x01 \x01(\v2\x19.handoff.v1.ThreadMessageR\amessage\x12\x1b\n" +
-	"\ton_ticket\x18\x02 \x01(\x04R\bonTicket\"\xbb\x06\n" +
+	"\ton_ticket\x18\x02 \x01(\x04R\bonTicket\"\xf1\x04\n" +
 	"\n" +
 	"Automation\x12\x1b\n" +
 	"\tlast_text\x18\x01 \x01(\x06R\blastText\x12\x1d\n" +
@@ -1395,15 +1450,13 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x04tags\x18\n" +
 	" \x03(\tR\x04tags\x12\x14\n" +
 	"\x05lists\x18\v \x03(\tR\x05lists\x121\n" +
-	"\x04read\x18\f \x01(\v2\x1d.handoff.state.v1.LastReadingR\x04read\x12C\n" +
-	"\awaiting\x18\r \x03(\v2).handoff.state.v1.Automation.WaitingEntryR\awaiting\x12C\n" +
-	"\areplied\x18\x0e \x03(\v2).handoff.state.v1.Automation.RepliedEntryR\areplied\x1aV\n" +
-	"\fWaitingEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
-	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05value:\x028\x01\x1aV\n" +
-	"\fRepliedEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
-	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05value:\x028\x01\"W\n" +
+	"\x04read\x18\f \x01(\v2\x1d.handoff.state.v1.LastReadingR\x04read\x126\n" +
+	"\awaiting\x18\r \x03(\v2\x1c.handoff.state.v1.RuleMomentR\awaiting\x126\n" +
+	"\areplied\x18\x0e \x03(\v2\x1c.handoff.state.v1.RuleMomentR\areplied\"L\n" +
+	"\n" +
+	"RuleMoment\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"W\n" +
 	"\vLastReading\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x12\x1c\n" +
@@ -1421,7 +1474,7 @@ func file_handoff_state_v1_escalate_proto_rawDescGZIP() []byte {
 	return file_handoff_state_v1_escalate_proto_rawDescData
 }
 
-var file_handoff_state_v1_escalate_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_handoff_state_v1_escalate_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_handoff_state_v1_escalate_proto_goTypes = []any{
 	(*Conversation)(nil),            // 0: handoff.state.v1.Conversation
 	(*Parked)(nil),                  // 1: handoff.state.v1.Parked
@@ -1433,64 +1486,62 @@ var file_handoff_state_v1_escalate_proto_goTypes = []any{
 	(*Ticket)(nil),                  // 7: handoff.state.v1.Ticket
 	(*Kept)(nil),                    // 8: handoff.state.v1.Kept
 	(*Automation)(nil),              // 9: handoff.state.v1.Automation
-	(*LastReading)(nil),             // 10: handoff.state.v1.LastReading
-	nil,                             // 11: handoff.state.v1.Automation.WaitingEntry
-	nil,                             // 12: handoff.state.v1.Automation.RepliedEntry
-	(*handoffv1.ConsentStamp)(nil),  // 13: handoff.v1.ConsentStamp
-	(*timestamppb.Timestamp)(nil),   // 14: google.protobuf.Timestamp
-	(*handoffv1.AgentReply)(nil),    // 15: handoff.v1.AgentReply
-	(handoffv1.SignalKind)(0),       // 16: handoff.v1.SignalKind
-	(handoffv1.EpisodeState)(0),     // 17: handoff.v1.EpisodeState
-	(handoffv1.TicketStatus)(0),     // 18: handoff.v1.TicketStatus
-	(handoffv1.AuthorKind)(0),       // 19: handoff.v1.AuthorKind
-	(*handoffv1.ThreadMessage)(nil), // 20: handoff.v1.ThreadMessage
+	(*RuleMoment)(nil),              // 10: handoff.state.v1.RuleMoment
+	(*LastReading)(nil),             // 11: handoff.state.v1.LastReading
+	(*handoffv1.ConsentStamp)(nil),  // 12: handoff.v1.ConsentStamp
+	(*timestamppb.Timestamp)(nil),   // 13: google.protobuf.Timestamp
+	(*handoffv1.AgentReply)(nil),    // 14: handoff.v1.AgentReply
+	(handoffv1.SignalKind)(0),       // 15: handoff.v1.SignalKind
+	(handoffv1.EpisodeState)(0),     // 16: handoff.v1.EpisodeState
+	(handoffv1.TicketStatus)(0),     // 17: handoff.v1.TicketStatus
+	(handoffv1.AuthorKind)(0),       // 18: handoff.v1.AuthorKind
+	(*handoffv1.ThreadMessage)(nil), // 19: handoff.v1.ThreadMessage
 }
 var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	2,  // 0: handoff.state.v1.Conversation.turn:type_name -> handoff.state.v1.BotTurn
-	13, // 1: handoff.state.v1.Conversation.consent:type_name -> handoff.v1.ConsentStamp
-	14, // 2: handoff.state.v1.Conversation.agent_replied_at:type_name -> google.protobuf.Timestamp
+	12, // 1: handoff.state.v1.Conversation.consent:type_name -> handoff.v1.ConsentStamp
+	13, // 2: handoff.state.v1.Conversation.agent_replied_at:type_name -> google.protobuf.Timestamp
 	5,  // 3: handoff.state.v1.Conversation.refusals:type_name -> handoff.state.v1.Refusal
-	14, // 4: handoff.state.v1.Conversation.wrote_at:type_name -> google.protobuf.Timestamp
+	13, // 4: handoff.state.v1.Conversation.wrote_at:type_name -> google.protobuf.Timestamp
 	9,  // 5: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
-	15, // 6: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
-	14, // 7: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
-	14, // 8: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
+	14, // 6: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
+	13, // 7: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
+	13, // 8: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
 	3,  // 9: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
 	3,  // 10: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
-	14, // 11: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
-	16, // 12: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
-	14, // 13: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
-	16, // 14: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
-	14, // 15: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
-	17, // 16: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
+	13, // 11: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
+	15, // 12: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
+	13, // 13: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
+	15, // 14: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
+	13, // 15: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
+	16, // 16: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
 	4,  // 17: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
-	14, // 18: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
-	14, // 19: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
-	14, // 20: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
-	14, // 21: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
-	14, // 22: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
-	14, // 23: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
-	14, // 24: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
-	14, // 25: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
-	18, // 26: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
-	14, // 27: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
-	19, // 28: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
-	14, // 29: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
-	20, // 30: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	14, // 31: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
-	14, // 32: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
-	14, // 33: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
-	14, // 34: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
-	10, // 35: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
-	11, // 36: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.Automation.WaitingEntry
-	12, // 37: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.Automation.RepliedEntry
-	14, // 38: handoff.state.v1.Automation.WaitingEntry.value:type_name -> google.protobuf.Timestamp
-	14, // 39: handoff.state.v1.Automation.RepliedEntry.value:type_name -> google.protobuf.Timestamp
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	13, // 18: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
+	13, // 19: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
+	13, // 20: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
+	13, // 21: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
+	13, // 22: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
+	13, // 23: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 24: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 25: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
+	17, // 26: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
+	13, // 27: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
+	18, // 28: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
+	13, // 29: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
+	19, // 30: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	13, // 31: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	13, // 32: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	13, // 33: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	13, // 34: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	11, // 35: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	10, // 36: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
+	10, // 37: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
+	13, // 38: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }
@@ -1504,7 +1555,7 @@ func file_handoff_state_v1_escalate_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_state_v1_escalate_proto_rawDesc), len(file_handoff_state_v1_escalate_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

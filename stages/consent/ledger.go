@@ -91,6 +91,10 @@ type change struct {
 	answerUntil time.Time
 	// more tells that the message asks for something too (C5).
 	more bool
+	// by is who decided, where a person did.
+	by string
+	// wrongNumber: the address belongs to somebody else (C15).
+	wrongNumber bool
 }
 
 // write appends a change to the ledger, makes it current in its scope, and tells deliver's gate and
@@ -110,6 +114,7 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 	line := &statev1.LedgerLine{
 		Version: head.GetVersion(), At: moment, Scope: c.scope, Prior: prior.GetStatus(), Status: c.status,
 		Source: c.source, Keyword: c.keyword, Text: c.text, RecordId: schemas.HexID(t.ID()), Conversation: at.Conversation,
+		Subscriber: subscriber(t).GetNumber(),
 	}
 	now := &statev1.ScopeConsent{Version: head.GetVersion(), Status: c.status, Since: c.since, Source: c.source}
 	if !c.answerUntil.IsZero() {
@@ -169,35 +174,43 @@ func firstMessage(t *turn.Turn) {
 
 // optOut writes an opt-out of the width that the shop set and tells escalate. It returns what counted
 // before. Where the address is opted out as widely already nothing is written, and escalate learns that
-// it was said again.
-func optOut(t *turn.Turn, c change, ticketID string) standing {
-	before := current(t, t.Here())
-	c.scope = scopeAt(t.Shop.Consent.OptOutScope, t.Here())
+// it was said again. A wrong number is one for everything that is sent to the address (C15).
+func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
+	before := current(t, at)
+	width := t.Shop.Consent.OptOutScope
+	if c.wrongNumber {
+		width = scopeShop
+		detach(t, at, c.text)
+	}
+	c.scope = scopeAt(width, at)
 	c.status = handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
 	already := before.GetStatus() == c.status
 	since := before.GetSince()
 	switch {
 	case !already:
-		c.write(t, t.Here())
+		c.write(t, at)
 		since = timestamppb.New(t.At())
 	case wider(widthOf(c.scope), widthOf(before.scope)) || before.GetAnswerUntil() != nil:
 		c.since = since
-		c.write(t, t.Here())
+		c.write(t, at)
 	}
-	notice(t, &handoffv1.ConsentNotice{
+	notice(t, at, &handoffv1.ConsentNotice{
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT, Keyword: c.keyword, Source: c.source,
 		Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: since, Text: c.text, TicketId: ticketID, KeepTicket: c.more,
+		Forget: c.wrongNumber, By: c.by,
 	})
 	settleHeld(t)
+	settleCovered(t, c.status, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED, c.keyword, "the customer is unsubscribed")
 	return before
 }
 
 // optInScope is what a START subscribes: what the opt-out took away, where there was one; else the
 // channel or the account, as the shop set. It never lifts an opt-out that another account got for
-// itself.
+// itself, and a new subscriber at a wrong number begins like anybody else.
 func optInScope(t *turn.Turn, before standing) string {
 	width := t.Shop.Consent.OptOutScope
-	if before.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
+	if before.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED ||
+		before.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER {
 		if width == scopeShop {
 			width = scopeChannel
 		}

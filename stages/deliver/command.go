@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
@@ -24,7 +23,7 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 	if actionOf(c) == handoffv1.Action_ACTION_UNSPECIFIED {
 		return fmt.Errorf("a command of no known kind")
 	}
-	record := proto.CloneOf(t.Record)
+	record := t.Record.CloneVT()
 	if record.Conversation = placeOf(record).Conversation; record.Conversation == "" {
 		return fmt.Errorf("a command without a conversation")
 	}
@@ -151,7 +150,7 @@ func store(t *turn.Turn, id string, open *statev1.OpenCall) {
 func storeParts(t *turn.Turn, whole *statev1.OpenCall, parts []string) {
 	split := &statev1.SplitText{}
 	for i, text := range parts {
-		open := proto.CloneOf(whole)
+		open := whole.CloneVT()
 		open.Part, open.Parts = uint32(i+1), uint32(len(parts))
 		send := open.GetRecord().GetCommand().GetSendText()
 		send.Text = text

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
@@ -94,7 +93,7 @@ func otherIDs(e committedEntries, open *statev1.OpenCall) (ids []string, err err
 	conversation := placeOf(open.GetRecord()).Conversation
 	scanErr := e.read.Scan(e.call.Partition, e.call.Key, sentPrefix, func(name string, value []byte) bool {
 		sent := &statev1.SentText{}
-		if err = proto.Unmarshal(value, sent); err != nil {
+		if err = schemas.Unmarshal(value, sent); err != nil {
 			err = fmt.Errorf("decode state %s: %w", name, err)
 			return false
 		}

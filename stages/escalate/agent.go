@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
@@ -256,7 +254,7 @@ func notDelivered(code, meaning string) string {
 
 // stampOf is what consent knows after a notice.
 func stampOf(n *handoffv1.ConsentNotice, before *handoffv1.ConsentStamp) *handoffv1.ConsentStamp {
-	s := proto.CloneOf(before)
+	s := before.CloneVT()
 	if s == nil {
 		s = &handoffv1.ConsentStamp{}
 	}

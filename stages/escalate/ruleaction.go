@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
@@ -165,10 +163,7 @@ func (c *conversation) autoReply(r *rules.Compiled, when rules.Trigger, reply *r
 	auto := c.auto()
 	auto.RuleRepliedAt, auto.RuleAnsweredAt = c.received(), c.received()
 	if reply.Every > 0 {
-		if auto.Replied == nil || len(auto.Replied) >= mostKept {
-			auto.Replied = map[string]*timestamppb.Timestamp{}
-		}
-		auto.Replied[r.Name] = c.received()
+		auto.Replied = setMoment(auto.Replied, r.Name, c.received())
 	}
 	c.rules.replied = true
 	return ""
@@ -198,7 +193,7 @@ func (c *conversation) mayReply(r *rules.Compiled, when rules.Trigger, reply *ru
 		return "a rule answered within " + settings.Span(c.shop.Automation.AnswerOnceWithin) + " (automation.answer_once_within)"
 	case within(auto.GetRuleRepliedAt(), c.t.At(), every):
 		return "a rule replied within " + settings.Span(every) + " (automation.reply_every)"
-	case within(auto.GetReplied()[r.Name], c.t.At(), reply.Every):
+	case within(momentOf(auto.GetReplied(), r.Name), c.t.At(), reply.Every):
 		return "it replied within " + settings.Span(reply.Every) + " (every)"
 	}
 	return ""
@@ -206,7 +201,7 @@ func (c *conversation) mayReply(r *rules.Compiled, when rules.Trigger, reply *ru
 
 // askedNow tells that this turn made an offer: a text behind it would take a bare yes its question (H2).
 func (c *conversation) askedNow() bool {
-	return c.episode.GetState() == offered && (c.before.episode.GetNumber() != c.episode.GetNumber() || c.before.episode.GetState() != offered)
+	return c.episode.GetState() == offered && (c.rules.before.episode != c.episode.GetNumber() || c.rules.before.state != offered)
 }
 
 // onRuleReply sends a rule's text that consent passed, unless people took over meanwhile (H4) or

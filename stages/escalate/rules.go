@@ -24,8 +24,17 @@ type RuleAsked struct {
 	Did, Refused []string
 }
 
+// moment is what rules compare with what is so after a turn.
+type moment struct {
+	ticket, episode uint64
+	status          string
+	state           State
+}
+
 // asking is the part of a turn in which rules are asked.
 type asking struct {
+	// before is how the conversation was when the turn began.
+	before moment
 	// happened since the turn began, in order.
 	happened []rules.Trigger
 	// acted are the rules that matched: each acts once a record, so no effect triggers its own rule.
@@ -158,8 +167,8 @@ func (c *conversation) event(when rules.Trigger) *rules.Event {
 		SupportOpen: c.shop.SupportOpen(c.t.At()), Episode: episodeWord(c.episode.GetState()),
 		PublicPost: c.rules.public && when == rules.MessageCreated,
 	}
-	if before := c.before.ticket; before.GetEpisode() == k.GetEpisode() {
-		e.StatusBefore = statusWord(before)
+	if c.rules.before.ticket == k.GetEpisode() {
+		e.StatusBefore = c.rules.before.status
 	}
 	if k.GetEpisode() != 0 {
 		e.LastAuthor = word(k.GetLastAuthor().String(), "AUTHOR_KIND_")
@@ -232,10 +241,7 @@ func (c *conversation) restartTimers(since rules.Since) {
 			continue
 		}
 		a := c.auto()
-		if a.Waiting == nil {
-			a.Waiting = map[string]*timestamppb.Timestamp{}
-		}
-		a.Waiting[r.Name] = c.received()
+		a.Waiting = setMoment(a.Waiting, r.Name, c.received())
 		c.setTimer(timerRule+r.Name, c.t.At().Add(r.After))
 	}
 }
@@ -243,24 +249,44 @@ func (c *conversation) restartTimers(since rules.Since) {
 // onRuleTimer asks a timer rule. The settings may have changed since the timer was set: the current ones
 // say how long it waits.
 func (c *conversation) onRuleTimer(name string) {
-	from := c.state.GetAutomation().GetWaiting()[name]
+	from := momentOf(c.state.GetAutomation().GetWaiting(), name)
 	if from == nil {
 		return
 	}
 	r := c.shop.RuleSet().Named(name)
 	if r == nil || !slices.Contains(r.When, string(rules.Timer)) {
-		delete(c.auto().Waiting, name)
+		c.auto().Waiting = forget(c.auto().Waiting, name)
 		return
 	}
 	if due := from.AsTime().Add(r.After); due.After(c.t.Now) {
 		c.setTimer(timerRule+name, due)
 		return
 	}
-	delete(c.auto().Waiting, name)
+	c.auto().Waiting = forget(c.auto().Waiting, name)
 	c.askRule(r, rules.Timer)
 }
 
 // within tells whether less than d has passed from a moment to another; a missing one is long ago.
 func within(from *timestamppb.Timestamp, to time.Time, d time.Duration) bool {
 	return from != nil && to.Before(from.AsTime().Add(d))
+}
+
+// momentOf returns a rule's moment, or nil.
+func momentOf(of []*statev1.RuleMoment, rule string) *timestamppb.Timestamp {
+	for _, m := range of {
+		if m.GetRule() == rule {
+			return m.GetAt()
+		}
+	}
+	return nil
+}
+
+// setMoment puts a rule's moment in place of an earlier one; the oldest of too many is forgotten.
+func setMoment(of []*statev1.RuleMoment, rule string, at *timestamppb.Timestamp) []*statev1.RuleMoment {
+	of = append(forget(of, rule), &statev1.RuleMoment{Rule: rule, At: at})
+	return of[max(0, len(of)-mostKept):]
+}
+
+func forget(of []*statev1.RuleMoment, rule string) []*statev1.RuleMoment {
+	return slices.DeleteFunc(of, func(m *statev1.RuleMoment) bool { return m.GetRule() == rule })
 }
