@@ -200,11 +200,11 @@ func (w *World) desk(c Command) error {
 		t.add(w.clock, &handoffv1.DeskItem{IsReply: true, Reply: c.Input, Author: c.arg("name", "Kim")})
 	case c.Name == "note":
 		// Connectors leave notes out of what they fetch; the ticket has changed all the same.
+	case c.arg("assign", "") != "":
+		t.add(w.clock, &handoffv1.DeskItem{Assignee: c.arg("assign", "")})
+	case c.arg("tags", "") != "":
+		t.add(w.clock, &handoffv1.DeskItem{Tags: strings.Split(c.arg("tags", ""), ","), TagsKnown: true})
 	default:
-		if c.arg("assignee", "") != "" || c.arg("tags", "") != "" {
-			w.deskChange(number, t, c)
-			return nil
-		}
 		name := c.arg("status", "")
 		s := handoffv1.TicketStatus(handoffv1.TicketStatus_value["TICKET_STATUS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))])
 		if s == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
@@ -215,16 +215,6 @@ func (w *World) desk(c Command) error {
 	}
 	w.hint(number, t)
 	return nil
-}
-
-// deskChange is an agent's change of assignee or tags: "desk assignee=Kim", "desk tags=a,b".
-func (w *World) deskChange(number int, t *ticket, c Command) {
-	item := &handoffv1.DeskItem{Assignee: c.arg("assignee", "")}
-	if tags := c.arg("tags", ""); tags != "" {
-		item.Tags, item.TagsKnown = strings.Split(tags, ","), true
-	}
-	t.add(w.clock, item)
-	w.hint(number, t)
 }
 
 // deskSwitch handles "desk up", "desk down", "desk refuse=422" and "desk accept".

@@ -200,6 +200,13 @@ func (c *checker) handoff(h *Handoff) {
 	if h.AnswerGrace < 0 {
 		c.add("handoff.answer_grace", "must not be negative")
 	}
+	for path, d := range map[string]time.Duration{
+		"lookup": h.Pace.Lookup, "action": h.Pace.Action, "transition": h.Pace.Transition, "complaint": h.Pace.Complaint,
+	} {
+		if d < 0 || d > time.Minute {
+			c.add("handoff.pace."+path, "must be between 0 and 1m: people think nobody is there")
+		}
+	}
 	if strings.TrimSpace(h.Tag) == "" {
 		c.add("handoff.tag", "must not be empty: escalations are found by it")
 	}

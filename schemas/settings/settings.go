@@ -206,8 +206,27 @@ type Handoff struct {
 	// OutsideWindow is what becomes of an agent's reply outside the channel's window (W3): "drop" (default)
 	// or "park", which sends it when the subscriber answers, and the account's nudge meanwhile.
 	OutsideWindow string `yaml:"outside_window"`
+	// SayTakenOver tells the subscriber when people have the conversation (H12); default false.
+	SayTakenOver bool `yaml:"say_taken_over"`
+	// SayReturned tells the subscriber when the bot is back, on time as well as on a close that say_resumed
+	// does not speak of (H12); default false.
+	SayReturned bool `yaml:"say_returned"`
+	// Pace has automated replies wait, by what they follow (H12).
+	Pace Pace `yaml:"pace"`
 	// Disclose opens the bot's first text with the disclosure (H12); default true.
 	Disclose bool `yaml:"disclose"`
+}
+
+// Pace is how long automated replies wait, at most a minute; default 0, at once (H12).
+type Pace struct {
+	// Lookup: something is looked up (order_status, product_question).
+	Lookup time.Duration `yaml:"lookup"`
+	// Action: something is done to an order (cancel_order, return_refund, order_issue).
+	Action time.Duration `yaml:"action"`
+	// Transition: the conversation moves between the bot and people.
+	Transition time.Duration `yaml:"transition"`
+	// Complaint: the person complains.
+	Complaint time.Duration `yaml:"complaint"`
 }
 
 // Consent tunes the gate.

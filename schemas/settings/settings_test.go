@@ -188,6 +188,8 @@ func TestDefaultTexts(t *testing.T) {
 		TextDeskDown:           "We're having trouble reaching our support team. Your message is saved and they will reply here.",
 		TextFailed:             "We couldn't connect you with our support team. Please contact help@acme.example.",
 		TextDisclosure:         "This is Shopper, Acme Outdoors's automated assistant.",
+		TextTakenOver:          "You're now connected with our support team.",
+		TextReturned:           "Shopper is back to help.",
 		TextOutsideHours:       "Our team is back Monday, 9:00 AM.",
 		TextStopConfirmed:      "Acme Outdoors: You're unsubscribed and will get no more texts. Reply START to resubscribe.",
 		TextStopNote:           "Customer texted STOP and is unsubscribed from SMS.",

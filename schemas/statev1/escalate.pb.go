@@ -648,7 +648,9 @@ type Episode struct {
 	// Agents' replies.
 	AgentReplies uint32 `protobuf:"varint,17,opt,name=agent_replies,json=agentReplies,proto3" json:"agent_replies,omitempty"`
 	// How often it was reopened.
-	Reopened      uint32 `protobuf:"varint,18,opt,name=reopened,proto3" json:"reopened,omitempty"`
+	Reopened uint32 `protobuf:"varint,18,opt,name=reopened,proto3" json:"reopened,omitempty"`
+	// An opt-out ended it while people had it, and its ticket was left open for them.
+	LeftOpen      bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -809,6 +811,13 @@ func (x *Episode) GetReopened() uint32 {
 	return 0
 }
 
+func (x *Episode) GetLeftOpen() bool {
+	if x != nil {
+		return x.LeftOpen
+	}
+	return false
+}
+
 // Ticket is the conversation's newest ticket: entry "ticket/<conversation>" of escalate; earlier ones
 // are at "past/<conversation>/<desk's ticket id>".
 type Ticket struct {
@@ -837,6 +846,8 @@ type Ticket struct {
 	TakenAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
 	// The desk's ids of the last replies, so that none is sent twice.
 	Replies []string `protobuf:"bytes,12,rep,name=replies,proto3" json:"replies,omitempty"`
+	// An opt-out came while agents had the mirrored conversation, and the ticket was left open for them.
+	LeftOpen bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
 	// Tags on it, as the desk told last or Handoff set them.
 	Tags []string `protobuf:"bytes,60,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Subject it was created with.
@@ -961,6 +972,13 @@ func (x *Ticket) GetReplies() []string {
 		return x.Replies
 	}
 	return nil
+}
+
+func (x *Ticket) GetLeftOpen() bool {
+	if x != nil {
+		return x.LeftOpen
+	}
+	return false
 }
 
 func (x *Ticket) GetTags() []string {
@@ -1385,7 +1403,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\aRefusal\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.handoff.v1.SignalKindR\x04kind\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x120\n" +
-	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xd7\x06\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xf4\x06\n" +
 	"\aEpisode\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05state\x120\n" +
@@ -1409,7 +1427,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\rlast_reply_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vlastReplyAt\x125\n" +
 	"\bended_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
-	"\breopened\x18\x12 \x01(\rR\breopened\"\x89\x04\n" +
+	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\"\xa6\x04\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1424,7 +1443,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x05taken\x18\n" +
 	" \x01(\bR\x05taken\x125\n" +
 	"\btaken_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\x12\x18\n" +
-	"\areplies\x18\f \x03(\tR\areplies\x12\x12\n" +
+	"\areplies\x18\f \x03(\tR\areplies\x12\x1b\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\x12\x12\n" +
 	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
 	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
 	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +

@@ -209,6 +209,7 @@ func (m *Episode) CloneVT() *Episode {
 	r.EndedAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.EndedAt).CloneVT())
 	r.AgentReplies = m.AgentReplies
 	r.Reopened = m.Reopened
+	r.LeftOpen = m.LeftOpen
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -236,6 +237,7 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.LastAuthor = m.LastAuthor
 	r.Taken = m.Taken
 	r.TakenAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.TakenAt).CloneVT())
+	r.LeftOpen = m.LeftOpen
 	r.Subject = m.Subject
 	r.FollowUp = m.FollowUp
 	r.Announced = m.Announced
@@ -952,6 +954,18 @@ func (m *Episode) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.LeftOpen {
+		i--
+		if m.LeftOpen {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x90
+	}
 	if m.Reopened != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Reopened))
 		i--
@@ -1183,6 +1197,18 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			i--
 			dAtA[i] = 0xe2
 		}
+	}
+	if m.LeftOpen {
+		i--
+		if m.LeftOpen {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x90
 	}
 	if len(m.Replies) > 0 {
 		for iNdEx := len(m.Replies) - 1; iNdEx >= 0; iNdEx-- {
@@ -1908,6 +1934,9 @@ func (m *Episode) SizeVT() (n int) {
 	if m.Reopened != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Reopened))
 	}
+	if m.LeftOpen {
+		n += 3
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -1962,6 +1991,9 @@ func (m *Ticket) SizeVT() (n int) {
 			l = len(s)
 			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
+	}
+	if m.LeftOpen {
+		n += 3
 	}
 	if len(m.Tags) > 0 {
 		for _, s := range m.Tags {
@@ -4226,6 +4258,26 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 50:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LeftOpen", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.LeftOpen = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -4641,6 +4693,26 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			}
 			m.Replies = append(m.Replies, stringValue)
 			iNdEx = postIndex
+		case 50:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LeftOpen", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.LeftOpen = bool(v != 0)
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Tags", wireType)

@@ -30,7 +30,29 @@ func (s *Stage) onConsentChanged(t *turn.Turn, c *handoffv1.ConsentChanged) erro
 		now.ShutVersion = now.GetVersion()
 	}
 	t.Put(name, now)
+	waitNoLonger(t, func(at turn.Place, class handoffv1.TextClass) bool {
+		return slices.Contains(scopes(at), c.GetScope()) && !allows(now, class)
+	})
 	return nil
+}
+
+// waitNoLonger has texts that wait for their time (Command.not_before) judged now: what may not leave any
+// more is not to keep what stands behind it in its lane waiting.
+func waitNoLonger(t *turn.Turn, is func(turn.Place, handoffv1.TextClass) bool) {
+	var waiting []string
+	turn.Scan(t, callPrefix, &statev1.OpenCall{}, func(name string, open *statev1.OpenCall) bool {
+		text := open.GetRecord().GetCommand().GetSendText()
+		if text != nil && open.GetNotBefore() != nil && is(placeOf(open.GetRecord()), text.GetTextClass()) {
+			waiting = append(waiting, name)
+		}
+		return true
+	})
+	for _, name := range waiting {
+		open := &statev1.OpenCall{}
+		t.Get(name, open)
+		open.NotBefore = nil
+		store(t, name[len(callPrefix):], open)
+	}
 }
 
 // onHold starts or ends the hold of a conversation.
@@ -44,6 +66,9 @@ func (s *Stage) onHold(t *turn.Turn, h *handoffv1.Hold) error {
 		return nil
 	}
 	t.Put(holdPrefix+conversation, &statev1.GateHold{Episode: h.GetEpisode(), Classes: h.GetClasses()})
+	waitNoLonger(t, func(at turn.Place, class handoffv1.TextClass) bool {
+		return at.Conversation == conversation && slices.Contains(h.GetClasses(), class)
+	})
 	return nil
 }
 

@@ -121,7 +121,7 @@ func (c *conversation) afterReply() {
 	ofTicket := c.episode.GetTicketEpisode() == c.ticket.GetEpisode()
 	switch state := c.episode.GetState(); {
 	case state == open:
-		c.setTimer(timerPause, c.pauseEnds())
+		c.setTimer(timerPause, c.look(c.pauseEnds()))
 	case ofTicket && (state == expired || state == closed):
 		c.move(EventAgentReply, "an agent replied")
 	case c.mirrored() && c.botInMirror() && state != requested:
@@ -133,6 +133,7 @@ func (c *conversation) afterReply() {
 func (c *conversation) take() {
 	c.ticket.Taken, c.ticket.TakenAt = true, c.received()
 	c.settle()
+	c.sayTakenOver()
 }
 
 // noteSegments tells the agents when a reply took many segments (H5).

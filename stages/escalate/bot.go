@@ -102,7 +102,10 @@ func (c *conversation) botText(r *handoffv1.BotReply) {
 		text = c.text(settings.TextDisclosure) + " " + text
 	}
 	c.state.Disclosed = true
-	c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_BOT, text: text, turn: r.GetTurn()})
+	c.sendText(outbound{
+		class: handoffv1.TextClass_TEXT_CLASS_BOT, text: text, turn: r.GetTurn(),
+		moment: momentOf(c.state.GetTurn().GetAsked().GetIntent()),
+	})
 }
 
 // dropped records a bot's reply that is not sent.

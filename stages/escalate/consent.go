@@ -55,6 +55,7 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 		}
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN:
 		c.state.Consent = stampOf(n, c.state.GetConsent())
+		c.backToPeople()
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP:
 		if here && c.live() { // C4
 			c.note("Customer texted " + n.GetKeyword() + " and was sent the help text.")
@@ -96,9 +97,12 @@ func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	c.dropParked(handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT)
 	c.endExpired(n)
 	wasLive := c.live()
+	leaveOpen := c.shop.Handoff.OnStop == "leave_open" || n.GetKeepTicket()
+	if leaveOpen && c.paused() {
+		c.episode.LeftOpen, c.ticket.LeftOpen = !c.ticket.GetTaken(), c.ticket.GetTaken()
+	}
 	c.ticket.Taken = false
 	moved := c.move(EventOptOut, "opted out: "+optOutCause(n))
-	leaveOpen := c.shop.Handoff.OnStop == "leave_open" || n.GetKeepTicket()
 	if leaveOpen && !moved && n.GetPrior() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
 		c.settle()
 		return // repeated: the ticket that was left open knows it already
@@ -120,6 +124,23 @@ func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 		c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
 	}
 	c.settle()
+}
+
+// backToPeople gives people back, after an opt-in, what an opt-out took from them while its ticket was
+// left open: an open ticket that they had is theirs until it is closed or its time is over (H4, H6).
+func (c *conversation) backToPeople() {
+	inEpisode, taken := c.episode.GetLeftOpen(), c.ticket.GetLeftOpen()
+	c.episode.LeftOpen, c.ticket.LeftOpen = false, false
+	switch {
+	case !c.live():
+	case inEpisode && c.episode.GetTicketEpisode() == c.ticket.GetEpisode():
+		c.move(EventOptIn, "opted in again; its ticket was left open")
+		if c.ticket.GetTicketId() != "" {
+			c.opened("its ticket is open already")
+		}
+	case taken && c.mirrored() && c.botInMirror():
+		c.take()
+	}
 }
 
 // endExpired ends an expired episode that stands behind a newer one.

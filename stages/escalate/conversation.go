@@ -45,7 +45,7 @@ func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
 	c.read.episode = t.Get(episodeEntry(at.Conversation), c.episode)
 	c.read.ticket = t.Get(ticketEntry(at.Conversation), c.ticket)
 	c.thread = &thread{c: c}
-	c.rules.before = moment{ticket: c.ticket.GetEpisode(), status: statusWord(c.ticket), episode: c.episode.GetNumber(), state: c.episode.GetState()}
+	c.rules.before = stood{ticket: c.ticket.GetEpisode(), status: statusWord(c.ticket), episode: c.episode.GetNumber(), state: c.episode.GetState()}
 	if stamp := t.Record.GetConsent(); stamp != nil {
 		c.stamp(stamp)
 	}

@@ -193,7 +193,7 @@ func (c *conversation) mayReply(r *rules.Compiled, when rules.Trigger, reply *ru
 		return "a rule answered within " + settings.Span(c.shop.Automation.AnswerOnceWithin) + " (automation.answer_once_within)"
 	case within(auto.GetRuleRepliedAt(), c.t.At(), every):
 		return "a rule replied within " + settings.Span(every) + " (automation.reply_every)"
-	case within(momentOf(auto.GetReplied(), r.Name), c.t.At(), reply.Every):
+	case within(ruleMoment(auto.GetReplied(), r.Name), c.t.At(), reply.Every):
 		return "it replied within " + settings.Span(reply.Every) + " (every)"
 	}
 	return ""

@@ -24,8 +24,8 @@ type RuleAsked struct {
 	Did, Refused []string
 }
 
-// moment is what rules compare with what is so after a turn.
-type moment struct {
+// stood is what rules compare with what is so after a turn.
+type stood struct {
 	ticket, episode uint64
 	status          string
 	state           State
@@ -34,7 +34,7 @@ type moment struct {
 // asking is the part of a turn in which rules are asked.
 type asking struct {
 	// before is how the conversation was when the turn began.
-	before moment
+	before stood
 	// happened since the turn began, in order.
 	happened []rules.Trigger
 	// acted are the rules that matched: each acts once a record, so no effect triggers its own rule.
@@ -249,7 +249,7 @@ func (c *conversation) restartTimers(since rules.Since) {
 // onRuleTimer asks a timer rule. The settings may have changed since the timer was set: the current ones
 // say how long it waits.
 func (c *conversation) onRuleTimer(name string) {
-	from := momentOf(c.state.GetAutomation().GetWaiting(), name)
+	from := ruleMoment(c.state.GetAutomation().GetWaiting(), name)
 	if from == nil {
 		return
 	}
@@ -271,8 +271,8 @@ func within(from *timestamppb.Timestamp, to time.Time, d time.Duration) bool {
 	return from != nil && to.Before(from.AsTime().Add(d))
 }
 
-// momentOf returns a rule's moment, or nil.
-func momentOf(of []*statev1.RuleMoment, rule string) *timestamppb.Timestamp {
+// ruleMoment returns a rule's moment, or nil.
+func ruleMoment(of []*statev1.RuleMoment, rule string) *timestamppb.Timestamp {
 	for _, m := range of {
 		if m.GetRule() == rule {
 			return m.GetAt()

@@ -29,6 +29,8 @@ type outbound struct {
 	turn uint64
 	// whilePaused lets a rule's text leave although people have the conversation (H4).
 	whilePaused bool
+	// moment it follows, for its pace (H12).
+	moment moment
 	// template stands in place of a free-form text: it may leave outside the channel's window (W3).
 	template *handoffv1.Template
 }
@@ -63,7 +65,7 @@ func (c *conversation) sendText(o outbound) (callID string) {
 			NativeId: o.nativeID, Author: o.author, Turn: o.turn, Question: o.question, WhilePaused: o.whilePaused,
 			Template: o.template, HumanAgent: c.asPerson(o),
 		}},
-		GiveUpAt: c.windowEnds(o),
+		GiveUpAt: c.windowEnds(o), NotBefore: c.notBefore(o),
 	})
 	c.state.SentSince += c.messagesOf(o)
 	c.asked(o, callID)

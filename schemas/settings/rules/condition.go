@@ -94,6 +94,7 @@ func (n *node) match(e *Event) bool {
 			}
 		}
 		return true
+	case anyOf, noneOf:
 	}
 	for i := range n.kids {
 		if n.kids[i].match(e) {
