@@ -104,7 +104,11 @@ func keyword(k string) string {
 
 func messageLine(m *handoffv1.MessageFact) string {
 	if !m.GetInbound() {
-		return fmt.Sprintf("message out [%s]: %s", className(m.GetTextClass()), m.GetText())
+		by := className(m.GetTextClass())
+		if m.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_UNSPECIFIED { // not sent by Handoff
+			by = short(m.GetAuthor().String(), "AUTHOR_KIND_")
+		}
+		return fmt.Sprintf("message out [%s]: %s", by, m.GetText())
 	}
 	c := m.GetClassification()
 	intent := c.GetIntent()

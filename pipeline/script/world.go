@@ -195,6 +195,9 @@ func (w *World) deliverTo(e pipeline.Emit, at time.Time) {
 	if e.Time.IsZero() {
 		e.Time = at
 	}
+	if e.Topic == schemas.TopicPlatform {
+		return // the same facts as analytics gets, for the platform to read
+	}
 	w.tell(e)
 	offset := w.offsets[e.Topic]
 	w.offsets[e.Topic]++

@@ -206,6 +206,8 @@ const (
 	ConsentEventKind_CONSENT_EVENT_KIND_LINKED ConsentEventKind = 7
 	// It is so no more (W7, C15).
 	ConsentEventKind_CONSENT_EVENT_KIND_UNLINKED ConsentEventKind = 8
+	// An imported consent changed nothing: the reason says why (C14).
+	ConsentEventKind_CONSENT_EVENT_KIND_IMPORT_OUTDONE ConsentEventKind = 9
 )
 
 // Enum value maps for ConsentEventKind.
@@ -220,6 +222,7 @@ var (
 		6: "CONSENT_EVENT_KIND_NEW_SUBSCRIBER",
 		7: "CONSENT_EVENT_KIND_LINKED",
 		8: "CONSENT_EVENT_KIND_UNLINKED",
+		9: "CONSENT_EVENT_KIND_IMPORT_OUTDONE",
 	}
 	ConsentEventKind_value = map[string]int32{
 		"CONSENT_EVENT_KIND_UNSPECIFIED":        0,
@@ -231,6 +234,7 @@ var (
 		"CONSENT_EVENT_KIND_NEW_SUBSCRIBER":     6,
 		"CONSENT_EVENT_KIND_LINKED":             7,
 		"CONSENT_EVENT_KIND_UNLINKED":           8,
+		"CONSENT_EVENT_KIND_IMPORT_OUTDONE":     9,
 	}
 )
 
@@ -1376,7 +1380,7 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x12SIGNAL_KIND_MIRROR\x10\x06\x12\x1f\n" +
 	"\x1bSIGNAL_KIND_OPTED_OUT_WROTE\x10\a\x12\x14\n" +
 	"\x10SIGNAL_KIND_RULE\x10<\x12!\n" +
-	"\x1dSIGNAL_KIND_UNCONFIRMED_WROTE\x10\b*\xe7\x02\n" +
+	"\x1dSIGNAL_KIND_UNCONFIRMED_WROTE\x10\b*\x8e\x03\n" +
 	"\x10ConsentEventKind\x12\"\n" +
 	"\x1eCONSENT_EVENT_KIND_UNSPECIFIED\x10\x00\x12'\n" +
 	"#CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT\x10\x01\x12)\n" +
@@ -1386,7 +1390,8 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x1bCONSENT_EVENT_KIND_DETACHED\x10\x05\x12%\n" +
 	"!CONSENT_EVENT_KIND_NEW_SUBSCRIBER\x10\x06\x12\x1d\n" +
 	"\x19CONSENT_EVENT_KIND_LINKED\x10\a\x12\x1f\n" +
-	"\x1bCONSENT_EVENT_KIND_UNLINKED\x10\bB2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
+	"\x1bCONSENT_EVENT_KIND_UNLINKED\x10\b\x12%\n" +
+	"!CONSENT_EVENT_KIND_IMPORT_OUTDONE\x10\tB2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (
 	file_handoff_v1_fact_proto_rawDescOnce sync.Once

@@ -71,6 +71,7 @@ func check(s *Shop) []Problem {
 	c.desk(s.Desk)
 	c.url("bot.url", s.AutoReply.URL)
 	c.secret("bot.secret", s.AutoReply.Secret)
+	c.secret("platform.secret", s.Platform.Secret)
 	c.positive("bot.timeout", s.AutoReply.Timeout)
 	c.handoff(&s.Handoff)
 	c.oneOf("consent.opt_out_scope", s.Consent.OptOutScope, "account", "channel", "shop")

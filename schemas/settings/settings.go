@@ -38,6 +38,8 @@ type Shop struct {
 	Accounts []Account `yaml:"accounts"`
 	// Desk is the shop's help desk.
 	Desk Desk `yaml:"desk"`
+	// Platform is the messaging platform that the shop sends its campaigns with.
+	Platform Platform `yaml:"platform"`
 	// AutoReply is the bot.
 	AutoReply Bot `yaml:"bot"`
 	// Handoff tunes the episode.
@@ -147,6 +149,12 @@ type Desk struct {
 	Tags []string `yaml:"tags"`
 	// Limit of API requests; the connector's default from the vendor's documents.
 	Limit Rate `yaml:"limit"`
+}
+
+// Platform is the messaging platform.
+type Platform struct {
+	// Secret signs what the platform reports (H13); without it nothing is taken.
+	Secret SecretRef `yaml:"secret"`
 }
 
 // Bot is the automated agent.

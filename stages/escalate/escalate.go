@@ -90,6 +90,8 @@ func (s *Stage) On(t *turn.Turn) error {
 		c.onRuleReply(body.RuleReply)
 	case *handoffv1.Record_BlockedText:
 		c.onBlockedText(body.BlockedText)
+	case *handoffv1.Record_PlatformSend:
+		c.onPlatformSend(body.PlatformSend)
 	case *handoffv1.Record_DeliveryState:
 		c.onDeliveryState(body.DeliveryState)
 	default:
