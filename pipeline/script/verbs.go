@@ -35,12 +35,13 @@ type verbs map[string]verb
 func vocabulary() verbs {
 	return verbs{
 		"settings": {text: needsText, run: (*World).settings},
-		"customer": {args: []string{"from", "to", "name", "channel", "id", "media", "opt-out-type"}, text: mayHaveText, run: (*World).customer},
+		"rules":    {free: "file", run: (*World).rules},
+		"customer": {args: []string{"from", "to", "name", "channel", "id", "media", "opt-out-type", "public"}, text: mayHaveText, run: (*World).customer},
 		"bot":      {args: []string{"cannot-answer"}, text: mayHaveText, run: (*World).bot},
 		"bot-auto": {words: []string{"on", "off"}, run: (*World).botAuto},
 		"agent":    {args: []string{"name", "ticket"}, text: needsText, run: (*World).desk},
 		"note":     {args: []string{"ticket"}, text: needsText, run: (*World).desk},
-		"desk":     {words: []string{"down", "up", "accept"}, args: []string{"status", "ticket", "refuse", "assign"}, run: (*World).desk},
+		"desk":     {words: []string{"down", "up", "accept"}, args: []string{"status", "ticket", "refuse", "assign", "tags"}, run: (*World).desk},
 		"provider": {words: []string{"down", "up"}, args: []string{"fail"}, run: (*World).provider},
 		"delivery": {args: []string{"text", "status", "code", "from"}, run: (*World).deliveryState},
 		"decide":   {words: []string{"opt-out", "keep"}, args: []string{"from", "by", "reason", "id"}, run: (*World).decide},

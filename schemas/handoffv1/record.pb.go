@@ -158,6 +158,7 @@ type Record struct {
 	//	*Record_Link
 	//	*Record_Linked
 	//	*Record_PlatformSend
+	//	*Record_RuleReply
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -511,6 +512,15 @@ func (x *Record) GetPlatformSend() *PlatformSend {
 	return nil
 }
 
+func (x *Record) GetRuleReply() *RuleReply {
+	if x != nil {
+		if x, ok := x.Body.(*Record_RuleReply); ok {
+			return x.RuleReply
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -619,6 +629,10 @@ type Record_PlatformSend struct {
 	PlatformSend *PlatformSend `protobuf:"bytes,50,opt,name=platform_send,json=platformSend,proto3,oneof"`
 }
 
+type Record_RuleReply struct {
+	RuleReply *RuleReply `protobuf:"bytes,60,opt,name=rule_reply,json=ruleReply,proto3,oneof"`
+}
+
 func (*Record_CustomerMessage) isRecord_Body() {}
 
 func (*Record_Asked) isRecord_Body() {}
@@ -671,12 +685,14 @@ func (*Record_Linked) isRecord_Body() {}
 
 func (*Record_PlatformSend) isRecord_Body() {}
 
+func (*Record_RuleReply) isRecord_Body() {}
+
 var File_handoff_v1_record_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xb4\x0f\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xec\x0f\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -720,7 +736,9 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\flink_request\x18* \x01(\v2\x17.handoff.v1.LinkRequestH\x00R\vlinkRequest\x12&\n" +
 	"\x04link\x18+ \x01(\v2\x10.handoff.v1.LinkH\x00R\x04link\x12,\n" +
 	"\x06linked\x18, \x01(\v2\x12.handoff.v1.LinkedH\x00R\x06linked\x12?\n" +
-	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSendB\x06\n" +
+	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSend\x126\n" +
+	"\n" +
+	"rule_reply\x18< \x01(\v2\x15.handoff.v1.RuleReplyH\x00R\truleReplyB\x06\n" +
 	"\x04body*\xac\x01\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
@@ -777,6 +795,7 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*Link)(nil),                  // 27: handoff.v1.Link
 	(*Linked)(nil),                // 28: handoff.v1.Linked
 	(*PlatformSend)(nil),          // 29: handoff.v1.PlatformSend
+	(*RuleReply)(nil),             // 30: handoff.v1.RuleReply
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -809,11 +828,12 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	27, // 27: handoff.v1.Record.link:type_name -> handoff.v1.Link
 	28, // 28: handoff.v1.Record.linked:type_name -> handoff.v1.Linked
 	29, // 29: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	30, // 30: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -854,6 +874,7 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_Link)(nil),
 		(*Record_Linked)(nil),
 		(*Record_PlatformSend)(nil),
+		(*Record_RuleReply)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -123,6 +123,8 @@ func (s *Stage) On(t *turn.Turn) error {
 		if !t.Seen() {
 			forward(t) // it was sent: nothing is left to judge (H13)
 		}
+	case *handoffv1.Record_RuleReply:
+		ruleReply(t, body.RuleReply)
 	case *handoffv1.Record_TicketEvent:
 		if !t.Seen() {
 			ticketEvent(t, body.TicketEvent)

@@ -28,6 +28,7 @@ func (s *Stage) onConsentNotice(t *turn.Turn, n *handoffv1.ConsentNotice) error 
 		}
 		c := s.load(t, at)
 		c.onNotice(n)
+		c.runRules()
 		c.save()
 	}
 	return nil
