@@ -34,6 +34,7 @@ func (m *TicketEvent) CloneVT() *TicketEvent {
 	r.NativeStatus = m.NativeStatus
 	r.NativeId = m.NativeId
 	r.Assignee = m.Assignee
+	r.MergedInto = m.MergedInto
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -78,6 +79,7 @@ func (m *DeskItem) CloneVT() *DeskItem {
 	r.NativeStatus = m.NativeStatus
 	r.Assignee = m.Assignee
 	r.IsReply = m.IsReply
+	r.MergedInto = m.MergedInto
 	if rhs := m.MediaUrls; rhs != nil {
 		tmpContainer := make([]string, len(rhs))
 		copy(tmpContainer, rhs)
@@ -123,6 +125,15 @@ func (m *TicketEvent) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if len(m.MergedInto) > 0 {
+		i -= len(m.MergedInto)
+		copy(dAtA[i:], m.MergedInto)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.MergedInto)))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x92
 	}
 	if len(m.Assignee) > 0 {
 		i -= len(m.Assignee)
@@ -247,6 +258,15 @@ func (m *DeskItem) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.MergedInto) > 0 {
+		i -= len(m.MergedInto)
+		copy(dAtA[i:], m.MergedInto)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.MergedInto)))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x92
+	}
 	if m.IsReply {
 		i--
 		if m.IsReply {
@@ -354,6 +374,10 @@ func (m *TicketEvent) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	l = len(m.MergedInto)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -424,6 +448,10 @@ func (m *DeskItem) SizeVT() (n int) {
 	}
 	if m.IsReply {
 		n += 2
+	}
+	l = len(m.MergedInto)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -651,6 +679,45 @@ func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 				return fmt.Errorf("proto: field Assignee is not UTF-8")
 			}
 			m.Assignee = stringValue
+			iNdEx = postIndex
+		case 50:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MergedInto", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field MergedInto is not UTF-8")
+			}
+			m.MergedInto = stringValue
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
@@ -1199,6 +1266,45 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.IsReply = bool(v != 0)
+		case 50:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MergedInto", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field MergedInto is not UTF-8")
+			}
+			m.MergedInto = stringValue
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

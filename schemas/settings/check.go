@@ -74,6 +74,7 @@ func check(s *Shop) []Problem {
 	c.secret("platform.secret", s.Platform.Secret)
 	c.positive("bot.timeout", s.AutoReply.Timeout)
 	c.handoff(&s.Handoff)
+	c.agentTimer(s)
 	c.oneOf("consent.opt_out_scope", s.Consent.OptOutScope, "account", "channel", "shop")
 	c.oneOf("consent.reply_requires", s.Consent.ReplyRequires, "conversation", "subscription")
 	c.positive("consent.conversational_for", s.Consent.ConversationalFor)
@@ -224,6 +225,27 @@ func (c *checker) handoff(h *Handoff) {
 	}
 	if h.SegmentCredits < 0 || h.MMSCredits < 0 || h.MessageCredits < 0 {
 		c.add("handoff", "credits must not be negative")
+	}
+}
+
+func (c *checker) agentTimer(s *Shop) {
+	before := time.Duration(0)
+	for i, step := range s.Handoff.AgentTimer.Steps {
+		at := func(field string) string { return fmt.Sprintf("handoff.agent_timer.steps[%d].%s", i, field) }
+		if step.After <= before {
+			c.add(at("after"), "must be longer than 0 and than the step before, e.g. 30m")
+		}
+		before = step.After
+		c.oneOf(at("do"), step.Do, AgentTell, AgentReroute, AgentReturn)
+		if (step.Do == AgentReroute) != (strings.TrimSpace(step.Team) != "") {
+			c.add(at("team"), "names the team to reroute to; it goes with reroute, and only with that")
+		}
+		if step.Do == AgentReturn && i < len(s.Handoff.AgentTimer.Steps)-1 {
+			c.add(at("do"), "return must be the last step: nobody waits for an agent after it")
+		}
+		if step.Do == AgentReturn && s.Mode == ModeMirror && !s.AutoReply.InMirrorMode {
+			c.add(at("do"), "there is no bot to return to: bot.in_mirror_mode is off")
+		}
 	}
 }
 

@@ -829,7 +829,11 @@ type Ticket struct {
 	// The desk's ids of the last replies, so that none is sent twice.
 	Replies []string `protobuf:"bytes,12,rep,name=replies,proto3" json:"replies,omitempty"`
 	// An opt-out came while agents had the mirrored conversation, and the ticket was left open for them.
-	LeftOpen      bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
+	LeftOpen bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
+	// Since when the subscriber waits for an agent's reply; unset while they do not (X4).
+	WaitingSince *timestamppb.Timestamp `protobuf:"bytes,51,opt,name=waiting_since,json=waitingSince,proto3" json:"waiting_since,omitempty"`
+	// Steps of the shop's agent timer that were taken in this wait.
+	WaitingSteps  uint32 `protobuf:"varint,52,opt,name=waiting_steps,json=waitingSteps,proto3" json:"waiting_steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -953,6 +957,20 @@ func (x *Ticket) GetLeftOpen() bool {
 		return x.LeftOpen
 	}
 	return false
+}
+
+func (x *Ticket) GetWaitingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WaitingSince
+	}
+	return nil
+}
+
+func (x *Ticket) GetWaitingSteps() uint32 {
+	if x != nil {
+		return x.WaitingSteps
+	}
+	return 0
 }
 
 // Kept is one message of the thread: entry "thread/<conversation>/<sequence number, 16 hex digits>" of
@@ -1087,7 +1105,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\bended_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
-	"\tleft_open\x182 \x01(\bR\bleftOpen\"\xbd\x03\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\"\xa3\x04\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1103,7 +1121,9 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	" \x01(\bR\x05taken\x125\n" +
 	"\btaken_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\x12\x18\n" +
 	"\areplies\x18\f \x03(\tR\areplies\x12\x1b\n" +
-	"\tleft_open\x182 \x01(\bR\bleftOpen\"X\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\x12?\n" +
+	"\rwaiting_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\fwaitingSince\x12#\n" +
+	"\rwaiting_steps\x184 \x01(\rR\fwaitingSteps\"X\n" +
 	"\x04Kept\x123\n" +
 	"\amessage\x18\x01 \x01(\v2\x19.handoff.v1.ThreadMessageR\amessage\x12\x1b\n" +
 	"\ton_ticket\x18\x02 \x01(\x04R\bonTicketB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
@@ -1170,12 +1190,13 @@ var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	10, // 26: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
 	15, // 27: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
 	10, // 28: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
-	16, // 29: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	10, // 29: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
+	16, // 30: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }

@@ -100,6 +100,7 @@ func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	if leaveOpen && c.paused() {
 		c.episode.LeftOpen, c.ticket.LeftOpen = !c.ticket.GetTaken(), c.ticket.GetTaken()
 	}
+	c.stopWaiting()
 	c.ticket.Taken = false
 	moved := c.move(EventOptOut, "opted out: "+optOutCause(n))
 	if leaveOpen && !moved && n.GetPrior() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {

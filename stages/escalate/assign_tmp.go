@@ -1,0 +1,3 @@
+package escalate
+
+func (c *conversation) assign(string) {}
