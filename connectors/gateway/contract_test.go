@@ -38,7 +38,7 @@ func TestPosts(t *testing.T) {
 			posted[p.topic] = append(posted[p.topic], turn.BodyName(p.record))
 		}
 	}
-	for _, p := range Posts() {
+	for _, p := range webhookPosts() {
 		got := posted[p.Topic]
 		slices.Sort(got)
 		if !slices.Equal(got, p.Bodies) {

@@ -2,10 +2,10 @@
 //
 // It reads POST /in/<provider>/<shop>/<account> (messages of a channel), the same with
 // /status/<call id> (delivery callbacks), POST /in/<desk>/<shop> (a help desk's hints) and
-// POST /shops/<shop>/settings, and POST /in/platform/<shop> (what the messaging platform sent by itself,
-// to handoff.consent). It posts CustomerMessage records to handoff.classify, DeliveryState and
-// TicketChanged to handoff.deliver, and gives the provider's own success answer only after Kafka
-// acknowledged every record of the request. Everything else is refused with a reason and counted.
+// POST /shops/<shop>/settings, POST /in/platform/<shop> (what the messaging platform sent by itself, to
+// handoff.consent) and POST /shops/<shop>/consent and below it (what it knows of consent, to the same). It
+// posts CustomerMessage records to handoff.classify, DeliveryState and TicketChanged to handoff.deliver,
+// and gives the provider's own success answer only after Kafka acknowledged every record of the request. Everything else is refused with a reason and counted.
 //
 // HTTP decides who may come in: shop and account, size, signature. What came in is a Watermill
 // message from there on: the front door is a subscriber, a Watermill router carries each message

@@ -30,6 +30,8 @@ func (g *Gateway) routes() http.Handler {
 	r.Post("/in/{provider}/{shop}/{account}", g.serve(g.channelRequest))
 	r.Post("/in/{provider}/{shop}/{account}/status/{call}", g.serve(g.channelRequest))
 	r.Post("/shops/{shop}/settings", g.serve(g.applySettings))
+	r.Post("/shops/{shop}/consent", g.serve(g.importConsent))
+	r.Post("/shops/{shop}/consent/decisions", g.serve(g.decide))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]bool{"healthy": true})
 	})

@@ -2,6 +2,10 @@ package script
 
 import (
 	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -24,4 +28,24 @@ func (w *World) decide(c Command) error {
 	return w.fromOutside(c, "decision", &handoffv1.Record{Body: &handoffv1.Record_ConsentDecision{ConsentDecision: &handoffv1.ConsentDecision{
 		OptOut: word == "opt-out", By: c.arg("by", "Ann"), Reason: c.arg("reason", ""),
 	}}})
+}
+
+// statuses are the consents that an import may bring.
+func statuses() []string { return []string{"conversational", "pending", "subscribed", "unsubscribed"} }
+
+// importConsent is an import by the platform: "import subscribed at=-1h source=checkout".
+func (w *World) importConsent(c Command) error {
+	ago, err := time.ParseDuration(c.arg("at", "0s"))
+	if err != nil {
+		return fmt.Errorf("at= needs a duration such as -1h: %w", err)
+	}
+	r := &handoffv1.Record{
+		Channel: schemas.ChannelOf(c.arg("channel", "sms")), Account: c.arg("account", ""),
+		Body: &handoffv1.Record_ConsentImport{ConsentImport: &handoffv1.ConsentImport{
+			Status: handoffv1.ConsentStatus(handoffv1.ConsentStatus_value["CONSENT_STATUS_"+strings.ToUpper(c.word())]),
+			Scope:  c.arg("scope", ""), ChangedAt: timestamppb.New(w.clock.Add(ago)),
+			Source: c.arg("source", "platform"), Text: c.Input, By: c.arg("by", "Ann"),
+		}},
+	}
+	return w.fromOutside(c, "import", r)
 }

@@ -48,10 +48,27 @@ func (w *World) tellFact(r *handoffv1.Record, f *handoffv1.Fact) {
 			w.say("blocked [%s]: %s", className(k.Delivery.GetTextClass()), blockName(k.Delivery.GetBlockReason()))
 		}
 		line = deliveryLine(k.Delivery)
+	case *handoffv1.Fact_Rule:
+		line = w.tellRule(k.Rule)
 	case *handoffv1.Fact_Message:
 		line = messageLine(k.Message)
 	}
 	w.facts = append(w.facts, fmt.Sprintf("%s %s %s%s", f.GetAt().AsTime().Format("15:04:05"), f.GetStage(), line, because(f.GetReason())))
+}
+
+// tellRule prints what a rule did not do, and returns what it did: the rest shows in what it causes.
+func (w *World) tellRule(r *handoffv1.RuleFact) string {
+	for _, list := range r.GetLists() {
+		w.say("list %s: the subscriber is on it (rule %s)", list, r.GetRule())
+	}
+	for _, why := range r.GetRefused() {
+		w.say("rule %s did not %s", r.GetRule(), why)
+	}
+	line := "rule " + r.GetRule() + " at " + r.GetWhen() + ": " + strings.Join(r.GetDid(), ", ")
+	if len(r.GetRefused()) > 0 {
+		line += "; not " + strings.Join(r.GetRefused(), ", not ")
+	}
+	return line
 }
 
 // consentEventLine says what happened about consent.

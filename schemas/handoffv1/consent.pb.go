@@ -608,6 +608,99 @@ func (x *ConsentNotice) GetBy() string {
 	return ""
 }
 
+// ConsentImport is what the platform knows of an address's consent (C14). Posted by the gateway and the
+// command line. Its record names the channel, and the account where it is about one.
+type ConsentImport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Status that the platform has.
+	Status ConsentStatus `protobuf:"varint,1,opt,name=status,proto3,enum=handoff.v1.ConsentStatus" json:"status,omitempty"`
+	// Scope it applies to: "shop", "channel:sms" or "account:sms:+15557770000". Empty: the record's account,
+	// else its channel.
+	Scope string `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	// Since when it holds; the newer change wins.
+	ChangedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	// Where the platform has it from, e.g. "checkout"; kept as evidence.
+	Source string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	// The text that caused it, or the words that were agreed to; may be empty.
+	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	// Who imported it.
+	By            string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsentImport) Reset() {
+	*x = ConsentImport{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsentImport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsentImport) ProtoMessage() {}
+
+func (x *ConsentImport) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsentImport.ProtoReflect.Descriptor instead.
+func (*ConsentImport) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ConsentImport) GetStatus() ConsentStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ConsentStatus_CONSENT_STATUS_UNSPECIFIED
+}
+
+func (x *ConsentImport) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *ConsentImport) GetChangedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ChangedAt
+	}
+	return nil
+}
+
+func (x *ConsentImport) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ConsentImport) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ConsentImport) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
 // ConsentDecision decides the possible opt-outs of an address (C5). Posted by the gateway and the command
 // line; of one conversation where its record names one.
 type ConsentDecision struct {
@@ -624,7 +717,7 @@ type ConsentDecision struct {
 
 func (x *ConsentDecision) Reset() {
 	*x = ConsentDecision{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	mi := &file_handoff_v1_consent_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -636,7 +729,7 @@ func (x *ConsentDecision) String() string {
 func (*ConsentDecision) ProtoMessage() {}
 
 func (x *ConsentDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	mi := &file_handoff_v1_consent_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -649,7 +742,7 @@ func (x *ConsentDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentDecision.ProtoReflect.Descriptor instead.
 func (*ConsentDecision) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{2}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ConsentDecision) GetOptOut() bool {
@@ -694,7 +787,7 @@ type ConsentChanged struct {
 
 func (x *ConsentChanged) Reset() {
 	*x = ConsentChanged{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	mi := &file_handoff_v1_consent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +799,7 @@ func (x *ConsentChanged) String() string {
 func (*ConsentChanged) ProtoMessage() {}
 
 func (x *ConsentChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	mi := &file_handoff_v1_consent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +812,7 @@ func (x *ConsentChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentChanged.ProtoReflect.Descriptor instead.
 func (*ConsentChanged) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ConsentChanged) GetScope() string {
@@ -775,7 +868,7 @@ type BlockedText struct {
 
 func (x *BlockedText) Reset() {
 	*x = BlockedText{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	mi := &file_handoff_v1_consent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -787,7 +880,7 @@ func (x *BlockedText) String() string {
 func (*BlockedText) ProtoMessage() {}
 
 func (x *BlockedText) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	mi := &file_handoff_v1_consent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -800,7 +893,7 @@ func (x *BlockedText) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockedText.ProtoReflect.Descriptor instead.
 func (*BlockedText) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{4}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *BlockedText) GetReason() BlockReason {
@@ -848,7 +941,7 @@ type AuthorRef struct {
 
 func (x *AuthorRef) Reset() {
 	*x = AuthorRef{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +953,7 @@ func (x *AuthorRef) String() string {
 func (*AuthorRef) ProtoMessage() {}
 
 func (x *AuthorRef) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +966,7 @@ func (x *AuthorRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorRef.ProtoReflect.Descriptor instead.
 func (*AuthorRef) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AuthorRef) GetTextClass() TextClass {
@@ -918,7 +1011,7 @@ type TextGate struct {
 
 func (x *TextGate) Reset() {
 	*x = TextGate{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1023,7 @@ func (x *TextGate) String() string {
 func (*TextGate) ProtoMessage() {}
 
 func (x *TextGate) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1036,7 @@ func (x *TextGate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextGate.ProtoReflect.Descriptor instead.
 func (*TextGate) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TextGate) GetShut() bool {
@@ -974,7 +1067,7 @@ type FireTimer struct {
 
 func (x *FireTimer) Reset() {
 	*x = FireTimer{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_v1_consent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1079,7 @@ func (x *FireTimer) String() string {
 func (*FireTimer) ProtoMessage() {}
 
 func (x *FireTimer) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_v1_consent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1092,7 @@ func (x *FireTimer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FireTimer.ProtoReflect.Descriptor instead.
 func (*FireTimer) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FireTimer) GetName() string {
@@ -1036,7 +1129,7 @@ type DeadLetterResolved struct {
 
 func (x *DeadLetterResolved) Reset() {
 	*x = DeadLetterResolved{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[8]
+	mi := &file_handoff_v1_consent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1141,7 @@ func (x *DeadLetterResolved) String() string {
 func (*DeadLetterResolved) ProtoMessage() {}
 
 func (x *DeadLetterResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[8]
+	mi := &file_handoff_v1_consent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1154,7 @@ func (x *DeadLetterResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetterResolved.ProtoReflect.Descriptor instead.
 func (*DeadLetterResolved) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{8}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeadLetterResolved) GetDeadLetter() string {
@@ -1119,7 +1212,15 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	" \x01(\bR\n" +
 	"keepTicket\x12\x16\n" +
 	"\x06forget\x18( \x01(\bR\x06forget\x12\x0e\n" +
-	"\x02by\x18) \x01(\tR\x02by\"R\n" +
+	"\x02by\x18) \x01(\tR\x02by\"\xcf\x01\n" +
+	"\rConsentImport\x121\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12\x14\n" +
+	"\x05scope\x18\x02 \x01(\tR\x05scope\x129\n" +
+	"\n" +
+	"changed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\"R\n" +
 	"\x0fConsentDecision\x12\x17\n" +
 	"\aopt_out\x18\x01 \x01(\bR\x06optOut\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -1214,7 +1315,7 @@ func file_handoff_v1_consent_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_consent_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_handoff_v1_consent_proto_goTypes = []any{
 	(ConsentStatus)(0),            // 0: handoff.v1.ConsentStatus
 	(ConsentSource)(0),            // 1: handoff.v1.ConsentSource
@@ -1223,36 +1324,39 @@ var file_handoff_v1_consent_proto_goTypes = []any{
 	(BlockReason)(0),              // 4: handoff.v1.BlockReason
 	(*ConsentStamp)(nil),          // 5: handoff.v1.ConsentStamp
 	(*ConsentNotice)(nil),         // 6: handoff.v1.ConsentNotice
-	(*ConsentDecision)(nil),       // 7: handoff.v1.ConsentDecision
-	(*ConsentChanged)(nil),        // 8: handoff.v1.ConsentChanged
-	(*BlockedText)(nil),           // 9: handoff.v1.BlockedText
-	(*AuthorRef)(nil),             // 10: handoff.v1.AuthorRef
-	(*TextGate)(nil),              // 11: handoff.v1.TextGate
-	(*FireTimer)(nil),             // 12: handoff.v1.FireTimer
-	(*DeadLetterResolved)(nil),    // 13: handoff.v1.DeadLetterResolved
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*ConsentImport)(nil),         // 7: handoff.v1.ConsentImport
+	(*ConsentDecision)(nil),       // 8: handoff.v1.ConsentDecision
+	(*ConsentChanged)(nil),        // 9: handoff.v1.ConsentChanged
+	(*BlockedText)(nil),           // 10: handoff.v1.BlockedText
+	(*AuthorRef)(nil),             // 11: handoff.v1.AuthorRef
+	(*TextGate)(nil),              // 12: handoff.v1.TextGate
+	(*FireTimer)(nil),             // 13: handoff.v1.FireTimer
+	(*DeadLetterResolved)(nil),    // 14: handoff.v1.DeadLetterResolved
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_handoff_v1_consent_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.ConsentStamp.status:type_name -> handoff.v1.ConsentStatus
-	14, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
+	15, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
 	2,  // 2: handoff.v1.ConsentNotice.kind:type_name -> handoff.v1.ConsentNoticeKind
 	1,  // 3: handoff.v1.ConsentNotice.source:type_name -> handoff.v1.ConsentSource
 	0,  // 4: handoff.v1.ConsentNotice.prior:type_name -> handoff.v1.ConsentStatus
 	0,  // 5: handoff.v1.ConsentNotice.status:type_name -> handoff.v1.ConsentStatus
-	14, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
-	0,  // 7: handoff.v1.ConsentChanged.status:type_name -> handoff.v1.ConsentStatus
-	3,  // 8: handoff.v1.ConsentChanged.allowed:type_name -> handoff.v1.TextClass
-	14, // 9: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
-	4,  // 10: handoff.v1.BlockedText.reason:type_name -> handoff.v1.BlockReason
-	14, // 11: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
-	10, // 12: handoff.v1.BlockedText.author:type_name -> handoff.v1.AuthorRef
-	3,  // 13: handoff.v1.AuthorRef.text_class:type_name -> handoff.v1.TextClass
-	14, // 14: handoff.v1.FireTimer.at:type_name -> google.protobuf.Timestamp
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	15, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
+	0,  // 7: handoff.v1.ConsentImport.status:type_name -> handoff.v1.ConsentStatus
+	15, // 8: handoff.v1.ConsentImport.changed_at:type_name -> google.protobuf.Timestamp
+	0,  // 9: handoff.v1.ConsentChanged.status:type_name -> handoff.v1.ConsentStatus
+	3,  // 10: handoff.v1.ConsentChanged.allowed:type_name -> handoff.v1.TextClass
+	15, // 11: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
+	4,  // 12: handoff.v1.BlockedText.reason:type_name -> handoff.v1.BlockReason
+	15, // 13: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
+	11, // 14: handoff.v1.BlockedText.author:type_name -> handoff.v1.AuthorRef
+	3,  // 15: handoff.v1.AuthorRef.text_class:type_name -> handoff.v1.TextClass
+	15, // 16: handoff.v1.FireTimer.at:type_name -> google.protobuf.Timestamp
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_consent_proto_init() }
@@ -1266,7 +1370,7 @@ func file_handoff_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_consent_proto_rawDesc), len(file_handoff_v1_consent_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -125,6 +125,19 @@ type ConsentEvent struct {
 	Person string
 }
 
+// RuleRun is one of a shop's own rules that matched.
+type RuleRun struct {
+	Origin
+	// Rule is its name, When what it was asked at: "message_created", …
+	Rule, When string
+	// Did are the actions it took, Refused those it did not, with the reason; Lists what the subscriber was
+	// put on.
+	Did, Refused, Lists []string
+	// Episode it happened in, 0 for none, and the desk's ticket.
+	Episode  uint64
+	TicketID string
+}
+
 // Delivery is how an outside call ended, or a delivery state after it.
 type Delivery struct {
 	Origin
@@ -173,13 +186,14 @@ type Batch struct {
 	EpisodeEvents  []EpisodeEvent
 	ConsentChanges []ConsentChange
 	ConsentEvents  []ConsentEvent
+	RuleRuns       []RuleRun
 	Deliveries     []Delivery
 	Rejected       []Rejected
 }
 
 // Len is the number of rows.
 func (b *Batch) Len() int {
-	return len(b.Messages) + len(b.EpisodeEvents) + len(b.ConsentChanges) + len(b.ConsentEvents) + len(b.Deliveries) + len(b.Rejected)
+	return len(b.Messages) + len(b.EpisodeEvents) + len(b.ConsentChanges) + len(b.ConsentEvents) + len(b.RuleRuns) + len(b.Deliveries) + len(b.Rejected)
 }
 
 // How far an outside clock may be off before it is not believed.

@@ -83,6 +83,8 @@ func check(s *Shop) []Problem {
 	}
 	c.hours(s.Hours)
 	c.texts(s.Texts)
+	c.automation(s.Automation)
+	c.rules(s)
 	return c.problems
 }
 

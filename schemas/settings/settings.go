@@ -3,11 +3,13 @@
 package settings
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 )
 
 // Shop is one version of a shop's settings.
@@ -48,6 +50,12 @@ type Shop struct {
 	Hours Hours `yaml:"support_hours"`
 	// Texts replace default texts, by language and text id.
 	Texts map[string]map[TextID]string `yaml:"texts"`
+	// Automation bounds rules and automated texts.
+	Automation Automation `yaml:"automation"`
+	// Rules are the shop's own rules, in order (R1); docs/rules.md is their page.
+	Rules []rules.Rule `yaml:"rules"`
+
+	compiled *rules.Set
 }
 
 // Mode of a shop.
@@ -273,6 +281,27 @@ type Consent struct {
 	PossibleOptOutDays int `yaml:"possible_opt_out_days"`
 }
 
+// Automation bounds rules and automated texts, so that two machines cannot talk to each other for ever.
+type Automation struct {
+	// ActionsPerRecord is how many actions all rules together may take for one thing that happens (R1);
+	// default 10.
+	ActionsPerRecord int `yaml:"actions_per_record"`
+	// ReplyEvery is the least time between two auto-replies of rules in one conversation (R4); default 1h.
+	ReplyEvery time.Duration `yaml:"reply_every"`
+	// AnswerOnceWithin: of messages that come this close together, rules answer one (R4); default 5s.
+	AnswerOnceWithin time.Duration `yaml:"answer_once_within"`
+	// StopAfterTexts is how many automated texts within stop_within stop automation for the conversation
+	// (R4); default 10.
+	StopAfterTexts int `yaml:"stop_after_texts"`
+	// StopWithin is the time in which they are counted (R4); default 10m.
+	StopWithin time.Duration `yaml:"stop_within"`
+	// StopAfterSame identical messages in a row, within 24 hours, stop it too (R4); default 3.
+	StopAfterSame int `yaml:"stop_after_same"`
+	// ResumeAfter is how long after a stop a message with other words starts automation again; a closed
+	// ticket does at once (R4). Default 1h.
+	ResumeAfter time.Duration `yaml:"resume_after"`
+}
+
 // Hours are the weekly support hours.
 type Hours struct {
 	// Weekly maps "mon" … "sun" to spans "09:00-17:30"; a missing day is closed. Empty: always open.
@@ -292,6 +321,16 @@ func (s *Shop) Account(channel handoffv1.Channel, account string) *Account {
 		}
 	}
 	return nil
+}
+
+// RuleSet returns the shop's rules, compiled; nil where there are none.
+func (s *Shop) RuleSet() *rules.Set { return s.compiled }
+
+// Same tells whether two shops' settings say the same.
+func (s *Shop) Same(other *Shop) bool {
+	a, b := *s, *other
+	a.compiled, b.compiled = nil, nil // made of the rules, which are compared
+	return reflect.DeepEqual(a, b)
 }
 
 // Reaches tells whether the shop texts an address on a channel, by the country of its number (W9).

@@ -96,7 +96,11 @@ type LedgerLine struct {
 	// nothing but that.
 	AnswerUntil *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=answer_until,json=answerUntil,proto3" json:"answer_until,omitempty"`
 	// Number of the subscriber at the address, from 1: a new one begins after a wrong number (C15).
-	Subscriber    uint64 `protobuf:"varint,12,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
+	Subscriber uint64 `protobuf:"varint,12,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
+	// Since when the status holds, where that is not the moment of the event: an import (C14).
+	Since *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=since,proto3" json:"since,omitempty"`
+	// Who decided or imported it, where a person did.
+	By            string `protobuf:"bytes,14,opt,name=by,proto3" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -213,6 +217,20 @@ func (x *LedgerLine) GetSubscriber() uint64 {
 		return x.Subscriber
 	}
 	return 0
+}
+
+func (x *LedgerLine) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *LedgerLine) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
 }
 
 // ScopeConsent is the newest change of one scope, under "now/<scope>".
@@ -690,7 +708,7 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\x1ehandoff/state/v1/consent.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x17handoff/v1/record.proto\"&\n" +
 	"\n" +
 	"LedgerHead\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"\xcd\x03\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"\x8f\x04\n" +
 	"\n" +
 	"LedgerLine\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12*\n" +
@@ -707,7 +725,9 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\fanswer_until\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vanswerUntil\x12\x1e\n" +
 	"\n" +
 	"subscriber\x18\f \x01(\x04R\n" +
-	"subscriber\"\xff\x01\n" +
+	"subscriber\x120\n" +
+	"\x05since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x0e\n" +
+	"\x02by\x18\x0e \x01(\tR\x02by\"\xff\x01\n" +
 	"\fScopeConsent\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x121\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x120\n" +
@@ -777,23 +797,24 @@ var file_handoff_state_v1_consent_proto_depIdxs = []int32{
 	10, // 2: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
 	11, // 3: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
 	9,  // 4: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
-	10, // 5: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
-	9,  // 6: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
-	11, // 7: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
-	9,  // 8: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
-	9,  // 9: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
-	9,  // 10: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
-	9,  // 11: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
-	9,  // 12: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
-	9,  // 13: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
-	12, // 14: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
-	9,  // 15: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
-	9,  // 16: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	9,  // 5: handoff.state.v1.LedgerLine.since:type_name -> google.protobuf.Timestamp
+	10, // 6: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
+	9,  // 7: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
+	11, // 8: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
+	9,  // 9: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
+	9,  // 10: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
+	9,  // 11: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
+	9,  // 12: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
+	9,  // 13: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
+	9,  // 14: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
+	12, // 15: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
+	9,  // 16: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
+	9,  // 17: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_consent_proto_init() }

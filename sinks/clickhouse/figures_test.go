@@ -32,6 +32,10 @@ func again(b rows.Batch, by int64) rows.Batch {
 		s.Offset += by
 		c.ConsentEvents = append(c.ConsentEvents, s)
 	}
+	for _, s := range b.RuleRuns {
+		s.Offset += by
+		c.RuleRuns = append(c.RuleRuns, s)
+	}
 	return c
 }
 

@@ -81,7 +81,7 @@ func TestEveryTableRemembersTokens(t *testing.T) {
 			}
 		}
 	}
-	if tables != 7 {
+	if tables != 8 {
 		t.Errorf("%d tables", tables)
 	}
 }

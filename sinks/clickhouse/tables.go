@@ -17,7 +17,7 @@ type table struct {
 // tables lists a batch's tables in the order of their insertion.
 func tables(b *rows.Batch) []table {
 	return []table{messagesTable(b.Messages), episodeEventsTable(b.EpisodeEvents), consentChangesTable(b.ConsentChanges),
-		consentEventsTable(b.ConsentEvents), deliveriesTable(b.Deliveries), rejectedTable(b.Rejected)}
+		consentEventsTable(b.ConsentEvents), ruleRunsTable(b.RuleRuns), deliveriesTable(b.Deliveries), rejectedTable(b.Rejected)}
 }
 
 // originColumns are what every fact's table begins with.
@@ -91,6 +91,25 @@ func consentEventsTable(list []rows.ConsentEvent) table {
 			return originValues(&e.Origin, e.Kind, e.Text, e.MessageID, e.By, maybe(e.DueAt), e.Subscriber, e.Person)
 		},
 	}
+}
+
+func ruleRunsTable(list []rows.RuleRun) table {
+	return table{
+		name: "rule_runs", rows: len(list),
+		columns: originColumns("rule", "asked_at", "did", "refused", "lists", "episode", "ticket_id"),
+		values: func(i int) []any {
+			r := &list[i]
+			return originValues(&r.Origin, r.Rule, r.When, listed(r.Did), listed(r.Refused), listed(r.Lists), r.Episode, r.TicketID)
+		},
+	}
+}
+
+// listed is a list for a column that must have one.
+func listed(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
 }
 
 func deliveriesTable(list []rows.Delivery) table {

@@ -75,6 +75,14 @@ func consentEvent(o rows.Origin, f *handoffv1.ConsentEvent) rows.ConsentEvent {
 	}
 }
 
+func ruleRun(o rows.Origin, f *handoffv1.RuleFact) rows.RuleRun {
+	return rows.RuleRun{
+		Origin: o,
+		Rule:   f.GetRule(), When: f.GetWhen(), Did: f.GetDid(), Refused: f.GetRefused(), Lists: f.GetLists(),
+		Episode: f.GetEpisode(), TicketID: f.GetTicketId(),
+	}
+}
+
 func delivery(o rows.Origin, f *handoffv1.DeliveryFact) rows.Delivery {
 	return rows.Delivery{
 		Origin: o,

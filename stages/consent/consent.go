@@ -13,10 +13,12 @@
 //   - Receipt, from deliver: one that says the provider opted the address out changes the ledger (C10).
 //   - ConsentDecision, from the gateway and `handoff consent decide`: what a person decided of possible
 //     opt-outs (C5).
+//   - ConsentImport, from the same: what the platform knows (C14).
 //   - DeadLetterResolved, from classify and `handoff dlq`: opens the text gate that a lost record shut.
 //
 // It posts ConsentChanged to deliver in the transaction of each change, keyword answers as commands to
-// deliver with Asked to classify, ConsentNotice and BlockedText to escalate, and facts to analytics.
+// deliver with Asked to classify, ConsentNotice and BlockedText to escalate, and facts to analytics;
+// changes of the status to the platform as well (C14).
 //
 // State: the ledger (LedgerHead, LedgerLine, ScopeConsent) for the address, ConsentConversation and
 // EndedTicket for each conversation. Of all changes whose scope covers a conversation's account the
@@ -76,11 +78,17 @@ func (s *Stage) On(t *turn.Turn) error {
 		t.OpenTexts(letter.GetDeadLetter())
 		return nil
 	}
-	if d := t.Record.GetConsentDecision(); d != nil {
+	switch body := t.Record.GetBody().(type) {
+	case *handoffv1.Record_ConsentDecision:
 		if t.Seen() {
 			return nil
 		}
-		return decision(t, d)
+		return decision(t, body.ConsentDecision)
+	case *handoffv1.Record_ConsentImport:
+		if t.Seen() {
+			return nil
+		}
+		return importConsent(t, body.ConsentImport)
 	}
 	if t.Record.GetConversation() == "" {
 		return fmt.Errorf("%w: no conversation", schemas.ErrRecord)
@@ -100,6 +108,8 @@ func (s *Stage) On(t *turn.Turn) error {
 		if !t.Seen() {
 			forward(t) // it was sent: nothing is left to judge (H13)
 		}
+	case *handoffv1.Record_RuleReply:
+		ruleReply(t, body.RuleReply)
 	case *handoffv1.Record_TicketEvent:
 		if !t.Seen() {
 			ticketEvent(t, body.TicketEvent)

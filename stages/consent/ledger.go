@@ -58,12 +58,18 @@ type standing struct {
 }
 
 // current returns what counts at a place.
-func current(t *turn.Turn, p turn.Place) standing {
+func current(t *turn.Turn, p turn.Place) standing { return covering(t, p, scopeAccount) }
+
+// covering returns what counts at a place of the changes at least as wide as a width.
+func covering(t *turn.Turn, p turn.Place, width string) standing {
 	best, c := standing{ScopeConsent: &statev1.ScopeConsent{}}, &statev1.ScopeConsent{}
-	for _, width := range [...]string{scopeShop, scopeChannel, scopeAccount} {
-		scope := scopeAt(width, p)
+	for _, each := range [...]string{scopeShop, scopeChannel, scopeAccount} {
+		scope := scopeAt(each, p)
 		if t.Get(scopePrefix+scope, c) && c.GetVersion() > best.GetVersion() {
 			best, c = standing{ScopeConsent: c, scope: scope}, &statev1.ScopeConsent{}
+		}
+		if each == width {
+			break
 		}
 	}
 	return best
@@ -114,7 +120,10 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 	line := &statev1.LedgerLine{
 		Version: head.GetVersion(), At: moment, Scope: c.scope, Prior: prior.GetStatus(), Status: c.status,
 		Source: c.source, Keyword: c.keyword, Text: c.text, RecordId: schemas.HexID(t.ID()), Conversation: at.Conversation,
-		Subscriber: subscriber(t).GetNumber(),
+		Subscriber: subscriber(t).GetNumber(), By: c.by,
+	}
+	if c.since != moment {
+		line.Since = c.since
 	}
 	now := &statev1.ScopeConsent{Version: head.GetVersion(), Status: c.status, Since: c.since, Source: c.source}
 	if !c.answerUntil.IsZero() {
@@ -133,12 +142,22 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 	if prior.GetStatus() == c.status && (inScope.GetStatus() == c.status || !wider(widthOf(c.scope), widthOf(prior.scope))) {
 		return
 	}
-	t.Fact(at, &handoffv1.Fact{
-		Kind: &handoffv1.Fact_Consent{Consent: &handoffv1.ConsentFact{
-			Version: head.GetVersion(), Scope: c.scope, Prior: prior.GetStatus(), Status: c.status,
-			Source: c.source, Keyword: c.keyword, Text: c.text, MessageId: schemas.HexID(t.ID()),
-		}},
-	})
+	t.Fact(at, c.fact(t, head.GetVersion(), prior.GetStatus()))
+	if c.source != handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT { // which the platform knows of (C14)
+		r := t.Make(at)
+		fact := c.fact(t, head.GetVersion(), prior.GetStatus())
+		fact.Stage, fact.At = schemas.StageConsent, moment
+		r.Consent, r.Body = nil, &handoffv1.Record_Fact{Fact: fact}
+		t.Emit(schemas.TopicPlatform, r)
+	}
+}
+
+// fact is the change as analytics and the platform learn of it.
+func (c change) fact(t *turn.Turn, version uint64, prior handoffv1.ConsentStatus) *handoffv1.Fact {
+	return &handoffv1.Fact{Kind: &handoffv1.Fact_Consent{Consent: &handoffv1.ConsentFact{
+		Version: version, Scope: c.scope, Prior: prior, Status: c.status,
+		Source: c.source, Keyword: c.keyword, Text: c.text, MessageId: schemas.HexID(t.ID()),
+	}}}
 }
 
 // allowed lists the classes that may still leave.

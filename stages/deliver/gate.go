@@ -134,7 +134,7 @@ func judge(e entries, p turn.Place, text *handoffv1.SendText) (judgement, error)
 	if err != nil {
 		return judgement{}, err
 	}
-	if held && slices.Contains(hold.GetClasses(), class) {
+	if held && !text.GetWhilePaused() && slices.Contains(hold.GetClasses(), class) {
 		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_PAUSED
 		j.meaning = "people have the conversation: no automated text leaves"
 		return j, nil

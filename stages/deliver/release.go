@@ -138,7 +138,8 @@ func (s *Stage) releaseDesk(e committedEntries, open *statev1.OpenCall, rel *cal
 func needsTicket(c *handoffv1.Command) bool {
 	switch c.GetAction().(type) {
 	case *handoffv1.Command_AppendMessages, *handoffv1.Command_AddNote,
-		*handoffv1.Command_SetTicketStatus, *handoffv1.Command_AddTags:
+		*handoffv1.Command_SetTicketStatus, *handoffv1.Command_AddTags, *handoffv1.Command_RemoveTags,
+		*handoffv1.Command_AssignTicket, *handoffv1.Command_SetPriority:
 		return true
 	}
 	return false

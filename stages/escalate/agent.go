@@ -7,6 +7,7 @@ import (
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
@@ -38,6 +39,7 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 		c.afterReply()
 	}
 	c.state.AgentRepliedAt = c.received()
+	c.restartTimers(rules.SinceAgentReply)
 	p := &statev1.Parked{Reply: r, At: c.received(), OnTicket: number}
 	if current && c.episode.GetTicketEpisode() == number {
 		p.Episode = c.episode.GetNumber()

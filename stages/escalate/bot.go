@@ -53,7 +53,7 @@ func (c *conversation) endTurn() {
 		return
 	}
 	c.dropTurn()
-	if waiting := t.GetWaiting(); waiting != nil && !c.paused() && !c.optedOut() {
+	if waiting := t.GetWaiting(); waiting != nil && !c.paused() && !c.optedOut() && !c.stopped() {
 		c.ask(waiting, t.GetThrough())
 	}
 }
@@ -155,7 +155,7 @@ func (c *conversation) turnFailed(why string) {
 	waiting, through := c.state.GetTurn().GetWaiting(), c.state.GetTurn().GetThrough()
 	c.dropTurn()
 	c.cannotAnswer(asked, why)
-	if waiting != nil && !c.paused() && !c.optedOut() {
+	if waiting != nil && !c.paused() && !c.optedOut() && !c.stopped() {
 		c.ask(waiting, through)
 	}
 }

@@ -28,6 +28,7 @@ func (s *Stage) onConsentNotice(t *turn.Turn, n *handoffv1.ConsentNotice) error 
 		}
 		c := s.load(t, at)
 		c.onNotice(n)
+		c.runRules()
 		c.save()
 	}
 	return nil
@@ -160,6 +161,8 @@ func optOutCause(n *handoffv1.ConsentNotice) string {
 	switch {
 	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_AGENT:
 		return "an agent's " + n.GetKeyword()
+	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT:
+		return "imported from the platform"
 	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_UNDECIDED:
 		return "a possible opt-out that nobody decided"
 	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_DECISION:
@@ -191,6 +194,8 @@ func (c *conversation) optOutNote(n *handoffv1.ConsentNotice, replied bool) stri
 	case handoffv1.ConsentSource_CONSENT_SOURCE_UNDECIDED:
 		return "Customer is unsubscribed from " + channel + ": nobody decided within " + days(c.shop.Consent.PossibleOptOutDays) +
 			" whether this was an opt-out: " + n.GetText()
+	case handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT:
+		return "Customer is unsubscribed from " + channel + ": the platform reports that they opted out on " + c.shop.Date(n.GetSince().AsTime()) + "."
 	case handoffv1.ConsentSource_CONSENT_SOURCE_DECISION:
 		return "Customer was unsubscribed from " + channel + " by " + n.GetBy() + ", for writing: " + n.GetText()
 	case handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER:

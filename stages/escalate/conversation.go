@@ -31,6 +31,7 @@ type conversation struct {
 	// read tells which entries were there, and whether a question to confirm had gone unanswered (C6).
 	read   struct{ state, episode, ticket, unanswered bool }
 	thread *thread
+	rules  asking
 }
 
 // load reads a conversation and takes over what the record's stamp tells of consent.
@@ -44,6 +45,7 @@ func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
 	c.read.episode = t.Get(episodeEntry(at.Conversation), c.episode)
 	c.read.ticket = t.Get(ticketEntry(at.Conversation), c.ticket)
 	c.thread = &thread{c: c}
+	c.rules.before = stood{ticket: c.ticket.GetEpisode(), status: statusWord(c.ticket), episode: c.episode.GetNumber(), state: c.episode.GetState()}
 	if stamp := t.Record.GetConsent(); stamp != nil {
 		c.stamp(stamp)
 	}

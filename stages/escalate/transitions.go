@@ -4,6 +4,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 )
 
 // State is a state of the episode machine.
@@ -148,8 +149,12 @@ func (c *conversation) move(on Event, reason string) bool {
 	}
 	c.episodeFact(from, reason)
 	c.settle()
-	if to == open {
+	switch {
+	case to == open:
 		c.sayTakenOver()
+		c.happen(rules.EpisodeOpened)
+	case (from == requested || from == open) && !c.paused():
+		c.happen(rules.EpisodeClosed)
 	}
 	return true
 }

@@ -73,7 +73,9 @@ func (c *conversation) takeStep(s settings.AgentStep) {
 	case settings.AgentTell:
 		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextAgentLate)})
 	case settings.AgentReroute:
-		c.assign(s.Team)
+		c.command(&handoffv1.Command{Action: &handoffv1.Command_AssignTicket{
+			AssignTicket: &handoffv1.AssignTicket{Team: s.Team},
+		}})
 		c.note(late + ": assigned to " + s.Team + ".")
 	case settings.AgentReturn:
 		c.backToBot("no agent reply within "+settings.Span(s.After), late+": "+c.shop.Bot+" answers again. Your replies are still delivered.")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -62,7 +61,7 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 	}
 	defer table.Close()
 	current, version, err := table.Current(shop)
-	if err == nil && reflect.DeepEqual(current, parsed) {
+	if err == nil && current.Same(parsed) {
 		return version, nil
 	}
 	version++

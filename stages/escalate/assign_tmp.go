@@ -1,3 +1,0 @@
-package escalate
-
-func (c *conversation) assign(string) {}
