@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/country"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings/rules"
 )
@@ -245,13 +246,6 @@ type AgentStep struct {
 	Team string `yaml:"team"`
 }
 
-// Values of AgentStep.Do.
-const (
-	AgentTell    = "tell"
-	AgentReroute = "reroute"
-	AgentReturn  = "return"
-)
-
 // Pace is how long automated replies wait, at most a minute; default 0, at once (H12).
 type Pace struct {
 	// Lookup: something is looked up (order_status, product_question).
@@ -335,5 +329,5 @@ func (s *Shop) Same(other *Shop) bool {
 
 // Reaches tells whether the shop texts an address on a channel, by the country of its number (W9).
 func (s *Shop) Reaches(channel handoffv1.Channel, address string) bool {
-	return channel != handoffv1.Channel_CHANNEL_SMS || slices.Contains(s.SMSCountries, schemas.Country(address))
+	return channel != handoffv1.Channel_CHANNEL_SMS || slices.Contains(s.SMSCountries, country.Of(address))
 }

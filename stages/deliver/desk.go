@@ -212,7 +212,7 @@ func deskItem(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.De
 		TicketId: ticket.GetTicketId(), Episode: episode, Status: item.GetStatus(),
 		NativeStatus: item.GetNativeStatus(), NativeId: item.GetNativeId(), Assignee: item.GetAssignee(),
 		MergedInto: item.GetMergedInto(),
-		ByHandoff: item.GetByHandoff(), Tags: item.GetTags(), TagsKnown: item.GetTagsKnown(),
+		ByHandoff:  item.GetByHandoff(), Tags: item.GetTags(), TagsKnown: item.GetTagsKnown(),
 	}}
 	t.Emit(schemas.TopicConsent, r)
 }

@@ -200,6 +200,7 @@ func (c *conversation) optOutNote(n *handoffv1.ConsentNotice, replied bool) stri
 		return "Customer was unsubscribed from " + channel + " by " + n.GetBy() + ", for writing: " + n.GetText()
 	case handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER:
 		return "Wrong number: customer wrote \"" + n.GetText() + "\" and is unsubscribed from " + channel + ". Name and history are detached."
+	default:
 	}
 	keyword := n.GetKeyword()
 	if keyword == "" {

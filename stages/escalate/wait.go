@@ -70,14 +70,14 @@ func (c *conversation) onAgentTimer() {
 func (c *conversation) takeStep(s settings.AgentStep) {
 	late := "No agent reply within " + settings.Span(s.After)
 	switch s.Do {
-	case settings.AgentTell:
+	case "tell":
 		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextAgentLate)})
-	case settings.AgentReroute:
+	case "reroute":
 		c.command(&handoffv1.Command{Action: &handoffv1.Command_AssignTicket{
 			AssignTicket: &handoffv1.AssignTicket{Team: s.Team},
 		}})
 		c.note(late + ": assigned to " + s.Team + ".")
-	case settings.AgentReturn:
+	case "return":
 		c.backToBot("no agent reply within "+settings.Span(s.After), late+": "+c.shop.Bot+" answers again. Your replies are still delivered.")
 	}
 }
