@@ -41,7 +41,7 @@ func vocabulary() verbs {
 		"bot-auto": {words: []string{"on", "off"}, run: (*World).botAuto},
 		"agent":    {args: []string{"name", "ticket"}, text: needsText, run: (*World).desk},
 		"note":     {args: []string{"ticket"}, text: needsText, run: (*World).desk},
-		"desk":     {words: []string{"down", "up", "accept"}, args: []string{"status", "ticket", "refuse", "assign", "tags"}, run: (*World).desk},
+		"desk":     {words: []string{"down", "up", "accept"}, args: []string{"status", "ticket", "refuse", "assign", "merge", "tags"}, run: (*World).desk},
 		"provider": {words: []string{"down", "up"}, args: []string{"fail"}, run: (*World).provider},
 		"delivery": {args: []string{"text", "status", "code", "from"}, run: (*World).deliveryState},
 		"decide":   {words: []string{"opt-out", "keep"}, args: []string{"from", "by", "reason", "id"}, run: (*World).decide},

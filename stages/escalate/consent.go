@@ -101,6 +101,7 @@ func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	if leaveOpen && c.paused() {
 		c.episode.LeftOpen, c.ticket.LeftOpen = !c.ticket.GetTaken(), c.ticket.GetTaken()
 	}
+	c.stopWaiting()
 	c.ticket.Taken = false
 	moved := c.move(EventOptOut, "opted out: "+optOutCause(n))
 	if leaveOpen && !moved && n.GetPrior() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
@@ -203,6 +204,7 @@ func (c *conversation) optOutNote(n *handoffv1.ConsentNotice, replied bool) stri
 		return "Customer was unsubscribed from " + channel + " by " + n.GetBy() + ", for writing: " + n.GetText()
 	case handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER:
 		return "Wrong number: customer wrote \"" + n.GetText() + "\" and is unsubscribed from " + channel + ". Name and history are detached."
+	default:
 	}
 	keyword := n.GetKeyword()
 	if keyword == "" {
