@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -147,11 +146,7 @@ func readSettings(file string) ([]byte, *settings.Shop, error) {
 		return nil, nil, fmt.Errorf("%w: settings: %w", errUsage, err)
 	}
 	shop, err := app.CheckSettings(doc)
-	var bad *settings.Error
-	if errors.As(err, &bad) {
-		return nil, nil, fmt.Errorf("%s is refused:\n%w", file, err)
-	}
-	return doc, shop, err
+	return doc, shop, refusedSettings(file, err)
 }
 
 // configCommand is about the configuration.

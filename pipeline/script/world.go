@@ -85,6 +85,9 @@ desk: {kind: zendesk, subdomain: acme, user: handoff@acme.example, token: "env:A
 bot: {url: "http://127.0.0.1/bot"}
 `
 
+// BaseSettings is the document of the shop that scripts begin with unless they are given another.
+func BaseSettings() []byte { return []byte(base) }
+
 // NewWorld starts a world with the topology's shop.
 func NewWorld(t Topology) (*World, error) {
 	w := &World{
