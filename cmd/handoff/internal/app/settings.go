@@ -110,6 +110,20 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 	return version, a.writeSettings(ctx, client, shop, &handoffv1.Settings{Version: version, Document: document})
 }
 
+// CurrentSettings reads the version of a shop's settings that is in force.
+func (a *App) CurrentSettings(ctx context.Context, shop string) (*settings.Shop, error) {
+	table, err := kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log})
+	if err != nil {
+		return nil, err
+	}
+	defer table.Close()
+	current, _, err := table.Current(shop)
+	if err != nil {
+		return nil, fmt.Errorf("the shop %s has no settings in force: %w", shop, err)
+	}
+	return current, nil
+}
+
 // writeSettings writes a version and makes it the current one, in one transaction.
 func (a *App) writeSettings(ctx context.Context, client *kgo.Client, shop string, body *handoffv1.Settings) error {
 	name := fmt.Sprintf("%s|%d", shop, body.GetVersion())
