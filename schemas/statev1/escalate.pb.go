@@ -61,7 +61,9 @@ type Conversation struct {
 	// digits>".
 	Parked uint64 `protobuf:"varint,52,opt,name=parked,proto3" json:"parked,omitempty"`
 	// The subscriber was nudged by a template since they wrote last (W3).
-	Nudged        bool `protobuf:"varint,53,opt,name=nudged,proto3" json:"nudged,omitempty"`
+	Nudged bool `protobuf:"varint,53,opt,name=nudged,proto3" json:"nudged,omitempty"`
+	// How many holds were begun or ended: the version of the last one.
+	Holds         uint64 `protobuf:"varint,70,opt,name=holds,proto3" json:"holds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -213,6 +215,13 @@ func (x *Conversation) GetNudged() bool {
 		return x.Nudged
 	}
 	return false
+}
+
+func (x *Conversation) GetHolds() uint64 {
+	if x != nil {
+		return x.Holds
+	}
+	return 0
 }
 
 // Parked is an agent's reply that waits: entry "parked/<conversation>/<number, 16 hex digits>" of
@@ -997,7 +1006,7 @@ var File_handoff_state_v1_escalate_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xd6\x04\n" +
+	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xec\x04\n" +
 	"\fConversation\x12\x1a\n" +
 	"\bepisodes\x18\x01 \x01(\x04R\bepisodes\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
@@ -1017,7 +1026,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
 	"sent_since\x183 \x01(\rR\tsentSince\x12\x16\n" +
 	"\x06parked\x184 \x01(\x04R\x06parked\x12\x16\n" +
-	"\x06nudged\x185 \x01(\bR\x06nudgedJ\x04\b\v\x10\f\"\x99\x01\n" +
+	"\x06nudged\x185 \x01(\bR\x06nudged\x12\x14\n" +
+	"\x05holds\x18F \x01(\x04R\x05holdsJ\x04\b\v\x10\f\"\x99\x01\n" +
 	"\x06Parked\x12,\n" +
 	"\x05reply\x18\x01 \x01(\v2\x16.handoff.v1.AgentReplyR\x05reply\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +

@@ -10,7 +10,7 @@
 //   - BotReply, from deliver: drops one it has seen; gated alike. One without a text always passes.
 //   - TicketEvent, from deliver: drops one it has seen, remembers whether the ticket is open, passes on.
 //   - Receipt, from deliver: one that says the provider opted the address out changes the ledger (C10).
-//   - DeadLetterResolved, from classify and `handoff dlq`: opens the text gate that a lost record shut.
+//   - DeadLetterResolved, from classify, deliver and `handoff dlq`: opens the text gate that a lost record shut.
 //
 // It posts ConsentChanged to deliver in the transaction of each change, keyword answers as commands to
 // deliver with Asked to classify, ConsentNotice and BlockedText to escalate, and facts to analytics.
