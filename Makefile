@@ -92,6 +92,7 @@ train: ## Train the classifier that ships from the grammars and the public sets 
 .PHONY: generate
 generate: ## Generate Go from schemas/proto, and docs/reference
 	@.ci/tool buf generate
+	@go run -buildvcs=false ./.ci/codecs schemas
 	@gofmt -l -w schemas/handoffv1 schemas/statev1
 	@go run -buildvcs=false ./.ci/reference
 

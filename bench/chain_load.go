@@ -30,7 +30,7 @@ func (c chainInput) record(i int, due time.Time) (*kgo.Record, error) {
 		Body: &handoffv1.Record_CustomerMessage{CustomerMessage: &handoffv1.CustomerMessage{
 			NativeId: strconv.Itoa(i), Text: "Hi, I want to cancel my order " + strconv.Itoa(10000+i) + " please", AddressDisplayed: address}},
 	}
-	value, err := schemas.Encode(r)
+	value, err := schemas.EncodeOutside(r)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -12,11 +13,27 @@ import (
 // ErrRecord is wrapped by every error about a record that cannot be decoded.
 var ErrRecord = errors.New("bad record")
 
+// Message is a generated message with generated codecs. They know of no reflection: a record is decoded
+// and encoded in every stage that it passes.
+type Message interface {
+	proto.Message
+	MarshalVT() ([]byte, error)
+	UnmarshalVTUnsafe(b []byte) error
+}
+
+// Marshal encodes a message, the same one to the same bytes. It does not look whether strings are UTF-8:
+// Unmarshal does, and so does what was decoded or checked at the edge.
+func Marshal(m Message) ([]byte, error) { return m.MarshalVT() }
+
+// Unmarshal decodes into an empty message; a string that is not UTF-8 is an error. All strings of the
+// message share one copy of b.
+func Unmarshal(b []byte, m Message) error { return m.UnmarshalVTUnsafe(bytes.Clone(b)) }
+
 // Decode reads a record and checks what every stage relies on: an id, the key it is filed under, a
 // received_at, and a body. key is the Kafka key it came with.
 func Decode(key, value []byte) (*handoffv1.Record, error) {
 	r := &handoffv1.Record{}
-	if err := proto.Unmarshal(value, r); err != nil {
+	if err := Unmarshal(value, r); err != nil {
 		return nil, fmt.Errorf("%w: not a handoff.v1.Record: %w", ErrRecord, err)
 	}
 	switch {
@@ -32,8 +49,18 @@ func Decode(key, value []byte) (*handoffv1.Record, error) {
 	return r, nil
 }
 
-// Encode marshals a record, deterministically, so that a replay makes the same bytes.
+// Encode encodes a record that a stage made: a replay makes the same bytes.
 func Encode(r *handoffv1.Record) ([]byte, error) {
+	b, err := Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode record %s: %w", HexID(r.GetId()), err)
+	}
+	return b, nil
+}
+
+// EncodeOutside encodes a record made of what somebody outside said, to the same bytes as Encode. A string
+// that is not UTF-8 is an error.
+func EncodeOutside(r *handoffv1.Record) ([]byte, error) {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("encode record %s: %w", HexID(r.GetId()), err)

@@ -1,5 +1,5 @@
 // Command reference writes docs/reference from what the code says: configuration keys with their
-// comments and defaults, the topic catalogue, the tables' columns, the command line; and beside it
+// comments and defaults, the topic catalogue, the tables' columns, the command line, the episode machine; and beside it
 // docs/topology.svg. Run it from the repository's root; `make generate` does.
 package main
 
@@ -45,6 +45,7 @@ func write(binary, dir string) error {
 	}
 	for name, page := range map[string]func(binary string) (string, error){
 		"configuration.md": configuration, "topics.md": topics, "tables.md": tables, "cli.md": commandLine,
+		"episode.md": episode,
 	} {
 		text, err := page(binary)
 		if err != nil {

@@ -53,6 +53,7 @@ type cli struct {
 	Lag           lagCommand      `cmd:"" help:"Show how far stages are behind, and who runs them."`
 	State         stateCommand    `cmd:"" help:"Show what stages have committed, decoded."`
 	Topics        topicsCommand   `cmd:"" help:"Show or create the Kafka topics."`
+	Consent       consentCommand  `cmd:"" help:"Import, export and explain who may be texted; decide possible opt-outs."`
 	Dlq           dlqCommand      `cmd:"" help:"List, show, replay or drop records that a stage could not process."`
 	Reset         resetCommand    `cmd:"" help:"Rebuild a stage's state from its mailbox, or set where it goes on."`
 	Classify      classifyCommand `cmd:"" help:"Read messages, a line each: directive, opt-out, intent, sentiment, language, as JSON."`

@@ -134,7 +134,7 @@ func (g *Gateway) publish(in *message.Message, postings []posting) error {
 	var topics []string
 	byTopic := map[string][]*message.Message{}
 	for _, p := range postings {
-		value, err := schemas.Encode(p.record)
+		value, err := schemas.EncodeOutside(p.record)
 		if err != nil {
 			return unencodable(err)
 		}

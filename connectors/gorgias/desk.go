@@ -76,11 +76,12 @@ func (d *Desk) client(shop *settings.Shop) (*client, error) {
 }
 
 // Retry tells what a second try means: messages and tickets are looked up by
-// their external ids; setting a status, adding tags and reading may be done
-// again.
+// their external ids; setting a status, an assignee or a priority, tags and
+// reading may be done again.
 func (d *Desk) Retry(cmd *handoffv1.Command) caller.Retry {
 	switch cmd.GetAction().(type) {
-	case *handoffv1.Command_FetchTicket, *handoffv1.Command_AddTags, *handoffv1.Command_SetTicketStatus:
+	case *handoffv1.Command_FetchTicket, *handoffv1.Command_AddTags, *handoffv1.Command_SetTicketStatus,
+		*handoffv1.Command_RemoveTags, *handoffv1.Command_AssignTicket, *handoffv1.Command_SetPriority:
 		return caller.Idempotent
 	}
 	return caller.Queryable
@@ -136,6 +137,8 @@ func (d *Desk) Do(ctx context.Context, a caller.Attempt) (*handoffv1.Outcome, er
 			return nil, err
 		}
 		return c.done(a.TicketID), nil
+	case *handoffv1.Command_RemoveTags, *handoffv1.Command_AssignTicket, *handoffv1.Command_SetPriority:
+		return c.change(ctx, a)
 	}
 	return nil, &caller.Error{Kind: caller.Permanent, Meaning: fmt.Sprintf("a help desk cannot do %T", a.Command.GetAction())}
 }

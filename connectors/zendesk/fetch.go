@@ -2,6 +2,7 @@ package zendesk
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -181,6 +182,7 @@ func itemsOf(a audit, at string, own int64, people map[int64]user) []*handoffv1.
 			items = append(items, reply)
 		}
 	}
+	ours := a.Metadata.call() != "" || a.AuthorID == own && a.Via.Channel == "api"
 	for _, e := range a.Events {
 		if e.Type != "Change" {
 			continue
@@ -192,8 +194,11 @@ func itemsOf(a audit, at string, own int64, people map[int64]user) []*handoffv1.
 			change.Status = readStatus(change.NativeStatus)
 		case "assignee_id":
 			change.Assignee = assigneeName(text(e.Value), people)
+		case "tags":
+			change.TagsKnown = json.Unmarshal(e.Value, &change.Tags) == nil
 		}
-		if change.Status != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED || change.Assignee != "" {
+		change.ByHandoff = ours
+		if change.Status != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED || change.Assignee != "" || change.TagsKnown {
 			items = append(items, change)
 		}
 	}

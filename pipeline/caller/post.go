@@ -85,7 +85,7 @@ func (w *work) post(r *handoffv1.Record) bool {
 	k.leavePlace(w.l)
 	k.mu.Unlock()
 	k.signal()
-	value, err := schemas.Encode(r)
+	value, err := schemas.EncodeOutside(r)
 	if err != nil {
 		k.cfg.Log.Error("a result cannot be encoded", "call", w.pc.Call.ID, "error", err)
 		return false

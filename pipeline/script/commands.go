@@ -98,6 +98,33 @@ func (w *World) settings(c Command) error {
 	return w.ok()
 }
 
+// rules adds a file of rules, and the settings that stand beside them, to the shop's.
+func (w *World) rules(c Command) error {
+	if w.read == nil {
+		return fmt.Errorf("there are no files of rules here")
+	}
+	doc, err := w.read(c.word())
+	if err != nil {
+		return err
+	}
+	var over map[string]any
+	if err := yaml.Unmarshal(doc, &over); err != nil {
+		return fmt.Errorf("%s: %w", c.word(), err)
+	}
+	old := w.document
+	had, _ := old["rules"].([]any)
+	if more, ok := over["rules"].([]any); ok {
+		over["rules"] = slices.Concat(had, more)
+	}
+	w.document = merge(w.document, over)
+	if err := w.publish(); err != nil {
+		w.document = old
+		w.say("refused: %v", err)
+		return nil
+	}
+	return w.ok()
+}
+
 func merge(under, over map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range under {
@@ -121,7 +148,7 @@ func (w *World) customer(c Command) error {
 	channel := schemas.ChannelOf(c.arg("channel", w.account().Channel))
 	w.serial++
 	native := c.arg("id", fmt.Sprintf("SMin%d", w.serial))
-	m := &handoffv1.CustomerMessage{NativeId: native, Text: c.Input, AddressDisplayed: from, SenderName: c.arg("name", "")}
+	m := &handoffv1.CustomerMessage{NativeId: native, Text: c.Input, AddressDisplayed: from, SenderName: c.arg("name", ""), PublicPost: c.arg("public", "no") == "yes"}
 	if v := c.arg("opt-out-type", ""); v != "" {
 		m.ProviderOptOut = handoffv1.ProviderOptOut(handoffv1.ProviderOptOut_value["PROVIDER_OPT_OUT_"+strings.ToUpper(v)])
 	}
@@ -178,6 +205,10 @@ func (w *World) desk(c Command) error {
 		t.add(w.clock, &handoffv1.DeskItem{IsReply: true, Reply: c.Input, Author: c.arg("name", "Kim")})
 	case c.Name == "note":
 		// Connectors leave notes out of what they fetch; the ticket has changed all the same.
+	case c.arg("assign", "") != "":
+		t.add(w.clock, &handoffv1.DeskItem{Assignee: c.arg("assign", "")})
+	case c.arg("tags", "") != "":
+		t.add(w.clock, &handoffv1.DeskItem{Tags: strings.Split(c.arg("tags", ""), ","), TagsKnown: true})
 	default:
 		name := c.arg("status", "")
 		s := handoffv1.TicketStatus(handoffv1.TicketStatus_value["TICKET_STATUS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))])

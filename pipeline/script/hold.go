@@ -82,7 +82,7 @@ func (w *World) stepStage(c Command) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.read(m)
+	_, err = w.readNext(m)
 	return err
 }
 

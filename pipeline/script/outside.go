@@ -278,11 +278,34 @@ func (w *World) onTicket(number int, t *ticket, c *handoffv1.Command) *handoffv1
 		w.setStatus(number, t, act.SetTicketStatus.GetStatus())
 	case *handoffv1.Command_AddTags:
 		w.say("ticket %d tags: %s", number, strings.Join(act.AddTags.GetTags(), " "))
+	case *handoffv1.Command_RemoveTags:
+		w.say("ticket %d tags taken off: %s", number, strings.Join(act.RemoveTags.GetTags(), " "))
+	case *handoffv1.Command_AssignTicket:
+		return w.assign(number, t, act.AssignTicket)
+	case *handoffv1.Command_SetPriority:
+		w.say("ticket %d priority: %s", number, short(act.SetPriority.GetPriority().String(), "PRIORITY_"))
 	case *handoffv1.Command_FetchTicket:
 		o := done()
 		o.TicketId, o.Items = strconv.Itoa(number), t.after(act.FetchTicket.GetAfter())
 		return o
 	}
+	o := done()
+	o.TicketId = strconv.Itoa(number)
+	return o
+}
+
+// noTeam is the team that the world's desk does not have.
+const noTeam = "Nobody"
+
+// assign assigns a ticket on Handoff's behalf; the desk tells of it like of any change.
+func (w *World) assign(number int, t *ticket, a *handoffv1.AssignTicket) *handoffv1.Outcome {
+	if a.GetTeam() == noTeam {
+		return refused("404", "the desk has no team "+noTeam)
+	}
+	who := strings.TrimSpace(a.GetTeam() + " " + a.GetAgent())
+	w.say("ticket %d assigned: %s", number, who)
+	t.add(w.clock, &handoffv1.DeskItem{Assignee: who, ByHandoff: true})
+	w.hint(number, t)
 	o := done()
 	o.TicketId = strconv.Itoa(number)
 	return o

@@ -29,6 +29,10 @@ type Topology struct {
 	Settings []byte
 	// Watch is told what happens, for tests that judge it; may be nil.
 	Watch Watcher
+	// Check reads settings and refuses what only parts outside this package can judge; nil: settings.Parse.
+	Check func(document []byte) (*settings.Shop, error)
+	// Rules reads a file of rules that a script names; nil: scripts cannot.
+	Rules func(name string) ([]byte, error)
 }
 
 // maxSteps bounds the records one command may cause: more is a loop.
@@ -37,6 +41,8 @@ const maxSteps = 10_000
 // World is one run of a script.
 type World struct {
 	verbs   verbs
+	check   func([]byte) (*settings.Shop, error)
+	read    func(string) ([]byte, error)
 	stages  []*machine
 	inbox   map[string][]pipeline.Record // by topic
 	offsets map[string]int64
@@ -90,6 +96,9 @@ func NewWorld(t Topology) (*World, error) {
 		clock: start, versions: map[string][]*settings.Shop{},
 		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{},
 	}
+	if w.check, w.read = t.Check, t.Rules; w.check == nil {
+		w.check = settings.Parse
+	}
 	for _, s := range t.Stages {
 		m, err := newMachine(s, w)
 		if err != nil {
@@ -104,7 +113,7 @@ func NewWorld(t Topology) (*World, error) {
 	if len(document) == 0 {
 		document = []byte(base)
 	}
-	shop, err := settings.Parse(document)
+	shop, err := w.check(document)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +131,7 @@ func (w *World) publish() error {
 	if err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
-	s, err := settings.Parse(doc)
+	s, err := w.check(doc)
 	if err != nil {
 		return err
 	}
@@ -178,7 +187,7 @@ func (w *World) post(topic string, r *handoffv1.Record) error {
 		r.ReceivedAt = timestamppb.New(w.clock)
 	}
 	r.EventTime = r.ReceivedAt
-	value, err := schemas.Encode(r)
+	value, err := schemas.EncodeOutside(r)
 	if err != nil {
 		return err
 	}
@@ -189,6 +198,9 @@ func (w *World) post(topic string, r *handoffv1.Record) error {
 func (w *World) deliverTo(e pipeline.Emit, at time.Time) {
 	if e.Time.IsZero() {
 		e.Time = at
+	}
+	if e.Topic == schemas.TopicPlatform {
+		return // the same facts as analytics gets, for the platform to read
 	}
 	w.tell(e)
 	offset := w.offsets[e.Topic]
@@ -223,15 +235,15 @@ func (w *World) step() (bool, error) {
 		if w.holding.stages[m.stage.Name()] {
 			continue
 		}
-		if worked, err := w.read(m); worked || err != nil {
+		if worked, err := w.readNext(m); worked || err != nil {
 			return worked, err
 		}
 	}
 	return false, nil
 }
 
-// read gives a machine the next record of its mailbox, if there is one.
-func (w *World) read(m *machine) (bool, error) {
+// readNext gives a machine the next record of its mailbox, if there is one.
+func (w *World) readNext(m *machine) (bool, error) {
 	topic := m.mailbox
 	queue := w.inbox[topic]
 	if len(queue) == 0 {

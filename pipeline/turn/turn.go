@@ -4,6 +4,7 @@
 package turn
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -200,24 +201,27 @@ func (t *Turn) EndCall(id string) { t.fx.EndCall(id) }
 func (t *Turn) Seen() bool { return t.state.Seen(t.id, t.At()) }
 
 // Get reads the entry of that name into m, which is reset first, and tells whether there was one.
-func (t *Turn) Get(name string, m proto.Message) bool {
+func (t *Turn) Get(name string, m schemas.Message) bool {
 	proto.Reset(m)
 	value, ok := t.state.Get(name)
 	if !ok {
 		return false
 	}
-	if err := proto.Unmarshal(value, m); err != nil {
+	if err := schemas.Unmarshal(value, m); err != nil {
 		t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
 		return false
 	}
 	return true
 }
 
-// Put writes the entry of that name.
-func (t *Turn) Put(name string, m proto.Message) {
-	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+// Put writes the entry of that name. One that is there already with the same value is left alone.
+func (t *Turn) Put(name string, m schemas.Message) {
+	value, err := schemas.Marshal(m)
 	if err != nil {
 		t.fail(fmt.Errorf("encode state %s of %s: %w", name, t.Key, err))
+		return
+	}
+	if before, there := t.state.Get(name); there && bytes.Equal(before, value) {
 		return
 	}
 	t.state.Put(name, value)
@@ -226,12 +230,21 @@ func (t *Turn) Put(name string, m proto.Message) {
 // Delete removes the entry of that name.
 func (t *Turn) Delete(name string) { t.state.Delete(name) }
 
+// Any tells whether there is an entry whose name begins with prefix.
+func (t *Turn) Any(prefix string) (found bool) {
+	t.state.Scan(prefix, func(string, []byte) bool {
+		found = true
+		return false
+	})
+	return found
+}
+
 // Scan decodes every entry whose name begins with prefix into a new message and calls fn with it, in
 // byte order of names, until fn returns false. fn must not write state.
-func Scan[M proto.Message](t *Turn, prefix string, empty M, fn func(name string, m M) bool) {
+func Scan[M schemas.Message](t *Turn, prefix string, empty M, fn func(name string, m M) bool) {
 	t.state.Scan(prefix, func(name string, value []byte) bool {
 		m := empty.ProtoReflect().New().Interface().(M)
-		if err := proto.Unmarshal(value, m); err != nil {
+		if err := schemas.Unmarshal(value, m); err != nil {
 			t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
 			return false
 		}

@@ -105,20 +105,29 @@ const (
 	ConsentSource_CONSENT_SOURCE_PLAIN_LANGUAGE ConsentSource = 7
 	// The person was asked to confirm (C6).
 	ConsentSource_CONSENT_SOURCE_OPT_IN_QUESTION ConsentSource = 8
+	// A possible opt-out that nobody decided in time (C5).
+	ConsentSource_CONSENT_SOURCE_UNDECIDED ConsentSource = 9
+	// A person's decision on a possible opt-out, by API or command line (C5).
+	ConsentSource_CONSENT_SOURCE_DECISION ConsentSource = 10
+	// The person at the address is not the one who was meant (C15).
+	ConsentSource_CONSENT_SOURCE_WRONG_NUMBER ConsentSource = 11
 )
 
 // Enum value maps for ConsentSource.
 var (
 	ConsentSource_name = map[int32]string{
-		0: "CONSENT_SOURCE_UNSPECIFIED",
-		1: "CONSENT_SOURCE_FIRST_MESSAGE",
-		2: "CONSENT_SOURCE_KEYWORD",
-		3: "CONSENT_SOURCE_AGENT",
-		4: "CONSENT_SOURCE_PROVIDER",
-		5: "CONSENT_SOURCE_OPT_IN_ANSWER",
-		6: "CONSENT_SOURCE_IMPORT",
-		7: "CONSENT_SOURCE_PLAIN_LANGUAGE",
-		8: "CONSENT_SOURCE_OPT_IN_QUESTION",
+		0:  "CONSENT_SOURCE_UNSPECIFIED",
+		1:  "CONSENT_SOURCE_FIRST_MESSAGE",
+		2:  "CONSENT_SOURCE_KEYWORD",
+		3:  "CONSENT_SOURCE_AGENT",
+		4:  "CONSENT_SOURCE_PROVIDER",
+		5:  "CONSENT_SOURCE_OPT_IN_ANSWER",
+		6:  "CONSENT_SOURCE_IMPORT",
+		7:  "CONSENT_SOURCE_PLAIN_LANGUAGE",
+		8:  "CONSENT_SOURCE_OPT_IN_QUESTION",
+		9:  "CONSENT_SOURCE_UNDECIDED",
+		10: "CONSENT_SOURCE_DECISION",
+		11: "CONSENT_SOURCE_WRONG_NUMBER",
 	}
 	ConsentSource_value = map[string]int32{
 		"CONSENT_SOURCE_UNSPECIFIED":     0,
@@ -130,6 +139,9 @@ var (
 		"CONSENT_SOURCE_IMPORT":          6,
 		"CONSENT_SOURCE_PLAIN_LANGUAGE":  7,
 		"CONSENT_SOURCE_OPT_IN_QUESTION": 8,
+		"CONSENT_SOURCE_UNDECIDED":       9,
+		"CONSENT_SOURCE_DECISION":        10,
+		"CONSENT_SOURCE_WRONG_NUMBER":    11,
 	}
 )
 
@@ -176,6 +188,8 @@ const (
 	ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_OUT_REFUSED ConsentNoticeKind = 4
 	// The person was asked to confirm: a note where a ticket is open (C6).
 	ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED ConsentNoticeKind = 5
+	// The message before it may be an opt-out: a note where a ticket is open (C5).
+	ConsentNoticeKind_CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT ConsentNoticeKind = 6
 )
 
 // Enum value maps for ConsentNoticeKind.
@@ -187,14 +201,16 @@ var (
 		3: "CONSENT_NOTICE_KIND_HELP",
 		4: "CONSENT_NOTICE_KIND_OPT_OUT_REFUSED",
 		5: "CONSENT_NOTICE_KIND_OPT_IN_ASKED",
+		6: "CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT",
 	}
 	ConsentNoticeKind_value = map[string]int32{
-		"CONSENT_NOTICE_KIND_UNSPECIFIED":     0,
-		"CONSENT_NOTICE_KIND_OPTED_OUT":       1,
-		"CONSENT_NOTICE_KIND_OPTED_IN":        2,
-		"CONSENT_NOTICE_KIND_HELP":            3,
-		"CONSENT_NOTICE_KIND_OPT_OUT_REFUSED": 4,
-		"CONSENT_NOTICE_KIND_OPT_IN_ASKED":    5,
+		"CONSENT_NOTICE_KIND_UNSPECIFIED":      0,
+		"CONSENT_NOTICE_KIND_OPTED_OUT":        1,
+		"CONSENT_NOTICE_KIND_OPTED_IN":         2,
+		"CONSENT_NOTICE_KIND_HELP":             3,
+		"CONSENT_NOTICE_KIND_OPT_OUT_REFUSED":  4,
+		"CONSENT_NOTICE_KIND_OPT_IN_ASKED":     5,
+		"CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT": 6,
 	}
 )
 
@@ -469,7 +485,11 @@ type ConsentNotice struct {
 	TicketId string `protobuf:"bytes,9,opt,name=ticket_id,json=ticketId,proto3" json:"ticket_id,omitempty"`
 	// True where the same message asks for something: an open ticket stays open for it, whatever the shop
 	// does with tickets on a STOP (C5).
-	KeepTicket    bool `protobuf:"varint,10,opt,name=keep_ticket,json=keepTicket,proto3" json:"keep_ticket,omitempty"`
+	KeepTicket bool `protobuf:"varint,10,opt,name=keep_ticket,json=keepTicket,proto3" json:"keep_ticket,omitempty"`
+	// The address belongs to somebody else (C15): name and history are forgotten.
+	Forget bool `protobuf:"varint,40,opt,name=forget,proto3" json:"forget,omitempty"`
+	// Who decided, where a person did.
+	By            string `protobuf:"bytes,41,opt,name=by,proto3" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -574,6 +594,178 @@ func (x *ConsentNotice) GetKeepTicket() bool {
 	return false
 }
 
+func (x *ConsentNotice) GetForget() bool {
+	if x != nil {
+		return x.Forget
+	}
+	return false
+}
+
+func (x *ConsentNotice) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// ConsentImport is what the platform knows of an address's consent (C14). Posted by the gateway and the
+// command line. Its record names the channel, and the account where it is about one.
+type ConsentImport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Status that the platform has.
+	Status ConsentStatus `protobuf:"varint,1,opt,name=status,proto3,enum=handoff.v1.ConsentStatus" json:"status,omitempty"`
+	// Scope it applies to: "shop", "channel:sms" or "account:sms:+15557770000". Empty: the record's account,
+	// else its channel.
+	Scope string `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	// Since when it holds; the newer change wins.
+	ChangedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	// Where the platform has it from, e.g. "checkout"; kept as evidence.
+	Source string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	// The text that caused it, or the words that were agreed to; may be empty.
+	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	// Who imported it.
+	By            string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsentImport) Reset() {
+	*x = ConsentImport{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsentImport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsentImport) ProtoMessage() {}
+
+func (x *ConsentImport) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsentImport.ProtoReflect.Descriptor instead.
+func (*ConsentImport) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ConsentImport) GetStatus() ConsentStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ConsentStatus_CONSENT_STATUS_UNSPECIFIED
+}
+
+func (x *ConsentImport) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *ConsentImport) GetChangedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ChangedAt
+	}
+	return nil
+}
+
+func (x *ConsentImport) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ConsentImport) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ConsentImport) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// ConsentDecision decides the possible opt-outs of an address (C5). Posted by the gateway and the command
+// line; of one conversation where its record names one.
+type ConsentDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True when it was an opt-out, false when it was none.
+	OptOut bool `protobuf:"varint,1,opt,name=opt_out,json=optOut,proto3" json:"opt_out,omitempty"`
+	// Who decided.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// Why; may be empty.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsentDecision) Reset() {
+	*x = ConsentDecision{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsentDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsentDecision) ProtoMessage() {}
+
+func (x *ConsentDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsentDecision.ProtoReflect.Descriptor instead.
+func (*ConsentDecision) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ConsentDecision) GetOptOut() bool {
+	if x != nil {
+		return x.OptOut
+	}
+	return false
+}
+
+func (x *ConsentDecision) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ConsentDecision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // ConsentChanged is consent's word to deliver's gate, posted in the transaction that changes the
 // ledger. deliver keeps the copy with the highest version per scope; the newest that covers the
 // conversation's account counts.
@@ -595,7 +787,7 @@ type ConsentChanged struct {
 
 func (x *ConsentChanged) Reset() {
 	*x = ConsentChanged{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	mi := &file_handoff_v1_consent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -607,7 +799,7 @@ func (x *ConsentChanged) String() string {
 func (*ConsentChanged) ProtoMessage() {}
 
 func (x *ConsentChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	mi := &file_handoff_v1_consent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -620,7 +812,7 @@ func (x *ConsentChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentChanged.ProtoReflect.Descriptor instead.
 func (*ConsentChanged) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{2}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ConsentChanged) GetScope() string {
@@ -676,7 +868,7 @@ type BlockedText struct {
 
 func (x *BlockedText) Reset() {
 	*x = BlockedText{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	mi := &file_handoff_v1_consent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +880,7 @@ func (x *BlockedText) String() string {
 func (*BlockedText) ProtoMessage() {}
 
 func (x *BlockedText) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	mi := &file_handoff_v1_consent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +893,7 @@ func (x *BlockedText) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockedText.ProtoReflect.Descriptor instead.
 func (*BlockedText) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *BlockedText) GetReason() BlockReason {
@@ -749,7 +941,7 @@ type AuthorRef struct {
 
 func (x *AuthorRef) Reset() {
 	*x = AuthorRef{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -761,7 +953,7 @@ func (x *AuthorRef) String() string {
 func (*AuthorRef) ProtoMessage() {}
 
 func (x *AuthorRef) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -774,7 +966,7 @@ func (x *AuthorRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorRef.ProtoReflect.Descriptor instead.
 func (*AuthorRef) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{4}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AuthorRef) GetTextClass() TextClass {
@@ -819,7 +1011,7 @@ type TextGate struct {
 
 func (x *TextGate) Reset() {
 	*x = TextGate{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +1023,7 @@ func (x *TextGate) String() string {
 func (*TextGate) ProtoMessage() {}
 
 func (x *TextGate) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +1036,7 @@ func (x *TextGate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextGate.ProtoReflect.Descriptor instead.
 func (*TextGate) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TextGate) GetShut() bool {
@@ -875,7 +1067,7 @@ type FireTimer struct {
 
 func (x *FireTimer) Reset() {
 	*x = FireTimer{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_v1_consent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1079,7 @@ func (x *FireTimer) String() string {
 func (*FireTimer) ProtoMessage() {}
 
 func (x *FireTimer) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_v1_consent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1092,7 @@ func (x *FireTimer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FireTimer.ProtoReflect.Descriptor instead.
 func (*FireTimer) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FireTimer) GetName() string {
@@ -937,7 +1129,7 @@ type DeadLetterResolved struct {
 
 func (x *DeadLetterResolved) Reset() {
 	*x = DeadLetterResolved{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_v1_consent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1141,7 @@ func (x *DeadLetterResolved) String() string {
 func (*DeadLetterResolved) ProtoMessage() {}
 
 func (x *DeadLetterResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_v1_consent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1154,7 @@ func (x *DeadLetterResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetterResolved.ProtoReflect.Descriptor instead.
 func (*DeadLetterResolved) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeadLetterResolved) GetDeadLetter() string {
@@ -1005,7 +1197,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1e\n" +
 	"\n" +
 	"unanswered\x18\x04 \x01(\bR\n" +
-	"unanswered\"\x8d\x03\n" +
+	"unanswered\"\xb5\x03\n" +
 	"\rConsentNotice\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.handoff.v1.ConsentNoticeKindR\x04kind\x12\x18\n" +
 	"\akeyword\x18\x02 \x01(\tR\akeyword\x121\n" +
@@ -1018,7 +1210,21 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\tticket_id\x18\t \x01(\tR\bticketId\x12\x1f\n" +
 	"\vkeep_ticket\x18\n" +
 	" \x01(\bR\n" +
-	"keepTicket\"\xd0\x01\n" +
+	"keepTicket\x12\x16\n" +
+	"\x06forget\x18( \x01(\bR\x06forget\x12\x0e\n" +
+	"\x02by\x18) \x01(\tR\x02by\"\xcf\x01\n" +
+	"\rConsentImport\x121\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12\x14\n" +
+	"\x05scope\x18\x02 \x01(\tR\x05scope\x129\n" +
+	"\n" +
+	"changed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\"R\n" +
+	"\x0fConsentDecision\x12\x17\n" +
+	"\aopt_out\x18\x01 \x01(\bR\x06optOut\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xd0\x01\n" +
 	"\x0eConsentChanged\x12\x14\n" +
 	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x121\n" +
@@ -1054,7 +1260,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x1dCONSENT_STATUS_CONVERSATIONAL\x10\x01\x12\x1a\n" +
 	"\x16CONSENT_STATUS_PENDING\x10\x02\x12\x1d\n" +
 	"\x19CONSENT_STATUS_SUBSCRIBED\x10\x03\x12\x1f\n" +
-	"\x1bCONSENT_STATUS_UNSUBSCRIBED\x10\x04*\xa8\x02\n" +
+	"\x1bCONSENT_STATUS_UNSUBSCRIBED\x10\x04*\x84\x03\n" +
 	"\rConsentSource\x12\x1e\n" +
 	"\x1aCONSENT_SOURCE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cCONSENT_SOURCE_FIRST_MESSAGE\x10\x01\x12\x1a\n" +
@@ -1064,14 +1270,19 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x1cCONSENT_SOURCE_OPT_IN_ANSWER\x10\x05\x12\x19\n" +
 	"\x15CONSENT_SOURCE_IMPORT\x10\x06\x12!\n" +
 	"\x1dCONSENT_SOURCE_PLAIN_LANGUAGE\x10\a\x12\"\n" +
-	"\x1eCONSENT_SOURCE_OPT_IN_QUESTION\x10\b*\xea\x01\n" +
+	"\x1eCONSENT_SOURCE_OPT_IN_QUESTION\x10\b\x12\x1c\n" +
+	"\x18CONSENT_SOURCE_UNDECIDED\x10\t\x12\x1b\n" +
+	"\x17CONSENT_SOURCE_DECISION\x10\n" +
+	"\x12\x1f\n" +
+	"\x1bCONSENT_SOURCE_WRONG_NUMBER\x10\v*\x94\x02\n" +
 	"\x11ConsentNoticeKind\x12#\n" +
 	"\x1fCONSENT_NOTICE_KIND_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dCONSENT_NOTICE_KIND_OPTED_OUT\x10\x01\x12 \n" +
 	"\x1cCONSENT_NOTICE_KIND_OPTED_IN\x10\x02\x12\x1c\n" +
 	"\x18CONSENT_NOTICE_KIND_HELP\x10\x03\x12'\n" +
 	"#CONSENT_NOTICE_KIND_OPT_OUT_REFUSED\x10\x04\x12$\n" +
-	" CONSENT_NOTICE_KIND_OPT_IN_ASKED\x10\x05*\xbc\x01\n" +
+	" CONSENT_NOTICE_KIND_OPT_IN_ASKED\x10\x05\x12(\n" +
+	"$CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT\x10\x06*\xbc\x01\n" +
 	"\tTextClass\x12\x1a\n" +
 	"\x16TEXT_CLASS_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TEXT_CLASS_AGENT\x10\x01\x12\x12\n" +
@@ -1104,7 +1315,7 @@ func file_handoff_v1_consent_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_consent_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_handoff_v1_consent_proto_goTypes = []any{
 	(ConsentStatus)(0),            // 0: handoff.v1.ConsentStatus
 	(ConsentSource)(0),            // 1: handoff.v1.ConsentSource
@@ -1113,35 +1324,39 @@ var file_handoff_v1_consent_proto_goTypes = []any{
 	(BlockReason)(0),              // 4: handoff.v1.BlockReason
 	(*ConsentStamp)(nil),          // 5: handoff.v1.ConsentStamp
 	(*ConsentNotice)(nil),         // 6: handoff.v1.ConsentNotice
-	(*ConsentChanged)(nil),        // 7: handoff.v1.ConsentChanged
-	(*BlockedText)(nil),           // 8: handoff.v1.BlockedText
-	(*AuthorRef)(nil),             // 9: handoff.v1.AuthorRef
-	(*TextGate)(nil),              // 10: handoff.v1.TextGate
-	(*FireTimer)(nil),             // 11: handoff.v1.FireTimer
-	(*DeadLetterResolved)(nil),    // 12: handoff.v1.DeadLetterResolved
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*ConsentImport)(nil),         // 7: handoff.v1.ConsentImport
+	(*ConsentDecision)(nil),       // 8: handoff.v1.ConsentDecision
+	(*ConsentChanged)(nil),        // 9: handoff.v1.ConsentChanged
+	(*BlockedText)(nil),           // 10: handoff.v1.BlockedText
+	(*AuthorRef)(nil),             // 11: handoff.v1.AuthorRef
+	(*TextGate)(nil),              // 12: handoff.v1.TextGate
+	(*FireTimer)(nil),             // 13: handoff.v1.FireTimer
+	(*DeadLetterResolved)(nil),    // 14: handoff.v1.DeadLetterResolved
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_handoff_v1_consent_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.ConsentStamp.status:type_name -> handoff.v1.ConsentStatus
-	13, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
+	15, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
 	2,  // 2: handoff.v1.ConsentNotice.kind:type_name -> handoff.v1.ConsentNoticeKind
 	1,  // 3: handoff.v1.ConsentNotice.source:type_name -> handoff.v1.ConsentSource
 	0,  // 4: handoff.v1.ConsentNotice.prior:type_name -> handoff.v1.ConsentStatus
 	0,  // 5: handoff.v1.ConsentNotice.status:type_name -> handoff.v1.ConsentStatus
-	13, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
-	0,  // 7: handoff.v1.ConsentChanged.status:type_name -> handoff.v1.ConsentStatus
-	3,  // 8: handoff.v1.ConsentChanged.allowed:type_name -> handoff.v1.TextClass
-	13, // 9: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
-	4,  // 10: handoff.v1.BlockedText.reason:type_name -> handoff.v1.BlockReason
-	13, // 11: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
-	9,  // 12: handoff.v1.BlockedText.author:type_name -> handoff.v1.AuthorRef
-	3,  // 13: handoff.v1.AuthorRef.text_class:type_name -> handoff.v1.TextClass
-	13, // 14: handoff.v1.FireTimer.at:type_name -> google.protobuf.Timestamp
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	15, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
+	0,  // 7: handoff.v1.ConsentImport.status:type_name -> handoff.v1.ConsentStatus
+	15, // 8: handoff.v1.ConsentImport.changed_at:type_name -> google.protobuf.Timestamp
+	0,  // 9: handoff.v1.ConsentChanged.status:type_name -> handoff.v1.ConsentStatus
+	3,  // 10: handoff.v1.ConsentChanged.allowed:type_name -> handoff.v1.TextClass
+	15, // 11: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
+	4,  // 12: handoff.v1.BlockedText.reason:type_name -> handoff.v1.BlockReason
+	15, // 13: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
+	11, // 14: handoff.v1.BlockedText.author:type_name -> handoff.v1.AuthorRef
+	3,  // 15: handoff.v1.AuthorRef.text_class:type_name -> handoff.v1.TextClass
+	15, // 16: handoff.v1.FireTimer.at:type_name -> google.protobuf.Timestamp
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_consent_proto_init() }
@@ -1155,7 +1370,7 @@ func file_handoff_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_consent_proto_rawDesc), len(file_handoff_v1_consent_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -152,6 +152,10 @@ type Record struct {
 	//	*Record_Settings
 	//	*Record_FireTimer
 	//	*Record_DeadLetterResolved
+	//	*Record_ConsentDecision
+	//	*Record_ConsentImport
+	//	*Record_PlatformSend
+	//	*Record_RuleReply
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -451,6 +455,42 @@ func (x *Record) GetDeadLetterResolved() *DeadLetterResolved {
 	return nil
 }
 
+func (x *Record) GetConsentDecision() *ConsentDecision {
+	if x != nil {
+		if x, ok := x.Body.(*Record_ConsentDecision); ok {
+			return x.ConsentDecision
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetConsentImport() *ConsentImport {
+	if x != nil {
+		if x, ok := x.Body.(*Record_ConsentImport); ok {
+			return x.ConsentImport
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetPlatformSend() *PlatformSend {
+	if x != nil {
+		if x, ok := x.Body.(*Record_PlatformSend); ok {
+			return x.PlatformSend
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetRuleReply() *RuleReply {
+	if x != nil {
+		if x, ok := x.Body.(*Record_RuleReply); ok {
+			return x.RuleReply
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -535,6 +575,22 @@ type Record_DeadLetterResolved struct {
 	DeadLetterResolved *DeadLetterResolved `protobuf:"bytes,39,opt,name=dead_letter_resolved,json=deadLetterResolved,proto3,oneof"`
 }
 
+type Record_ConsentDecision struct {
+	ConsentDecision *ConsentDecision `protobuf:"bytes,40,opt,name=consent_decision,json=consentDecision,proto3,oneof"`
+}
+
+type Record_ConsentImport struct {
+	ConsentImport *ConsentImport `protobuf:"bytes,41,opt,name=consent_import,json=consentImport,proto3,oneof"`
+}
+
+type Record_PlatformSend struct {
+	PlatformSend *PlatformSend `protobuf:"bytes,50,opt,name=platform_send,json=platformSend,proto3,oneof"`
+}
+
+type Record_RuleReply struct {
+	RuleReply *RuleReply `protobuf:"bytes,60,opt,name=rule_reply,json=ruleReply,proto3,oneof"`
+}
+
 func (*Record_CustomerMessage) isRecord_Body() {}
 
 func (*Record_Asked) isRecord_Body() {}
@@ -575,12 +631,20 @@ func (*Record_FireTimer) isRecord_Body() {}
 
 func (*Record_DeadLetterResolved) isRecord_Body() {}
 
+func (*Record_ConsentDecision) isRecord_Body() {}
+
+func (*Record_ConsentImport) isRecord_Body() {}
+
+func (*Record_PlatformSend) isRecord_Body() {}
+
+func (*Record_RuleReply) isRecord_Body() {}
+
 var File_handoff_v1_record_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xd1\f\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xd8\x0e\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -618,7 +682,12 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\bsettings\x18% \x01(\v2\x14.handoff.v1.SettingsH\x00R\bsettings\x126\n" +
 	"\n" +
 	"fire_timer\x18& \x01(\v2\x15.handoff.v1.FireTimerH\x00R\tfireTimer\x12R\n" +
-	"\x14dead_letter_resolved\x18' \x01(\v2\x1e.handoff.v1.DeadLetterResolvedH\x00R\x12deadLetterResolvedB\x06\n" +
+	"\x14dead_letter_resolved\x18' \x01(\v2\x1e.handoff.v1.DeadLetterResolvedH\x00R\x12deadLetterResolved\x12H\n" +
+	"\x10consent_decision\x18( \x01(\v2\x1b.handoff.v1.ConsentDecisionH\x00R\x0fconsentDecision\x12B\n" +
+	"\x0econsent_import\x18) \x01(\v2\x19.handoff.v1.ConsentImportH\x00R\rconsentImport\x12?\n" +
+	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSend\x126\n" +
+	"\n" +
+	"rule_reply\x18< \x01(\v2\x15.handoff.v1.RuleReplyH\x00R\truleReplyB\x06\n" +
 	"\x04body*\xac\x01\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
@@ -669,6 +738,10 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*Settings)(nil),              // 21: handoff.v1.Settings
 	(*FireTimer)(nil),             // 22: handoff.v1.FireTimer
 	(*DeadLetterResolved)(nil),    // 23: handoff.v1.DeadLetterResolved
+	(*ConsentDecision)(nil),       // 24: handoff.v1.ConsentDecision
+	(*ConsentImport)(nil),         // 25: handoff.v1.ConsentImport
+	(*PlatformSend)(nil),          // 26: handoff.v1.PlatformSend
+	(*RuleReply)(nil),             // 27: handoff.v1.RuleReply
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -695,11 +768,15 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	21, // 21: handoff.v1.Record.settings:type_name -> handoff.v1.Settings
 	22, // 22: handoff.v1.Record.fire_timer:type_name -> handoff.v1.FireTimer
 	23, // 23: handoff.v1.Record.dead_letter_resolved:type_name -> handoff.v1.DeadLetterResolved
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	24, // 24: handoff.v1.Record.consent_decision:type_name -> handoff.v1.ConsentDecision
+	25, // 25: handoff.v1.Record.consent_import:type_name -> handoff.v1.ConsentImport
+	26, // 26: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
+	27, // 27: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -734,6 +811,10 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_Settings)(nil),
 		(*Record_FireTimer)(nil),
 		(*Record_DeadLetterResolved)(nil),
+		(*Record_ConsentDecision)(nil),
+		(*Record_ConsentImport)(nil),
+		(*Record_PlatformSend)(nil),
+		(*Record_RuleReply)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -65,18 +66,43 @@ func check(s *Shop) []Problem {
 		c.add("time_zone", "%q is not an IANA time zone, e.g. America/New_York", s.TimeZone)
 	}
 	c.oneOf("mode", string(s.Mode), string(ModeEscalate), string(ModeMirror))
+	c.countries(s)
 	c.accounts(s.Accounts)
 	c.desk(s.Desk)
 	c.url("bot.url", s.AutoReply.URL)
 	c.secret("bot.secret", s.AutoReply.Secret)
+	c.secret("platform.secret", s.Platform.Secret)
 	c.positive("bot.timeout", s.AutoReply.Timeout)
 	c.handoff(&s.Handoff)
 	c.oneOf("consent.opt_out_scope", s.Consent.OptOutScope, "account", "channel", "shop")
 	c.oneOf("consent.reply_requires", s.Consent.ReplyRequires, "conversation", "subscription")
 	c.positive("consent.conversational_for", s.Consent.ConversationalFor)
+	if n := s.Consent.PossibleOptOutDays; n < 1 || n > 10 {
+		c.add("consent.possible_opt_out_days", "must be 1 to 10: the law allows 10 business days to honour an opt-out")
+	}
 	c.hours(s.Hours)
 	c.texts(s.Texts)
+	c.automation(s.Automation)
+	c.rules(s)
 	return c.problems
+}
+
+// countries checks the list, and that the shop's own numbers are from there (W9).
+func (c *checker) countries(s *Shop) {
+	if len(s.SMSCountries) == 0 {
+		c.add("sms_countries", "must name at least one country; leave it out for US, GB, CA")
+	}
+	for i, country := range s.SMSCountries {
+		if !schemas.IsCountry(country) {
+			c.add(fmt.Sprintf("sms_countries[%d]", i), "%q is not a country's two capital letters (ISO 3166-1) with numbers of its own, e.g. US", country)
+		}
+	}
+	for i, a := range s.Accounts {
+		if e164.MatchString(a.Account) && !s.Reaches(schemas.ChannelOf(a.Channel), a.Account) {
+			c.add(fmt.Sprintf("accounts[%d].account", i), "%s is a number from %s; add that to sms_countries to text from it",
+				a.Account, cmp.Or(schemas.Country(a.Account), "no known country"))
+		}
+	}
 }
 
 func (c *checker) accounts(accounts []Account) {
@@ -174,6 +200,13 @@ func (c *checker) handoff(h *Handoff) {
 	}
 	if h.AnswerGrace < 0 {
 		c.add("handoff.answer_grace", "must not be negative")
+	}
+	for path, d := range map[string]time.Duration{
+		"lookup": h.Pace.Lookup, "action": h.Pace.Action, "transition": h.Pace.Transition, "complaint": h.Pace.Complaint,
+	} {
+		if d < 0 || d > time.Minute {
+			c.add("handoff.pace."+path, "must be between 0 and 1m: people think nobody is there")
+		}
 	}
 	if strings.TrimSpace(h.Tag) == "" {
 		c.add("handoff.tag", "must not be empty: escalations are found by it")

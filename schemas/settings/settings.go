@@ -3,10 +3,13 @@
 package settings
 
 import (
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 )
 
 // Shop is one version of a shop's settings.
@@ -28,10 +31,15 @@ type Shop struct {
 	// Active is the desk's switch, SupportDetails the handoff's (H10). Both default to true.
 	Active         bool `yaml:"active"`
 	SupportDetails bool `yaml:"support_details"`
+	// SMSCountries are the countries whose numbers the shop texts, and from whose numbers, ISO 3166-1
+	// (W9); default US, GB, CA.
+	SMSCountries []string `yaml:"sms_countries"`
 	// Accounts are the shop's sender identities.
 	Accounts []Account `yaml:"accounts"`
 	// Desk is the shop's help desk.
 	Desk Desk `yaml:"desk"`
+	// Platform is the messaging platform that the shop sends its campaigns with.
+	Platform Platform `yaml:"platform"`
 	// AutoReply is the bot.
 	AutoReply Bot `yaml:"bot"`
 	// Handoff tunes the episode.
@@ -42,6 +50,12 @@ type Shop struct {
 	Hours Hours `yaml:"support_hours"`
 	// Texts replace default texts, by language and text id.
 	Texts map[string]map[TextID]string `yaml:"texts"`
+	// Automation bounds rules and automated texts.
+	Automation Automation `yaml:"automation"`
+	// Rules are the shop's own rules, in order (R1); docs/rules.md is their page.
+	Rules []rules.Rule `yaml:"rules"`
+
+	compiled *rules.Set
 }
 
 // Mode of a shop.
@@ -137,6 +151,12 @@ type Desk struct {
 	Limit Rate `yaml:"limit"`
 }
 
+// Platform is the messaging platform.
+type Platform struct {
+	// Secret signs what the platform reports (H13); without it nothing is taken.
+	Secret SecretRef `yaml:"secret"`
+}
+
 // Bot is the automated agent.
 type Bot struct {
 	// URL that takes the conversation; empty: no bot, every message is a "cannot answer".
@@ -194,8 +214,27 @@ type Handoff struct {
 	// OutsideWindow is what becomes of an agent's reply outside the channel's window (W3): "drop" (default)
 	// or "park", which sends it when the subscriber answers, and the account's nudge meanwhile.
 	OutsideWindow string `yaml:"outside_window"`
+	// SayTakenOver tells the subscriber when people have the conversation (H12); default false.
+	SayTakenOver bool `yaml:"say_taken_over"`
+	// SayReturned tells the subscriber when the bot is back, on time as well as on a close that say_resumed
+	// does not speak of (H12); default false.
+	SayReturned bool `yaml:"say_returned"`
+	// Pace has automated replies wait, by what they follow (H12).
+	Pace Pace `yaml:"pace"`
 	// Disclose opens the bot's first text with the disclosure (H12); default true.
 	Disclose bool `yaml:"disclose"`
+}
+
+// Pace is how long automated replies wait, at most a minute; default 0, at once (H12).
+type Pace struct {
+	// Lookup: something is looked up (order_status, product_question).
+	Lookup time.Duration `yaml:"lookup"`
+	// Action: something is done to an order (cancel_order, return_refund, order_issue).
+	Action time.Duration `yaml:"action"`
+	// Transition: the conversation moves between the bot and people.
+	Transition time.Duration `yaml:"transition"`
+	// Complaint: the person complains.
+	Complaint time.Duration `yaml:"complaint"`
 }
 
 // Consent tunes the gate.
@@ -210,6 +249,30 @@ type Consent struct {
 	// DoubleOptIn asks an unknown or conversational person to confirm before anything else is texted (C6);
 	// default false.
 	DoubleOptIn bool `yaml:"double_opt_in"`
+	// PossibleOptOutDays is how many business days people have to decide a possible opt-out, before it
+	// counts as one (C5); 1 to 10, default 5.
+	PossibleOptOutDays int `yaml:"possible_opt_out_days"`
+}
+
+// Automation bounds rules and automated texts, so that two machines cannot talk to each other for ever.
+type Automation struct {
+	// ActionsPerRecord is how many actions all rules together may take for one thing that happens (R1);
+	// default 10.
+	ActionsPerRecord int `yaml:"actions_per_record"`
+	// ReplyEvery is the least time between two auto-replies of rules in one conversation (R4); default 1h.
+	ReplyEvery time.Duration `yaml:"reply_every"`
+	// AnswerOnceWithin: of messages that come this close together, rules answer one (R4); default 5s.
+	AnswerOnceWithin time.Duration `yaml:"answer_once_within"`
+	// StopAfterTexts is how many automated texts within stop_within stop automation for the conversation
+	// (R4); default 10.
+	StopAfterTexts int `yaml:"stop_after_texts"`
+	// StopWithin is the time in which they are counted (R4); default 10m.
+	StopWithin time.Duration `yaml:"stop_within"`
+	// StopAfterSame identical messages in a row, within 24 hours, stop it too (R4); default 3.
+	StopAfterSame int `yaml:"stop_after_same"`
+	// ResumeAfter is how long after a stop a message with other words starts automation again; a closed
+	// ticket does at once (R4). Default 1h.
+	ResumeAfter time.Duration `yaml:"resume_after"`
 }
 
 // Hours are the weekly support hours.
@@ -231,4 +294,19 @@ func (s *Shop) Account(channel handoffv1.Channel, account string) *Account {
 		}
 	}
 	return nil
+}
+
+// RuleSet returns the shop's rules, compiled; nil where there are none.
+func (s *Shop) RuleSet() *rules.Set { return s.compiled }
+
+// Same tells whether two shops' settings say the same.
+func (s *Shop) Same(other *Shop) bool {
+	a, b := *s, *other
+	a.compiled, b.compiled = nil, nil // made of the rules, which are compared
+	return reflect.DeepEqual(a, b)
+}
+
+// Reaches tells whether the shop texts an address on a channel, by the country of its number (W9).
+func (s *Shop) Reaches(channel handoffv1.Channel, address string) bool {
+	return channel != handoffv1.Channel_CHANNEL_SMS || slices.Contains(s.SMSCountries, schemas.Country(address))
 }

@@ -94,7 +94,13 @@ type LedgerLine struct {
 	Conversation string `protobuf:"bytes,10,opt,name=conversation,proto3" json:"conversation,omitempty"`
 	// Until when agents may answer an opted-out person who wrote (C13); only on lines that change
 	// nothing but that.
-	AnswerUntil   *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=answer_until,json=answerUntil,proto3" json:"answer_until,omitempty"`
+	AnswerUntil *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=answer_until,json=answerUntil,proto3" json:"answer_until,omitempty"`
+	// Number of the subscriber at the address, from 1: a new one begins after a wrong number (C15).
+	Subscriber uint64 `protobuf:"varint,12,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
+	// Since when the status holds, where that is not the moment of the event: an import (C14).
+	Since *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=since,proto3" json:"since,omitempty"`
+	// Who decided or imported it, where a person did.
+	By            string `protobuf:"bytes,14,opt,name=by,proto3" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -204,6 +210,27 @@ func (x *LedgerLine) GetAnswerUntil() *timestamppb.Timestamp {
 		return x.AnswerUntil
 	}
 	return nil
+}
+
+func (x *LedgerLine) GetSubscriber() uint64 {
+	if x != nil {
+		return x.Subscriber
+	}
+	return 0
+}
+
+func (x *LedgerLine) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *LedgerLine) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
 }
 
 // ScopeConsent is the newest change of one scope, under "now/<scope>".
@@ -519,6 +546,161 @@ func (x *HeldMessage) GetRecord() *handoffv1.Record {
 	return nil
 }
 
+// PossibleOptOut waits for a person's decision, under "possible/<conversation>" (C5).
+type PossibleOptOut struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The newest text that may be an opt-out.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// The rule or score that took it.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// Hex id of its record.
+	MessageId string `protobuf:"bytes,3,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// When the first undecided one was received.
+	At *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// When it counts as an opt-out.
+	DueAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	// How many messages wait for the same decision.
+	Times uint32 `protobuf:"varint,6,opt,name=times,proto3" json:"times,omitempty"`
+	// It may say that the number is a wrong one (C15).
+	WrongNumber   bool `protobuf:"varint,7,opt,name=wrong_number,json=wrongNumber,proto3" json:"wrong_number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PossibleOptOut) Reset() {
+	*x = PossibleOptOut{}
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PossibleOptOut) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PossibleOptOut) ProtoMessage() {}
+
+func (x *PossibleOptOut) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PossibleOptOut.ProtoReflect.Descriptor instead.
+func (*PossibleOptOut) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PossibleOptOut) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *PossibleOptOut) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *PossibleOptOut) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *PossibleOptOut) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *PossibleOptOut) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
+func (x *PossibleOptOut) GetTimes() uint32 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
+func (x *PossibleOptOut) GetWrongNumber() bool {
+	if x != nil {
+		return x.WrongNumber
+	}
+	return false
+}
+
+// Subscriber is who has the address, under "subscriber"; absent for the first one (C15).
+type Subscriber struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number, from 1.
+	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// They said that they are not the one who was meant: a START begins the next.
+	Ended         bool `protobuf:"varint,2,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Subscriber) Reset() {
+	*x = Subscriber{}
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Subscriber) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Subscriber) ProtoMessage() {}
+
+func (x *Subscriber) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Subscriber.ProtoReflect.Descriptor instead.
+func (*Subscriber) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Subscriber) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Subscriber) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
 var File_handoff_state_v1_consent_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_consent_proto_rawDesc = "" +
@@ -526,7 +708,7 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\x1ehandoff/state/v1/consent.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x17handoff/v1/record.proto\"&\n" +
 	"\n" +
 	"LedgerHead\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"\xad\x03\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"\x8f\x04\n" +
 	"\n" +
 	"LedgerLine\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12*\n" +
@@ -540,7 +722,12 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\trecord_id\x18\t \x01(\tR\brecordId\x12\"\n" +
 	"\fconversation\x18\n" +
 	" \x01(\tR\fconversation\x12=\n" +
-	"\fanswer_until\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vanswerUntil\"\xff\x01\n" +
+	"\fanswer_until\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vanswerUntil\x12\x1e\n" +
+	"\n" +
+	"subscriber\x18\f \x01(\x04R\n" +
+	"subscriber\x120\n" +
+	"\x05since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x0e\n" +
+	"\x02by\x18\x0e \x01(\tR\x02by\"\xff\x01\n" +
 	"\fScopeConsent\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x121\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x120\n" +
@@ -561,7 +748,20 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"unanswered\x18\x04 \x01(\bR\n" +
 	"unanswered\"9\n" +
 	"\vHeldMessage\x12*\n" +
-	"\x06record\x18\x01 \x01(\v2\x12.handoff.v1.RecordR\x06recordB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
+	"\x06record\x18\x01 \x01(\v2\x12.handoff.v1.RecordR\x06record\"\xeb\x01\n" +
+	"\x0ePossibleOptOut\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x03 \x01(\tR\tmessageId\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x121\n" +
+	"\x06due_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\x12\x14\n" +
+	"\x05times\x18\x06 \x01(\rR\x05times\x12!\n" +
+	"\fwrong_number\x18\a \x01(\bR\vwrongNumber\":\n" +
+	"\n" +
+	"Subscriber\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
+	"\x05ended\x18\x02 \x01(\bR\x05endedB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
 
 var (
 	file_handoff_state_v1_consent_proto_rawDescOnce sync.Once
@@ -575,7 +775,7 @@ func file_handoff_state_v1_consent_proto_rawDescGZIP() []byte {
 	return file_handoff_state_v1_consent_proto_rawDescData
 }
 
-var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_handoff_state_v1_consent_proto_goTypes = []any{
 	(*LedgerHead)(nil),            // 0: handoff.state.v1.LedgerHead
 	(*LedgerLine)(nil),            // 1: handoff.state.v1.LedgerLine
@@ -584,32 +784,37 @@ var file_handoff_state_v1_consent_proto_goTypes = []any{
 	(*EndedTicket)(nil),           // 4: handoff.state.v1.EndedTicket
 	(*OptIn)(nil),                 // 5: handoff.state.v1.OptIn
 	(*HeldMessage)(nil),           // 6: handoff.state.v1.HeldMessage
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(handoffv1.ConsentStatus)(0),  // 8: handoff.v1.ConsentStatus
-	(handoffv1.ConsentSource)(0),  // 9: handoff.v1.ConsentSource
-	(*handoffv1.Record)(nil),      // 10: handoff.v1.Record
+	(*PossibleOptOut)(nil),        // 7: handoff.state.v1.PossibleOptOut
+	(*Subscriber)(nil),            // 8: handoff.state.v1.Subscriber
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(handoffv1.ConsentStatus)(0),  // 10: handoff.v1.ConsentStatus
+	(handoffv1.ConsentSource)(0),  // 11: handoff.v1.ConsentSource
+	(*handoffv1.Record)(nil),      // 12: handoff.v1.Record
 }
 var file_handoff_state_v1_consent_proto_depIdxs = []int32{
-	7,  // 0: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
-	8,  // 1: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
-	8,  // 2: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
-	9,  // 3: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
-	7,  // 4: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
-	8,  // 5: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
-	7,  // 6: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
-	9,  // 7: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
-	7,  // 8: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
-	7,  // 9: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
-	7,  // 10: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
-	7,  // 11: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
-	7,  // 12: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
-	7,  // 13: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
-	10, // 14: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	9,  // 0: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
+	10, // 1: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
+	10, // 2: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
+	11, // 3: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
+	9,  // 4: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
+	9,  // 5: handoff.state.v1.LedgerLine.since:type_name -> google.protobuf.Timestamp
+	10, // 6: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
+	9,  // 7: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
+	11, // 8: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
+	9,  // 9: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
+	9,  // 10: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
+	9,  // 11: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
+	9,  // 12: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
+	9,  // 13: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
+	9,  // 14: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
+	12, // 15: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
+	9,  // 16: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
+	9,  // 17: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_consent_proto_init() }
@@ -623,7 +828,7 @@ func file_handoff_state_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_state_v1_consent_proto_rawDesc), len(file_handoff_state_v1_consent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -3,8 +3,6 @@ package classify
 import (
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -28,7 +26,7 @@ func asked(t *turn.Turn, a *handoffv1.Asked) {
 		c.Last = &statev1.OpenQuestion{Question: a.GetQuestion(), Id: a.GetQuestionId(), Until: a.GetUntil()}
 	}
 	if a.GetQuestion() == handoffv1.Question_QUESTION_OFFER {
-		c.Offer = proto.CloneOf(c.Last)
+		c.Offer = c.Last.CloneVT()
 	}
 	t.Put(conversationEntry(t), c)
 }

@@ -71,6 +71,16 @@ func botReply(t *turn.Turn, b *handoffv1.BotReply) {
 	})
 }
 
+// ruleReply decides a rule's reply, as the bot's.
+func ruleReply(t *turn.Turn, r *handoffv1.RuleReply) {
+	reason := gate(t, handoffv1.TextClass_TEXT_CLASS_RULE, "")
+	if reason == handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED {
+		forward(t)
+		return
+	}
+	block(t, reason, r.GetText(), 0, &handoffv1.AuthorRef{TextClass: handoffv1.TextClass_TEXT_CLASS_RULE, Name: r.GetRule()})
+}
+
 // ticketEvent remembers whether the ticket is open, then passes the event on.
 func ticketEvent(t *turn.Turn, e *handoffv1.TicketEvent) {
 	name := endedEntry(t, e.GetTicketId())

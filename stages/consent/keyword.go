@@ -22,8 +22,10 @@ const answerWithin = 5 * time.Minute
 // stop opts the writer out, and confirms it once (C2). What is asked for in the same message goes on, as
 // the message of a person who has opted out (C5, C13).
 func stop(t *turn.Turn, m *handoffv1.CustomerMessage) {
-	more := m.GetClassification().GetMoreText()
-	before := optOut(t, change{source: keywordSource(m), keyword: written(m), text: m.GetText(), more: more}, "")
+	more := m.GetClassification().GetMoreText() && !m.GetClassification().GetWrongNumber() // who asks nothing of this shop
+	before := optOut(t, t.Here(), change{
+		source: keywordSource(m), keyword: written(m), text: m.GetText(), more: more, wrongNumber: m.GetClassification().GetWrongNumber(),
+	}, "")
 	again := before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
 	plain := m.GetClassification().GetPlainLanguage() // which no provider answers
 	switch {
@@ -42,6 +44,7 @@ func stop(t *turn.Turn, m *handoffv1.CustomerMessage) {
 // start subscribes the writer and confirms it (C3). Escalate learns of a change only. Where the shop
 // wants it confirmed, who was not asked yet is asked (C6); a START of somebody who was is their yes.
 func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentSource) {
+	begin(t, m)
 	before := current(t, t.Here())
 	switch before.GetStatus() {
 	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED, handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
@@ -58,7 +61,7 @@ func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentS
 			source: source, keyword: written(m), text: m.GetText(),
 		}
 		c.write(t, t.Here())
-		notice(t, &handoffv1.ConsentNotice{
+		notice(t, t.Here(), &handoffv1.ConsentNotice{
 			Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN, Keyword: c.keyword, Source: c.source,
 			Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: timestamppb.New(t.At()), Text: c.text,
 		})
@@ -69,6 +72,7 @@ func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentS
 		reply(t, settings.TextStartConfirmed, m)
 	}
 	settleHeld(t)
+	settleCovered(t, handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_DECLINED, written(m), "the customer subscribed")
 }
 
 // help answers with the support contact, even those who never subscribed or opted out, and changes
@@ -80,7 +84,7 @@ func help(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	} else {
 		reply(t, settings.TextHelp, m)
 	}
-	notice(t, &handoffv1.ConsentNotice{
+	notice(t, t.Here(), &handoffv1.ConsentNotice{
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP, Keyword: written(m),
 		Source: handoffv1.ConsentSource_CONSENT_SOURCE_KEYWORD, Scope: now.scope,
 		Prior: now.GetStatus(), Status: now.GetStatus(), Since: now.GetSince(), Text: m.GetText(),
@@ -114,15 +118,18 @@ func receipt(t *turn.Turn, r *handoffv1.Receipt) {
 	if !r.GetOutcome().GetProviderOptedOut() {
 		return // deliver posts none else; the outcome is escalate's
 	}
-	optOut(t, change{
+	optOut(t, t.Here(), change{
 		source: handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER,
 		text:   strings.TrimSpace(r.GetOutcome().GetCode() + " " + r.GetOutcome().GetMeaning()),
 	}, "")
 }
 
 // keywordSource is plain language where there was no keyword, the provider where it alone took the message
-// for one, else the keyword.
+// for one, else the keyword; a wrong number is a source of its own.
 func keywordSource(m *handoffv1.CustomerMessage) handoffv1.ConsentSource {
+	if m.GetClassification().GetWrongNumber() {
+		return handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER
+	}
 	if m.GetClassification().GetPlainLanguage() {
 		return handoffv1.ConsentSource_CONSENT_SOURCE_PLAIN_LANGUAGE
 	}

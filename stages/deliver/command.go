@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
@@ -24,7 +23,7 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 	if actionOf(c) == handoffv1.Action_ACTION_UNSPECIFIED {
 		return fmt.Errorf("a command of no known kind")
 	}
-	record := proto.CloneOf(t.Record)
+	record := t.Record.CloneVT()
 	if record.Conversation = placeOf(record).Conversation; record.Conversation == "" {
 		return fmt.Errorf("a command without a conversation")
 	}
@@ -151,7 +150,7 @@ func store(t *turn.Turn, id string, open *statev1.OpenCall) {
 func storeParts(t *turn.Turn, whole *statev1.OpenCall, parts []string) {
 	split := &statev1.SplitText{}
 	for i, text := range parts {
-		open := proto.CloneOf(whole)
+		open := whole.CloneVT()
 		open.Part, open.Parts = uint32(i+1), uint32(len(parts))
 		send := open.GetRecord().GetCommand().GetSendText()
 		send.Text = text
@@ -181,6 +180,12 @@ func actionOf(c *handoffv1.Command) handoffv1.Action {
 		return handoffv1.Action_ACTION_SET_TICKET_STATUS
 	case *handoffv1.Command_AddTags:
 		return handoffv1.Action_ACTION_ADD_TAGS
+	case *handoffv1.Command_RemoveTags:
+		return handoffv1.Action_ACTION_REMOVE_TAGS
+	case *handoffv1.Command_AssignTicket:
+		return handoffv1.Action_ACTION_ASSIGN_TICKET
+	case *handoffv1.Command_SetPriority:
+		return handoffv1.Action_ACTION_SET_PRIORITY
 	case *handoffv1.Command_FetchTicket:
 		return handoffv1.Action_ACTION_FETCH_TICKET
 	case *handoffv1.Command_AskBot:

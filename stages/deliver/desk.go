@@ -196,6 +196,7 @@ func deskItem(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.De
 	r.Body = &handoffv1.Record_TicketEvent{TicketEvent: &handoffv1.TicketEvent{
 		TicketId: ticket.GetTicketId(), Episode: episode, Status: item.GetStatus(),
 		NativeStatus: item.GetNativeStatus(), NativeId: item.GetNativeId(), Assignee: item.GetAssignee(),
+		ByHandoff: item.GetByHandoff(), Tags: item.GetTags(), TagsKnown: item.GetTagsKnown(),
 	}}
 	t.Emit(schemas.TopicConsent, r)
 }

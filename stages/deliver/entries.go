@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/emptypb"
-
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
@@ -33,7 +30,7 @@ func ticketName(conversation string, episode uint64) string {
 // entries is what the gate reads: the turn's state, or committed state.
 type entries interface {
 	// get reads the entry into m and tells whether there was one.
-	get(name string, m proto.Message) (bool, error)
+	get(name string, m schemas.Message) (bool, error)
 	// any tells whether an entry's name begins with prefix.
 	any(prefix string) (bool, error)
 }
@@ -41,16 +38,9 @@ type entries interface {
 // turnEntries reads through a turn; what goes wrong fails the turn.
 type turnEntries struct{ t *turn.Turn }
 
-func (e turnEntries) get(name string, m proto.Message) (bool, error) { return e.t.Get(name, m), nil }
+func (e turnEntries) get(name string, m schemas.Message) (bool, error) { return e.t.Get(name, m), nil }
 
-func (e turnEntries) any(prefix string) (found bool, err error) {
-	// Any message decodes as an empty one.
-	turn.Scan(e.t, prefix, &emptypb.Empty{}, func(string, *emptypb.Empty) bool {
-		found = true
-		return false
-	})
-	return found, nil
-}
+func (e turnEntries) any(prefix string) (bool, error) { return e.t.Any(prefix), nil }
 
 // committedEntries reads committed state under a call's key.
 type committedEntries struct {
@@ -58,12 +48,12 @@ type committedEntries struct {
 	call pipeline.PendingCall
 }
 
-func (e committedEntries) get(name string, m proto.Message) (bool, error) {
+func (e committedEntries) get(name string, m schemas.Message) (bool, error) {
 	value, ok, err := e.read.Get(e.call.Partition, e.call.Key, name)
 	if err != nil || !ok {
 		return false, err
 	}
-	if err := proto.Unmarshal(value, m); err != nil {
+	if err := schemas.Unmarshal(value, m); err != nil {
 		return false, fmt.Errorf("decode state %s of %s: %w", name, e.call.Key, err)
 	}
 	return true, nil
@@ -90,10 +80,9 @@ func placeOf(r *handoffv1.Record) turn.Place {
 // coveringConsent returns the newest copy that covers a place, with the newest shut_version of all that
 // do; nil when there is no record.
 func coveringConsent(e entries, p turn.Place) (*statev1.GateConsent, error) {
-	channel := schemas.ChannelName(p.Channel)
 	var newest *statev1.GateConsent
 	shut := uint64(0)
-	for _, scope := range []string{"shop", "channel:" + channel, "account:" + channel + ":" + p.Account} {
+	for _, scope := range scopes(p) {
 		c := &statev1.GateConsent{}
 		ok, err := e.get(consentPrefix+scope, c)
 		if err != nil {
@@ -108,6 +97,12 @@ func coveringConsent(e entries, p turn.Place) (*statev1.GateConsent, error) {
 		newest.ShutVersion = shut
 	}
 	return newest, nil
+}
+
+// scopes are those of the ledger that cover a place.
+func scopes(p turn.Place) []string {
+	channel := schemas.ChannelName(p.Channel)
+	return []string{"shop", "channel:" + channel, "account:" + channel + ":" + p.Account}
 }
 
 // allows tells whether a class may leave under a copy of consent. Without any record only answers to

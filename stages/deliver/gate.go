@@ -48,7 +48,29 @@ func (s *Stage) onConsentChanged(t *turn.Turn, c *handoffv1.ConsentChanged) erro
 		now.ShutVersion = now.GetVersion()
 	}
 	t.Put(name, now)
+	waitNoLonger(t, func(at turn.Place, class handoffv1.TextClass) bool {
+		return slices.Contains(scopes(at), c.GetScope()) && !allows(now, class)
+	})
 	return nil
+}
+
+// waitNoLonger has texts that wait for their time (Command.not_before) judged now: what may not leave any
+// more is not to keep what stands behind it in its lane waiting.
+func waitNoLonger(t *turn.Turn, is func(turn.Place, handoffv1.TextClass) bool) {
+	var waiting []string
+	turn.Scan(t, callPrefix, &statev1.OpenCall{}, func(name string, open *statev1.OpenCall) bool {
+		text := open.GetRecord().GetCommand().GetSendText()
+		if text != nil && open.GetNotBefore() != nil && is(placeOf(open.GetRecord()), text.GetTextClass()) {
+			waiting = append(waiting, name)
+		}
+		return true
+	})
+	for _, name := range waiting {
+		open := &statev1.OpenCall{}
+		t.Get(name, open)
+		open.NotBefore = nil
+		store(t, name[len(callPrefix):], open)
+	}
 }
 
 // onHold starts or ends the hold of a conversation. One that was lost and put back later does not undo a
@@ -67,6 +89,9 @@ func (s *Stage) onHold(t *turn.Turn, h *handoffv1.Hold) error {
 		now.Classes = h.GetClasses()
 	}
 	t.Put(name, now)
+	waitNoLonger(t, func(at turn.Place, class handoffv1.TextClass) bool {
+		return at.Conversation == conversation && slices.Contains(now.GetClasses(), class)
+	})
 	return nil
 }
 
@@ -132,7 +157,7 @@ func judge(e entries, p turn.Place, text *handoffv1.SendText) (judgement, error)
 	if err != nil {
 		return judgement{}, err
 	}
-	if held && slices.Contains(hold.GetClasses(), class) {
+	if held && !text.GetWhilePaused() && slices.Contains(hold.GetClasses(), class) {
 		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_PAUSED
 		j.meaning = "people have the conversation: no automated text leaves"
 		return j, nil

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
@@ -77,6 +76,10 @@ func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *ha
 	if err != nil {
 		return err
 	}
+	if r := open.GetRecord(); !rel.Attempt.Shop.Reaches(r.GetChannel(), r.GetAddress()) { // W9
+		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_COUNTRY
+		j.meaning = "the shop does not text the country of this number"
+	}
 	rel.Verdict, rel.Reason, rel.Meaning, rel.ConsentVersion = j.verdict, j.reason, j.meaning, j.version
 	rel.Attempt.OtherIDs, err = otherIDs(e, open)
 	return err
@@ -90,7 +93,7 @@ func otherIDs(e committedEntries, open *statev1.OpenCall) (ids []string, err err
 	conversation := placeOf(open.GetRecord()).Conversation
 	scanErr := e.read.Scan(e.call.Partition, e.call.Key, sentPrefix, func(name string, value []byte) bool {
 		sent := &statev1.SentText{}
-		if err = proto.Unmarshal(value, sent); err != nil {
+		if err = schemas.Unmarshal(value, sent); err != nil {
 			err = fmt.Errorf("decode state %s: %w", name, err)
 			return false
 		}
@@ -143,7 +146,8 @@ func (s *Stage) releaseDesk(e committedEntries, open *statev1.OpenCall, rel *cal
 func needsTicket(c *handoffv1.Command) bool {
 	switch c.GetAction().(type) {
 	case *handoffv1.Command_AppendMessages, *handoffv1.Command_AddNote,
-		*handoffv1.Command_SetTicketStatus, *handoffv1.Command_AddTags:
+		*handoffv1.Command_SetTicketStatus, *handoffv1.Command_AddTags, *handoffv1.Command_RemoveTags,
+		*handoffv1.Command_AssignTicket, *handoffv1.Command_SetPriority:
 		return true
 	}
 	return false

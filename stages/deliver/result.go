@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -66,7 +64,7 @@ func (s *Stage) end(t *turn.Turn, id string, open *statev1.OpenCall, how ended) 
 // endText counts a text's segments and credits and remembers it for its callbacks. It returns how the
 // whole text ended; nil while parts of it are to come.
 func (s *Stage) endText(t *turn.Turn, id string, open *statev1.OpenCall, how ended) (*ended, error) {
-	how.outcome = proto.CloneOf(how.outcome)
+	how.outcome = how.outcome.CloneVT()
 	text := open.GetRecord().GetCommand().GetSendText()
 	if mayHaveArrived(how.outcome.GetStatus()) {
 		if how.outcome.Segments == 0 && open.GetRecord().GetChannel() == handoffv1.Channel_CHANNEL_SMS {
@@ -136,7 +134,7 @@ func credits(shop *settings.Shop, open *statev1.OpenCall, segments uint32) uint3
 // receipt tells how a command ended. What agents should know of it, escalate writes as a note.
 func receipt(t *turn.Turn, topic string, open *statev1.OpenCall, how ended) {
 	c := open.GetRecord().GetCommand()
-	o := proto.CloneOf(how.outcome)
+	o := how.outcome.CloneVT()
 	o.Items, o.BotReply = nil, nil
 	if needsTicket(c) { // so that escalate knows which of the conversation's tickets it was about
 		ticket := &statev1.DeskTicket{}

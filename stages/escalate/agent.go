@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
@@ -40,6 +39,7 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 		c.afterReply()
 	}
 	c.state.AgentRepliedAt = c.received()
+	c.restartTimers(rules.SinceAgentReply)
 	p := &statev1.Parked{Reply: r, At: c.received(), OnTicket: number}
 	if current && c.episode.GetTicketEpisode() == number {
 		p.Episode = c.episode.GetNumber()
@@ -121,7 +121,7 @@ func (c *conversation) afterReply() {
 	ofTicket := c.episode.GetTicketEpisode() == c.ticket.GetEpisode()
 	switch state := c.episode.GetState(); {
 	case state == open:
-		c.setTimer(timerPause, c.pauseEnds())
+		c.setTimer(timerPause, c.look(c.pauseEnds()))
 	case ofTicket && (state == expired || state == closed):
 		c.move(EventAgentReply, "an agent replied")
 	case c.mirrored() && c.botInMirror() && state != requested:
@@ -133,6 +133,7 @@ func (c *conversation) afterReply() {
 func (c *conversation) take() {
 	c.ticket.Taken, c.ticket.TakenAt = true, c.received()
 	c.settle()
+	c.sayTakenOver()
 }
 
 // noteSegments tells the agents when a reply took many segments (H5).
@@ -191,7 +192,7 @@ func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.C
 	case handoffv1.BlockReason_BLOCK_REASON_WINDOW:
 		return c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)
 	case handoffv1.BlockReason_BLOCK_REASON_COUNTRY:
-		return "Not sent: this shop does not text the customer's country."
+		return c.abroadNote()
 	case handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 	}
 	return "Not sent."
@@ -254,7 +255,7 @@ func notDelivered(code, meaning string) string {
 
 // stampOf is what consent knows after a notice.
 func stampOf(n *handoffv1.ConsentNotice, before *handoffv1.ConsentStamp) *handoffv1.ConsentStamp {
-	s := proto.CloneOf(before)
+	s := before.CloneVT()
 	if s == nil {
 		s = &handoffv1.ConsentStamp{}
 	}

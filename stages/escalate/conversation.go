@@ -28,12 +28,10 @@ type conversation struct {
 	state   *statev1.Conversation
 	episode *statev1.Episode
 	ticket  *statev1.Ticket
-	before  struct {
-		state   *statev1.Conversation
-		episode *statev1.Episode
-		ticket  *statev1.Ticket
-	}
+	// read tells which entries were there, and whether a question to confirm had gone unanswered (C6).
+	read   struct{ state, episode, ticket, unanswered bool }
 	thread *thread
+	rules  asking
 }
 
 // load reads a conversation and takes over what the record's stamp tells of consent.
@@ -42,16 +40,12 @@ func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
 		stage: s, t: t, shop: t.Shop, at: at,
 		state: &statev1.Conversation{}, episode: &statev1.Episode{}, ticket: &statev1.Ticket{},
 	}
-	if t.Get(convEntry(at.Conversation), c.state) {
-		c.before.state = proto.CloneOf(c.state)
-	}
-	if t.Get(episodeEntry(at.Conversation), c.episode) {
-		c.before.episode = proto.CloneOf(c.episode)
-	}
-	if t.Get(ticketEntry(at.Conversation), c.ticket) {
-		c.before.ticket = proto.CloneOf(c.ticket)
-	}
+	c.read.state = t.Get(convEntry(at.Conversation), c.state)
+	c.read.unanswered = c.state.GetConsent().GetUnanswered()
+	c.read.episode = t.Get(episodeEntry(at.Conversation), c.episode)
+	c.read.ticket = t.Get(ticketEntry(at.Conversation), c.ticket)
 	c.thread = &thread{c: c}
+	c.rules.before = stood{ticket: c.ticket.GetEpisode(), status: statusWord(c.ticket), episode: c.episode.GetNumber(), state: c.episode.GetState()}
 	if stamp := t.Record.GetConsent(); stamp != nil {
 		c.stamp(stamp)
 	}
@@ -62,24 +56,16 @@ func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
 func (c *conversation) save() {
 	c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
 	c.thread.save()
-	if changed(c.state, c.before.state, c.before.state != nil) {
-		c.t.Put(convEntry(c.at.Conversation), c.state)
-	}
-	if changed(c.episode, c.before.episode, c.before.episode != nil) {
-		c.t.Put(episodeEntry(c.at.Conversation), c.episode)
-	}
-	if changed(c.ticket, c.before.ticket, c.before.ticket != nil) {
-		c.t.Put(ticketEntry(c.at.Conversation), c.ticket)
-	}
+	c.put(convEntry(c.at.Conversation), c.state, c.read.state)
+	c.put(episodeEntry(c.at.Conversation), c.episode, c.read.episode)
+	c.put(ticketEntry(c.at.Conversation), c.ticket, c.read.ticket)
 }
 
-// changed tells whether an entry is to be written: it is not as it was read, or was not there and holds
-// something now.
-func changed(now, before proto.Message, there bool) bool {
-	if !there {
-		return proto.Size(now) > 0
+// put writes an entry, unless it was not there and holds nothing now.
+func (c *conversation) put(name string, m schemas.Message, there bool) {
+	if there || proto.Size(m) > 0 {
+		c.t.Put(name, m)
 	}
-	return !proto.Equal(now, before)
 }
 
 const convPrefix = "conv/"
@@ -101,7 +87,7 @@ func threadEntry(conversation string, seq uint64) string {
 // stamp remembers the newest consent.
 func (c *conversation) stamp(stamp *handoffv1.ConsentStamp) {
 	if stamp.GetVersion() >= c.state.GetConsent().GetVersion() {
-		c.state.Consent = proto.CloneOf(stamp)
+		c.state.Consent = stamp.CloneVT()
 	}
 }
 

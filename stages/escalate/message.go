@@ -2,6 +2,7 @@ package escalate
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -30,6 +31,8 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 		m.read = &handoffv1.Classification{}
 	}
 	c.meet(m)
+	c.watchLoop(msg.GetText())
+	c.remarked(m)
 	c.disconnected()
 	c.thread.add(c.customerMessage(msg), 0)
 	c.wrote()
@@ -45,6 +48,8 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 		return
 	}
 	switch {
+	case c.abroad():
+		c.onAbroad(m) // W9
 	case m.read.GetThanksOnly():
 		c.onThanks() // M5
 	case c.paused():
@@ -77,10 +82,21 @@ func (c *conversation) disconnected() {
 // on, goes to the bot.
 func (c *conversation) fromBotToPeople(m inbound) {
 	signal := c.signalIn(m)
+	if c.askRules(escalates); c.paused() {
+		return // a rule gave it to people
+	}
 	if signal != nil && c.handoff(signal) == "" {
 		return
 	}
-	c.askBot(c.cause(m))
+	switch c.runRules(); {
+	case c.paused():
+	case c.rules.replied:
+		c.notAsked("a rule answered: " + strings.Join(c.rules.acted, ", "))
+	case c.stopped():
+		c.notAsked("automation is stopped: " + c.state.GetAutomation().GetStoppedBecause() + " (R4)")
+	default:
+		c.askBot(c.cause(m))
+	}
 }
 
 // meet remembers what a message tells of its writer.

@@ -142,6 +142,15 @@ func (th *thread) save() {
 	}
 }
 
+// forget removes every message of the thread. Numbers go on, so that nothing is taken for another.
+func (th *thread) forget() {
+	th.load()
+	for _, e := range th.entries {
+		th.c.t.Delete(threadEntry(th.c.at.Conversation, e.seq))
+	}
+	th.entries = nil
+}
+
 // customerMessage is an inbound message as the thread keeps it.
 func (c *conversation) customerMessage(m *handoffv1.CustomerMessage) *handoffv1.ThreadMessage {
 	return &handoffv1.ThreadMessage{

@@ -12,8 +12,12 @@ import (
 )
 
 // mayLeave tells why a text may not leave the conversation now, BLOCK_REASON_UNSPECIFIED when it may.
-// What is decided here is the channel's own rule (W3); consent has its gate before and behind it.
+// What is decided here is
+// whether the shop texts the subscriber's country at all (W9) and the channel's window (W3); consent has its gate before and behind it.
 func (c *conversation) mayLeave(o outbound) handoffv1.BlockReason {
+	if c.abroad() {
+		return blockedAbroad
+	}
 	if c.outsideWindow(o) {
 		return handoffv1.BlockReason_BLOCK_REASON_WINDOW
 	}

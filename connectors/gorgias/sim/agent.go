@@ -112,6 +112,13 @@ func (s *Sim) Tickets() []standin.Ticket {
 		if t.ExternalID != nil {
 			view.ExternalID = *t.ExternalID
 		}
+		view.Priority = t.Priority
+		if t.Team != nil {
+			view.Team = t.Team.Name
+		}
+		if t.Assignee != nil {
+			view.Assignee = t.Assignee.Name
+		}
 		if t.Trashed != nil {
 			view.Status = "deleted"
 		}

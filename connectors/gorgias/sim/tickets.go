@@ -18,6 +18,8 @@ type ticket struct {
 	Spam       bool    `json:"spam"`
 	Customer   *party  `json:"customer"`
 	Assignee   *party  `json:"assignee_user"`
+	Team       *party  `json:"assignee_team"`
+	Priority   string  `json:"priority"`
 	Tags       []tag   `json:"tags"`
 	Created    string  `json:"created_datetime"`
 	Updated    string  `json:"updated_datetime"`
@@ -39,6 +41,7 @@ type event struct {
 	ObjectType string         `json:"object_type"`
 	ObjectID   int64          `json:"object_id"`
 	Data       map[string]any `json:"data"`
+	UserID     int64          `json:"user_id"`
 	Created    string         `json:"created_datetime"`
 }
 
@@ -51,6 +54,8 @@ type ticketRequest struct {
 	Spam                          *bool   `json:"spam"`
 	Snooze                        *string `json:"snooze_datetime"`
 	Assignee                      *party  `json:"assignee_user"`
+	Team                          *party  `json:"assignee_team"`
+	Priority                      string  `json:"priority"`
 }
 
 func (s *Sim) ticketRoutes(mux *http.ServeMux) {
@@ -61,6 +66,9 @@ func (s *Sim) ticketRoutes(mux *http.ServeMux) {
 	}))
 	mux.HandleFunc("PUT /api/tickets/{id}", s.withTicket(s.updateTicket))
 	mux.HandleFunc("POST /api/tickets/{id}/tags", s.withTicket(s.addTags))
+	mux.HandleFunc("DELETE /api/tickets/{id}/tags", s.withTicket(s.removeTags))
+	mux.HandleFunc("GET /api/teams", func(w http.ResponseWriter, r *http.Request) { listed(w, r, teams()) })
+	mux.HandleFunc("GET /api/users", func(w http.ResponseWriter, r *http.Request) { listed(w, r, s.agents) })
 	mux.HandleFunc("POST /api/tickets/{id}/messages", s.withTicket(s.addMessage))
 	mux.HandleFunc("PUT /api/tickets/{id}/messages/{message}", s.withTicket(s.updateMessage))
 	mux.HandleFunc("GET /api/messages", s.listMessages)
@@ -181,6 +189,9 @@ func (s *Sim) updateTicket(w http.ResponseWriter, r *http.Request, t *ticket) {
 	}
 	if body.Status != "" && body.Status != "open" && body.Status != "closed" {
 		invalid(w, "Failed to update ticket", "status", "Must be one of: open, closed.")
+		return
+	}
+	if !s.assigned(w, t, body) {
 		return
 	}
 	if body.Tags != nil {

@@ -97,6 +97,15 @@ func (s *Sim) Tickets() []standin.Ticket {
 		if t.ExternalID != nil {
 			view.ExternalID = *t.ExternalID
 		}
+		if t.Priority != nil {
+			view.Priority = *t.Priority
+		}
+		if t.GroupID != nil {
+			view.Team = s.group(*t.GroupID)
+		}
+		if t.AssigneeID != nil {
+			view.Assignee = users[*t.AssigneeID].Name
+		}
 		if t.Gone {
 			view.Status = "deleted"
 		}

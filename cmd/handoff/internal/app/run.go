@@ -195,11 +195,19 @@ func (a *App) open(p *process, names []string) error {
 }
 
 // limitMemory bounds the heap by what the stages are configured to take, unless GOMEMLIMIT says otherwise.
+// Below that bound garbage is collected seldom: what a stage makes of a record lives no longer than it, and
+// the collector would look through the hot state for it again and again. GOGC says otherwise.
 func limitMemory(bytes int64) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(bytes)
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 }
+
+// gcPercent is how much garbage may be beside what is in use, of it.
+const gcPercent = 400
 
 // runnerConfig is what every runner of the process has.
 func (a *App) runnerConfig(p *process) kafka.Config {

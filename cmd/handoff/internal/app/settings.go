@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -62,7 +61,7 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 	}
 	defer table.Close()
 	current, version, err := table.Current(shop)
-	if err == nil && reflect.DeepEqual(current, parsed) {
+	if err == nil && current.Same(parsed) {
 		return version, nil
 	}
 	version++
@@ -72,7 +71,7 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 // writeSettings writes a version and makes it the current one, in one transaction.
 func (a *App) writeSettings(ctx context.Context, client *kgo.Client, shop string, body *handoffv1.Settings) error {
 	name := fmt.Sprintf("%s|%d", shop, body.GetVersion())
-	value, err := schemas.Encode(&handoffv1.Record{
+	value, err := schemas.EncodeOutside(&handoffv1.Record{
 		Id: schemas.SourceID("settings", shop, "", name), Shop: shop,
 		ReceivedAt: timestamppb.Now(), EventTime: timestamppb.Now(), SettingsVersion: body.GetVersion(),
 		Body: &handoffv1.Record_Settings{Settings: body},

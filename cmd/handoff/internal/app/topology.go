@@ -50,7 +50,7 @@ func (s stages) list() []pipeline.Stage {
 // Topology is what conversation scripts run: the same stages and the same gate as in production.
 func Topology() (script.Topology, error) {
 	s, err := newStages(config.Escalate{})
-	return script.Topology{Stages: s.list(), Gate: s.deliver}, err
+	return script.Topology{Stages: s.list(), Gate: s.deliver, Check: CheckSettings}, err
 }
 
 // destinations are the outside systems that deliver calls, by the names calls carry.

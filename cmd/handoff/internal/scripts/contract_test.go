@@ -36,6 +36,7 @@ func TestContracts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	topology.Rules = shippedRules
 	stages := topology.Stages
 	topology.Stages = make([]pipeline.Stage, len(stages))
 	for i, s := range stages {

@@ -28,7 +28,9 @@ const (
 
 // judge watches a world and keeps its own account of it, from what was committed and what left.
 type judge struct {
-	world *script.World
+	detached   map[string]bool // by key: somebody wrote that it is a wrong number
+	lostTicket map[string]bool // by thread: a command that creates a ticket became a dead letter
+	world      *script.World
 	// broken is the first invariant that was seen broken, and how.
 	broken, how string
 	messages    int // inbound ones
@@ -56,6 +58,7 @@ type judge struct {
 
 func newJudge() *judge {
 	return &judge{
+		lostTicket: map[string]bool{}, detached: map[string]bool{},
 		held:    map[string]uint64{},
 		consent: map[string]*handoffv1.ConsentChanged{}, holds: map[string][]handoffv1.TextClass{}, state: map[string]handoffv1.EpisodeState{},
 		stopped: map[string]bool{}, people: map[string]bool{}, tickets: map[int]bool{},
@@ -241,6 +244,9 @@ func (j *judge) textStarted(a caller.Attempt, t *handoffv1.SendText) {
 
 // ticketMade judges a ticket that was created by the conversation's others.
 func (j *judge) ticketMade(a caller.Attempt) {
+	if j.detached[keyOf(a.Record)] {
+		return // who has the number now is not put on the ticket of who had it (C15)
+	}
 	if j.lostTicket[thread(a.Record)] {
 		return // escalate may have opened another one since: whoever puts such a letter back gets both
 	}
@@ -258,6 +264,7 @@ func (j *judge) ticketMade(a caller.Attempt) {
 func (j *judge) before(c script.Command) {
 	switch c.Name {
 	case "customer":
+		j.detached["acme|"+c.Args["from"]] = j.detached["acme|"+c.Args["from"]] || c.Input == "wrong number"
 		if mayStart(c) {
 			maps.DeleteFunc(j.stopped, func(at string, _ bool) bool { return strings.HasPrefix(at, "acme|"+c.Args["from"]+" ") })
 		}
