@@ -24,6 +24,7 @@ type consentCommand struct {
 	Show     consentShow     `cmd:"" help:"Tell in plain words how one address's consent came to be what it is."`
 	Possible consentPossible `cmd:"" help:"List possible opt-outs that nobody has decided yet."`
 	Decide   consentDecide   `cmd:"" help:"Decide the possible opt-outs of an address."`
+	Link     consentLink     `cmd:"" help:"Link two addresses as one person's."`
 }
 
 // importBatch is how many records are posted at once.
@@ -162,6 +163,48 @@ func (c *consentDecide) Run(s *session) error {
 	if c.By == "" {
 		c.By = whoAmI()
 	}
+	err = fileOne(s, key, "decision", &handoffv1.Record{Body: &handoffv1.Record_ConsentDecision{ConsentDecision: &handoffv1.ConsentDecision{
+		OptOut: c.Decision == "opt-out", By: c.By, Reason: c.Reason,
+	}}})
+	if err == nil {
+		fmt.Printf("%s: %s is posted; handoff consent show tells what came of it\n", key, c.Decision)
+	}
+	return err
+}
+
+type consentLink struct {
+	Shop    string `arg:"" help:"The shop."`
+	Address string `arg:"" help:"One address, e.g. +14155550123."`
+	Other   string `arg:"" help:"The other."`
+	By      string `placeholder:"WHO" help:"Who links them; the user of this machine unless given."`
+}
+
+// Run posts the request to the lower of the two keys.
+func (c *consentLink) Run(s *session) error {
+	low, err := schemas.ParseKey([]byte(c.Shop + "|" + min(c.Address, c.Other)))
+	if err == nil {
+		_, err = schemas.ParseKey([]byte(c.Shop + "|" + max(c.Address, c.Other)))
+	}
+	if err == nil && c.Address == c.Other {
+		err = errors.New("an address cannot be linked with itself")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if c.By == "" {
+		c.By = whoAmI()
+	}
+	err = fileOne(s, low, "link", &handoffv1.Record{Body: &handoffv1.Record_LinkRequest{LinkRequest: &handoffv1.LinkRequest{
+		Other: max(c.Address, c.Other), By: c.By,
+	}}})
+	if err == nil {
+		fmt.Printf("%s and %s: the link is posted; handoff consent show tells what came of it\n", c.Address, c.Other)
+	}
+	return err
+}
+
+// fileOne completes a record about an address and posts it.
+func fileOne(s *session, key schemas.Key, what string, r *handoffv1.Record) error {
 	a, err := s.app()
 	if err != nil {
 		return err
@@ -171,16 +214,8 @@ func (c *consentDecide) Run(s *session) error {
 		return err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	at := timestamppb.New(now)
-	err = f.File(&handoffv1.Record{
-		Id:   schemas.SourceID("decision", key.Shop, key.Address, now.Format(time.RFC3339Nano)+c.By+c.Decision),
-		Shop: key.Shop, Address: key.Address, SettingsVersion: f.Version, EventTime: at, ReceivedAt: at,
-		Body: &handoffv1.Record_ConsentDecision{ConsentDecision: &handoffv1.ConsentDecision{
-			OptOut: c.Decision == "opt-out", By: c.By, Reason: c.Reason,
-		}},
-	})
-	if err = errors.Join(err, f.Close()); err == nil {
-		fmt.Printf("%s: %s is posted; handoff consent show tells what came of it\n", key, c.Decision)
-	}
-	return err
+	r.Id = schemas.SourceID(what, key.Shop, key.Address, now.Format(time.RFC3339Nano))
+	r.Shop, r.Address, r.SettingsVersion = key.Shop, key.Address, f.Version
+	r.EventTime, r.ReceivedAt = timestamppb.New(now), timestamppb.New(now)
+	return errors.Join(f.File(r), f.Close())
 }

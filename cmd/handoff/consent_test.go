@@ -70,6 +70,18 @@ func TestConsentCommands(t *testing.T) {
 	if out, problems, code := h.at("consent", "decide", "acme", "+14155550002", "keep", "--by", "Ann"); code != 0 || !strings.Contains(out, "keep is posted") {
 		t.Errorf("decide: %d %s %s", code, out, problems)
 	}
+	if out, problems, code := h.at("consent", "link", "acme", "+14155550002", "+14155550001"); code != 0 || !strings.Contains(out, "the link is posted") {
+		t.Errorf("link: %d %s %s", code, out, problems)
+	}
+	if _, problems, code := h.at("consent", "link", "acme", "+1", "+1"); code != exitUsage || !strings.Contains(problems, "cannot be linked with itself") {
+		t.Errorf("link with itself: %d %s", code, problems)
+	}
+	h.whileRunning([]string{schemas.StageConsent}, func() {
+		h.until("both are one person", func() bool {
+			const both = "one person with +14155550001, +14155550002"
+			return shows("+14155550001", both) && shows("+14155550002", both)
+		})
+	})
 	if _, problems, code := h.at("consent", "show", "acme", "+14155559999"); code != exitFailed || !strings.Contains(problems, "there is no consent record of acme|+14155559999") {
 		t.Errorf("nobody: %d %s", code, problems)
 	}

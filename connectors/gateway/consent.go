@@ -125,6 +125,36 @@ func (g *Gateway) decide(w http.ResponseWriter, r *http.Request) (string, outcom
 	return providerConsent, accepted, nil
 }
 
+// link serves POST /shops/<shop>/consent/links: two addresses are one person's (W7).
+func (g *Gateway) link(w http.ResponseWriter, r *http.Request) (string, outcome, error) {
+	c, err := g.platform(w, r)
+	if err != nil {
+		return providerConsent, "", err
+	}
+	var l struct {
+		Address string `json:"address"`
+		Other   string `json:"other"`
+		By      string `json:"by"`
+	}
+	if err := c.read(&l); err != nil {
+		return providerConsent, "", err
+	}
+	if !validAddress(l.Address) || !validAddress(l.Other) || l.Address == l.Other {
+		return providerConsent, "", &ingress.Malformed{Place: "body", Reason: "address and other must be two addresses"}
+	}
+	if strings.TrimSpace(l.By) == "" {
+		return providerConsent, "", &ingress.Malformed{Place: "by", Reason: "it must say who links them"}
+	}
+	record := c.about(min(l.Address, l.Other), "link", &handoffv1.Record{Body: &handoffv1.Record_LinkRequest{LinkRequest: &handoffv1.LinkRequest{
+		Other: max(l.Address, l.Other), By: l.By,
+	}}})
+	if err := g.file(r.Context(), c, []*handoffv1.Record{record}); err != nil {
+		return providerConsent, "", err
+	}
+	writeJSON(w, http.StatusAccepted, map[string]int{"taken": 1})
+	return providerConsent, accepted, nil
+}
+
 // read decodes the call's body, an object without unknown fields.
 func (c *platformCall) read(into any) error {
 	d := json.NewDecoder(bytes.NewReader(c.req.Body))

@@ -34,6 +34,9 @@ func TestImportConsent(t *testing.T) {
 		{"none", "/shops/acme/consent/decisions", `{"address":"+14155550001","decision":"maybe","by":"Ann"}`, "", operator, 400, `"place":"decision"`, 0},
 		{"nobody's", "/shops/acme/consent/decisions", `{"address":"+14155550001","decision":"keep"}`, "", operator, 400, `"place":"by"`, 0},
 		{"of nobody", "/shops/acme/consent/decisions", `{"decision":"keep","by":"Ann"}`, "", operator, 400, `"place":"address"`, 0},
+		{"a link", "/shops/acme/consent/links", `{"address":"+14155550002","other":"+14155550001","by":"Ann"}`, "", operator, 202, `"taken":1`, 1},
+		{"with itself", "/shops/acme/consent/links", `{"address":"+14155550001","other":"+14155550001","by":"Ann"}`, "", operator, 400, `two addresses`, 0},
+		{"by nobody", "/shops/acme/consent/links", `{"address":"+14155550002","other":"+14155550001"}`, "", operator, 400, `"place":"by"`, 0},
 		{"no object", "/shops/acme/consent/decisions", `[]`, "", operator, 400, `"place":"body"`, 0},
 	} {
 		before := w.posted()

@@ -205,6 +205,9 @@ func (w *World) desk(c Command) error {
 		t.add(w.clock, &handoffv1.DeskItem{IsReply: true, Reply: c.Input, Author: c.arg("name", "Kim")})
 	case c.Name == "note":
 		// Connectors leave notes out of what they fetch; the ticket has changed all the same.
+	case c.arg("merge", "") != "":
+		t.status = handoffv1.TicketStatus_TICKET_STATUS_CLOSED
+		t.add(w.clock, &handoffv1.DeskItem{MergedInto: c.arg("merge", "")})
 	case c.arg("assign", "") != "":
 		t.add(w.clock, &handoffv1.DeskItem{Assignee: c.arg("assign", "")})
 	case c.arg("tags", "") != "":

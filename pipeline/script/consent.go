@@ -49,3 +49,10 @@ func (w *World) importConsent(c Command) error {
 	}
 	return w.fromOutside(c, "import", r)
 }
+
+// link asks that two addresses be one person's: "link from=+14155550001 other=+14155550002".
+func (w *World) link(c Command) error {
+	return w.fromOutside(c, "link", &handoffv1.Record{Body: &handoffv1.Record_LinkRequest{LinkRequest: &handoffv1.LinkRequest{
+		Other: c.arg("other", "+14155550002"), By: c.arg("by", "Ann"),
+	}}})
+}

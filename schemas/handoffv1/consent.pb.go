@@ -111,6 +111,8 @@ const (
 	ConsentSource_CONSENT_SOURCE_DECISION ConsentSource = 10
 	// The person at the address is not the one who was meant (C15).
 	ConsentSource_CONSENT_SOURCE_WRONG_NUMBER ConsentSource = 11
+	// Somebody who is linked as the same person opted out of everything of the shop (W7).
+	ConsentSource_CONSENT_SOURCE_LINK ConsentSource = 12
 )
 
 // Enum value maps for ConsentSource.
@@ -128,6 +130,7 @@ var (
 		9:  "CONSENT_SOURCE_UNDECIDED",
 		10: "CONSENT_SOURCE_DECISION",
 		11: "CONSENT_SOURCE_WRONG_NUMBER",
+		12: "CONSENT_SOURCE_LINK",
 	}
 	ConsentSource_value = map[string]int32{
 		"CONSENT_SOURCE_UNSPECIFIED":     0,
@@ -142,6 +145,7 @@ var (
 		"CONSENT_SOURCE_UNDECIDED":       9,
 		"CONSENT_SOURCE_DECISION":        10,
 		"CONSENT_SOURCE_WRONG_NUMBER":    11,
+		"CONSENT_SOURCE_LINK":            12,
 	}
 )
 
@@ -701,6 +705,200 @@ func (x *ConsentImport) GetBy() string {
 	return ""
 }
 
+// LinkRequest asks that two addresses of a shop be known as one person's (W7). Posted by the gateway and the
+// command line to consent under the lower of the two keys; that of a higher one passes it on.
+type LinkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The other address.
+	Other string `protobuf:"bytes,1,opt,name=other,proto3" json:"other,omitempty"`
+	// Who asks.
+	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkRequest) Reset() {
+	*x = LinkRequest{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkRequest) ProtoMessage() {}
+
+func (x *LinkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkRequest.ProtoReflect.Descriptor instead.
+func (*LinkRequest) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LinkRequest) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+func (x *LinkRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// Link tells an address's consent that it is one of a person's, and what of the sender's consent counts for
+// the whole person (W7). Posted by consent to consent of another key.
+type Link struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The address that tells it.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Id of the person; the lowest of those that linked addresses had.
+	Person string `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
+	// All addresses of the person that the sender knows, its own among them.
+	Addresses []string `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// Since when the sender is opted out of everything of the shop; unset: it is not. Only this spreads.
+	OptedOutAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=opted_out_at,json=optedOutAt,proto3" json:"opted_out_at,omitempty"`
+	// The opt-out is told for the first time: it counts also where the receiver knew of the sender.
+	Spreads bool `protobuf:"varint,5,opt,name=spreads,proto3" json:"spreads,omitempty"`
+	// The sender is none of the person's any more (C15).
+	Parts         bool `protobuf:"varint,6,opt,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Link) Reset() {
+	*x = Link{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Link) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Link) ProtoMessage() {}
+
+func (x *Link) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Link.ProtoReflect.Descriptor instead.
+func (*Link) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Link) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Link) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *Link) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *Link) GetOptedOutAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OptedOutAt
+	}
+	return nil
+}
+
+func (x *Link) GetSpreads() bool {
+	if x != nil {
+		return x.Spreads
+	}
+	return false
+}
+
+func (x *Link) GetParts() bool {
+	if x != nil {
+		return x.Parts
+	}
+	return false
+}
+
+// Linked answers a Link of an address that was not linked with the sender before, with the same (W7).
+type Linked struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the sender knows.
+	Link          *Link `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Linked) Reset() {
+	*x = Linked{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Linked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Linked) ProtoMessage() {}
+
+func (x *Linked) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Linked.ProtoReflect.Descriptor instead.
+func (*Linked) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Linked) GetLink() *Link {
+	if x != nil {
+		return x.Link
+	}
+	return nil
+}
+
 // ConsentDecision decides the possible opt-outs of an address (C5). Posted by the gateway and the command
 // line; of one conversation where its record names one.
 type ConsentDecision struct {
@@ -717,7 +915,7 @@ type ConsentDecision struct {
 
 func (x *ConsentDecision) Reset() {
 	*x = ConsentDecision{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -729,7 +927,7 @@ func (x *ConsentDecision) String() string {
 func (*ConsentDecision) ProtoMessage() {}
 
 func (x *ConsentDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -742,7 +940,7 @@ func (x *ConsentDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentDecision.ProtoReflect.Descriptor instead.
 func (*ConsentDecision) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ConsentDecision) GetOptOut() bool {
@@ -787,7 +985,7 @@ type ConsentChanged struct {
 
 func (x *ConsentChanged) Reset() {
 	*x = ConsentChanged{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +997,7 @@ func (x *ConsentChanged) String() string {
 func (*ConsentChanged) ProtoMessage() {}
 
 func (x *ConsentChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +1010,7 @@ func (x *ConsentChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentChanged.ProtoReflect.Descriptor instead.
 func (*ConsentChanged) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{4}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ConsentChanged) GetScope() string {
@@ -868,7 +1066,7 @@ type BlockedText struct {
 
 func (x *BlockedText) Reset() {
 	*x = BlockedText{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_v1_consent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1078,7 @@ func (x *BlockedText) String() string {
 func (*BlockedText) ProtoMessage() {}
 
 func (x *BlockedText) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_v1_consent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1091,7 @@ func (x *BlockedText) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockedText.ProtoReflect.Descriptor instead.
 func (*BlockedText) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BlockedText) GetReason() BlockReason {
@@ -941,7 +1139,7 @@ type AuthorRef struct {
 
 func (x *AuthorRef) Reset() {
 	*x = AuthorRef{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_v1_consent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1151,7 @@ func (x *AuthorRef) String() string {
 func (*AuthorRef) ProtoMessage() {}
 
 func (x *AuthorRef) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_v1_consent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1164,7 @@ func (x *AuthorRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorRef.ProtoReflect.Descriptor instead.
 func (*AuthorRef) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AuthorRef) GetTextClass() TextClass {
@@ -1011,7 +1209,7 @@ type TextGate struct {
 
 func (x *TextGate) Reset() {
 	*x = TextGate{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_v1_consent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1023,7 +1221,7 @@ func (x *TextGate) String() string {
 func (*TextGate) ProtoMessage() {}
 
 func (x *TextGate) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_v1_consent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1036,7 +1234,7 @@ func (x *TextGate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextGate.ProtoReflect.Descriptor instead.
 func (*TextGate) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TextGate) GetShut() bool {
@@ -1067,7 +1265,7 @@ type FireTimer struct {
 
 func (x *FireTimer) Reset() {
 	*x = FireTimer{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[8]
+	mi := &file_handoff_v1_consent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1277,7 @@ func (x *FireTimer) String() string {
 func (*FireTimer) ProtoMessage() {}
 
 func (x *FireTimer) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[8]
+	mi := &file_handoff_v1_consent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1290,7 @@ func (x *FireTimer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FireTimer.ProtoReflect.Descriptor instead.
 func (*FireTimer) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{8}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FireTimer) GetName() string {
@@ -1129,7 +1327,7 @@ type DeadLetterResolved struct {
 
 func (x *DeadLetterResolved) Reset() {
 	*x = DeadLetterResolved{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[9]
+	mi := &file_handoff_v1_consent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1339,7 @@ func (x *DeadLetterResolved) String() string {
 func (*DeadLetterResolved) ProtoMessage() {}
 
 func (x *DeadLetterResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[9]
+	mi := &file_handoff_v1_consent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1352,7 @@ func (x *DeadLetterResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetterResolved.ProtoReflect.Descriptor instead.
 func (*DeadLetterResolved) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{9}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeadLetterResolved) GetDeadLetter() string {
@@ -1220,7 +1418,20 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"changed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x12\x16\n" +
 	"\x06source\x18\x04 \x01(\tR\x06source\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x0e\n" +
-	"\x02by\x18\x06 \x01(\tR\x02by\"R\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\"3\n" +
+	"\vLinkRequest\x12\x14\n" +
+	"\x05other\x18\x01 \x01(\tR\x05other\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"\xbe\x01\n" +
+	"\x04Link\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
+	"\x06person\x18\x02 \x01(\tR\x06person\x12\x1c\n" +
+	"\taddresses\x18\x03 \x03(\tR\taddresses\x12<\n" +
+	"\fopted_out_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"optedOutAt\x12\x18\n" +
+	"\aspreads\x18\x05 \x01(\bR\aspreads\x12\x14\n" +
+	"\x05parts\x18\x06 \x01(\bR\x05parts\".\n" +
+	"\x06Linked\x12$\n" +
+	"\x04link\x18\x01 \x01(\v2\x10.handoff.v1.LinkR\x04link\"R\n" +
 	"\x0fConsentDecision\x12\x17\n" +
 	"\aopt_out\x18\x01 \x01(\bR\x06optOut\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -1260,7 +1471,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x1dCONSENT_STATUS_CONVERSATIONAL\x10\x01\x12\x1a\n" +
 	"\x16CONSENT_STATUS_PENDING\x10\x02\x12\x1d\n" +
 	"\x19CONSENT_STATUS_SUBSCRIBED\x10\x03\x12\x1f\n" +
-	"\x1bCONSENT_STATUS_UNSUBSCRIBED\x10\x04*\x84\x03\n" +
+	"\x1bCONSENT_STATUS_UNSUBSCRIBED\x10\x04*\x9d\x03\n" +
 	"\rConsentSource\x12\x1e\n" +
 	"\x1aCONSENT_SOURCE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cCONSENT_SOURCE_FIRST_MESSAGE\x10\x01\x12\x1a\n" +
@@ -1274,7 +1485,8 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x18CONSENT_SOURCE_UNDECIDED\x10\t\x12\x1b\n" +
 	"\x17CONSENT_SOURCE_DECISION\x10\n" +
 	"\x12\x1f\n" +
-	"\x1bCONSENT_SOURCE_WRONG_NUMBER\x10\v*\x94\x02\n" +
+	"\x1bCONSENT_SOURCE_WRONG_NUMBER\x10\v\x12\x17\n" +
+	"\x13CONSENT_SOURCE_LINK\x10\f*\x94\x02\n" +
 	"\x11ConsentNoticeKind\x12#\n" +
 	"\x1fCONSENT_NOTICE_KIND_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dCONSENT_NOTICE_KIND_OPTED_OUT\x10\x01\x12 \n" +
@@ -1315,7 +1527,7 @@ func file_handoff_v1_consent_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_consent_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_handoff_v1_consent_proto_goTypes = []any{
 	(ConsentStatus)(0),            // 0: handoff.v1.ConsentStatus
 	(ConsentSource)(0),            // 1: handoff.v1.ConsentSource
@@ -1325,38 +1537,43 @@ var file_handoff_v1_consent_proto_goTypes = []any{
 	(*ConsentStamp)(nil),          // 5: handoff.v1.ConsentStamp
 	(*ConsentNotice)(nil),         // 6: handoff.v1.ConsentNotice
 	(*ConsentImport)(nil),         // 7: handoff.v1.ConsentImport
-	(*ConsentDecision)(nil),       // 8: handoff.v1.ConsentDecision
-	(*ConsentChanged)(nil),        // 9: handoff.v1.ConsentChanged
-	(*BlockedText)(nil),           // 10: handoff.v1.BlockedText
-	(*AuthorRef)(nil),             // 11: handoff.v1.AuthorRef
-	(*TextGate)(nil),              // 12: handoff.v1.TextGate
-	(*FireTimer)(nil),             // 13: handoff.v1.FireTimer
-	(*DeadLetterResolved)(nil),    // 14: handoff.v1.DeadLetterResolved
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*LinkRequest)(nil),           // 8: handoff.v1.LinkRequest
+	(*Link)(nil),                  // 9: handoff.v1.Link
+	(*Linked)(nil),                // 10: handoff.v1.Linked
+	(*ConsentDecision)(nil),       // 11: handoff.v1.ConsentDecision
+	(*ConsentChanged)(nil),        // 12: handoff.v1.ConsentChanged
+	(*BlockedText)(nil),           // 13: handoff.v1.BlockedText
+	(*AuthorRef)(nil),             // 14: handoff.v1.AuthorRef
+	(*TextGate)(nil),              // 15: handoff.v1.TextGate
+	(*FireTimer)(nil),             // 16: handoff.v1.FireTimer
+	(*DeadLetterResolved)(nil),    // 17: handoff.v1.DeadLetterResolved
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_handoff_v1_consent_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.ConsentStamp.status:type_name -> handoff.v1.ConsentStatus
-	15, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
+	18, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
 	2,  // 2: handoff.v1.ConsentNotice.kind:type_name -> handoff.v1.ConsentNoticeKind
 	1,  // 3: handoff.v1.ConsentNotice.source:type_name -> handoff.v1.ConsentSource
 	0,  // 4: handoff.v1.ConsentNotice.prior:type_name -> handoff.v1.ConsentStatus
 	0,  // 5: handoff.v1.ConsentNotice.status:type_name -> handoff.v1.ConsentStatus
-	15, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
+	18, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
 	0,  // 7: handoff.v1.ConsentImport.status:type_name -> handoff.v1.ConsentStatus
-	15, // 8: handoff.v1.ConsentImport.changed_at:type_name -> google.protobuf.Timestamp
-	0,  // 9: handoff.v1.ConsentChanged.status:type_name -> handoff.v1.ConsentStatus
-	3,  // 10: handoff.v1.ConsentChanged.allowed:type_name -> handoff.v1.TextClass
-	15, // 11: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
-	4,  // 12: handoff.v1.BlockedText.reason:type_name -> handoff.v1.BlockReason
-	15, // 13: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
-	11, // 14: handoff.v1.BlockedText.author:type_name -> handoff.v1.AuthorRef
-	3,  // 15: handoff.v1.AuthorRef.text_class:type_name -> handoff.v1.TextClass
-	15, // 16: handoff.v1.FireTimer.at:type_name -> google.protobuf.Timestamp
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	18, // 8: handoff.v1.ConsentImport.changed_at:type_name -> google.protobuf.Timestamp
+	18, // 9: handoff.v1.Link.opted_out_at:type_name -> google.protobuf.Timestamp
+	9,  // 10: handoff.v1.Linked.link:type_name -> handoff.v1.Link
+	0,  // 11: handoff.v1.ConsentChanged.status:type_name -> handoff.v1.ConsentStatus
+	3,  // 12: handoff.v1.ConsentChanged.allowed:type_name -> handoff.v1.TextClass
+	18, // 13: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
+	4,  // 14: handoff.v1.BlockedText.reason:type_name -> handoff.v1.BlockReason
+	18, // 15: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
+	14, // 16: handoff.v1.BlockedText.author:type_name -> handoff.v1.AuthorRef
+	3,  // 17: handoff.v1.AuthorRef.text_class:type_name -> handoff.v1.TextClass
+	18, // 18: handoff.v1.FireTimer.at:type_name -> google.protobuf.Timestamp
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_consent_proto_init() }
@@ -1370,7 +1587,7 @@ func file_handoff_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_consent_proto_rawDesc), len(file_handoff_v1_consent_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   10,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -34,6 +34,7 @@ func (m *TicketEvent) CloneVT() *TicketEvent {
 	r.NativeStatus = m.NativeStatus
 	r.NativeId = m.NativeId
 	r.Assignee = m.Assignee
+	r.MergedInto = m.MergedInto
 	r.ByHandoff = m.ByHandoff
 	r.TagsKnown = m.TagsKnown
 	if rhs := m.Tags; rhs != nil {
@@ -85,6 +86,7 @@ func (m *DeskItem) CloneVT() *DeskItem {
 	r.NativeStatus = m.NativeStatus
 	r.Assignee = m.Assignee
 	r.IsReply = m.IsReply
+	r.MergedInto = m.MergedInto
 	r.ByHandoff = m.ByHandoff
 	r.TagsKnown = m.TagsKnown
 	if rhs := m.MediaUrls; rhs != nil {
@@ -172,6 +174,15 @@ func (m *TicketEvent) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		dAtA[i] = 0x3
 		i--
 		dAtA[i] = 0xe0
+	}
+	if len(m.MergedInto) > 0 {
+		i -= len(m.MergedInto)
+		copy(dAtA[i:], m.MergedInto)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.MergedInto)))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x92
 	}
 	if len(m.Assignee) > 0 {
 		i -= len(m.Assignee)
@@ -331,6 +342,15 @@ func (m *DeskItem) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0xe0
 	}
+	if len(m.MergedInto) > 0 {
+		i -= len(m.MergedInto)
+		copy(dAtA[i:], m.MergedInto)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.MergedInto)))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x92
+	}
 	if m.IsReply {
 		i--
 		if m.IsReply {
@@ -438,6 +458,10 @@ func (m *TicketEvent) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	l = len(m.MergedInto)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
 	if m.ByHandoff {
 		n += 3
 	}
@@ -520,6 +544,10 @@ func (m *DeskItem) SizeVT() (n int) {
 	}
 	if m.IsReply {
 		n += 2
+	}
+	l = len(m.MergedInto)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	if m.ByHandoff {
 		n += 3
@@ -759,6 +787,45 @@ func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 				return fmt.Errorf("proto: field Assignee is not UTF-8")
 			}
 			m.Assignee = stringValue
+			iNdEx = postIndex
+		case 50:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MergedInto", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field MergedInto is not UTF-8")
+			}
+			m.MergedInto = stringValue
 			iNdEx = postIndex
 		case 60:
 			if wireType != 0 {
@@ -1386,6 +1453,45 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.IsReply = bool(v != 0)
+		case 50:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MergedInto", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field MergedInto is not UTF-8")
+			}
+			m.MergedInto = stringValue
+			iNdEx = postIndex
 		case 60:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field ByHandoff", wireType)

@@ -154,6 +154,9 @@ type Record struct {
 	//	*Record_DeadLetterResolved
 	//	*Record_ConsentDecision
 	//	*Record_ConsentImport
+	//	*Record_LinkRequest
+	//	*Record_Link
+	//	*Record_Linked
 	//	*Record_PlatformSend
 	//	*Record_RuleReply
 	Body          isRecord_Body `protobuf_oneof:"body"`
@@ -473,6 +476,33 @@ func (x *Record) GetConsentImport() *ConsentImport {
 	return nil
 }
 
+func (x *Record) GetLinkRequest() *LinkRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Record_LinkRequest); ok {
+			return x.LinkRequest
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetLink() *Link {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Link); ok {
+			return x.Link
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetLinked() *Linked {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Linked); ok {
+			return x.Linked
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetPlatformSend() *PlatformSend {
 	if x != nil {
 		if x, ok := x.Body.(*Record_PlatformSend); ok {
@@ -583,6 +613,18 @@ type Record_ConsentImport struct {
 	ConsentImport *ConsentImport `protobuf:"bytes,41,opt,name=consent_import,json=consentImport,proto3,oneof"`
 }
 
+type Record_LinkRequest struct {
+	LinkRequest *LinkRequest `protobuf:"bytes,42,opt,name=link_request,json=linkRequest,proto3,oneof"`
+}
+
+type Record_Link struct {
+	Link *Link `protobuf:"bytes,43,opt,name=link,proto3,oneof"`
+}
+
+type Record_Linked struct {
+	Linked *Linked `protobuf:"bytes,44,opt,name=linked,proto3,oneof"`
+}
+
 type Record_PlatformSend struct {
 	PlatformSend *PlatformSend `protobuf:"bytes,50,opt,name=platform_send,json=platformSend,proto3,oneof"`
 }
@@ -635,6 +677,12 @@ func (*Record_ConsentDecision) isRecord_Body() {}
 
 func (*Record_ConsentImport) isRecord_Body() {}
 
+func (*Record_LinkRequest) isRecord_Body() {}
+
+func (*Record_Link) isRecord_Body() {}
+
+func (*Record_Linked) isRecord_Body() {}
+
 func (*Record_PlatformSend) isRecord_Body() {}
 
 func (*Record_RuleReply) isRecord_Body() {}
@@ -644,7 +692,7 @@ var File_handoff_v1_record_proto protoreflect.FileDescriptor
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xd8\x0e\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xec\x0f\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -684,7 +732,10 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"fire_timer\x18& \x01(\v2\x15.handoff.v1.FireTimerH\x00R\tfireTimer\x12R\n" +
 	"\x14dead_letter_resolved\x18' \x01(\v2\x1e.handoff.v1.DeadLetterResolvedH\x00R\x12deadLetterResolved\x12H\n" +
 	"\x10consent_decision\x18( \x01(\v2\x1b.handoff.v1.ConsentDecisionH\x00R\x0fconsentDecision\x12B\n" +
-	"\x0econsent_import\x18) \x01(\v2\x19.handoff.v1.ConsentImportH\x00R\rconsentImport\x12?\n" +
+	"\x0econsent_import\x18) \x01(\v2\x19.handoff.v1.ConsentImportH\x00R\rconsentImport\x12<\n" +
+	"\flink_request\x18* \x01(\v2\x17.handoff.v1.LinkRequestH\x00R\vlinkRequest\x12&\n" +
+	"\x04link\x18+ \x01(\v2\x10.handoff.v1.LinkH\x00R\x04link\x12,\n" +
+	"\x06linked\x18, \x01(\v2\x12.handoff.v1.LinkedH\x00R\x06linked\x12?\n" +
 	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSend\x126\n" +
 	"\n" +
 	"rule_reply\x18< \x01(\v2\x15.handoff.v1.RuleReplyH\x00R\truleReplyB\x06\n" +
@@ -740,8 +791,11 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*DeadLetterResolved)(nil),    // 23: handoff.v1.DeadLetterResolved
 	(*ConsentDecision)(nil),       // 24: handoff.v1.ConsentDecision
 	(*ConsentImport)(nil),         // 25: handoff.v1.ConsentImport
-	(*PlatformSend)(nil),          // 26: handoff.v1.PlatformSend
-	(*RuleReply)(nil),             // 27: handoff.v1.RuleReply
+	(*LinkRequest)(nil),           // 26: handoff.v1.LinkRequest
+	(*Link)(nil),                  // 27: handoff.v1.Link
+	(*Linked)(nil),                // 28: handoff.v1.Linked
+	(*PlatformSend)(nil),          // 29: handoff.v1.PlatformSend
+	(*RuleReply)(nil),             // 30: handoff.v1.RuleReply
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -770,13 +824,16 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	23, // 23: handoff.v1.Record.dead_letter_resolved:type_name -> handoff.v1.DeadLetterResolved
 	24, // 24: handoff.v1.Record.consent_decision:type_name -> handoff.v1.ConsentDecision
 	25, // 25: handoff.v1.Record.consent_import:type_name -> handoff.v1.ConsentImport
-	26, // 26: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
-	27, // 27: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	26, // 26: handoff.v1.Record.link_request:type_name -> handoff.v1.LinkRequest
+	27, // 27: handoff.v1.Record.link:type_name -> handoff.v1.Link
+	28, // 28: handoff.v1.Record.linked:type_name -> handoff.v1.Linked
+	29, // 29: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
+	30, // 30: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -813,6 +870,9 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_DeadLetterResolved)(nil),
 		(*Record_ConsentDecision)(nil),
 		(*Record_ConsentImport)(nil),
+		(*Record_LinkRequest)(nil),
+		(*Record_Link)(nil),
+		(*Record_Linked)(nil),
 		(*Record_PlatformSend)(nil),
 		(*Record_RuleReply)(nil),
 	}

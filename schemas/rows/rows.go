@@ -99,7 +99,7 @@ type ConsentChange struct {
 	Prior, Status string
 	// Source: "first_message", "keyword", "agent", "provider",
 	// "opt_in_answer", "import", "plain_language", "opt_in_question",
-	// "undecided", "decision", "wrong_number".
+	// "undecided", "decision", "wrong_number", "link".
 	Source string
 	// Keyword or tag, the text that caused it, and its message's id, hex.
 	Keyword, Text, MessageID string
@@ -110,7 +110,7 @@ type ConsentEvent struct {
 	Origin
 	// Kind: "possible_opt_out", "possible_confirmed", "possible_declined",
 	// "possible_undecided", "detached", "new_subscriber",
-	// "linked", "unlinked".
+	// "linked", "unlinked", "import_outdone".
 	Kind string
 	// Text it is about and its message's id, hex.
 	Text, MessageID string

@@ -129,7 +129,7 @@ func defaults() *Shop {
 			Intents:      []string{"cancel_order", "order_issue", "return_refund", "complaint", "human"},
 			UnsureInARow: 2, SentimentBelow: -0.8,
 			OfferLapses: 24 * time.Hour, OfferAgainAfter: 24 * time.Hour, PauseFor: 24 * time.Hour,
-			Tag: "has_shopper_support_escalation", OnStop: "close", OutsideWindow: OutsideDrop,
+			Tag: "has_shopper_support_escalation", OnStop: "close", OutsideWindow: "drop",
 			SegmentsNoted: 3, SegmentCredits: 1, MMSCredits: 3, MessageCredits: 1, Disclose: true,
 		},
 		Automation: Automation{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/country"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings/rules"
 )
@@ -211,6 +212,8 @@ type Handoff struct {
 	MessageCredits int `yaml:"message_credits"`
 	// SayResumed sends the resumed text on close (H6); default false.
 	SayResumed bool `yaml:"say_resumed"`
+	// AgentTimer is what is done where no agent replies in time (X4); default nothing.
+	AgentTimer AgentTimer `yaml:"agent_timer"`
 	// OutsideWindow is what becomes of an agent's reply outside the channel's window (W3): "drop" (default)
 	// or "park", which sends it when the subscriber answers, and the account's nudge meanwhile.
 	OutsideWindow string `yaml:"outside_window"`
@@ -223,6 +226,24 @@ type Handoff struct {
 	Pace Pace `yaml:"pace"`
 	// Disclose opens the bot's first text with the disclosure (H12); default true.
 	Disclose bool `yaml:"disclose"`
+}
+
+// AgentTimer is what is done while no agent replies, in steps (X4).
+type AgentTimer struct {
+	// InSupportHours counts only support hours; default false.
+	InSupportHours bool `yaml:"in_support_hours"`
+	// Steps, each once in a wait, in the order of their times.
+	Steps []AgentStep `yaml:"steps"`
+}
+
+// AgentStep is one step.
+type AgentStep struct {
+	// After the handoff, or the first message since that no agent has answered.
+	After time.Duration `yaml:"after"`
+	// Do is "tell" the subscriber, "reroute" the ticket to a team, or "return" to the bot, which is the last.
+	Do string `yaml:"do"`
+	// Team to reroute to, by its name at the desk.
+	Team string `yaml:"team"`
 }
 
 // Pace is how long automated replies wait, at most a minute; default 0, at once (H12).
@@ -308,5 +329,5 @@ func (s *Shop) Same(other *Shop) bool {
 
 // Reaches tells whether the shop texts an address on a channel, by the country of its number (W9).
 func (s *Shop) Reaches(channel handoffv1.Channel, address string) bool {
-	return channel != handoffv1.Channel_CHANNEL_SMS || slices.Contains(s.SMSCountries, schemas.Country(address))
+	return channel != handoffv1.Channel_CHANNEL_SMS || slices.Contains(s.SMSCountries, country.Of(address))
 }

@@ -190,6 +190,7 @@ func TestDefaultTexts(t *testing.T) {
 		TextDisclosure:         "This is Shopper, Acme Outdoors's automated assistant.",
 		TextTakenOver:          "You're now connected with our support team.",
 		TextReturned:           "Shopper is back to help.",
+		TextAgentLate:          "Sorry for the wait, our team will be with you soon.",
 		TextOutsideHours:       "Our team is back Monday, 9:00 AM.",
 		TextStopConfirmed:      "Acme Outdoors: You're unsubscribed and will get no more texts. Reply START to resubscribe.",
 		TextStopNote:           "Customer texted STOP and is unsubscribed from SMS.",

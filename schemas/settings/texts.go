@@ -15,6 +15,7 @@ const (
 	TextTakenOver          TextID = "taken_over"           // H12, off by default
 	TextReturned           TextID = "returned"             // H12, off by default
 	TextOutsideHours       TextID = "outside_hours"        // H15
+	TextAgentLate          TextID = "agent_late"           // X4
 	TextStopConfirmed      TextID = "stop_confirmed"       // C2
 	TextStopNote           TextID = "stop_note"            // C2
 	TextStartConfirmed     TextID = "start_confirmed"      // C3
@@ -47,6 +48,7 @@ var defaultTexts = map[TextID]string{
 	TextDisclosure:         "This is [bot], [shop name]'s automated assistant.",
 	TextTakenOver:          "You're now connected with our support team.",
 	TextReturned:           "[bot] is back to help.",
+	TextAgentLate:          "Sorry for the wait, our team will be with you soon.",
 	TextOutsideHours:       "Our team is back [day, time].",
 	TextStopConfirmed:      "[shop name]: You're unsubscribed and will get no more texts. Reply START to resubscribe.",
 	TextStopNote:           "Customer texted [keyword] and is unsubscribed from [channel].",
@@ -77,7 +79,7 @@ func DefaultText(id TextID) string { return defaultTexts[id] }
 func TextIDs() []TextID {
 	return []TextID{
 		TextOffer, TextResumed, TextExpiredNote, TextDeskDown, TextFailed, TextDisclosure, TextOutsideHours,
-		TextTakenOver, TextReturned,
+		TextTakenOver, TextReturned, TextAgentLate,
 		TextStopConfirmed, TextStopNote, TextStartConfirmed, TextHelp, TextOptIn,
 		TextBlockedOptedOut, TextBlockedUnconfirmed, TextBlockedNoRecord,
 		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote,

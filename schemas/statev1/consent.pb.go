@@ -701,6 +701,61 @@ func (x *Subscriber) GetEnded() bool {
 	return false
 }
 
+// Person is who the address is known as together with others, under "person" (W7).
+type Person struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the person.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// All addresses of the person that are known here, this one among them, sorted.
+	Addresses     []string `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Person) Reset() {
+	*x = Person{}
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Person) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Person) ProtoMessage() {}
+
+func (x *Person) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Person.ProtoReflect.Descriptor instead.
+func (*Person) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Person) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Person) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
 var File_handoff_state_v1_consent_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_consent_proto_rawDesc = "" +
@@ -761,7 +816,10 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\n" +
 	"Subscriber\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
-	"\x05ended\x18\x02 \x01(\bR\x05endedB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
+	"\x05ended\x18\x02 \x01(\bR\x05ended\"6\n" +
+	"\x06Person\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
+	"\taddresses\x18\x02 \x03(\tR\taddressesB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
 
 var (
 	file_handoff_state_v1_consent_proto_rawDescOnce sync.Once
@@ -775,7 +833,7 @@ func file_handoff_state_v1_consent_proto_rawDescGZIP() []byte {
 	return file_handoff_state_v1_consent_proto_rawDescData
 }
 
-var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_handoff_state_v1_consent_proto_goTypes = []any{
 	(*LedgerHead)(nil),            // 0: handoff.state.v1.LedgerHead
 	(*LedgerLine)(nil),            // 1: handoff.state.v1.LedgerLine
@@ -786,30 +844,31 @@ var file_handoff_state_v1_consent_proto_goTypes = []any{
 	(*HeldMessage)(nil),           // 6: handoff.state.v1.HeldMessage
 	(*PossibleOptOut)(nil),        // 7: handoff.state.v1.PossibleOptOut
 	(*Subscriber)(nil),            // 8: handoff.state.v1.Subscriber
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(handoffv1.ConsentStatus)(0),  // 10: handoff.v1.ConsentStatus
-	(handoffv1.ConsentSource)(0),  // 11: handoff.v1.ConsentSource
-	(*handoffv1.Record)(nil),      // 12: handoff.v1.Record
+	(*Person)(nil),                // 9: handoff.state.v1.Person
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(handoffv1.ConsentStatus)(0),  // 11: handoff.v1.ConsentStatus
+	(handoffv1.ConsentSource)(0),  // 12: handoff.v1.ConsentSource
+	(*handoffv1.Record)(nil),      // 13: handoff.v1.Record
 }
 var file_handoff_state_v1_consent_proto_depIdxs = []int32{
-	9,  // 0: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
-	10, // 1: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
-	10, // 2: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
-	11, // 3: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
-	9,  // 4: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
-	9,  // 5: handoff.state.v1.LedgerLine.since:type_name -> google.protobuf.Timestamp
-	10, // 6: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
-	9,  // 7: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
-	11, // 8: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
-	9,  // 9: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
-	9,  // 10: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
-	9,  // 11: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
-	9,  // 12: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
-	9,  // 13: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
-	9,  // 14: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
-	12, // 15: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
-	9,  // 16: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
-	9,  // 17: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
+	10, // 0: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
+	11, // 1: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
+	11, // 2: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
+	12, // 3: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
+	10, // 4: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
+	10, // 5: handoff.state.v1.LedgerLine.since:type_name -> google.protobuf.Timestamp
+	11, // 6: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
+	10, // 7: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
+	12, // 8: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
+	10, // 9: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
+	10, // 10: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
+	10, // 11: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
+	10, // 12: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
+	10, // 13: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
+	10, // 14: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
+	13, // 15: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
+	10, // 16: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
+	10, // 17: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
 	18, // [18:18] is the sub-list for method output_type
 	18, // [18:18] is the sub-list for method input_type
 	18, // [18:18] is the sub-list for extension type_name
@@ -828,7 +887,7 @@ func file_handoff_state_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_state_v1_consent_proto_rawDesc), len(file_handoff_state_v1_consent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

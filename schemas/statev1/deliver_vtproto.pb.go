@@ -164,6 +164,7 @@ func (m *DeskTicket) CloneVT() *DeskTicket {
 	r.Fetching = m.Fetching
 	r.FetchAgain = m.FetchAgain
 	r.Ended = m.Ended
+	r.MergedAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.MergedAt).CloneVT())
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -635,6 +636,18 @@ func (m *DeskTicket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.MergedAt != nil {
+		size, err := (*timestamppb1.Timestamp)(m.MergedAt).MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x92
+	}
 	if m.Ended {
 		i--
 		if m.Ended {
@@ -1007,6 +1020,10 @@ func (m *DeskTicket) SizeVT() (n int) {
 	}
 	if m.Ended {
 		n += 2
+	}
+	if m.MergedAt != nil {
+		l = (*timestamppb1.Timestamp)(m.MergedAt).SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2516,6 +2533,42 @@ func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.Ended = bool(v != 0)
+		case 50:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MergedAt", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.MergedAt == nil {
+				m.MergedAt = &timestamppb.Timestamp{}
+			}
+			if err := (*timestamppb1.Timestamp)(m.MergedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

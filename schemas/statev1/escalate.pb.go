@@ -857,6 +857,10 @@ type Ticket struct {
 	Replies []string `protobuf:"bytes,12,rep,name=replies,proto3" json:"replies,omitempty"`
 	// An opt-out came while agents had the mirrored conversation, and the ticket was left open for them.
 	LeftOpen bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
+	// Since when the subscriber waits for an agent's reply; unset while they do not (X4).
+	WaitingSince *timestamppb.Timestamp `protobuf:"bytes,51,opt,name=waiting_since,json=waitingSince,proto3" json:"waiting_since,omitempty"`
+	// Steps of the shop's agent timer that were taken in this wait.
+	WaitingSteps uint32 `protobuf:"varint,52,opt,name=waiting_steps,json=waitingSteps,proto3" json:"waiting_steps,omitempty"`
 	// Tags on it, as the desk told last or Handoff set them.
 	Tags []string `protobuf:"bytes,60,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Subject it was created with.
@@ -988,6 +992,20 @@ func (x *Ticket) GetLeftOpen() bool {
 		return x.LeftOpen
 	}
 	return false
+}
+
+func (x *Ticket) GetWaitingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WaitingSince
+	}
+	return nil
+}
+
+func (x *Ticket) GetWaitingSteps() uint32 {
+	if x != nil {
+		return x.WaitingSteps
+	}
+	return 0
 }
 
 func (x *Ticket) GetTags() []string {
@@ -1438,7 +1456,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\bended_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
-	"\tleft_open\x182 \x01(\bR\bleftOpen\"\xa6\x04\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\"\x8c\x05\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1454,7 +1472,9 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	" \x01(\bR\x05taken\x125\n" +
 	"\btaken_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\x12\x18\n" +
 	"\areplies\x18\f \x03(\tR\areplies\x12\x1b\n" +
-	"\tleft_open\x182 \x01(\bR\bleftOpen\x12\x12\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\x12?\n" +
+	"\rwaiting_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\fwaitingSince\x12#\n" +
+	"\rwaiting_steps\x184 \x01(\rR\fwaitingSteps\x12\x12\n" +
 	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
 	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
 	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +
@@ -1558,20 +1578,21 @@ var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	13, // 27: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
 	18, // 28: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
 	13, // 29: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
-	19, // 30: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	13, // 31: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
-	13, // 32: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
-	13, // 33: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
-	13, // 34: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
-	11, // 35: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
-	10, // 36: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
-	10, // 37: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
-	13, // 38: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	13, // 30: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
+	19, // 31: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	13, // 32: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	13, // 33: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	13, // 34: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	13, // 35: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	11, // 36: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	10, // 37: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
+	10, // 38: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
+	13, // 39: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }

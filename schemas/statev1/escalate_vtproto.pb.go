@@ -239,6 +239,8 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.Taken = m.Taken
 	r.TakenAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.TakenAt).CloneVT())
 	r.LeftOpen = m.LeftOpen
+	r.WaitingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.WaitingSince).CloneVT())
+	r.WaitingSteps = m.WaitingSteps
 	r.Subject = m.Subject
 	r.FollowUp = m.FollowUp
 	r.Announced = m.Announced
@@ -1206,6 +1208,25 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			dAtA[i] = 0xe2
 		}
 	}
+	if m.WaitingSteps != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.WaitingSteps))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xa0
+	}
+	if m.WaitingSince != nil {
+		size, err := (*timestamppb1.Timestamp)(m.WaitingSince).MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x9a
+	}
 	if m.LeftOpen {
 		i--
 		if m.LeftOpen {
@@ -2005,6 +2026,13 @@ func (m *Ticket) SizeVT() (n int) {
 	}
 	if m.LeftOpen {
 		n += 3
+	}
+	if m.WaitingSince != nil {
+		l = (*timestamppb1.Timestamp)(m.WaitingSince).SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.WaitingSteps != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.WaitingSteps))
 	}
 	if len(m.Tags) > 0 {
 		for _, s := range m.Tags {
@@ -4743,6 +4771,61 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.LeftOpen = bool(v != 0)
+		case 51:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field WaitingSince", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.WaitingSince == nil {
+				m.WaitingSince = &timestamppb.Timestamp{}
+			}
+			if err := (*timestamppb1.Timestamp)(m.WaitingSince).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 52:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field WaitingSteps", wireType)
+			}
+			m.WaitingSteps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.WaitingSteps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Tags", wireType)

@@ -14,6 +14,8 @@
 //   - ConsentDecision, from the gateway and `handoff consent decide`: what a person decided of possible
 //     opt-outs (C5).
 //   - ConsentImport, from the same: what the platform knows (C14).
+//   - LinkRequest, from the same, and Link and Linked, from consent of other keys: addresses of one person
+//     (W7).
 //   - DeadLetterResolved, from classify, deliver and `handoff dlq`: opens the text gate that a lost
 //     record shut.
 //
@@ -26,7 +28,7 @@
 // newest counts. OptIn and HeldMessage are what waits for the answer to the opt-in question. One timer
 // per conversation ends the time in which agents may answer an opted-out person (C13), one per scope the
 // wait for that answer (C6), one per conversation the wait for a decision on a possible opt-out
-// (PossibleOptOut, C5). Subscriber counts who has had the address (C15).
+// (PossibleOptOut, C5). Subscriber counts who has had the address (C15), Person is who it is known as with others (W7).
 package consent
 
 import (
@@ -90,6 +92,19 @@ func (s *Stage) On(t *turn.Turn) error {
 			return nil
 		}
 		return importConsent(t, body.ConsentImport)
+	case *handoffv1.Record_LinkRequest:
+		linkRequest(t, body.LinkRequest)
+		return nil
+	case *handoffv1.Record_Link:
+		if !t.Seen() {
+			link(t, body.Link)
+		}
+		return nil
+	case *handoffv1.Record_Linked:
+		if !t.Seen() {
+			linked(t, body.Linked.GetLink())
+		}
+		return nil
 	}
 	if t.Record.GetConversation() == "" {
 		return fmt.Errorf("%w: no conversation", schemas.ErrRecord)

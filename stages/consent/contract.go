@@ -9,8 +9,9 @@ import (
 // Contract says what the stage reads, posts and keeps.
 func (s *Stage) Contract() turn.Contract {
 	return turn.Contract{
-		Reads: []string{"customer_message", "agent_reply", "bot_reply", "rule_reply", "ticket_event", "receipt", "platform_send", "consent_decision", "consent_import", "dead_letter_resolved"},
+		Reads: []string{"customer_message", "agent_reply", "bot_reply", "rule_reply", "ticket_event", "receipt", "platform_send", "consent_decision", "consent_import", "link_request", "link", "linked", "dead_letter_resolved"},
 		Posts: []turn.Post{
+			{Topic: schemas.TopicConsent, Bodies: []string{"link", "link_request", "linked"}},
 			{Topic: schemas.TopicClassify, Bodies: []string{"asked"}},
 			{Topic: schemas.TopicEscalate, Bodies: []string{"customer_message", "agent_reply", "bot_reply", "rule_reply", "ticket_event", "consent_notice", "blocked_text", "platform_send"}},
 			{Topic: schemas.TopicDeliver, Bodies: []string{"command", "consent_changed", "text_gate"}},
@@ -27,6 +28,7 @@ func (s *Stage) Contract() turn.Contract {
 			{Name: heldPrefix, Empty: &statev1.HeldMessage{}},
 			{Name: possiblePrefix, Empty: &statev1.PossibleOptOut{}},
 			{Name: subscriberEntry, Empty: &statev1.Subscriber{}},
+			{Name: personEntry, Empty: &statev1.Person{}},
 		},
 	}
 }

@@ -139,6 +139,9 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 		Scope: c.scope, Version: head.GetVersion(), Status: c.status, Allowed: c.allowed(), At: moment,
 	}}
 	t.Emit(schemas.TopicDeliver, r)
+	if c.scope == scopeShop && inScope.GetStatus() != c.status {
+		c.spread(t)
+	}
 	if prior.GetStatus() == c.status && (inScope.GetStatus() == c.status || !wider(widthOf(c.scope), widthOf(prior.scope))) {
 		return
 	}

@@ -101,6 +101,7 @@ func (c *conversation) liveExpired(into *statev1.Episode) bool {
 // countReply notes the reply's time; one that comes after the close still counts to its episode.
 func (c *conversation) countReply() {
 	c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_AGENT
+	c.stopWaiting()
 	e := c.episode
 	if e.GetTicketEpisode() != c.ticket.GetEpisode() || e.GetNumber() == 0 {
 		return

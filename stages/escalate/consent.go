@@ -102,6 +102,7 @@ func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	if leaveOpen && c.paused() {
 		c.episode.LeftOpen, c.ticket.LeftOpen = !c.ticket.GetTaken(), c.ticket.GetTaken()
 	}
+	c.stopWaiting()
 	c.ticket.Taken = false
 	moved := c.move(EventOptOut, "opted out: "+optOutCause(n))
 	if leaveOpen && !moved && n.GetPrior() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
@@ -161,6 +162,8 @@ func optOutCause(n *handoffv1.ConsentNotice) string {
 	switch {
 	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_AGENT:
 		return "an agent's " + n.GetKeyword()
+	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_LINK:
+		return "linked with somebody who opted out"
 	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT:
 		return "imported from the platform"
 	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_UNDECIDED:
@@ -196,10 +199,13 @@ func (c *conversation) optOutNote(n *handoffv1.ConsentNotice, replied bool) stri
 			" whether this was an opt-out: " + n.GetText()
 	case handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT:
 		return "Customer is unsubscribed from " + channel + ": the platform reports that they opted out on " + c.shop.Date(n.GetSince().AsTime()) + "."
+	case handoffv1.ConsentSource_CONSENT_SOURCE_LINK:
+		return "Customer is unsubscribed from " + channel + ": they opted out under " + n.GetKeyword() + ", which is linked as the same person."
 	case handoffv1.ConsentSource_CONSENT_SOURCE_DECISION:
 		return "Customer was unsubscribed from " + channel + " by " + n.GetBy() + ", for writing: " + n.GetText()
 	case handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER:
 		return "Wrong number: customer wrote \"" + n.GetText() + "\" and is unsubscribed from " + channel + ". Name and history are detached."
+	default:
 	}
 	keyword := n.GetKeyword()
 	if keyword == "" {

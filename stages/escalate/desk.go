@@ -13,6 +13,10 @@ import (
 // onTicketEvent follows the ticket at the desk: close and solve resume the bot (H6), spam and deletion
 // too (M7); an assignment takes a mirrored conversation (M6).
 func (c *conversation) onTicketEvent(ev *handoffv1.TicketEvent) {
+	if ev.GetMergedInto() != "" {
+		c.merged(ev)
+		return
+	}
 	_, current := c.ticketNamed(ev.GetTicketId(), ev.GetEpisode())
 	if !current {
 		c.pastEvent(ev)

@@ -108,6 +108,7 @@ const (
 	timerPause = "pause" // people had the conversation for long enough (H7)
 	timerBot   = "bot"   // the bot has been silent for too long (H11)
 	timerDesk  = "desk"  // the ticket does not come into being (H11)
+	timerAgent = "agent" // no agent has replied yet (X4)
 	timerRule  = "rule:" // followed by the rule's name: its time has come (R1)
 	timerPark  = "park"  // parked replies are due, or have waited for too long (W3, C11)
 )
@@ -134,6 +135,8 @@ func (s *Stage) onTimer(t *turn.Turn) error {
 		c.onBotSilent()
 	case timerDesk:
 		c.onDeskSilent()
+	case timerAgent:
+		c.onAgentTimer()
 	case timerPark:
 		c.onParkedDue()
 	default:

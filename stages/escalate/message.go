@@ -117,6 +117,9 @@ func (c *conversation) meet(m inbound) {
 func (c *conversation) forAgents() {
 	c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
 	c.append(handoffv1.TicketStatus_TICKET_STATUS_OPEN)
+	if c.forPeople() {
+		c.awaitAgent(c.received())
+	}
 }
 
 // onThanks keeps a message that only thanks: it reopens nothing and is not answered (M5).

@@ -36,12 +36,7 @@ func (c *conversation) onPauseOver() {
 		return
 	}
 	span := settings.Span(c.shop.Handoff.PauseFor)
-	c.ticket.Taken = false
-	if !c.move(EventExpire, "not closed within "+span) {
-		c.settle()
-	}
-	c.note(c.text(settings.TextExpiredNote, "hours", span))
-	c.sayReturned(false)
+	c.backToBot("not closed within "+span, c.text(settings.TextExpiredNote, "hours", span))
 }
 
 // lookAgain is how long a timer of hours or days waits at most before it looks at the shop's settings: so
@@ -58,6 +53,7 @@ func (c *conversation) look(at time.Time) time.Time {
 
 // ticketClosed ends the pause because the ticket is closed (H6).
 func (c *conversation) ticketClosed(reason string) {
+	c.stopWaiting()
 	c.ticket.Taken = false
 	if !c.move(EventClose, reason) {
 		c.settle()

@@ -88,6 +88,7 @@ func (c *conversation) request(on Event, reason string, notes ...string) {
 	c.episode.Opening = opening
 	c.episode.TicketEpisode = c.ticket.GetEpisode()
 	c.episode.ReusesTicket = c.ticket.GetEpisode() != c.episode.GetNumber()
+	c.awaitAgent(c.now())
 	if opening == "" {
 		c.opened("its ticket is open already")
 		return

@@ -14,10 +14,10 @@ CREATE TABLE IF NOT EXISTS {{.Table "consent_events"}} (
     conversation     LowCardinality(String) COMMENT 'Thread, unique under shop and address',
     stage            LowCardinality(String) COMMENT 'Stage that reported it',
     reason           String COMMENT 'Why, in plain words',
-    kind             LowCardinality(String) COMMENT 'possible_opt_out, possible_confirmed, possible_declined, possible_undecided, detached, new_subscriber, linked or unlinked',
+    kind             LowCardinality(String) COMMENT 'possible_opt_out, possible_confirmed, possible_declined, possible_undecided, detached, new_subscriber, linked, unlinked or import_outdone',
     text             String COMMENT 'Text it is about' CODEC(ZSTD),
     message_id       String COMMENT 'Message it is about, hex',
-    decider          String COMMENT 'Rule or score that took the message, or who decided',
+    decider          String COMMENT 'Rule or score that took the message, or who decided, linked or imported',
     due_at           Nullable(DateTime64(3, 'UTC')) COMMENT 'When a possible opt-out counts, if nobody decides before',
     subscriber       UInt64 COMMENT 'Number of the subscriber at the address, 0 where it does not matter',
     person           String COMMENT 'Id of the person whose addresses are linked'

@@ -27,6 +27,8 @@ type Person struct {
 	Held int
 	// Subscriber is the number of the subscriber at the address.
 	Subscriber uint64
+	// Linked are all addresses of the person, this one among them; none where it is not linked.
+	Linked []string
 	// Detached tells that the address is a wrong number.
 	Detached bool
 }
@@ -53,6 +55,8 @@ func (p *Person) Take(contract *turn.Contract, name string, value []byte) error 
 		p.Possible[rest] = m
 	case *statev1.HeldMessage:
 		p.Held++
+	case *statev1.Person:
+		p.Linked = m.GetAddresses()
 	case *statev1.Subscriber:
 		p.Subscriber, p.Detached = m.GetNumber(), m.GetEnded()
 	}
@@ -105,6 +109,8 @@ func because(l *statev1.LedgerLine) string {
 		return "a possible opt-out, confirmed by " + l.GetBy()
 	case handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER:
 		return "a wrong number"
+	case handoffv1.ConsentSource_CONSENT_SOURCE_LINK:
+		return "they opted out under " + l.GetKeyword() + ", linked as the same person"
 	case handoffv1.ConsentSource_CONSENT_SOURCE_UNSPECIFIED:
 	}
 	return sourceName(l.GetSource())

@@ -25,6 +25,9 @@ func (p *Person) Show(w io.Writer) error {
 	if p.Detached {
 		b.WriteString(", a wrong number")
 	}
+	if len(p.Linked) > 0 {
+		fmt.Fprintf(&b, "\none person with %s", safe(strings.Join(p.Linked, ", ")))
+	}
 	b.WriteString("\n\nNow (of changes that cover an account the newest counts):\n")
 	for _, scope := range slices.Sorted(maps.Keys(p.Now)) {
 		c := p.Now[scope]
