@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,6 +14,10 @@ import (
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
+
+// ErrWorld is wrapped by errors that no script should be able to cause: what a command led to did not
+// play out.
+var ErrWorld = errors.New("what it caused did not play out")
 
 // Command is one command of a script.
 type Command struct {
@@ -43,7 +48,7 @@ func (w *World) Run(c Command) (string, error) {
 		return "", fmt.Errorf("%s: %w", c.Name, err)
 	}
 	if err := w.settle(); err != nil {
-		return "", fmt.Errorf("%s: %w", c.Name, err)
+		return "", fmt.Errorf("%s: %w: %w", c.Name, ErrWorld, err)
 	}
 	w.clock = w.clock.Add(time.Second)
 	if len(w.lines) == 0 {
@@ -63,7 +68,7 @@ func (w *World) carryOut(c Command) error {
 // restart loses what is in memory: every stage starts again from what it committed, and calls that
 // were in flight are made again.
 func (w *World) restart(Command) error {
-	w.asked, w.order = map[string]pending{}, nil
+	w.asked, w.order, w.holding.onWire, w.ended = map[string]pending{}, nil, nil, map[string]bool{}
 	for _, m := range w.stages {
 		if err := m.restart(); err != nil {
 			return err
@@ -179,7 +184,7 @@ func (w *World) bot(c Command) error {
 	o := done()
 	o.BotReply = reply
 	w.outside.done[p.call.Call.ID] = o
-	w.result(p.call, o)
+	w.end(p.call, o)
 	return nil
 }
 
@@ -212,6 +217,9 @@ func (w *World) desk(c Command) error {
 		s := handoffv1.TicketStatus(handoffv1.TicketStatus_value["TICKET_STATUS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))])
 		if s == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
 			return fmt.Errorf("%q is not a status", name)
+		}
+		if t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED || t.status == handoffv1.TicketStatus_TICKET_STATUS_DELETED {
+			return fmt.Errorf("ticket %d is %s for good: the desk lets nobody change it", number, statusName(t.status))
 		}
 		t.status = s
 		t.add(w.clock, &handoffv1.DeskItem{Status: s, NativeStatus: name})

@@ -49,8 +49,9 @@ func vocabulary() verbs {
 		"platform": {args: []string{"from", "to", "channel", "campaign", "asks", "id"}, text: needsText, run: (*World).platform},
 		"link":     {args: []string{"from", "other", "by", "id"}, run: (*World).link},
 		"wait":     {free: "duration", run: (*World).wait},
-		"hold":     {run: (*World).hold},
-		"release":  {run: (*World).letGo},
+		"hold":     {words: []string{"answers"}, args: []string{"stage"}, run: (*World).hold},
+		"release":  {words: []string{"answers"}, args: []string{"stage"}, run: (*World).letGo},
+		"step":     {args: []string{"stage"}, run: (*World).stepStage},
 		"restart":  {run: (*World).restart},
 		"lose":     {args: []string{"stage"}, run: (*World).lose},
 		"replay":   {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
@@ -130,14 +131,4 @@ func (w *World) wait(c Command) error {
 		return fmt.Errorf("%q is not a duration; write it like 90s, 30m or 24h", c.word())
 	}
 	return w.advance(d)
-}
-
-func (w *World) hold(Command) error {
-	w.held = true
-	return w.ok()
-}
-
-func (w *World) letGo(Command) error {
-	w.held = false
-	return nil
 }

@@ -1352,7 +1352,10 @@ type Hold struct {
 	// Episode that pauses.
 	Episode uint64 `protobuf:"varint,2,opt,name=episode,proto3" json:"episode,omitempty"`
 	// Classes that may not leave while held: normally bot and rule.
-	Classes       []TextClass `protobuf:"varint,3,rep,packed,name=classes,proto3,enum=handoff.v1.TextClass" json:"classes,omitempty"`
+	Classes []TextClass `protobuf:"varint,3,rep,packed,name=classes,proto3,enum=handoff.v1.TextClass" json:"classes,omitempty"`
+	// Counts the conversation's holds, begun and ended, from 1: one that was lost and is put back later
+	// changes nothing that a newer one said.
+	Version       uint64 `protobuf:"varint,70,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1406,6 +1409,13 @@ func (x *Hold) GetClasses() []TextClass {
 		return x.Classes
 	}
 	return nil
+}
+
+func (x *Hold) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 // AttemptStarted says that a blind call's request is about to leave. Posted by deliver's caller to
@@ -2008,11 +2018,12 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x125\n" +
 	"\bmessages\x18\x02 \x03(\v2\x19.handoff.v1.ThreadMessageR\bmessages\x12\x1a\n" +
 	"\blanguage\x18\x03 \x01(\tR\blanguage\x12\x16\n" +
-	"\x06intent\x18\x04 \x01(\tR\x06intent\"e\n" +
+	"\x06intent\x18\x04 \x01(\tR\x06intent\"\x7f\n" +
 	"\x04Hold\x12\x12\n" +
 	"\x04held\x18\x01 \x01(\bR\x04held\x12\x18\n" +
 	"\aepisode\x18\x02 \x01(\x04R\aepisode\x12/\n" +
-	"\aclasses\x18\x03 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\"e\n" +
+	"\aclasses\x18\x03 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\x12\x18\n" +
+	"\aversion\x18F \x01(\x04R\aversion\"e\n" +
 	"\x0eAttemptStarted\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12 \n" +

@@ -1196,7 +1196,7 @@ func (x *AuthorRef) GetName() string {
 }
 
 // TextGate shuts or opens every text to one address. Posted to deliver by the runner's dead-letter
-// path of classify and consent: a lost STOP must not let texts out.
+// path of classify, consent and deliver itself: a lost STOP must not let texts out.
 type TextGate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// True to shut, false to open.

@@ -356,13 +356,16 @@ func (x *GateConsent) GetShutVersion() uint64 {
 	return 0
 }
 
-// GateHold says that people have a conversation: entry "hold/<conversation>" of deliver while held.
+// GateHold says whether people have a conversation: entry "hold/<conversation>" of deliver from its first
+// hold.
 type GateHold struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Episode that pauses.
 	Episode uint64 `protobuf:"varint,1,opt,name=episode,proto3" json:"episode,omitempty"`
-	// Classes that may not leave.
-	Classes       []handoffv1.TextClass `protobuf:"varint,2,rep,packed,name=classes,proto3,enum=handoff.v1.TextClass" json:"classes,omitempty"`
+	// Classes that may not leave; none when the hold has ended.
+	Classes []handoffv1.TextClass `protobuf:"varint,2,rep,packed,name=classes,proto3,enum=handoff.v1.TextClass" json:"classes,omitempty"`
+	// Version of the Hold that said so.
+	Version       uint64 `protobuf:"varint,70,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -409,6 +412,13 @@ func (x *GateHold) GetClasses() []handoffv1.TextClass {
 		return x.Classes
 	}
 	return nil
+}
+
+func (x *GateHold) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 // GateShut says that a dead letter shuts every text: entry "shut/<dead letter>" of deliver.
@@ -742,10 +752,11 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\x06status\x18\x02 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12/\n" +
 	"\aallowed\x18\x03 \x03(\x0e2\x15.handoff.v1.TextClassR\aallowed\x12*\n" +
 	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12!\n" +
-	"\fshut_version\x18\x05 \x01(\x04R\vshutVersion\"U\n" +
+	"\fshut_version\x18\x05 \x01(\x04R\vshutVersion\"o\n" +
 	"\bGateHold\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12/\n" +
-	"\aclasses\x18\x02 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\"<\n" +
+	"\aclasses\x18\x02 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\x12\x18\n" +
+	"\aversion\x18F \x01(\x04R\aversion\"<\n" +
 	"\bGateShut\x120\n" +
 	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xa7\x02\n" +
 	"\n" +

@@ -63,7 +63,9 @@ type Conversation struct {
 	// The subscriber was nudged by a template since they wrote last (W3).
 	Nudged bool `protobuf:"varint,53,opt,name=nudged,proto3" json:"nudged,omitempty"`
 	// What rules and loops are judged by; absent while nothing is known.
-	Automation    *Automation `protobuf:"bytes,60,opt,name=automation,proto3" json:"automation,omitempty"`
+	Automation *Automation `protobuf:"bytes,60,opt,name=automation,proto3" json:"automation,omitempty"`
+	// How many holds were begun or ended: the version of the last one.
+	Holds         uint64 `protobuf:"varint,70,opt,name=holds,proto3" json:"holds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -222,6 +224,13 @@ func (x *Conversation) GetAutomation() *Automation {
 		return x.Automation
 	}
 	return nil
+}
+
+func (x *Conversation) GetHolds() uint64 {
+	if x != nil {
+		return x.Holds
+	}
+	return 0
 }
 
 // Parked is an agent's reply that waits: entry "parked/<conversation>/<number, 16 hex digits>" of
@@ -1370,7 +1379,7 @@ var File_handoff_state_v1_escalate_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\x94\x05\n" +
+	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xaa\x05\n" +
 	"\fConversation\x12\x1a\n" +
 	"\bepisodes\x18\x01 \x01(\x04R\bepisodes\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
@@ -1393,7 +1402,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x06nudged\x185 \x01(\bR\x06nudged\x12<\n" +
 	"\n" +
 	"automation\x18< \x01(\v2\x1c.handoff.state.v1.AutomationR\n" +
-	"automationJ\x04\b\v\x10\f\"\x99\x01\n" +
+	"automation\x12\x14\n" +
+	"\x05holds\x18F \x01(\x04R\x05holdsJ\x04\b\v\x10\f\"\x99\x01\n" +
 	"\x06Parked\x12,\n" +
 	"\x05reply\x18\x01 \x01(\v2\x16.handoff.v1.AgentReplyR\x05reply\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +

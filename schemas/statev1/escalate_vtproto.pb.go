@@ -46,6 +46,7 @@ func (m *Conversation) CloneVT() *Conversation {
 	r.Parked = m.Parked
 	r.Nudged = m.Nudged
 	r.Automation = m.Automation.CloneVT()
+	r.Holds = m.Holds
 	if rhs := m.Consent; rhs != nil {
 		if vtpb, ok := interface{}(rhs).(interface {
 			CloneVT() *handoffv1.ConsentStamp
@@ -410,6 +411,13 @@ func (m *Conversation) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.Holds != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Holds))
+		i--
+		dAtA[i] = 0x4
+		i--
+		dAtA[i] = 0xb0
 	}
 	if m.Automation != nil {
 		size, err := m.Automation.MarshalToSizedBufferVT(dAtA[:i])
@@ -1742,6 +1750,9 @@ func (m *Conversation) SizeVT() (n int) {
 		l = m.Automation.SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	if m.Holds != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.Holds))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -2721,6 +2732,25 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 70:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Holds", wireType)
+			}
+			m.Holds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Holds |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -16,7 +16,8 @@
 //   - ConsentImport, from the same: what the platform knows (C14).
 //   - LinkRequest, from the same, and Link and Linked, from consent of other keys: addresses of one person
 //     (W7).
-//   - DeadLetterResolved, from classify and `handoff dlq`: opens the text gate that a lost record shut.
+//   - DeadLetterResolved, from classify, deliver and `handoff dlq`: opens the text gate that a lost
+//     record shut.
 //
 // It posts ConsentChanged to deliver in the transaction of each change, keyword answers as commands to
 // deliver with Asked to classify, ConsentNotice and BlockedText to escalate, and facts to analytics;

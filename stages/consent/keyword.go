@@ -28,7 +28,12 @@ func stop(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	}, "")
 	again := before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
 	plain := m.GetClassification().GetPlainLanguage() // which no provider answers
-	if !again && (plain || !providerAnswers(t, m, "stop", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_STOP)) {
+	switch {
+	case again:
+		notAnswered(t, m, "they had opted out before, which is confirmed once (C2)")
+	case !plain && providerAnswers(t, m, "stop", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_STOP):
+		notAnswered(t, m, providerDoes)
+	default:
 		reply(t, settings.TextStopConfirmed, m)
 	}
 	if more {
@@ -61,7 +66,9 @@ func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentS
 			Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: timestamppb.New(t.At()), Text: c.text,
 		})
 	}
-	if !providerAnswers(t, m, "start", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START) {
+	if providerAnswers(t, m, "start", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START) {
+		notAnswered(t, m, providerDoes)
+	} else {
 		reply(t, settings.TextStartConfirmed, m)
 	}
 	settleHeld(t)
@@ -72,7 +79,9 @@ func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentS
 // nothing (C4).
 func help(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	now := current(t, t.Here())
-	if !providerAnswers(t, m, "help", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_HELP) {
+	if providerAnswers(t, m, "help", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_HELP) {
+		notAnswered(t, m, providerDoes)
+	} else {
 		reply(t, settings.TextHelp, m)
 	}
 	notice(t, t.Here(), &handoffv1.ConsentNotice{
@@ -190,6 +199,20 @@ func say(t *turn.Turn, o outgoing) {
 		Reason: o.reason,
 		Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
 			MessageId: call, Author: handoffv1.AuthorKind_AUTHOR_KIND_SYSTEM, Text: o.text, TextClass: o.class,
+		}},
+	})
+}
+
+// providerDoes is why Handoff does not answer a keyword itself.
+const providerDoes = "the provider answers it itself (provider_answers, or its word with the message)"
+
+// notAnswered records why a keyword got no answer.
+func notAnswered(t *turn.Turn, m *handoffv1.CustomerMessage, why string) {
+	t.Fact(t.Here(), &handoffv1.Fact{
+		Reason: "no answer to " + written(m) + ": " + why,
+		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
+			CallId: schemas.HexID(t.ID()), Action: handoffv1.Action_ACTION_SEND_TEXT,
+			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, TextClass: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
 		}},
 	})
 }

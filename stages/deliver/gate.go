@@ -6,13 +6,31 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
+
+// Failed shuts the address's texts where the lost record could have been what forbids one: consent, a
+// hold, another shut gate, or a provider's word that the person opted out there.
+func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipeline.Effects) {
+	if in.Record == nil {
+		return // its timers decide nothing about texts
+	}
+	r := &handoffv1.Record{}
+	if err := proto.Unmarshal(in.Record.Value, r); err == nil {
+		switch r.GetBody().(type) {
+		case *handoffv1.Record_Command, *handoffv1.Record_TicketChanged, *handoffv1.Record_AttemptStarted:
+			return
+		}
+	}
+	turn.ShutTexts(s.Name(), in, deadLetter, fx)
+}
 
 // onConsentChanged keeps the newest change of each scope.
 func (s *Stage) onConsentChanged(t *turn.Turn, c *handoffv1.ConsentChanged) error {
@@ -55,19 +73,24 @@ func waitNoLonger(t *turn.Turn, is func(turn.Place, handoffv1.TextClass) bool) {
 	}
 }
 
-// onHold starts or ends the hold of a conversation.
+// onHold starts or ends the hold of a conversation. One that was lost and put back later does not undo a
+// newer one.
 func (s *Stage) onHold(t *turn.Turn, h *handoffv1.Hold) error {
 	conversation := placeOf(t.Record).Conversation
 	if conversation == "" {
 		return fmt.Errorf("a hold without a conversation")
 	}
-	if !h.GetHeld() {
-		t.Delete(holdPrefix + conversation)
+	name, known := holdPrefix+conversation, &statev1.GateHold{}
+	if t.Get(name, known) && h.GetVersion() > 0 && known.GetVersion() >= h.GetVersion() {
 		return nil
 	}
-	t.Put(holdPrefix+conversation, &statev1.GateHold{Episode: h.GetEpisode(), Classes: h.GetClasses()})
+	now := &statev1.GateHold{Episode: h.GetEpisode(), Version: h.GetVersion()}
+	if h.GetHeld() {
+		now.Classes = h.GetClasses()
+	}
+	t.Put(name, now)
 	waitNoLonger(t, func(at turn.Place, class handoffv1.TextClass) bool {
-		return at.Conversation == conversation && slices.Contains(h.GetClasses(), class)
+		return at.Conversation == conversation && slices.Contains(now.GetClasses(), class)
 	})
 	return nil
 }

@@ -66,6 +66,17 @@ func (c *conversation) dropTurn() {
 	}
 }
 
+// dropWaiting records of the messages that wait for the next turn why the bot is not asked about them,
+// but for those that are on a ticket.
+func (c *conversation) dropWaiting(reason string) {
+	if c.state.GetTurn().GetWaiting() == nil {
+		return
+	}
+	for _, id := range c.thread.waiting(c.state.GetTurn().GetThrough()) {
+		c.neverAsked(id, reason)
+	}
+}
+
 // isOpenTurn tells whether the turn in flight has this number, in decimal.
 func (c *conversation) isOpenTurn(number string) bool {
 	t := c.state.GetTurn()

@@ -116,9 +116,10 @@ func (c *conversation) received() *timestamppb.Timestamp { return timestamppb.Ne
 
 // hold tells deliver's gate that automated texts are held, or no more (H4).
 func (c *conversation) hold(held bool) {
+	c.state.Holds++
 	r := c.t.Make(c.at)
 	r.Body = &handoffv1.Record_Hold{Hold: &handoffv1.Hold{
-		Held: held, Episode: c.episode.GetNumber(),
+		Held: held, Episode: c.episode.GetNumber(), Version: c.state.GetHolds(),
 		Classes: []handoffv1.TextClass{handoffv1.TextClass_TEXT_CLASS_BOT, handoffv1.TextClass_TEXT_CLASS_RULE},
 	}}
 	c.t.Emit(schemas.TopicDeliver, r)
@@ -157,9 +158,12 @@ func (c *conversation) tellPlatform(f *handoffv1.Fact) {
 }
 
 // notAsked records why the bot was not asked, or what became of an answer nobody gets.
-func (c *conversation) notAsked(reason string) {
+func (c *conversation) notAsked(reason string) { c.neverAsked(schemas.HexID(c.t.ID()), reason) }
+
+// neverAsked records why the bot was not asked about a message of the thread.
+func (c *conversation) neverAsked(messageID, reason string) {
 	c.t.Fact(c.at, &handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
-		CallId: schemas.HexID(c.t.ID()), Action: handoffv1.Action_ACTION_ASK_BOT,
+		CallId: messageID, Action: handoffv1.Action_ACTION_ASK_BOT,
 		Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, Episode: c.liveEpisode(),
 	}}})
 }

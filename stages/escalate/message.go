@@ -126,6 +126,9 @@ func (c *conversation) forAgents() {
 func (c *conversation) onThanks() {
 	if c.mirrored() && c.ticket.GetEpisode() == 0 {
 		c.mirror() // the first message of a mirrored conversation is a ticket whatever it says (M1)
+		if !c.live() {
+			c.notAsked("only thanks, and no ticket may be opened")
+		}
 		return
 	}
 	c.notAsked("only thanks: kept as history, not answered")
