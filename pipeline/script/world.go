@@ -65,6 +65,7 @@ type World struct {
 	letters []*turn.Lost
 
 	lines []string // what happened since the command began
+	told  []string // what the platform was told since the last "facts platform"
 	facts []string // facts since the last "facts"
 	steps int
 }
@@ -204,6 +205,7 @@ func (w *World) deliverTo(e pipeline.Emit, at time.Time) {
 		e.Time = at
 	}
 	if e.Topic == schemas.TopicPlatform {
+		w.toldPlatform(e)
 		return // the same facts as analytics gets, for the platform to read
 	}
 	w.tell(e)
