@@ -14,8 +14,10 @@ PKG ?= ./...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 E2E := ./cmd/handoff/internal/e2e
 # The whole system, and packages that are mostly the engine's native code, run without the race
-# detector: it would watch what is not Go, or other processes.
-WITHOUT_RACE := $(E2E) ./sinks/clickhouse/embedded
+# detector: it would watch what is not Go, or other processes. So do the scripts: they run on one
+# goroutine, and a hundred thousand random interleavings would take minutes.
+SCRIPTS := ./cmd/handoff/internal/scripts
+WITHOUT_RACE := $(E2E) $(SCRIPTS) ./sinks/clickhouse/embedded
 # The version is passed by hand: a clone that belongs to another user has no readable history.
 GOBUILD := go build -buildvcs=false -ldflags '-X main.version=$(VERSION)'
 
@@ -69,8 +71,15 @@ kafka: ## A real Apache Kafka on loopback until Ctrl-C: one node, or three with 
 	@go run -buildvcs=false ./.ci/kafka $(ARGS)
 
 .PHONY: torture
-torture: ## The runtime on a real Kafka under kill -9 and errors, checked against a model (ROUNDS=50 NODES=1, SEED=... replays)
+torture: torture-runtime torture-conversations ## Both of the next
+
+.PHONY: torture-runtime
+torture-runtime: ## The runtime on a real Kafka under kill -9 and errors, checked against a model (ROUNDS=50 NODES=1, SEED=... replays)
 	@go run -buildvcs=false ./.ci/torture -rounds $(or $(ROUNDS),50) -nodes $(or $(NODES),1) -seed $(or $(SEED),0) $(ARGS)
+
+.PHONY: torture-conversations
+torture-conversations: ## Random conversations through all stages in memory keep the invariants (INTERLEAVINGS=10000000, SEED=... replays)
+	@HANDOFF_INTERLEAVINGS=$(or $(INTERLEAVINGS),10000000) go test -count=1 -timeout 0 -v -run '^TestRandomConversations$$' $(SCRIPTS) -args -rapid.nofailfile -rapid.seed=$(or $(SEED),0)
 
 .PHONY: check
 check: ## Linters, protobuf rules, fresh generated files, import directions, budgets, licences

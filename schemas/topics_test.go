@@ -70,7 +70,7 @@ func TestTopics(t *testing.T) {
 			t.Errorf("%s has %d partitions", stage, box.Partitions)
 		}
 	}
-	for _, name := range []string{TopicClassify, TopicConsent, TopicEscalate, TopicDeliver, TopicAnalytics, TopicSettings, TopicDeadLetters} {
+	for _, name := range []string{TopicClassify, TopicConsent, TopicEscalate, TopicDeliver, TopicAnalytics, TopicSettings, TopicDeadLetters, TopicPlatform} {
 		if !strings.HasPrefix(name, "handoff.") || seen[name].Name == "" {
 			t.Errorf("%s is not listed", name)
 		}

@@ -1,4 +1,4 @@
-// Command torture is what `make torture` runs; see package torture.
+// Command torture is what `make torture-runtime` runs; see package torture.
 package main
 
 import (

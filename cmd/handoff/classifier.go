@@ -114,14 +114,23 @@ func readTable(file string) (*classifier.Table, error) {
 
 // evalCommand measures a model.
 type evalCommand struct {
-	Data  string `required:"" type:"existingfile" help:"Labelled messages: a label and a text a line, in either order, divided by a tab."`
-	Model string `type:"existingfile" help:"A shop's own model; without it the one that ships."`
+	Data    string `type:"existingpath" help:"Labelled messages: a label and a text a line, in either order, divided by a tab. With --parts the directory of the public sets."`
+	Model   string `type:"existingfile" help:"A shop's own model; without it the one that ships."`
+	Shipped string `type:"existingdir" help:"The figures of the model card, from the grammars and messages in this directory."`
+	Parts   int    `help:"With --shipped: cut the messages of training into so many parts and read each with a model trained without it."`
+	Misses  bool   `help:"With --shipped: list the messages that are read otherwise than they are labelled, on standard error."`
 }
 
 // Run reads the messages and reports.
 func (c *evalCommand) Run() error { return c.report(os.Stdout) }
 
 func (c *evalCommand) report(out io.Writer) error {
+	if c.Shipped != "" {
+		return c.card(out)
+	}
+	if c.Data == "" {
+		return fmt.Errorf("%w: eval: say with --data what to read", errUsage)
+	}
 	table, err := readTable(c.Data)
 	if err != nil {
 		return err
@@ -134,4 +143,24 @@ func (c *evalCommand) report(out io.Writer) error {
 		return err
 	}
 	return classifier.EvalModel(m, table, out)
+}
+
+// card writes the figures of the model card.
+func (c *evalCommand) card(out io.Writer) error {
+	if c.Parts > 1 && c.Data == "" {
+		return fmt.Errorf("%w: eval: --parts trains: say with --data where the public sets are", errUsage)
+	}
+	bar := progress.Silent()
+	if !c.Misses {
+		bar = progress.New(os.Stderr, "train", "steps", 0)
+	}
+	defer bar.Done()
+	card := classifier.Card{
+		Grammar: c.Shipped, Sets: c.Data, Parts: c.Parts, Seed: 1, Report: out,
+		Steps: func(n int) { bar.SetTotal(int64(n)) }, Step: func(n int) { bar.Add(int64(n)) },
+	}
+	if c.Misses {
+		card.Misses = os.Stderr
+	}
+	return card.Judge()
 }

@@ -53,12 +53,14 @@ type cli struct {
 	Lag           lagCommand      `cmd:"" help:"Show how far stages are behind, and who runs them."`
 	State         stateCommand    `cmd:"" help:"Show what stages have committed, decoded."`
 	Topics        topicsCommand   `cmd:"" help:"Show or create the Kafka topics."`
+	Consent       consentCommand  `cmd:"" help:"Import, export and explain who may be texted; decide possible opt-outs."`
 	Dlq           dlqCommand      `cmd:"" help:"List, show, replay or drop records that a stage could not process."`
 	Reset         resetCommand    `cmd:"" help:"Rebuild a stage's state from its mailbox, or set where it goes on."`
 	Classify      classifyCommand `cmd:"" help:"Read messages, a line each: directive, opt-out, intent, sentiment, language, as JSON."`
 	Train         trainCommand    `cmd:"" help:"Train a classifier of a shop's own labels from labelled messages."`
 	Eval          evalCommand     `cmd:"" help:"Measure a classifier on labelled messages."`
 	Script        scriptCommand   `cmd:"" help:"Run conversation scripts of your own."`
+	Rules         rulesCommand    `cmd:"" help:"Check a shop's own rules, and try them on a conversation."`
 	Settings      settingsCommand `cmd:"" help:"Check or publish a shop's settings."`
 	ConfigCommand configCommand   `cmd:"" name:"config" help:"Show the configuration."`
 	Version       versionCommand  `cmd:"" help:"Show the version."`

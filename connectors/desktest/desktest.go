@@ -69,10 +69,14 @@ func Run(t *testing.T, fresh func(t *testing.T) *Desk) {
 		{"note is private and once", checkNote},
 		{"status closes and reopens", checkStatus},
 		{"tags are added", checkTags},
+		{"tags are taken off", checkRemoveTags},
+		{"assigned to a team and an agent", checkAssign},
+		{"priority is set", checkPriority},
 		{"closed for good asks for a follow-up", checkFollowUp},
 		{"fetch in the desk's order", checkFetchOrder},
 		{"fetch from every cursor", checkFetchCursors},
 		{"fetch long tickets", checkFetchLong},
+		{"fetch a merged ticket", checkFetchMerged},
 		{"only a person's public words are a reply", checkReplyFilter},
 		{"deleted tickets are reported once", checkDeleted},
 		{"errors steer", checkErrors},
@@ -264,6 +268,7 @@ func said(items []*handoffv1.DeskItem) string {
 				status = handoffv1.TicketStatus_TICKET_STATUS_CLOSED // desks differ in what an agent's closing is called
 			}
 			lines = append(lines, "status "+strings.ToLower(strings.TrimPrefix(status.String(), "TICKET_STATUS_")))
+		case i.GetAssignee() == "" && i.GetTagsKnown(): // not every desk tells of tags by themselves
 		default:
 			lines = append(lines, "assigned "+i.GetAssignee())
 		}

@@ -78,6 +78,8 @@ func (x *exchange) complete(e *ingress.Event) (p posting, ours bool, err error) 
 			body.DeliveryState.CallId = x.req.CallID
 		}
 		p, err = x.fromChannel(r, e, schemas.TopicDeliver)
+	case *handoffv1.Record_PlatformSend:
+		p, err = x.fromPlatform(r, e)
 	case *handoffv1.Record_TicketChanged:
 		return x.fromDesk(r, e, body.TicketChanged)
 	default:
@@ -108,6 +110,24 @@ func (x *exchange) fromChannel(r *handoffv1.Record, e *ingress.Event, topic stri
 	r.Conversation = schemas.Conversation(r.GetChannel(), r.GetAccount())
 	x.stamp(r, e.NativeID)
 	return posting{topic: topic, record: r}, nil
+}
+
+// fromPlatform completes what the messaging platform reports: each event names the account it is about.
+func (x *exchange) fromPlatform(r *handoffv1.Record, e *ingress.Event) (posting, error) {
+	account := x.req.Shop.Account(r.GetChannel(), r.GetAccount())
+	switch {
+	case !x.platform:
+		return posting{}, &ingress.Malformed{Place: "body", Reason: "the platform's report came to another's path"}
+	case e.NativeID == "":
+		return posting{}, &ingress.Malformed{Place: "body", Reason: "an event has no id"}
+	case account == nil:
+		return posting{}, &ingress.Malformed{Place: "body", Reason: "an event names an account that the shop does not have"}
+	case !validAddress(r.GetAddress()):
+		return posting{}, &ingress.Malformed{Place: "body", Reason: "an event has no valid address"}
+	}
+	r.Conversation = schemas.Conversation(r.GetChannel(), r.GetAccount())
+	x.stamp(r, e.NativeID)
+	return posting{topic: schemas.TopicConsent, record: r}, nil
 }
 
 // account returns the account that an event is about: the path's, or another one that the body names

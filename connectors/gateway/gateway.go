@@ -2,9 +2,10 @@
 //
 // It reads POST /in/<provider>/<shop>/<account> (messages of a channel), the same with
 // /status/<call id> (delivery callbacks), POST /in/<desk>/<shop> (a help desk's hints) and
-// POST /shops/<shop>/settings. It posts CustomerMessage records to handoff.classify, DeliveryState and
-// TicketChanged to handoff.deliver, and gives the provider's own success answer only after Kafka
-// acknowledged every record of the request. Everything else is refused with a reason and counted.
+// POST /shops/<shop>/settings, POST /in/platform/<shop> (what the messaging platform sent by itself, to
+// handoff.consent) and POST /shops/<shop>/consent and below it (what it knows of consent, to the same). It
+// posts CustomerMessage records to handoff.classify, DeliveryState and TicketChanged to handoff.deliver,
+// and gives the provider's own success answer only after Kafka acknowledged every record of the request. Everything else is refused with a reason and counted.
 //
 // HTTP decides who may come in: shop and account, size, signature. What came in is a Watermill
 // message from there on: the front door is a subscriber, a Watermill router carries each message
@@ -60,6 +61,8 @@ type Config struct {
 	Channels map[string]ingress.Webhook
 	// Desks are the webhooks of help desks, by the name in the path and in Desk.Kind.
 	Desks map[string]ingress.Webhook
+	// Platform is the webhook of the messaging platform, at /in/platform/<shop>; nil for none.
+	Platform ingress.Webhook
 	// Settings is the table of all shops.
 	Settings pipeline.Settings
 	// SettingsLoaded tells whether the table was read to its end; until then every webhook is answered

@@ -35,6 +35,7 @@ const (
 	settingsPending outcome = "settings_pending"
 	noSecret        outcome = "secret_unavailable"
 	refusedSettings outcome = "settings_refused"
+	refusedRows     outcome = "rows_refused"
 	failed          outcome = "failed"
 )
 
@@ -51,7 +52,7 @@ func (o outcome) status() int {
 		return http.StatusForbidden
 	case unreadable, malformed:
 		return http.StatusBadRequest
-	case refusedSettings:
+	case refusedSettings, refusedRows:
 		return http.StatusUnprocessableEntity
 	case throttled:
 		return http.StatusTooManyRequests

@@ -17,6 +17,7 @@ import (
 // Labels of requests that belong to no connector.
 const (
 	providerSettings = "settings"
+	providerPlatform = "platform"
 	providerUnknown  = "unknown"
 )
 
@@ -24,10 +25,14 @@ const (
 func (g *Gateway) routes() http.Handler {
 	r := chi.NewRouter()
 	r.Use(escapedPath)
+	r.Post("/in/"+providerPlatform+"/{shop}", g.serve(g.platformRequest))
 	r.Post("/in/{provider}/{shop}", g.serve(g.deskRequest))
 	r.Post("/in/{provider}/{shop}/{account}", g.serve(g.channelRequest))
 	r.Post("/in/{provider}/{shop}/{account}/status/{call}", g.serve(g.channelRequest))
 	r.Post("/shops/{shop}/settings", g.serve(g.applySettings))
+	r.Post("/shops/{shop}/consent", g.serve(g.importConsent))
+	r.Post("/shops/{shop}/consent/decisions", g.serve(g.decide))
+	r.Post("/shops/{shop}/consent/links", g.serve(g.link))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]bool{"healthy": true})
 	})

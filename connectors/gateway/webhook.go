@@ -97,6 +97,20 @@ func (g *Gateway) deskRequest(w http.ResponseWriter, r *http.Request) (string, o
 	return desk, o, err
 }
 
+// platformRequest serves what the messaging platform reports (H13).
+func (g *Gateway) platformRequest(w http.ResponseWriter, r *http.Request) (string, outcome, error) {
+	x := &exchange{provider: providerPlatform, hook: g.cfg.Platform, platform: true}
+	if x.hook == nil {
+		return providerPlatform, "", refuse(unknownProvider, "the platform's reports are not taken here")
+	}
+	if err := g.shopOf(x, r); err != nil {
+		return providerPlatform, "", err
+	}
+	x.secret = x.req.Shop.Platform.Secret
+	o, err := g.take(w, r, x)
+	return providerPlatform, o, err
+}
+
 // shopOf fills in the shop that the path names, at its current settings.
 func (g *Gateway) shopOf(x *exchange, r *http.Request) error {
 	if !g.cfg.SettingsLoaded() {
@@ -207,7 +221,9 @@ type exchange struct {
 	provider string
 	hook     ingress.Webhook
 	req      ingress.Request
-	// secret of the account or desk, as a reference.
+	// platform tells that the messaging platform itself reports.
+	platform bool
+	// secret of the account, desk or platform, as a reference.
 	secret      settings.SecretRef
 	version     uint64
 	traceparent string

@@ -232,6 +232,7 @@ type carried struct {
 	Ticket   string `json:"ticket,omitempty"`
 	External string `json:"external,omitempty"`
 	Other    bool   `json:"other,omitempty"`
+	Campaign bool   `json:"campaign,omitempty"`
 }
 
 func (p *pigeon) Verify(req *ingress.Request) error {
@@ -280,6 +281,9 @@ func (c carried) event() ingress.Event {
 		r.Body = &handoffv1.Record_DeliveryState{DeliveryState: &handoffv1.DeliveryState{ProviderId: c.ID, Status: handoffv1.DeliveryStatus_DELIVERY_STATUS_DELIVERED}}
 	case c.Ticket != "":
 		r.Body = &handoffv1.Record_TicketChanged{TicketChanged: &handoffv1.TicketChanged{TicketId: c.Ticket}}
+	case c.Campaign:
+		r.Channel = handoffv1.Channel_CHANNEL_SMS
+		r.Body = &handoffv1.Record_PlatformSend{PlatformSend: &handoffv1.PlatformSend{Text: c.Text}}
 	case c.Other:
 		r.Body = &handoffv1.Record_Hold{Hold: &handoffv1.Hold{}}
 	default:
@@ -325,7 +329,8 @@ func (shops) Current(shop string) (*settings.Shop, uint64, error) {
 				{Channel: "sms", Account: "+15557770004", Provider: "pigeon"},
 				{Channel: "line", Account: "a/b?c", Provider: "pigeon", Secret: "env:PIGEON"},
 			},
-			Desk: settings.Desk{Kind: "loft", WebhookSecret: "env:PIGEON"},
+			Desk:     settings.Desk{Kind: "loft", WebhookSecret: "env:PIGEON"},
+			Platform: settings.Platform{Secret: "env:PIGEON"},
 		}, 7, nil
 	case "broken":
 		return nil, 0, errors.New("the table is broken")

@@ -50,13 +50,15 @@ type client struct {
 	// customers remembers customer ids by external id, so that an append costs
 	// one request.
 	customers *httpcall.IDs
+	// users remembers the desk's own users by e-mail address.
+	users *httpcall.IDs
 }
 
 func newClient(to account, h *http.Client) (*client, error) {
 	if err := to.check(); err != nil {
 		return nil, err
 	}
-	return &client{account: to, http: h, base: strings.TrimRight(to.BaseURL, "/"), customers: httpcall.NewIDs(4096)}, nil
+	return &client{account: to, http: h, base: strings.TrimRight(to.BaseURL, "/"), customers: httpcall.NewIDs(4096), users: httpcall.NewIDs(256)}, nil
 }
 
 // do makes one request and decodes a 2xx answer into out (nil to ignore it).

@@ -49,7 +49,18 @@ func New(cfg Config) (*Desk, error) {
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{Timeout: 30 * time.Second}
 	}
-	return &Desk{http: cfg.HTTP, secret: cfg.Secret, clients: map[string]*client{}}, nil
+	following := *cfg.HTTP
+	following.CheckRedirect = onlyReads
+	return &Desk{http: &following, secret: cfg.Secret, clients: map[string]*client{}}, nil
+}
+
+// onlyReads follows the redirect from a ticket that was merged into another one for reading only: written
+// again as a read, a write would seem to be done.
+func onlyReads(req *http.Request, via []*http.Request) error {
+	if via[0].Method != http.MethodGet || len(via) > 5 {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 // client gives the shop's client; a changed account gets a new one.
@@ -76,11 +87,12 @@ func (d *Desk) client(shop *settings.Shop) (*client, error) {
 }
 
 // Retry tells what a second try means: messages and tickets are looked up by
-// their external ids; setting a status, adding tags and reading may be done
-// again.
+// their external ids; setting a status, an assignee or a priority, tags and
+// reading may be done again.
 func (d *Desk) Retry(cmd *handoffv1.Command) caller.Retry {
 	switch cmd.GetAction().(type) {
-	case *handoffv1.Command_FetchTicket, *handoffv1.Command_AddTags, *handoffv1.Command_SetTicketStatus:
+	case *handoffv1.Command_FetchTicket, *handoffv1.Command_AddTags, *handoffv1.Command_SetTicketStatus,
+		*handoffv1.Command_RemoveTags, *handoffv1.Command_AssignTicket, *handoffv1.Command_SetPriority:
 		return caller.Idempotent
 	}
 	return caller.Queryable
@@ -136,6 +148,8 @@ func (d *Desk) Do(ctx context.Context, a caller.Attempt) (*handoffv1.Outcome, er
 			return nil, err
 		}
 		return c.done(a.TicketID), nil
+	case *handoffv1.Command_RemoveTags, *handoffv1.Command_AssignTicket, *handoffv1.Command_SetPriority:
+		return c.change(ctx, a)
 	}
 	return nil, &caller.Error{Kind: caller.Permanent, Meaning: fmt.Sprintf("a help desk cannot do %T", a.Command.GetAction())}
 }

@@ -128,6 +128,9 @@ func (c *client) fetch(ctx context.Context, id, after string) ([]*handoffv1.Desk
 	if err != nil {
 		return nil, err
 	}
+	if now := strconv.FormatInt(t.ID, 10); now != id { // the desk redirects from a ticket that was merged away
+		return []*handoffv1.DeskItem{{Cursor: at.String(), NativeId: "merged-" + now, MergedInto: now}}, nil
+	}
 	messages, err := c.messages(ctx, id, at.message)
 	if err != nil {
 		return nil, err
@@ -136,13 +139,13 @@ func (c *client) fetch(ctx context.Context, id, after string) ([]*handoffv1.Desk
 	if err != nil {
 		return nil, err
 	}
-	return c.merge(t, at, messages, events), nil
+	return c.merge(t, at, messages, events, c.self(ctx, events)), nil
 }
 
 // merge puts messages and events in one order: by time, a message before an
 // event of the same moment, because a reply written with the close comes before
 // it (H6). Within messages, and within events, the desk's ids are the order.
-func (c *client) merge(t ticket, at cursor, messages []message, events []event) []*handoffv1.DeskItem {
+func (c *client) merge(t ticket, at cursor, messages []message, events []event, own int64) []*handoffv1.DeskItem {
 	told := slices.ContainsFunc(events, func(e event) bool { return e.state() != "" })
 	changed := !told && t.native() != at.state && readStatus(t.native()) != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED
 	var items []*handoffv1.DeskItem
@@ -170,6 +173,7 @@ func (c *client) merge(t ticket, at cursor, messages []message, events []event) 
 		}
 		item := &handoffv1.DeskItem{
 			At: timestamppb.New(e.Created.Time), NativeId: "event-" + strconv.FormatInt(e.ID, 10), Assignee: e.assignee(),
+			ByHandoff: own != 0 && e.UserID == own, Tags: t.tags(), TagsKnown: true,
 		}
 		if state != "" && state != at.state {
 			at.state = state
@@ -184,6 +188,15 @@ func (c *client) merge(t ticket, at cursor, messages []message, events []event) 
 		items = append(items, at.stateItem(t))
 	}
 	return items
+}
+
+// tags are the ticket's as it was read: Gorgias' events do not say which they were before.
+func (t ticket) tags() []string {
+	names := make([]string, len(t.Tags))
+	for i, tag := range t.Tags {
+		names[i] = tag.Name
+	}
+	return names
 }
 
 // snoozes tells whether a closing is only how Gorgias puts a ticket off: the
@@ -203,7 +216,7 @@ func snoozes(t ticket, closing event, later []event) bool {
 func (c cursor) stateItem(t ticket) *handoffv1.DeskItem {
 	c.state = t.native()
 	item := &handoffv1.DeskItem{
-		Cursor: c.String(), NativeId: "state-" + c.String(), Status: readStatus(c.state), NativeStatus: c.state,
+		Tags: t.tags(), TagsKnown: t.ID != 0, Cursor: c.String(), NativeId: "state-" + c.String(), Status: readStatus(c.state), NativeStatus: c.state,
 	}
 	if at := t.since(); !at.IsZero() {
 		item.At = timestamppb.New(at)

@@ -130,6 +130,7 @@ type ticket struct {
 	Status     string  `json:"status"`
 	Spam       bool    `json:"spam"`
 	Customer   *party  `json:"customer"`
+	Tags       []tag   `json:"tags"`
 	Trashed    *moment `json:"trashed_datetime"`
 	Snooze     *moment `json:"snooze_datetime"`
 	Closed     *moment `json:"closed_datetime"`
@@ -139,6 +140,7 @@ type ticket struct {
 type event struct {
 	ID      int64           `json:"id"`
 	Type    string          `json:"type"`
+	UserID  int64           `json:"user_id"` // who did it; 0 for the desk itself
 	Created moment          `json:"created_datetime"`
 	Data    json.RawMessage `json:"data"`
 }

@@ -32,11 +32,7 @@
 package sms
 
 import (
-	"crypto/hmac"
-	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
@@ -57,7 +53,7 @@ const (
 
 // Window is how far a webhook's time may be from ours: an older one may be a
 // replay.
-const Window = 5 * time.Minute
+const Window = ingress.SignedWindow
 
 // Sign sets the headers that prove body was sent now by who knows secret.
 func Sign(header http.Header, secret string, now time.Time, body []byte) {
@@ -68,22 +64,5 @@ func Sign(header http.Header, secret string, now time.Time, body []byte) {
 // is missing, else ingress.ErrForged, also for an empty secret and for a time
 // more than Window away from now.
 func Verify(header http.Header, secret string, now time.Time, body []byte) error {
-	timestamp, signature := header.Get(TimestampHeader), header.Get(SignatureHeader)
-	if timestamp == "" || signature == "" {
-		return ingress.ErrUnsigned
-	}
-	digits, ok := strings.CutPrefix(signature, httpcall.SignatureScheme)
-	got := httpcall.SignatureScheme + strings.ToLower(digits)
-	if secret == "" || !ok || !hmac.Equal([]byte(got), []byte(httpcall.Signature(secret, timestamp, body))) {
-		return ingress.ErrForged
-	}
-	seconds, err := strconv.ParseInt(timestamp, 10, 64)
-	if err != nil {
-		return ingress.ErrForged
-	}
-	// Compared as numbers: a time.Time of any int64 would overflow.
-	if at := now.Unix(); seconds < at-int64(Window/time.Second) || seconds > at+int64(Window/time.Second) {
-		return fmt.Errorf("%w: its time is more than %s off", ingress.ErrForged, Window)
-	}
-	return nil
+	return ingress.VerifySigned(header, secret, now, body)
 }

@@ -87,11 +87,12 @@ func (d *Desk) client(shop *settings.Shop) (*client, error) {
 }
 
 // Retry tells what a second try means: ticket creation is idempotent by its
-// key, reading and adding tags are by nature, all other updates leave a marker
+// key, reading, tags, assignee and priority are by nature, all other updates leave a marker
 // that can be looked up.
 func (d *Desk) Retry(cmd *handoffv1.Command) caller.Retry {
 	switch cmd.GetAction().(type) {
-	case *handoffv1.Command_CreateTicket, *handoffv1.Command_FetchTicket, *handoffv1.Command_AddTags:
+	case *handoffv1.Command_CreateTicket, *handoffv1.Command_FetchTicket, *handoffv1.Command_AddTags,
+		*handoffv1.Command_RemoveTags, *handoffv1.Command_AssignTicket, *handoffv1.Command_SetPriority:
 		return caller.Idempotent
 	}
 	return caller.Queryable
@@ -135,6 +136,12 @@ func (d *Desk) Do(ctx context.Context, a caller.Attempt) (*handoffv1.Outcome, er
 		return c.doUpdate(ctx, a, "setting the status", ticketUpdate{Status: nativeStatus(action.SetTicketStatus.GetStatus())})
 	case *handoffv1.Command_AddTags:
 		return c.doUpdate(ctx, a, "adding tags", ticketUpdate{AdditionalTags: cleanTags(action.AddTags.GetTags())})
+	case *handoffv1.Command_RemoveTags:
+		return c.doRemoveTags(ctx, a, action.RemoveTags)
+	case *handoffv1.Command_AssignTicket:
+		return c.doAssign(ctx, a, action.AssignTicket)
+	case *handoffv1.Command_SetPriority:
+		return c.doUpdate(ctx, a, "setting the priority", ticketUpdate{Priority: nativePriority(action.SetPriority.GetPriority())})
 	}
 	return nil, &caller.Error{Kind: caller.Permanent, Meaning: fmt.Sprintf("a help desk cannot do %T", a.Command.GetAction())}
 }

@@ -40,6 +40,9 @@ type ticketUpdate struct {
 	Status         string            `json:"status,omitempty"`
 	Comment        *comment          `json:"comment,omitempty"`
 	AdditionalTags []string          `json:"additional_tags,omitempty"`
+	AssigneeEmail  string            `json:"assignee_email,omitempty"`
+	GroupID        int64             `json:"group_id,omitempty"`
+	Priority       string            `json:"priority,omitempty"`
 	Metadata       map[string]string `json:"metadata,omitempty"`
 }
 
@@ -100,6 +103,9 @@ type via struct {
 	Channel string `json:"channel"`
 	Source  struct {
 		Rel string `json:"rel"`
+		To  struct {
+			TicketID flexible `json:"ticket_id"`
+		} `json:"to"`
 	} `json:"source"`
 }
 

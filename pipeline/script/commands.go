@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,6 +14,10 @@ import (
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
+
+// ErrWorld is wrapped by errors that no script should be able to cause: what a command led to did not
+// play out.
+var ErrWorld = errors.New("what it caused did not play out")
 
 // Command is one command of a script.
 type Command struct {
@@ -43,7 +48,7 @@ func (w *World) Run(c Command) (string, error) {
 		return "", fmt.Errorf("%s: %w", c.Name, err)
 	}
 	if err := w.settle(); err != nil {
-		return "", fmt.Errorf("%s: %w", c.Name, err)
+		return "", fmt.Errorf("%s: %w: %w", c.Name, ErrWorld, err)
 	}
 	w.clock = w.clock.Add(time.Second)
 	if len(w.lines) == 0 {
@@ -63,7 +68,7 @@ func (w *World) carryOut(c Command) error {
 // restart loses what is in memory: every stage starts again from what it committed, and calls that
 // were in flight are made again.
 func (w *World) restart(Command) error {
-	w.asked, w.order = map[string]pending{}, nil
+	w.asked, w.order, w.holding.onWire, w.ended = map[string]pending{}, nil, nil, map[string]bool{}
 	for _, m := range w.stages {
 		if err := m.restart(); err != nil {
 			return err
@@ -84,6 +89,33 @@ func (w *World) settings(c Command) error {
 		return err
 	}
 	old := w.document
+	w.document = merge(w.document, over)
+	if err := w.publish(); err != nil {
+		w.document = old
+		w.say("refused: %v", err)
+		return nil
+	}
+	return w.ok()
+}
+
+// rules adds a file of rules, and the settings that stand beside them, to the shop's.
+func (w *World) rules(c Command) error {
+	if w.read == nil {
+		return fmt.Errorf("there are no files of rules here")
+	}
+	doc, err := w.read(c.word())
+	if err != nil {
+		return err
+	}
+	var over map[string]any
+	if err := yaml.Unmarshal(doc, &over); err != nil {
+		return fmt.Errorf("%s: %w", c.word(), err)
+	}
+	old := w.document
+	had, _ := old["rules"].([]any)
+	if more, ok := over["rules"].([]any); ok {
+		over["rules"] = slices.Concat(had, more)
+	}
 	w.document = merge(w.document, over)
 	if err := w.publish(); err != nil {
 		w.document = old
@@ -116,7 +148,7 @@ func (w *World) customer(c Command) error {
 	channel := schemas.ChannelOf(c.arg("channel", w.account().Channel))
 	w.serial++
 	native := c.arg("id", fmt.Sprintf("SMin%d", w.serial))
-	m := &handoffv1.CustomerMessage{NativeId: native, Text: c.Input, AddressDisplayed: from, SenderName: c.arg("name", "")}
+	m := &handoffv1.CustomerMessage{NativeId: native, Text: c.Input, AddressDisplayed: from, SenderName: c.arg("name", ""), PublicPost: c.arg("public", "no") == "yes"}
 	if v := c.arg("opt-out-type", ""); v != "" {
 		m.ProviderOptOut = handoffv1.ProviderOptOut(handoffv1.ProviderOptOut_value["PROVIDER_OPT_OUT_"+strings.ToUpper(v)])
 	}
@@ -152,7 +184,7 @@ func (w *World) bot(c Command) error {
 	o := done()
 	o.BotReply = reply
 	w.outside.done[p.call.Call.ID] = o
-	w.result(p.call, o)
+	w.end(p.call, o)
 	return nil
 }
 
@@ -173,11 +205,21 @@ func (w *World) desk(c Command) error {
 		t.add(w.clock, &handoffv1.DeskItem{IsReply: true, Reply: c.Input, Author: c.arg("name", "Kim")})
 	case c.Name == "note":
 		// Connectors leave notes out of what they fetch; the ticket has changed all the same.
+	case c.arg("merge", "") != "":
+		t.status = handoffv1.TicketStatus_TICKET_STATUS_CLOSED
+		t.add(w.clock, &handoffv1.DeskItem{MergedInto: c.arg("merge", "")})
+	case c.arg("assign", "") != "":
+		t.add(w.clock, &handoffv1.DeskItem{Assignee: c.arg("assign", "")})
+	case c.arg("tags", "") != "":
+		t.add(w.clock, &handoffv1.DeskItem{Tags: strings.Split(c.arg("tags", ""), ","), TagsKnown: true})
 	default:
 		name := c.arg("status", "")
 		s := handoffv1.TicketStatus(handoffv1.TicketStatus_value["TICKET_STATUS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))])
 		if s == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
 			return fmt.Errorf("%q is not a status", name)
+		}
+		if t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED || t.status == handoffv1.TicketStatus_TICKET_STATUS_DELETED {
+			return fmt.Errorf("ticket %d is %s for good: the desk lets nobody change it", number, statusName(t.status))
 		}
 		t.status = s
 		t.add(w.clock, &handoffv1.DeskItem{Status: s, NativeStatus: name})
@@ -245,5 +287,11 @@ func (w *World) printFacts(c Command) error {
 		}
 	}
 	w.facts = nil
+	if kind == "platform" {
+		for _, f := range w.told {
+			w.say("%s", f)
+		}
+		w.told = nil
+	}
 	return nil
 }

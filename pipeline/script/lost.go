@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -20,8 +19,8 @@ var errLost = errors.New("lost by the script")
 // lose makes the next record of a stage one that cannot be processed.
 func (w *World) lose(c Command) error {
 	stage := c.arg("stage", schemas.StageConsent)
-	if !slices.ContainsFunc(w.stages, func(m *machine) bool { return m.stage.Name() == stage }) {
-		return fmt.Errorf("there is no stage %q", stage)
+	if _, err := w.machine(stage); err != nil {
+		return err
 	}
 	w.losing[stage]++
 	return w.ok()
@@ -58,6 +57,13 @@ func (w *World) resolve(c Command) error {
 			return err
 		}
 		w.deliverTo(e, w.clock)
+	}
+	m, err := w.machine(l.Stage)
+	if err != nil {
+		return err
+	}
+	if _, shuts := m.stage.(pipeline.FailureHandler); !shuts {
+		return nil
 	}
 	e, ok, err := l.Resolved(w, w.clock, &handoffv1.DeadLetterResolved{Dropped: drop, Reason: c.Input})
 	if err != nil {

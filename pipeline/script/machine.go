@@ -7,18 +7,20 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/state"
+	"github.com/handoff-dev/handoff/schemas"
 )
 
 // machine runs one stage over one partition held in memory, with a commit after every record.
 type machine struct {
 	stage    pipeline.Stage
+	mailbox  string
 	settings pipeline.Settings
 	back     state.Backing
 	part     *state.Partition
 }
 
 func newMachine(stage pipeline.Stage, set pipeline.Settings) (*machine, error) {
-	m := &machine{stage: stage, settings: set, back: state.Memory()}
+	m := &machine{stage: stage, mailbox: schemas.Mailbox(stage.Name()), settings: set, back: state.Memory()}
 	return m, m.restart()
 }
 

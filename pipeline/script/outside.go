@@ -42,12 +42,15 @@ func newOutside() *outside { return &outside{done: map[string]*handoffv1.Outcome
 
 // release starts the first outside call that may start, if any, and posts its result.
 func (w *World) release() (bool, error) {
-	if w.held || w.deliver == nil {
+	if w.holding.calls || w.deliver == nil {
 		return false, nil
 	}
 	calls, err := w.deliver.calls()
 	if err != nil {
 		return false, err
+	}
+	if len(w.inbox[w.deliver.mailbox]) == 0 {
+		clear(w.ended) // deliver knows of all
 	}
 	busy := map[string]bool{}
 	for _, c := range calls {
@@ -56,19 +59,32 @@ func (w *World) release() (bool, error) {
 			continue
 		}
 		busy[lane] = true
-		if _, waiting := w.asked[c.Call.ID]; waiting {
+		if _, waiting := w.asked[c.Call.ID]; waiting || w.ended[c.Call.ID] || w.holding.wire(c.Call.ID) {
 			continue
 		}
 		if outcome := w.try(c); outcome != nil {
-			w.result(c, outcome)
+			w.end(c, outcome)
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// try asks the gate and makes the call; nil when it has to wait.
+// end posts a call's end, unless answers are held.
+func (w *World) end(c pipeline.PendingCall, o *handoffv1.Outcome) {
+	if w.holding.answers {
+		w.holding.onWire = append(w.holding.onWire, answer{c, o})
+		return
+	}
+	w.result(c, o)
+}
+
+// try asks the gate and makes the call; nil when it has to wait. What was done already, its answer lost,
+// is found by looking it up.
 func (w *World) try(c pipeline.PendingCall) *handoffv1.Outcome {
+	if done := w.outside.done[c.Call.ID]; done != nil {
+		return done
+	}
 	rel, err := w.gate.Release(committed{w.deliver}, c, w.clock)
 	if err != nil {
 		return &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED, Meaning: err.Error()}
@@ -83,11 +99,11 @@ func (w *World) try(c pipeline.PendingCall) *handoffv1.Outcome {
 		return &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: rel.Reason, Meaning: rel.Meaning}
 	case caller.Start:
 	}
-	if done := w.outside.done[c.Call.ID]; done != nil {
-		return done
-	}
 	rel.Attempt.Number, rel.Attempt.CallID = 1, c.Call.ID
 	outcome := w.do(c, rel.Attempt)
+	if w.watch != nil {
+		w.watch.Called(rel.Attempt, outcome)
+	}
 	if outcome != nil {
 		outcome.ConsentVersion = rel.ConsentVersion
 		w.outside.done[c.Call.ID] = outcome
@@ -97,7 +113,7 @@ func (w *World) try(c pipeline.PendingCall) *handoffv1.Outcome {
 
 // nextRelease is when the gate wants to be asked again, or a call is given up.
 func (w *World) nextRelease() (next time.Time, ok bool) {
-	if w.held || w.deliver == nil {
+	if w.holding.calls || w.deliver == nil {
 		return next, false
 	}
 	earlier := func(t time.Time) {
@@ -120,6 +136,7 @@ func (w *World) nextRelease() (next time.Time, ok bool) {
 
 // result posts a call's end to deliver.
 func (w *World) result(c pipeline.PendingCall, o *handoffv1.Outcome) {
+	w.ended[c.Call.ID] = true
 	key, err := schemas.ParseKey(c.Key)
 	if err != nil {
 		w.say("call %s under a bad key: %v", c.Call.ID, err)
@@ -261,11 +278,34 @@ func (w *World) onTicket(number int, t *ticket, c *handoffv1.Command) *handoffv1
 		w.setStatus(number, t, act.SetTicketStatus.GetStatus())
 	case *handoffv1.Command_AddTags:
 		w.say("ticket %d tags: %s", number, strings.Join(act.AddTags.GetTags(), " "))
+	case *handoffv1.Command_RemoveTags:
+		w.say("ticket %d tags taken off: %s", number, strings.Join(act.RemoveTags.GetTags(), " "))
+	case *handoffv1.Command_AssignTicket:
+		return w.assign(number, t, act.AssignTicket)
+	case *handoffv1.Command_SetPriority:
+		w.say("ticket %d priority: %s", number, short(act.SetPriority.GetPriority().String(), "PRIORITY_"))
 	case *handoffv1.Command_FetchTicket:
 		o := done()
 		o.TicketId, o.Items = strconv.Itoa(number), t.after(act.FetchTicket.GetAfter())
 		return o
 	}
+	o := done()
+	o.TicketId = strconv.Itoa(number)
+	return o
+}
+
+// noTeam is the team that the world's desk does not have.
+const noTeam = "Nobody"
+
+// assign assigns a ticket on Handoff's behalf; the desk tells of it like of any change.
+func (w *World) assign(number int, t *ticket, a *handoffv1.AssignTicket) *handoffv1.Outcome {
+	if a.GetTeam() == noTeam {
+		return refused("404", "the desk has no team "+noTeam)
+	}
+	who := strings.TrimSpace(a.GetTeam() + " " + a.GetAgent())
+	w.say("ticket %d assigned: %s", number, who)
+	t.add(w.clock, &handoffv1.DeskItem{Assignee: who, ByHandoff: true})
+	w.hint(number, t)
 	o := done()
 	o.TicketId = strconv.Itoa(number)
 	return o

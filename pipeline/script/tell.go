@@ -40,15 +40,52 @@ func (w *World) tellFact(r *handoffv1.Record, f *handoffv1.Fact) {
 		c := k.Consent
 		w.say("consent: %s, was %s (%s%s, %s)", consentName(c.GetStatus()), consentName(c.GetPrior()), sourceName(c.GetSource()), keyword(c.GetKeyword()), c.GetScope())
 		line = "consent " + consentName(c.GetStatus())
+	case *handoffv1.Fact_ConsentEvent:
+		line = consentEventLine(k.ConsentEvent)
+		w.say("%s%s", line, because(f.GetReason()))
 	case *handoffv1.Fact_Delivery:
 		if k.Delivery.GetBlockReason() != handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED {
 			w.say("blocked [%s]: %s", className(k.Delivery.GetTextClass()), blockName(k.Delivery.GetBlockReason()))
 		}
 		line = deliveryLine(k.Delivery)
+	case *handoffv1.Fact_Rule:
+		line = w.tellRule(k.Rule)
 	case *handoffv1.Fact_Message:
 		line = messageLine(k.Message)
 	}
 	w.facts = append(w.facts, fmt.Sprintf("%s %s %s%s", f.GetAt().AsTime().Format("15:04:05"), f.GetStage(), line, because(f.GetReason())))
+}
+
+// tellRule prints what a rule did not do, and returns what it did: the rest shows in what it causes.
+func (w *World) tellRule(r *handoffv1.RuleFact) string {
+	for _, list := range r.GetLists() {
+		w.say("list %s: the subscriber is on it (rule %s)", list, r.GetRule())
+	}
+	for _, why := range r.GetRefused() {
+		w.say("rule %s did not %s", r.GetRule(), why)
+	}
+	line := "rule " + r.GetRule() + " at " + r.GetWhen() + ": " + strings.Join(r.GetDid(), ", ")
+	if len(r.GetRefused()) > 0 {
+		line += "; not " + strings.Join(r.GetRefused(), ", not ")
+	}
+	return line
+}
+
+// consentEventLine says what happened about consent.
+func consentEventLine(e *handoffv1.ConsentEvent) string {
+	line := short(e.GetKind().String(), "CONSENT_EVENT_KIND_")
+	if e.GetBy() != "" {
+		line += " by " + e.GetBy()
+	}
+	switch {
+	case e.GetKind() == handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT:
+		line += ", counts on " + e.GetDueAt().AsTime().Format("Mon 2006-01-02 15:04")
+	case e.GetPerson() != "":
+		line += " as person " + e.GetPerson()
+	case e.GetSubscriber() > 0:
+		line += fmt.Sprintf(": subscriber %d", e.GetSubscriber())
+	}
+	return line
 }
 
 func because(reason string) string {
@@ -67,7 +104,11 @@ func keyword(k string) string {
 
 func messageLine(m *handoffv1.MessageFact) string {
 	if !m.GetInbound() {
-		return fmt.Sprintf("message out [%s]: %s", className(m.GetTextClass()), m.GetText())
+		by := className(m.GetTextClass())
+		if m.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_UNSPECIFIED { // not sent by Handoff
+			by = short(m.GetAuthor().String(), "AUTHOR_KIND_")
+		}
+		return fmt.Sprintf("message out [%s]: %s", by, m.GetText())
 	}
 	c := m.GetClassification()
 	intent := c.GetIntent()

@@ -35,17 +35,23 @@ type verbs map[string]verb
 func vocabulary() verbs {
 	return verbs{
 		"settings": {text: needsText, run: (*World).settings},
-		"customer": {args: []string{"from", "to", "name", "channel", "id", "media", "opt-out-type"}, text: mayHaveText, run: (*World).customer},
+		"rules":    {free: "file", run: (*World).rules},
+		"customer": {args: []string{"from", "to", "name", "channel", "id", "media", "opt-out-type", "public"}, text: mayHaveText, run: (*World).customer},
 		"bot":      {args: []string{"cannot-answer"}, text: mayHaveText, run: (*World).bot},
 		"bot-auto": {words: []string{"on", "off"}, run: (*World).botAuto},
 		"agent":    {args: []string{"name", "ticket"}, text: needsText, run: (*World).desk},
 		"note":     {args: []string{"ticket"}, text: needsText, run: (*World).desk},
-		"desk":     {words: []string{"down", "up", "accept"}, args: []string{"status", "ticket", "refuse"}, run: (*World).desk},
+		"desk":     {words: []string{"down", "up", "accept"}, args: []string{"status", "ticket", "refuse", "assign", "merge", "tags"}, run: (*World).desk},
 		"provider": {words: []string{"down", "up"}, args: []string{"fail"}, run: (*World).provider},
 		"delivery": {args: []string{"text", "status", "code", "from"}, run: (*World).deliveryState},
+		"decide":   {words: []string{"opt-out", "keep"}, args: []string{"from", "by", "reason", "id"}, run: (*World).decide},
+		"import":   {words: statuses(), args: []string{"from", "at", "source", "scope", "channel", "account", "zone", "by", "id"}, text: mayHaveText, run: (*World).importConsent},
+		"platform": {args: []string{"from", "to", "channel", "campaign", "asks", "id"}, text: needsText, run: (*World).platform},
+		"link":     {args: []string{"from", "other", "by", "id"}, run: (*World).link},
 		"wait":     {free: "duration", run: (*World).wait},
-		"hold":     {run: (*World).hold},
-		"release":  {run: (*World).letGo},
+		"hold":     {words: []string{"answers"}, args: []string{"stage"}, run: (*World).hold},
+		"release":  {words: []string{"answers"}, args: []string{"stage"}, run: (*World).letGo},
+		"step":     {args: []string{"stage"}, run: (*World).stepStage},
 		"restart":  {run: (*World).restart},
 		"lose":     {args: []string{"stage"}, run: (*World).lose},
 		"replay":   {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
@@ -125,14 +131,4 @@ func (w *World) wait(c Command) error {
 		return fmt.Errorf("%q is not a duration; write it like 90s, 30m or 24h", c.word())
 	}
 	return w.advance(d)
-}
-
-func (w *World) hold(Command) error {
-	w.held = true
-	return w.ok()
-}
-
-func (w *World) letGo(Command) error {
-	w.held = false
-	return nil
 }

@@ -27,6 +27,12 @@ type Topology struct {
 	Gate   caller.Gate
 	// Settings is the document (YAML) of the shop that the script begins with; empty: the shop "acme".
 	Settings []byte
+	// Watch is told what happens, for tests that judge it; may be nil.
+	Watch Watcher
+	// Check reads settings and refuses what only parts outside this package can judge; nil: settings.Parse.
+	Check func(document []byte) (*settings.Shop, error)
+	// Rules reads a file of rules that a script names; nil: scripts cannot.
+	Rules func(name string) ([]byte, error)
 }
 
 // maxSteps bounds the records one command may cause: more is a loop.
@@ -35,6 +41,8 @@ const maxSteps = 10_000
 // World is one run of a script.
 type World struct {
 	verbs   verbs
+	check   func([]byte) (*settings.Shop, error)
+	read    func(string) ([]byte, error)
 	stages  []*machine
 	inbox   map[string][]pipeline.Record // by topic
 	offsets map[string]int64
@@ -49,12 +57,15 @@ type World struct {
 	outside *outside
 	asked   map[string]pending // bot turns that wait for an answer, by call id
 	order   []string           // of asked
-	held    bool               // outside calls are held
+	ended   map[string]bool    // calls whose end deliver may not have read yet
+	holding holding
+	watch   Watcher
 	serial  int
 	losing  map[string]int // records to lose, by stage
 	letters []*turn.Lost
 
 	lines []string // what happened since the command began
+	told  []string // what the platform was told since the last "facts platform"
 	facts []string // facts since the last "facts"
 	steps int
 }
@@ -77,14 +88,21 @@ accounts:
   - {channel: sms, account: "+15557770000", provider: twilio, user: ACacme, secret: "env:ACME_TWILIO"}
 desk: {kind: zendesk, subdomain: acme, user: handoff@acme.example, token: "env:ACME_ZENDESK", webhook_secret: "env:ACME_HOOK"}
 bot: {url: "http://127.0.0.1/bot"}
+consent: {quiet_hours: false}
 `
+
+// BaseSettings is the document of the shop that scripts begin with unless they are given another.
+func BaseSettings() []byte { return []byte(base) }
 
 // NewWorld starts a world with the topology's shop.
 func NewWorld(t Topology) (*World, error) {
 	w := &World{
-		verbs: vocabulary(), inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
+		verbs: vocabulary(), watch: t.Watch, holding: holding{stages: map[string]bool{}}, inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
 		clock: start, versions: map[string][]*settings.Shop{},
-		asked: map[string]pending{}, outside: newOutside(), losing: map[string]int{},
+		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{},
+	}
+	if w.check, w.read = t.Check, t.Rules; w.check == nil {
+		w.check = settings.Parse
 	}
 	for _, s := range t.Stages {
 		m, err := newMachine(s, w)
@@ -100,7 +118,7 @@ func NewWorld(t Topology) (*World, error) {
 	if len(document) == 0 {
 		document = []byte(base)
 	}
-	shop, err := settings.Parse(document)
+	shop, err := w.check(document)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +136,7 @@ func (w *World) publish() error {
 	if err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
-	s, err := settings.Parse(doc)
+	s, err := w.check(doc)
 	if err != nil {
 		return err
 	}
@@ -186,6 +204,10 @@ func (w *World) deliverTo(e pipeline.Emit, at time.Time) {
 	if e.Time.IsZero() {
 		e.Time = at
 	}
+	if e.Topic == schemas.TopicPlatform {
+		w.toldPlatform(e)
+		return // the same facts as analytics gets, for the platform to read
+	}
 	w.tell(e)
 	offset := w.offsets[e.Topic]
 	w.offsets[e.Topic]++
@@ -216,27 +238,46 @@ func (w *World) settle() error {
 func (w *World) step() (bool, error) {
 	for i := len(w.stages) - 1; i >= 0; i-- {
 		m := w.stages[i]
-		topic := schemas.Mailbox(m.stage.Name())
-		queue := w.inbox[topic]
-		if len(queue) == 0 {
+		if w.holding.stages[m.stage.Name()] {
 			continue
 		}
-		r := queue[0]
-		w.inbox[topic] = queue[1:]
-		emits, failures, err := w.record(m, &r)
-		if err != nil {
-			return false, err
+		if worked, err := w.readNext(m); worked || err != nil {
+			return worked, err
 		}
-		w.took(m, emits, failures)
-		return true, nil
 	}
 	return false, nil
 }
 
-// took posts what a machine emitted, and tells what it could not process.
-func (w *World) took(m *machine, emits []pipeline.Emit, failures []state.Failure) {
+// readNext gives a machine the next record of its mailbox, if there is one.
+func (w *World) readNext(m *machine) (bool, error) {
+	topic := m.mailbox
+	queue := w.inbox[topic]
+	if len(queue) == 0 {
+		return false, nil
+	}
+	r := queue[0]
+	w.inbox[topic] = queue[1:]
+	emits, failures, err := w.record(m, &r)
+	if err != nil {
+		return false, err
+	}
+	w.took(m, &r, emits, failures)
+	return true, nil
+}
+
+// took posts what a machine emitted for a record, nil for timers, and tells what it could not process.
+func (w *World) took(m *machine, r *pipeline.Record, emits []pipeline.Emit, failures []state.Failure) {
+	if w.watch != nil {
+		if len(failures) > 0 {
+			r = nil
+		}
+		w.watch.Committed(m.stage.Name(), r, emits)
+	}
 	for _, f := range failures {
 		w.say("dead letter in %s: %v", m.stage.Name(), f.Cause)
+		if w.watch != nil {
+			w.watch.Lost(m.stage.Name(), f.Record)
+		}
 		w.keepLetter(m, &f)
 	}
 	for _, e := range emits {
@@ -250,14 +291,17 @@ func (w *World) advance(d time.Duration) error {
 	for w.clock.Before(end) {
 		w.clock = w.nextEvent(end)
 		for _, m := range w.stages {
+			if w.behind(m) {
+				continue
+			}
 			emits, failures, err := m.advance(w.clock)
 			if err != nil {
-				return err
+				return fmt.Errorf("%w: %w", ErrWorld, err)
 			}
-			w.took(m, emits, failures)
+			w.took(m, nil, emits, failures)
 		}
 		if err := w.settle(); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", ErrWorld, err)
 		}
 	}
 	return nil
@@ -272,7 +316,7 @@ func (w *World) nextEvent(end time.Time) time.Time {
 		}
 	}
 	for _, m := range w.stages {
-		if at, ok := m.part.NextTimer(); ok {
+		if at, ok := m.part.NextTimer(); ok && !w.behind(m) {
 			earlier(at)
 		}
 	}

@@ -152,6 +152,17 @@ func (t *Turn) Emit(topic string, r *handoffv1.Record) {
 	t.fx.Emit(topic, t.keyBytesCopy(), value)
 }
 
+// EmitTo posts a record that Make returned to a topic under the key of another address of the shop.
+func (t *Turn) EmitTo(topic, address string, r *handoffv1.Record) {
+	r.Address = address
+	value, err := schemas.Encode(r)
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	t.fx.Emit(topic, schemas.KeyOf(r).Bytes(), value)
+}
+
 // Forward posts a changed copy of the turn's own record to a topic, with a new id and the same
 // envelope; change may alter it before it is encoded. The body is the turn's record's own, not a copy of
 // it: what change does to it, the turn sees too.

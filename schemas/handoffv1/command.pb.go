@@ -22,6 +22,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Priority of a ticket.
+type Priority int32
+
+const (
+	// Not known.
+	Priority_PRIORITY_UNSPECIFIED Priority = 0
+	// Low.
+	Priority_PRIORITY_LOW Priority = 1
+	// Normal.
+	Priority_PRIORITY_NORMAL Priority = 2
+	// High.
+	Priority_PRIORITY_HIGH Priority = 3
+	// Urgent; at Gorgias "critical".
+	Priority_PRIORITY_URGENT Priority = 4
+)
+
+// Enum value maps for Priority.
+var (
+	Priority_name = map[int32]string{
+		0: "PRIORITY_UNSPECIFIED",
+		1: "PRIORITY_LOW",
+		2: "PRIORITY_NORMAL",
+		3: "PRIORITY_HIGH",
+		4: "PRIORITY_URGENT",
+	}
+	Priority_value = map[string]int32{
+		"PRIORITY_UNSPECIFIED": 0,
+		"PRIORITY_LOW":         1,
+		"PRIORITY_NORMAL":      2,
+		"PRIORITY_HIGH":        3,
+		"PRIORITY_URGENT":      4,
+	}
+)
+
+func (x Priority) Enum() *Priority {
+	p := new(Priority)
+	*p = x
+	return p
+}
+
+func (x Priority) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Priority) Descriptor() protoreflect.EnumDescriptor {
+	return file_handoff_v1_command_proto_enumTypes[0].Descriptor()
+}
+
+func (Priority) Type() protoreflect.EnumType {
+	return &file_handoff_v1_command_proto_enumTypes[0]
+}
+
+func (x Priority) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Priority.Descriptor instead.
+func (Priority) EnumDescriptor() ([]byte, []int) {
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{0}
+}
+
 // OutcomeStatus is how a call ended for good.
 type OutcomeStatus int32
 
@@ -71,11 +132,11 @@ func (x OutcomeStatus) String() string {
 }
 
 func (OutcomeStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_handoff_v1_command_proto_enumTypes[0].Descriptor()
+	return file_handoff_v1_command_proto_enumTypes[1].Descriptor()
 }
 
 func (OutcomeStatus) Type() protoreflect.EnumType {
-	return &file_handoff_v1_command_proto_enumTypes[0]
+	return &file_handoff_v1_command_proto_enumTypes[1]
 }
 
 func (x OutcomeStatus) Number() protoreflect.EnumNumber {
@@ -84,7 +145,7 @@ func (x OutcomeStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutcomeStatus.Descriptor instead.
 func (OutcomeStatus) EnumDescriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{0}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{1}
 }
 
 // Action names a command's kind.
@@ -109,20 +170,29 @@ const (
 	Action_ACTION_FETCH_TICKET Action = 7
 	// AskBot.
 	Action_ACTION_ASK_BOT Action = 8
+	// RemoveTags.
+	Action_ACTION_REMOVE_TAGS Action = 60
+	// AssignTicket.
+	Action_ACTION_ASSIGN_TICKET Action = 61
+	// SetPriority.
+	Action_ACTION_SET_PRIORITY Action = 62
 )
 
 // Enum value maps for Action.
 var (
 	Action_name = map[int32]string{
-		0: "ACTION_UNSPECIFIED",
-		1: "ACTION_SEND_TEXT",
-		2: "ACTION_CREATE_TICKET",
-		3: "ACTION_APPEND_MESSAGES",
-		4: "ACTION_ADD_NOTE",
-		5: "ACTION_SET_TICKET_STATUS",
-		6: "ACTION_ADD_TAGS",
-		7: "ACTION_FETCH_TICKET",
-		8: "ACTION_ASK_BOT",
+		0:  "ACTION_UNSPECIFIED",
+		1:  "ACTION_SEND_TEXT",
+		2:  "ACTION_CREATE_TICKET",
+		3:  "ACTION_APPEND_MESSAGES",
+		4:  "ACTION_ADD_NOTE",
+		5:  "ACTION_SET_TICKET_STATUS",
+		6:  "ACTION_ADD_TAGS",
+		7:  "ACTION_FETCH_TICKET",
+		8:  "ACTION_ASK_BOT",
+		60: "ACTION_REMOVE_TAGS",
+		61: "ACTION_ASSIGN_TICKET",
+		62: "ACTION_SET_PRIORITY",
 	}
 	Action_value = map[string]int32{
 		"ACTION_UNSPECIFIED":       0,
@@ -134,6 +204,9 @@ var (
 		"ACTION_ADD_TAGS":          6,
 		"ACTION_FETCH_TICKET":      7,
 		"ACTION_ASK_BOT":           8,
+		"ACTION_REMOVE_TAGS":       60,
+		"ACTION_ASSIGN_TICKET":     61,
+		"ACTION_SET_PRIORITY":      62,
 	}
 )
 
@@ -148,11 +221,11 @@ func (x Action) String() string {
 }
 
 func (Action) Descriptor() protoreflect.EnumDescriptor {
-	return file_handoff_v1_command_proto_enumTypes[1].Descriptor()
+	return file_handoff_v1_command_proto_enumTypes[2].Descriptor()
 }
 
 func (Action) Type() protoreflect.EnumType {
-	return &file_handoff_v1_command_proto_enumTypes[1]
+	return &file_handoff_v1_command_proto_enumTypes[2]
 }
 
 func (x Action) Number() protoreflect.EnumNumber {
@@ -161,7 +234,7 @@ func (x Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Action.Descriptor instead.
 func (Action) EnumDescriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{1}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{2}
 }
 
 // DeliveryStatus of a text at the provider.
@@ -213,11 +286,11 @@ func (x DeliveryStatus) String() string {
 }
 
 func (DeliveryStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_handoff_v1_command_proto_enumTypes[2].Descriptor()
+	return file_handoff_v1_command_proto_enumTypes[3].Descriptor()
 }
 
 func (DeliveryStatus) Type() protoreflect.EnumType {
-	return &file_handoff_v1_command_proto_enumTypes[2]
+	return &file_handoff_v1_command_proto_enumTypes[3]
 }
 
 func (x DeliveryStatus) Number() protoreflect.EnumNumber {
@@ -226,7 +299,7 @@ func (x DeliveryStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeliveryStatus.Descriptor instead.
 func (DeliveryStatus) EnumDescriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{2}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{3}
 }
 
 // Command asks deliver for one outside call. Posted by escalate, and by consent for keyword answers.
@@ -255,6 +328,9 @@ type Command struct {
 	//	*Command_AddTags
 	//	*Command_FetchTicket
 	//	*Command_AskBot
+	//	*Command_RemoveTags
+	//	*Command_AssignTicket
+	//	*Command_SetPriority
 	Action        isCommand_Action `protobuf_oneof:"action"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -397,6 +473,33 @@ func (x *Command) GetAskBot() *AskBot {
 	return nil
 }
 
+func (x *Command) GetRemoveTags() *RemoveTags {
+	if x != nil {
+		if x, ok := x.Action.(*Command_RemoveTags); ok {
+			return x.RemoveTags
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetAssignTicket() *AssignTicket {
+	if x != nil {
+		if x, ok := x.Action.(*Command_AssignTicket); ok {
+			return x.AssignTicket
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetSetPriority() *SetPriority {
+	if x != nil {
+		if x, ok := x.Action.(*Command_SetPriority); ok {
+			return x.SetPriority
+		}
+	}
+	return nil
+}
+
 type isCommand_Action interface {
 	isCommand_Action()
 }
@@ -433,6 +536,18 @@ type Command_AskBot struct {
 	AskBot *AskBot `protobuf:"bytes,17,opt,name=ask_bot,json=askBot,proto3,oneof"`
 }
 
+type Command_RemoveTags struct {
+	RemoveTags *RemoveTags `protobuf:"bytes,60,opt,name=remove_tags,json=removeTags,proto3,oneof"`
+}
+
+type Command_AssignTicket struct {
+	AssignTicket *AssignTicket `protobuf:"bytes,61,opt,name=assign_ticket,json=assignTicket,proto3,oneof"`
+}
+
+type Command_SetPriority struct {
+	SetPriority *SetPriority `protobuf:"bytes,62,opt,name=set_priority,json=setPriority,proto3,oneof"`
+}
+
 func (*Command_SendText) isCommand_Action() {}
 
 func (*Command_CreateTicket) isCommand_Action() {}
@@ -448,6 +563,12 @@ func (*Command_AddTags) isCommand_Action() {}
 func (*Command_FetchTicket) isCommand_Action() {}
 
 func (*Command_AskBot) isCommand_Action() {}
+
+func (*Command_RemoveTags) isCommand_Action() {}
+
+func (*Command_AssignTicket) isCommand_Action() {}
+
+func (*Command_SetPriority) isCommand_Action() {}
 
 // SendText sends one text to the record's address from its account.
 type SendText struct {
@@ -468,6 +589,8 @@ type SendText struct {
 	Turn uint64 `protobuf:"varint,7,opt,name=turn,proto3" json:"turn,omitempty"`
 	// What the text asks the subscriber, for the record; QUESTION_UNSPECIFIED for nothing.
 	Question Question `protobuf:"varint,8,opt,name=question,proto3,enum=handoff.v1.Question" json:"question,omitempty"`
+	// A rule's reply that leaves although people have the conversation: its action is marked so (H4).
+	WhilePaused bool `protobuf:"varint,60,opt,name=while_paused,json=whilePaused,proto3" json:"while_paused,omitempty"`
 	// A template that the channel approved, in place of a free-form text (W3): the only thing that leaves
 	// outside the channel's window. text is then what it says, for the thread and for providers that know
 	// templates by their text.
@@ -563,6 +686,13 @@ func (x *SendText) GetQuestion() Question {
 		return x.Question
 	}
 	return Question_QUESTION_UNSPECIFIED
+}
+
+func (x *SendText) GetWhilePaused() bool {
+	if x != nil {
+		return x.WhilePaused
+	}
+	return false
 }
 
 func (x *SendText) GetTemplate() *Template {
@@ -937,6 +1067,153 @@ func (x *AddTags) GetTags() []string {
 	return nil
 }
 
+// RemoveTags takes tags off the episode's ticket; those that are not on it are no error (R1).
+type RemoveTags struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tags.
+	Tags          []string `protobuf:"bytes,1,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveTags) Reset() {
+	*x = RemoveTags{}
+	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveTags) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveTags) ProtoMessage() {}
+
+func (x *RemoveTags) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveTags.ProtoReflect.Descriptor instead.
+func (*RemoveTags) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RemoveTags) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+// AssignTicket gives the episode's ticket to a team, an agent, or both (R1).
+type AssignTicket struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the team (Gorgias) or group (Zendesk) as the desk shows it; empty leaves it.
+	Team string `protobuf:"bytes,1,opt,name=team,proto3" json:"team,omitempty"`
+	// E-mail address or name of the agent; empty leaves it.
+	Agent         string `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssignTicket) Reset() {
+	*x = AssignTicket{}
+	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssignTicket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssignTicket) ProtoMessage() {}
+
+func (x *AssignTicket) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssignTicket.ProtoReflect.Descriptor instead.
+func (*AssignTicket) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AssignTicket) GetTeam() string {
+	if x != nil {
+		return x.Team
+	}
+	return ""
+}
+
+func (x *AssignTicket) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+// SetPriority sets the priority of the episode's ticket (R1).
+type SetPriority struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The priority.
+	Priority      Priority `protobuf:"varint,1,opt,name=priority,proto3,enum=handoff.v1.Priority" json:"priority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPriority) Reset() {
+	*x = SetPriority{}
+	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPriority) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPriority) ProtoMessage() {}
+
+func (x *SetPriority) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPriority.ProtoReflect.Descriptor instead.
+func (*SetPriority) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SetPriority) GetPriority() Priority {
+	if x != nil {
+		return x.Priority
+	}
+	return Priority_PRIORITY_UNSPECIFIED
+}
+
 // FetchTicket asks the desk for everything on a ticket after a cursor. deliver posts it to itself
 // from a TicketChanged hint.
 type FetchTicket struct {
@@ -951,7 +1228,7 @@ type FetchTicket struct {
 
 func (x *FetchTicket) Reset() {
 	*x = FetchTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	mi := &file_handoff_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1240,7 @@ func (x *FetchTicket) String() string {
 func (*FetchTicket) ProtoMessage() {}
 
 func (x *FetchTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	mi := &file_handoff_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1253,7 @@ func (x *FetchTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchTicket.ProtoReflect.Descriptor instead.
 func (*FetchTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FetchTicket) GetTicketId() string {
@@ -1010,7 +1287,7 @@ type AskBot struct {
 
 func (x *AskBot) Reset() {
 	*x = AskBot{}
-	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	mi := &file_handoff_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1299,7 @@ func (x *AskBot) String() string {
 func (*AskBot) ProtoMessage() {}
 
 func (x *AskBot) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	mi := &file_handoff_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1312,7 @@ func (x *AskBot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskBot.ProtoReflect.Descriptor instead.
 func (*AskBot) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AskBot) GetTurn() uint64 {
@@ -1075,14 +1352,17 @@ type Hold struct {
 	// Episode that pauses.
 	Episode uint64 `protobuf:"varint,2,opt,name=episode,proto3" json:"episode,omitempty"`
 	// Classes that may not leave while held: normally bot and rule.
-	Classes       []TextClass `protobuf:"varint,3,rep,packed,name=classes,proto3,enum=handoff.v1.TextClass" json:"classes,omitempty"`
+	Classes []TextClass `protobuf:"varint,3,rep,packed,name=classes,proto3,enum=handoff.v1.TextClass" json:"classes,omitempty"`
+	// Counts the conversation's holds, begun and ended, from 1: one that was lost and is put back later
+	// changes nothing that a newer one said.
+	Version       uint64 `protobuf:"varint,70,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	mi := &file_handoff_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1374,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	mi := &file_handoff_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1387,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Hold) GetHeld() bool {
@@ -1131,6 +1411,13 @@ func (x *Hold) GetClasses() []TextClass {
 	return nil
 }
 
+func (x *Hold) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 // AttemptStarted says that a blind call's request is about to leave. Posted by deliver's caller to
 // deliver and committed before the request starts, so that an unanswered one is never repeated.
 type AttemptStarted struct {
@@ -1147,7 +1434,7 @@ type AttemptStarted struct {
 
 func (x *AttemptStarted) Reset() {
 	*x = AttemptStarted{}
-	mi := &file_handoff_v1_command_proto_msgTypes[11]
+	mi := &file_handoff_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1446,7 @@ func (x *AttemptStarted) String() string {
 func (*AttemptStarted) ProtoMessage() {}
 
 func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[11]
+	mi := &file_handoff_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1459,7 @@ func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStarted.ProtoReflect.Descriptor instead.
 func (*AttemptStarted) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AttemptStarted) GetCallId() string {
@@ -1212,7 +1499,7 @@ type CallResult struct {
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_handoff_v1_command_proto_msgTypes[12]
+	mi := &file_handoff_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1511,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[12]
+	mi := &file_handoff_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1524,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CallResult) GetCallId() string {
@@ -1304,7 +1591,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_handoff_v1_command_proto_msgTypes[13]
+	mi := &file_handoff_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1603,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[13]
+	mi := &file_handoff_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1616,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Outcome) GetStatus() OutcomeStatus {
@@ -1476,7 +1763,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_handoff_v1_command_proto_msgTypes[14]
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1775,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[14]
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1788,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Receipt) GetCallId() string {
@@ -1582,7 +1869,7 @@ type DeliveryState struct {
 
 func (x *DeliveryState) Reset() {
 	*x = DeliveryState{}
-	mi := &file_handoff_v1_command_proto_msgTypes[15]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1881,7 @@ func (x *DeliveryState) String() string {
 func (*DeliveryState) ProtoMessage() {}
 
 func (x *DeliveryState) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[15]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1894,7 @@ func (x *DeliveryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryState.ProtoReflect.Descriptor instead.
 func (*DeliveryState) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeliveryState) GetProviderId() string {
@@ -1657,7 +1944,7 @@ var File_handoff_v1_command_proto protoreflect.FileDescriptor
 const file_handoff_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x18handoff/v1/command.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x18handoff/v1/message.proto\"\xa2\x05\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x18handoff/v1/message.proto\"\xdc\x06\n" +
 	"\aCommand\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12%\n" +
 	"\x0eticket_episode\x18\x04 \x01(\x04R\rticketEpisode\x128\n" +
@@ -1673,8 +1960,12 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x11set_ticket_status\x18\x0e \x01(\v2\x1b.handoff.v1.SetTicketStatusH\x00R\x0fsetTicketStatus\x120\n" +
 	"\badd_tags\x18\x0f \x01(\v2\x13.handoff.v1.AddTagsH\x00R\aaddTags\x12<\n" +
 	"\ffetch_ticket\x18\x10 \x01(\v2\x17.handoff.v1.FetchTicketH\x00R\vfetchTicket\x12-\n" +
-	"\aask_bot\x18\x11 \x01(\v2\x12.handoff.v1.AskBotH\x00R\x06askBotB\b\n" +
-	"\x06action\"\xff\x02\n" +
+	"\aask_bot\x18\x11 \x01(\v2\x12.handoff.v1.AskBotH\x00R\x06askBot\x129\n" +
+	"\vremove_tags\x18< \x01(\v2\x16.handoff.v1.RemoveTagsH\x00R\n" +
+	"removeTags\x12?\n" +
+	"\rassign_ticket\x18= \x01(\v2\x18.handoff.v1.AssignTicketH\x00R\fassignTicket\x12<\n" +
+	"\fset_priority\x18> \x01(\v2\x17.handoff.v1.SetPriorityH\x00R\vsetPriorityB\b\n" +
+	"\x06action\"\xa2\x03\n" +
 	"\bSendText\x124\n" +
 	"\n" +
 	"text_class\x18\x01 \x01(\x0e2\x15.handoff.v1.TextClassR\ttextClass\x12\x12\n" +
@@ -1684,7 +1975,8 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\tnative_id\x18\x05 \x01(\tR\bnativeId\x12\x16\n" +
 	"\x06author\x18\x06 \x01(\tR\x06author\x12\x12\n" +
 	"\x04turn\x18\a \x01(\x04R\x04turn\x120\n" +
-	"\bquestion\x18\b \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x120\n" +
+	"\bquestion\x18\b \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12!\n" +
+	"\fwhile_paused\x18< \x01(\bR\vwhilePaused\x120\n" +
 	"\btemplate\x182 \x01(\v2\x14.handoff.v1.TemplateR\btemplate\x12\x1f\n" +
 	"\vhuman_agent\x183 \x01(\bR\n" +
 	"humanAgent\":\n" +
@@ -1710,7 +2002,15 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x0fSetTicketStatus\x120\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x06status\"\x1d\n" +
 	"\aAddTags\x12\x12\n" +
-	"\x04tags\x18\x01 \x03(\tR\x04tags\"@\n" +
+	"\x04tags\x18\x01 \x03(\tR\x04tags\" \n" +
+	"\n" +
+	"RemoveTags\x12\x12\n" +
+	"\x04tags\x18\x01 \x03(\tR\x04tags\"8\n" +
+	"\fAssignTicket\x12\x12\n" +
+	"\x04team\x18\x01 \x01(\tR\x04team\x12\x14\n" +
+	"\x05agent\x18\x02 \x01(\tR\x05agent\"?\n" +
+	"\vSetPriority\x120\n" +
+	"\bpriority\x18\x01 \x01(\x0e2\x14.handoff.v1.PriorityR\bpriority\"@\n" +
 	"\vFetchTicket\x12\x1b\n" +
 	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\"\x87\x01\n" +
@@ -1718,11 +2018,12 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x125\n" +
 	"\bmessages\x18\x02 \x03(\v2\x19.handoff.v1.ThreadMessageR\bmessages\x12\x1a\n" +
 	"\blanguage\x18\x03 \x01(\tR\blanguage\x12\x16\n" +
-	"\x06intent\x18\x04 \x01(\tR\x06intent\"e\n" +
+	"\x06intent\x18\x04 \x01(\tR\x06intent\"\x7f\n" +
 	"\x04Hold\x12\x12\n" +
 	"\x04held\x18\x01 \x01(\bR\x04held\x12\x18\n" +
 	"\aepisode\x18\x02 \x01(\x04R\aepisode\x12/\n" +
-	"\aclasses\x18\x03 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\"e\n" +
+	"\aclasses\x18\x03 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\x12\x18\n" +
+	"\aversion\x18F \x01(\x04R\aversion\"e\n" +
 	"\x0eAttemptStarted\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12 \n" +
@@ -1773,14 +2074,20 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x06status\x18\x03 \x01(\x0e2\x1a.handoff.v1.DeliveryStatusR\x06status\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\tR\x04code\x12\x18\n" +
 	"\ameaning\x18\x05 \x01(\tR\ameaning\x12,\n" +
-	"\x12provider_opted_out\x18\x06 \x01(\bR\x10providerOptedOut*\xb7\x01\n" +
+	"\x12provider_opted_out\x18\x06 \x01(\bR\x10providerOptedOut*s\n" +
+	"\bPriority\x12\x18\n" +
+	"\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fPRIORITY_LOW\x10\x01\x12\x13\n" +
+	"\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n" +
+	"\rPRIORITY_HIGH\x10\x03\x12\x13\n" +
+	"\x0fPRIORITY_URGENT\x10\x04*\xb7\x01\n" +
 	"\rOutcomeStatus\x12\x1e\n" +
 	"\x1aOUTCOME_STATUS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13OUTCOME_STATUS_DONE\x10\x01\x12\x19\n" +
 	"\x15OUTCOME_STATUS_FAILED\x10\x02\x12\x1a\n" +
 	"\x16OUTCOME_STATUS_UNKNOWN\x10\x03\x12\x1a\n" +
 	"\x16OUTCOME_STATUS_REFUSED\x10\x04\x12\x1a\n" +
-	"\x16OUTCOME_STATUS_EXPIRED\x10\x05*\xe1\x01\n" +
+	"\x16OUTCOME_STATUS_EXPIRED\x10\x05*\xac\x02\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10ACTION_SEND_TEXT\x10\x01\x12\x18\n" +
@@ -1790,7 +2097,10 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x18ACTION_SET_TICKET_STATUS\x10\x05\x12\x13\n" +
 	"\x0fACTION_ADD_TAGS\x10\x06\x12\x17\n" +
 	"\x13ACTION_FETCH_TICKET\x10\a\x12\x12\n" +
-	"\x0eACTION_ASK_BOT\x10\b*\xbc\x01\n" +
+	"\x0eACTION_ASK_BOT\x10\b\x12\x16\n" +
+	"\x12ACTION_REMOVE_TAGS\x10<\x12\x18\n" +
+	"\x14ACTION_ASSIGN_TICKET\x10=\x12\x17\n" +
+	"\x13ACTION_SET_PRIORITY\x10>*\xbc\x01\n" +
 	"\x0eDeliveryStatus\x12\x1f\n" +
 	"\x1bDELIVERY_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16DELIVERY_STATUS_QUEUED\x10\x01\x12\x18\n" +
@@ -1811,78 +2121,86 @@ func file_handoff_v1_command_proto_rawDescGZIP() []byte {
 	return file_handoff_v1_command_proto_rawDescData
 }
 
-var file_handoff_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_handoff_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_handoff_v1_command_proto_goTypes = []any{
-	(OutcomeStatus)(0),            // 0: handoff.v1.OutcomeStatus
-	(Action)(0),                   // 1: handoff.v1.Action
-	(DeliveryStatus)(0),           // 2: handoff.v1.DeliveryStatus
-	(*Command)(nil),               // 3: handoff.v1.Command
-	(*SendText)(nil),              // 4: handoff.v1.SendText
-	(*Template)(nil),              // 5: handoff.v1.Template
-	(*CreateTicket)(nil),          // 6: handoff.v1.CreateTicket
-	(*AppendMessages)(nil),        // 7: handoff.v1.AppendMessages
-	(*AddNote)(nil),               // 8: handoff.v1.AddNote
-	(*SetTicketStatus)(nil),       // 9: handoff.v1.SetTicketStatus
-	(*AddTags)(nil),               // 10: handoff.v1.AddTags
-	(*FetchTicket)(nil),           // 11: handoff.v1.FetchTicket
-	(*AskBot)(nil),                // 12: handoff.v1.AskBot
-	(*Hold)(nil),                  // 13: handoff.v1.Hold
-	(*AttemptStarted)(nil),        // 14: handoff.v1.AttemptStarted
-	(*CallResult)(nil),            // 15: handoff.v1.CallResult
-	(*Outcome)(nil),               // 16: handoff.v1.Outcome
-	(*Receipt)(nil),               // 17: handoff.v1.Receipt
-	(*DeliveryState)(nil),         // 18: handoff.v1.DeliveryState
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(TextClass)(0),                // 20: handoff.v1.TextClass
-	(*Media)(nil),                 // 21: handoff.v1.Media
-	(*ConsentStamp)(nil),          // 22: handoff.v1.ConsentStamp
-	(Question)(0),                 // 23: handoff.v1.Question
-	(*ThreadMessage)(nil),         // 24: handoff.v1.ThreadMessage
-	(TicketStatus)(0),             // 25: handoff.v1.TicketStatus
-	(BlockReason)(0),              // 26: handoff.v1.BlockReason
-	(*DeskItem)(nil),              // 27: handoff.v1.DeskItem
-	(*BotReply)(nil),              // 28: handoff.v1.BotReply
+	(Priority)(0),                 // 0: handoff.v1.Priority
+	(OutcomeStatus)(0),            // 1: handoff.v1.OutcomeStatus
+	(Action)(0),                   // 2: handoff.v1.Action
+	(DeliveryStatus)(0),           // 3: handoff.v1.DeliveryStatus
+	(*Command)(nil),               // 4: handoff.v1.Command
+	(*SendText)(nil),              // 5: handoff.v1.SendText
+	(*Template)(nil),              // 6: handoff.v1.Template
+	(*CreateTicket)(nil),          // 7: handoff.v1.CreateTicket
+	(*AppendMessages)(nil),        // 8: handoff.v1.AppendMessages
+	(*AddNote)(nil),               // 9: handoff.v1.AddNote
+	(*SetTicketStatus)(nil),       // 10: handoff.v1.SetTicketStatus
+	(*AddTags)(nil),               // 11: handoff.v1.AddTags
+	(*RemoveTags)(nil),            // 12: handoff.v1.RemoveTags
+	(*AssignTicket)(nil),          // 13: handoff.v1.AssignTicket
+	(*SetPriority)(nil),           // 14: handoff.v1.SetPriority
+	(*FetchTicket)(nil),           // 15: handoff.v1.FetchTicket
+	(*AskBot)(nil),                // 16: handoff.v1.AskBot
+	(*Hold)(nil),                  // 17: handoff.v1.Hold
+	(*AttemptStarted)(nil),        // 18: handoff.v1.AttemptStarted
+	(*CallResult)(nil),            // 19: handoff.v1.CallResult
+	(*Outcome)(nil),               // 20: handoff.v1.Outcome
+	(*Receipt)(nil),               // 21: handoff.v1.Receipt
+	(*DeliveryState)(nil),         // 22: handoff.v1.DeliveryState
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(TextClass)(0),                // 24: handoff.v1.TextClass
+	(*Media)(nil),                 // 25: handoff.v1.Media
+	(*ConsentStamp)(nil),          // 26: handoff.v1.ConsentStamp
+	(Question)(0),                 // 27: handoff.v1.Question
+	(*ThreadMessage)(nil),         // 28: handoff.v1.ThreadMessage
+	(TicketStatus)(0),             // 29: handoff.v1.TicketStatus
+	(BlockReason)(0),              // 30: handoff.v1.BlockReason
+	(*DeskItem)(nil),              // 31: handoff.v1.DeskItem
+	(*BotReply)(nil),              // 32: handoff.v1.BotReply
 }
 var file_handoff_v1_command_proto_depIdxs = []int32{
-	19, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
-	19, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
-	4,  // 2: handoff.v1.Command.send_text:type_name -> handoff.v1.SendText
-	6,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
-	7,  // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
-	8,  // 5: handoff.v1.Command.add_note:type_name -> handoff.v1.AddNote
-	9,  // 6: handoff.v1.Command.set_ticket_status:type_name -> handoff.v1.SetTicketStatus
-	10, // 7: handoff.v1.Command.add_tags:type_name -> handoff.v1.AddTags
-	11, // 8: handoff.v1.Command.fetch_ticket:type_name -> handoff.v1.FetchTicket
-	12, // 9: handoff.v1.Command.ask_bot:type_name -> handoff.v1.AskBot
-	20, // 10: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
-	21, // 11: handoff.v1.SendText.media:type_name -> handoff.v1.Media
-	22, // 12: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
-	23, // 13: handoff.v1.SendText.question:type_name -> handoff.v1.Question
-	5,  // 14: handoff.v1.SendText.template:type_name -> handoff.v1.Template
-	24, // 15: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
-	25, // 16: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
-	24, // 17: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
-	25, // 18: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
-	25, // 19: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
-	24, // 20: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
-	20, // 21: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
-	16, // 22: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
-	0,  // 23: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
-	26, // 24: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
-	27, // 25: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
-	28, // 26: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
-	19, // 27: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
-	19, // 28: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	1,  // 29: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
-	16, // 30: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
-	20, // 31: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
-	2,  // 32: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	23, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
+	23, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
+	5,  // 2: handoff.v1.Command.send_text:type_name -> handoff.v1.SendText
+	7,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
+	8,  // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
+	9,  // 5: handoff.v1.Command.add_note:type_name -> handoff.v1.AddNote
+	10, // 6: handoff.v1.Command.set_ticket_status:type_name -> handoff.v1.SetTicketStatus
+	11, // 7: handoff.v1.Command.add_tags:type_name -> handoff.v1.AddTags
+	15, // 8: handoff.v1.Command.fetch_ticket:type_name -> handoff.v1.FetchTicket
+	16, // 9: handoff.v1.Command.ask_bot:type_name -> handoff.v1.AskBot
+	12, // 10: handoff.v1.Command.remove_tags:type_name -> handoff.v1.RemoveTags
+	13, // 11: handoff.v1.Command.assign_ticket:type_name -> handoff.v1.AssignTicket
+	14, // 12: handoff.v1.Command.set_priority:type_name -> handoff.v1.SetPriority
+	24, // 13: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
+	25, // 14: handoff.v1.SendText.media:type_name -> handoff.v1.Media
+	26, // 15: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
+	27, // 16: handoff.v1.SendText.question:type_name -> handoff.v1.Question
+	6,  // 17: handoff.v1.SendText.template:type_name -> handoff.v1.Template
+	28, // 18: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
+	29, // 19: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
+	28, // 20: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
+	29, // 21: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
+	29, // 22: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
+	0,  // 23: handoff.v1.SetPriority.priority:type_name -> handoff.v1.Priority
+	28, // 24: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
+	24, // 25: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
+	20, // 26: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
+	1,  // 27: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
+	30, // 28: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
+	31, // 29: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
+	32, // 30: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
+	23, // 31: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
+	23, // 32: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	2,  // 33: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
+	20, // 34: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
+	24, // 35: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
+	3,  // 36: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_command_proto_init() }
@@ -1902,14 +2220,17 @@ func file_handoff_v1_command_proto_init() {
 		(*Command_AddTags)(nil),
 		(*Command_FetchTicket)(nil),
 		(*Command_AskBot)(nil),
+		(*Command_RemoveTags)(nil),
+		(*Command_AssignTicket)(nil),
+		(*Command_SetPriority)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_command_proto_rawDesc), len(file_handoff_v1_command_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   16,
+			NumEnums:      4,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -105,20 +105,32 @@ const (
 	ConsentSource_CONSENT_SOURCE_PLAIN_LANGUAGE ConsentSource = 7
 	// The person was asked to confirm (C6).
 	ConsentSource_CONSENT_SOURCE_OPT_IN_QUESTION ConsentSource = 8
+	// A possible opt-out that nobody decided in time (C5).
+	ConsentSource_CONSENT_SOURCE_UNDECIDED ConsentSource = 9
+	// A person's decision on a possible opt-out, by API or command line (C5).
+	ConsentSource_CONSENT_SOURCE_DECISION ConsentSource = 10
+	// The person at the address is not the one who was meant (C15).
+	ConsentSource_CONSENT_SOURCE_WRONG_NUMBER ConsentSource = 11
+	// Somebody who is linked as the same person opted out of everything of the shop (W7).
+	ConsentSource_CONSENT_SOURCE_LINK ConsentSource = 12
 )
 
 // Enum value maps for ConsentSource.
 var (
 	ConsentSource_name = map[int32]string{
-		0: "CONSENT_SOURCE_UNSPECIFIED",
-		1: "CONSENT_SOURCE_FIRST_MESSAGE",
-		2: "CONSENT_SOURCE_KEYWORD",
-		3: "CONSENT_SOURCE_AGENT",
-		4: "CONSENT_SOURCE_PROVIDER",
-		5: "CONSENT_SOURCE_OPT_IN_ANSWER",
-		6: "CONSENT_SOURCE_IMPORT",
-		7: "CONSENT_SOURCE_PLAIN_LANGUAGE",
-		8: "CONSENT_SOURCE_OPT_IN_QUESTION",
+		0:  "CONSENT_SOURCE_UNSPECIFIED",
+		1:  "CONSENT_SOURCE_FIRST_MESSAGE",
+		2:  "CONSENT_SOURCE_KEYWORD",
+		3:  "CONSENT_SOURCE_AGENT",
+		4:  "CONSENT_SOURCE_PROVIDER",
+		5:  "CONSENT_SOURCE_OPT_IN_ANSWER",
+		6:  "CONSENT_SOURCE_IMPORT",
+		7:  "CONSENT_SOURCE_PLAIN_LANGUAGE",
+		8:  "CONSENT_SOURCE_OPT_IN_QUESTION",
+		9:  "CONSENT_SOURCE_UNDECIDED",
+		10: "CONSENT_SOURCE_DECISION",
+		11: "CONSENT_SOURCE_WRONG_NUMBER",
+		12: "CONSENT_SOURCE_LINK",
 	}
 	ConsentSource_value = map[string]int32{
 		"CONSENT_SOURCE_UNSPECIFIED":     0,
@@ -130,6 +142,10 @@ var (
 		"CONSENT_SOURCE_IMPORT":          6,
 		"CONSENT_SOURCE_PLAIN_LANGUAGE":  7,
 		"CONSENT_SOURCE_OPT_IN_QUESTION": 8,
+		"CONSENT_SOURCE_UNDECIDED":       9,
+		"CONSENT_SOURCE_DECISION":        10,
+		"CONSENT_SOURCE_WRONG_NUMBER":    11,
+		"CONSENT_SOURCE_LINK":            12,
 	}
 )
 
@@ -176,6 +192,8 @@ const (
 	ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_OUT_REFUSED ConsentNoticeKind = 4
 	// The person was asked to confirm: a note where a ticket is open (C6).
 	ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED ConsentNoticeKind = 5
+	// The message before it may be an opt-out: a note where a ticket is open (C5).
+	ConsentNoticeKind_CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT ConsentNoticeKind = 6
 )
 
 // Enum value maps for ConsentNoticeKind.
@@ -187,14 +205,16 @@ var (
 		3: "CONSENT_NOTICE_KIND_HELP",
 		4: "CONSENT_NOTICE_KIND_OPT_OUT_REFUSED",
 		5: "CONSENT_NOTICE_KIND_OPT_IN_ASKED",
+		6: "CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT",
 	}
 	ConsentNoticeKind_value = map[string]int32{
-		"CONSENT_NOTICE_KIND_UNSPECIFIED":     0,
-		"CONSENT_NOTICE_KIND_OPTED_OUT":       1,
-		"CONSENT_NOTICE_KIND_OPTED_IN":        2,
-		"CONSENT_NOTICE_KIND_HELP":            3,
-		"CONSENT_NOTICE_KIND_OPT_OUT_REFUSED": 4,
-		"CONSENT_NOTICE_KIND_OPT_IN_ASKED":    5,
+		"CONSENT_NOTICE_KIND_UNSPECIFIED":      0,
+		"CONSENT_NOTICE_KIND_OPTED_OUT":        1,
+		"CONSENT_NOTICE_KIND_OPTED_IN":         2,
+		"CONSENT_NOTICE_KIND_HELP":             3,
+		"CONSENT_NOTICE_KIND_OPT_OUT_REFUSED":  4,
+		"CONSENT_NOTICE_KIND_OPT_IN_ASKED":     5,
+		"CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT": 6,
 	}
 )
 
@@ -316,6 +336,8 @@ const (
 	BlockReason_BLOCK_REASON_WINDOW BlockReason = 50
 	// The shop texts other countries only (W9).
 	BlockReason_BLOCK_REASON_COUNTRY BlockReason = 51
+	// Quiet hours where the person is, for a text that nobody waits for (C11).
+	BlockReason_BLOCK_REASON_QUIET_HOURS BlockReason = 40
 )
 
 // Enum value maps for BlockReason.
@@ -330,6 +352,7 @@ var (
 		6:  "BLOCK_REASON_EXPIRED",
 		50: "BLOCK_REASON_WINDOW",
 		51: "BLOCK_REASON_COUNTRY",
+		40: "BLOCK_REASON_QUIET_HOURS",
 	}
 	BlockReason_value = map[string]int32{
 		"BLOCK_REASON_UNSPECIFIED":     0,
@@ -341,6 +364,7 @@ var (
 		"BLOCK_REASON_EXPIRED":         6,
 		"BLOCK_REASON_WINDOW":          50,
 		"BLOCK_REASON_COUNTRY":         51,
+		"BLOCK_REASON_QUIET_HOURS":     40,
 	}
 )
 
@@ -382,7 +406,9 @@ type ConsentStamp struct {
 	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
 	// The person was asked to confirm and has not done so in time, or said no (C6): what they write is for
 	// people, and nobody can answer by text.
-	Unanswered    bool `protobuf:"varint,4,opt,name=unanswered,proto3" json:"unanswered,omitempty"`
+	Unanswered bool `protobuf:"varint,4,opt,name=unanswered,proto3" json:"unanswered,omitempty"`
+	// IANA time zone of the person, where the platform told it (C11).
+	TimeZone      string `protobuf:"bytes,40,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -445,6 +471,13 @@ func (x *ConsentStamp) GetUnanswered() bool {
 	return false
 }
 
+func (x *ConsentStamp) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
 // ConsentNotice tells escalate of a consent keyword or change. Posted by consent. For opt-outs it is
 // what ends offers and episodes; the customer's keyword message itself never reaches escalate.
 type ConsentNotice struct {
@@ -469,9 +502,16 @@ type ConsentNotice struct {
 	TicketId string `protobuf:"bytes,9,opt,name=ticket_id,json=ticketId,proto3" json:"ticket_id,omitempty"`
 	// True where the same message asks for something: an open ticket stays open for it, whatever the shop
 	// does with tickets on a STOP (C5).
-	KeepTicket    bool `protobuf:"varint,10,opt,name=keep_ticket,json=keepTicket,proto3" json:"keep_ticket,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	KeepTicket bool `protobuf:"varint,10,opt,name=keep_ticket,json=keepTicket,proto3" json:"keep_ticket,omitempty"`
+	// The address belongs to somebody else (C15): name and history are forgotten.
+	Forget bool `protobuf:"varint,40,opt,name=forget,proto3" json:"forget,omitempty"`
+	// Who decided, where a person did.
+	By string `protobuf:"bytes,41,opt,name=by,proto3" json:"by,omitempty"`
+	// The provider had reported the opt-out that this ends, and has not said that its own block is lifted
+	// (C3): agents are told.
+	ProviderMayBlock bool `protobuf:"varint,42,opt,name=provider_may_block,json=providerMayBlock,proto3" json:"provider_may_block,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ConsentNotice) Reset() {
@@ -574,6 +614,388 @@ func (x *ConsentNotice) GetKeepTicket() bool {
 	return false
 }
 
+func (x *ConsentNotice) GetForget() bool {
+	if x != nil {
+		return x.Forget
+	}
+	return false
+}
+
+func (x *ConsentNotice) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ConsentNotice) GetProviderMayBlock() bool {
+	if x != nil {
+		return x.ProviderMayBlock
+	}
+	return false
+}
+
+// ConsentImport is what the platform knows of an address's consent (C14). Posted by the gateway and the
+// command line. Its record names the channel, and the account where it is about one.
+type ConsentImport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Status that the platform has.
+	Status ConsentStatus `protobuf:"varint,1,opt,name=status,proto3,enum=handoff.v1.ConsentStatus" json:"status,omitempty"`
+	// Scope it applies to: "shop", "channel:sms" or "account:sms:+15557770000". Empty: the record's account,
+	// else its channel.
+	Scope string `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	// Since when it holds; the newer change wins.
+	ChangedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	// Where the platform has it from, e.g. "checkout"; kept as evidence.
+	Source string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	// The text that caused it, or the words that were agreed to; may be empty.
+	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	// Who imported it.
+	By string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	// IANA time zone of the person; empty where it is not known.
+	TimeZone      string `protobuf:"bytes,7,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsentImport) Reset() {
+	*x = ConsentImport{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsentImport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsentImport) ProtoMessage() {}
+
+func (x *ConsentImport) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsentImport.ProtoReflect.Descriptor instead.
+func (*ConsentImport) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ConsentImport) GetStatus() ConsentStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ConsentStatus_CONSENT_STATUS_UNSPECIFIED
+}
+
+func (x *ConsentImport) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *ConsentImport) GetChangedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ChangedAt
+	}
+	return nil
+}
+
+func (x *ConsentImport) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ConsentImport) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ConsentImport) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ConsentImport) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// LinkRequest asks that two addresses of a shop be known as one person's (W7). Posted by the gateway and the
+// command line to consent under the lower of the two keys; that of a higher one passes it on.
+type LinkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The other address.
+	Other string `protobuf:"bytes,1,opt,name=other,proto3" json:"other,omitempty"`
+	// Who asks.
+	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkRequest) Reset() {
+	*x = LinkRequest{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkRequest) ProtoMessage() {}
+
+func (x *LinkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkRequest.ProtoReflect.Descriptor instead.
+func (*LinkRequest) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LinkRequest) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+func (x *LinkRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// Link tells an address's consent that it is one of a person's, and what of the sender's consent counts for
+// the whole person (W7). Posted by consent to consent of another key.
+type Link struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The address that tells it.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Id of the person; the lowest of those that linked addresses had.
+	Person string `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
+	// All addresses of the person that the sender knows, its own among them.
+	Addresses []string `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// Since when the sender is opted out of everything of the shop; unset: it is not. Only this spreads.
+	OptedOutAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=opted_out_at,json=optedOutAt,proto3" json:"opted_out_at,omitempty"`
+	// The opt-out is told for the first time: it counts also where the receiver knew of the sender.
+	Spreads bool `protobuf:"varint,5,opt,name=spreads,proto3" json:"spreads,omitempty"`
+	// The sender is none of the person's any more (C15).
+	Parts         bool `protobuf:"varint,6,opt,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Link) Reset() {
+	*x = Link{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Link) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Link) ProtoMessage() {}
+
+func (x *Link) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Link.ProtoReflect.Descriptor instead.
+func (*Link) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Link) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Link) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *Link) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *Link) GetOptedOutAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OptedOutAt
+	}
+	return nil
+}
+
+func (x *Link) GetSpreads() bool {
+	if x != nil {
+		return x.Spreads
+	}
+	return false
+}
+
+func (x *Link) GetParts() bool {
+	if x != nil {
+		return x.Parts
+	}
+	return false
+}
+
+// Linked answers a Link of an address that was not linked with the sender before, with the same (W7).
+type Linked struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the sender knows.
+	Link          *Link `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Linked) Reset() {
+	*x = Linked{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Linked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Linked) ProtoMessage() {}
+
+func (x *Linked) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Linked.ProtoReflect.Descriptor instead.
+func (*Linked) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Linked) GetLink() *Link {
+	if x != nil {
+		return x.Link
+	}
+	return nil
+}
+
+// ConsentDecision decides the possible opt-outs of an address (C5). Posted by the gateway and the command
+// line; of one conversation where its record names one.
+type ConsentDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True when it was an opt-out, false when it was none.
+	OptOut bool `protobuf:"varint,1,opt,name=opt_out,json=optOut,proto3" json:"opt_out,omitempty"`
+	// Who decided.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// Why; may be empty.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsentDecision) Reset() {
+	*x = ConsentDecision{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsentDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsentDecision) ProtoMessage() {}
+
+func (x *ConsentDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsentDecision.ProtoReflect.Descriptor instead.
+func (*ConsentDecision) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ConsentDecision) GetOptOut() bool {
+	if x != nil {
+		return x.OptOut
+	}
+	return false
+}
+
+func (x *ConsentDecision) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ConsentDecision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // ConsentChanged is consent's word to deliver's gate, posted in the transaction that changes the
 // ledger. deliver keeps the copy with the highest version per scope; the newest that covers the
 // conversation's account counts.
@@ -595,7 +1017,7 @@ type ConsentChanged struct {
 
 func (x *ConsentChanged) Reset() {
 	*x = ConsentChanged{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -607,7 +1029,7 @@ func (x *ConsentChanged) String() string {
 func (*ConsentChanged) ProtoMessage() {}
 
 func (x *ConsentChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[2]
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -620,7 +1042,7 @@ func (x *ConsentChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentChanged.ProtoReflect.Descriptor instead.
 func (*ConsentChanged) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{2}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ConsentChanged) GetScope() string {
@@ -676,7 +1098,7 @@ type BlockedText struct {
 
 func (x *BlockedText) Reset() {
 	*x = BlockedText{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	mi := &file_handoff_v1_consent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +1110,7 @@ func (x *BlockedText) String() string {
 func (*BlockedText) ProtoMessage() {}
 
 func (x *BlockedText) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[3]
+	mi := &file_handoff_v1_consent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +1123,7 @@ func (x *BlockedText) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockedText.ProtoReflect.Descriptor instead.
 func (*BlockedText) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BlockedText) GetReason() BlockReason {
@@ -749,7 +1171,7 @@ type AuthorRef struct {
 
 func (x *AuthorRef) Reset() {
 	*x = AuthorRef{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	mi := &file_handoff_v1_consent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -761,7 +1183,7 @@ func (x *AuthorRef) String() string {
 func (*AuthorRef) ProtoMessage() {}
 
 func (x *AuthorRef) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[4]
+	mi := &file_handoff_v1_consent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -774,7 +1196,7 @@ func (x *AuthorRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorRef.ProtoReflect.Descriptor instead.
 func (*AuthorRef) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{4}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AuthorRef) GetTextClass() TextClass {
@@ -806,7 +1228,7 @@ func (x *AuthorRef) GetName() string {
 }
 
 // TextGate shuts or opens every text to one address. Posted to deliver by the runner's dead-letter
-// path of classify and consent: a lost STOP must not let texts out.
+// path of classify, consent and deliver itself: a lost STOP must not let texts out.
 type TextGate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// True to shut, false to open.
@@ -819,7 +1241,7 @@ type TextGate struct {
 
 func (x *TextGate) Reset() {
 	*x = TextGate{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_v1_consent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +1253,7 @@ func (x *TextGate) String() string {
 func (*TextGate) ProtoMessage() {}
 
 func (x *TextGate) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_v1_consent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +1266,7 @@ func (x *TextGate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextGate.ProtoReflect.Descriptor instead.
 func (*TextGate) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TextGate) GetShut() bool {
@@ -875,7 +1297,7 @@ type FireTimer struct {
 
 func (x *FireTimer) Reset() {
 	*x = FireTimer{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_v1_consent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1309,7 @@ func (x *FireTimer) String() string {
 func (*FireTimer) ProtoMessage() {}
 
 func (x *FireTimer) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_v1_consent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1322,7 @@ func (x *FireTimer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FireTimer.ProtoReflect.Descriptor instead.
 func (*FireTimer) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FireTimer) GetName() string {
@@ -937,7 +1359,7 @@ type DeadLetterResolved struct {
 
 func (x *DeadLetterResolved) Reset() {
 	*x = DeadLetterResolved{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_v1_consent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1371,7 @@ func (x *DeadLetterResolved) String() string {
 func (*DeadLetterResolved) ProtoMessage() {}
 
 func (x *DeadLetterResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_v1_consent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1384,7 @@ func (x *DeadLetterResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetterResolved.ProtoReflect.Descriptor instead.
 func (*DeadLetterResolved) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeadLetterResolved) GetDeadLetter() string {
@@ -998,14 +1420,15 @@ var File_handoff_v1_consent_proto protoreflect.FileDescriptor
 const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\n" +
 	"\x18handoff/v1/consent.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x01\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x01\n" +
 	"\fConsentStamp\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x120\n" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1e\n" +
 	"\n" +
 	"unanswered\x18\x04 \x01(\bR\n" +
-	"unanswered\"\x8d\x03\n" +
+	"unanswered\x12\x1b\n" +
+	"\ttime_zone\x18( \x01(\tR\btimeZone\"\xe3\x03\n" +
 	"\rConsentNotice\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.handoff.v1.ConsentNoticeKindR\x04kind\x12\x18\n" +
 	"\akeyword\x18\x02 \x01(\tR\akeyword\x121\n" +
@@ -1018,7 +1441,36 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\tticket_id\x18\t \x01(\tR\bticketId\x12\x1f\n" +
 	"\vkeep_ticket\x18\n" +
 	" \x01(\bR\n" +
-	"keepTicket\"\xd0\x01\n" +
+	"keepTicket\x12\x16\n" +
+	"\x06forget\x18( \x01(\bR\x06forget\x12\x0e\n" +
+	"\x02by\x18) \x01(\tR\x02by\x12,\n" +
+	"\x12provider_may_block\x18* \x01(\bR\x10providerMayBlock\"\xec\x01\n" +
+	"\rConsentImport\x121\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12\x14\n" +
+	"\x05scope\x18\x02 \x01(\tR\x05scope\x129\n" +
+	"\n" +
+	"changed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\x12\x1b\n" +
+	"\ttime_zone\x18\a \x01(\tR\btimeZone\"3\n" +
+	"\vLinkRequest\x12\x14\n" +
+	"\x05other\x18\x01 \x01(\tR\x05other\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"\xbe\x01\n" +
+	"\x04Link\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
+	"\x06person\x18\x02 \x01(\tR\x06person\x12\x1c\n" +
+	"\taddresses\x18\x03 \x03(\tR\taddresses\x12<\n" +
+	"\fopted_out_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"optedOutAt\x12\x18\n" +
+	"\aspreads\x18\x05 \x01(\bR\aspreads\x12\x14\n" +
+	"\x05parts\x18\x06 \x01(\bR\x05parts\".\n" +
+	"\x06Linked\x12$\n" +
+	"\x04link\x18\x01 \x01(\v2\x10.handoff.v1.LinkR\x04link\"R\n" +
+	"\x0fConsentDecision\x12\x17\n" +
+	"\aopt_out\x18\x01 \x01(\bR\x06optOut\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xd0\x01\n" +
 	"\x0eConsentChanged\x12\x14\n" +
 	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x121\n" +
@@ -1054,7 +1506,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x1dCONSENT_STATUS_CONVERSATIONAL\x10\x01\x12\x1a\n" +
 	"\x16CONSENT_STATUS_PENDING\x10\x02\x12\x1d\n" +
 	"\x19CONSENT_STATUS_SUBSCRIBED\x10\x03\x12\x1f\n" +
-	"\x1bCONSENT_STATUS_UNSUBSCRIBED\x10\x04*\xa8\x02\n" +
+	"\x1bCONSENT_STATUS_UNSUBSCRIBED\x10\x04*\x9d\x03\n" +
 	"\rConsentSource\x12\x1e\n" +
 	"\x1aCONSENT_SOURCE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cCONSENT_SOURCE_FIRST_MESSAGE\x10\x01\x12\x1a\n" +
@@ -1064,14 +1516,20 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x1cCONSENT_SOURCE_OPT_IN_ANSWER\x10\x05\x12\x19\n" +
 	"\x15CONSENT_SOURCE_IMPORT\x10\x06\x12!\n" +
 	"\x1dCONSENT_SOURCE_PLAIN_LANGUAGE\x10\a\x12\"\n" +
-	"\x1eCONSENT_SOURCE_OPT_IN_QUESTION\x10\b*\xea\x01\n" +
+	"\x1eCONSENT_SOURCE_OPT_IN_QUESTION\x10\b\x12\x1c\n" +
+	"\x18CONSENT_SOURCE_UNDECIDED\x10\t\x12\x1b\n" +
+	"\x17CONSENT_SOURCE_DECISION\x10\n" +
+	"\x12\x1f\n" +
+	"\x1bCONSENT_SOURCE_WRONG_NUMBER\x10\v\x12\x17\n" +
+	"\x13CONSENT_SOURCE_LINK\x10\f*\x94\x02\n" +
 	"\x11ConsentNoticeKind\x12#\n" +
 	"\x1fCONSENT_NOTICE_KIND_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dCONSENT_NOTICE_KIND_OPTED_OUT\x10\x01\x12 \n" +
 	"\x1cCONSENT_NOTICE_KIND_OPTED_IN\x10\x02\x12\x1c\n" +
 	"\x18CONSENT_NOTICE_KIND_HELP\x10\x03\x12'\n" +
 	"#CONSENT_NOTICE_KIND_OPT_OUT_REFUSED\x10\x04\x12$\n" +
-	" CONSENT_NOTICE_KIND_OPT_IN_ASKED\x10\x05*\xbc\x01\n" +
+	" CONSENT_NOTICE_KIND_OPT_IN_ASKED\x10\x05\x12(\n" +
+	"$CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT\x10\x06*\xbc\x01\n" +
 	"\tTextClass\x12\x1a\n" +
 	"\x16TEXT_CLASS_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TEXT_CLASS_AGENT\x10\x01\x12\x12\n" +
@@ -1079,7 +1537,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x0fTEXT_CLASS_RULE\x10\x03\x12\x15\n" +
 	"\x11TEXT_CLASS_SYSTEM\x10\x04\x12\x1d\n" +
 	"\x19TEXT_CLASS_KEYWORD_ANSWER\x10\x05\x12\x1e\n" +
-	"\x1aTEXT_CLASS_OPT_IN_QUESTION\x10\x06*\x87\x02\n" +
+	"\x1aTEXT_CLASS_OPT_IN_QUESTION\x10\x06*\xa5\x02\n" +
 	"\vBlockReason\x12\x1c\n" +
 	"\x18BLOCK_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16BLOCK_REASON_OPTED_OUT\x10\x01\x12 \n" +
@@ -1089,7 +1547,8 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x16BLOCK_REASON_GATE_SHUT\x10\x05\x12\x18\n" +
 	"\x14BLOCK_REASON_EXPIRED\x10\x06\x12\x17\n" +
 	"\x13BLOCK_REASON_WINDOW\x102\x12\x18\n" +
-	"\x14BLOCK_REASON_COUNTRY\x103B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
+	"\x14BLOCK_REASON_COUNTRY\x103\x12\x1c\n" +
+	"\x18BLOCK_REASON_QUIET_HOURS\x10(B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (
 	file_handoff_v1_consent_proto_rawDescOnce sync.Once
@@ -1104,7 +1563,7 @@ func file_handoff_v1_consent_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_consent_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_handoff_v1_consent_proto_goTypes = []any{
 	(ConsentStatus)(0),            // 0: handoff.v1.ConsentStatus
 	(ConsentSource)(0),            // 1: handoff.v1.ConsentSource
@@ -1113,35 +1572,44 @@ var file_handoff_v1_consent_proto_goTypes = []any{
 	(BlockReason)(0),              // 4: handoff.v1.BlockReason
 	(*ConsentStamp)(nil),          // 5: handoff.v1.ConsentStamp
 	(*ConsentNotice)(nil),         // 6: handoff.v1.ConsentNotice
-	(*ConsentChanged)(nil),        // 7: handoff.v1.ConsentChanged
-	(*BlockedText)(nil),           // 8: handoff.v1.BlockedText
-	(*AuthorRef)(nil),             // 9: handoff.v1.AuthorRef
-	(*TextGate)(nil),              // 10: handoff.v1.TextGate
-	(*FireTimer)(nil),             // 11: handoff.v1.FireTimer
-	(*DeadLetterResolved)(nil),    // 12: handoff.v1.DeadLetterResolved
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*ConsentImport)(nil),         // 7: handoff.v1.ConsentImport
+	(*LinkRequest)(nil),           // 8: handoff.v1.LinkRequest
+	(*Link)(nil),                  // 9: handoff.v1.Link
+	(*Linked)(nil),                // 10: handoff.v1.Linked
+	(*ConsentDecision)(nil),       // 11: handoff.v1.ConsentDecision
+	(*ConsentChanged)(nil),        // 12: handoff.v1.ConsentChanged
+	(*BlockedText)(nil),           // 13: handoff.v1.BlockedText
+	(*AuthorRef)(nil),             // 14: handoff.v1.AuthorRef
+	(*TextGate)(nil),              // 15: handoff.v1.TextGate
+	(*FireTimer)(nil),             // 16: handoff.v1.FireTimer
+	(*DeadLetterResolved)(nil),    // 17: handoff.v1.DeadLetterResolved
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_handoff_v1_consent_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.ConsentStamp.status:type_name -> handoff.v1.ConsentStatus
-	13, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
+	18, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
 	2,  // 2: handoff.v1.ConsentNotice.kind:type_name -> handoff.v1.ConsentNoticeKind
 	1,  // 3: handoff.v1.ConsentNotice.source:type_name -> handoff.v1.ConsentSource
 	0,  // 4: handoff.v1.ConsentNotice.prior:type_name -> handoff.v1.ConsentStatus
 	0,  // 5: handoff.v1.ConsentNotice.status:type_name -> handoff.v1.ConsentStatus
-	13, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
-	0,  // 7: handoff.v1.ConsentChanged.status:type_name -> handoff.v1.ConsentStatus
-	3,  // 8: handoff.v1.ConsentChanged.allowed:type_name -> handoff.v1.TextClass
-	13, // 9: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
-	4,  // 10: handoff.v1.BlockedText.reason:type_name -> handoff.v1.BlockReason
-	13, // 11: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
-	9,  // 12: handoff.v1.BlockedText.author:type_name -> handoff.v1.AuthorRef
-	3,  // 13: handoff.v1.AuthorRef.text_class:type_name -> handoff.v1.TextClass
-	13, // 14: handoff.v1.FireTimer.at:type_name -> google.protobuf.Timestamp
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	18, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
+	0,  // 7: handoff.v1.ConsentImport.status:type_name -> handoff.v1.ConsentStatus
+	18, // 8: handoff.v1.ConsentImport.changed_at:type_name -> google.protobuf.Timestamp
+	18, // 9: handoff.v1.Link.opted_out_at:type_name -> google.protobuf.Timestamp
+	9,  // 10: handoff.v1.Linked.link:type_name -> handoff.v1.Link
+	0,  // 11: handoff.v1.ConsentChanged.status:type_name -> handoff.v1.ConsentStatus
+	3,  // 12: handoff.v1.ConsentChanged.allowed:type_name -> handoff.v1.TextClass
+	18, // 13: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
+	4,  // 14: handoff.v1.BlockedText.reason:type_name -> handoff.v1.BlockReason
+	18, // 15: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
+	14, // 16: handoff.v1.BlockedText.author:type_name -> handoff.v1.AuthorRef
+	3,  // 17: handoff.v1.AuthorRef.text_class:type_name -> handoff.v1.TextClass
+	18, // 18: handoff.v1.FireTimer.at:type_name -> google.protobuf.Timestamp
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_consent_proto_init() }
@@ -1155,7 +1623,7 @@ func file_handoff_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_consent_proto_rawDesc), len(file_handoff_v1_consent_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   8,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

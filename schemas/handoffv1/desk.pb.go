@@ -115,7 +115,15 @@ type TicketEvent struct {
 	// The desk's id of the event or audit; may be empty.
 	NativeId string `protobuf:"bytes,5,opt,name=native_id,json=nativeId,proto3" json:"native_id,omitempty"`
 	// Agent or team assigned now; empty where unassigned or unchanged.
-	Assignee      string `protobuf:"bytes,6,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	Assignee string `protobuf:"bytes,6,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	// The ticket that survives where this one was merged into another (M7); empty where it was not.
+	MergedInto string `protobuf:"bytes,50,opt,name=merged_into,json=mergedInto,proto3" json:"merged_into,omitempty"`
+	// Handoff itself changed it: nobody at the desk did.
+	ByHandoff bool `protobuf:"varint,60,opt,name=by_handoff,json=byHandoff,proto3" json:"by_handoff,omitempty"`
+	// All of the ticket's tags now, where tags_known.
+	Tags []string `protobuf:"bytes,61,rep,name=tags,proto3" json:"tags,omitempty"`
+	// The desk told the tags with this.
+	TagsKnown     bool `protobuf:"varint,62,opt,name=tags_known,json=tagsKnown,proto3" json:"tags_known,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -190,6 +198,34 @@ func (x *TicketEvent) GetAssignee() string {
 		return x.Assignee
 	}
 	return ""
+}
+
+func (x *TicketEvent) GetMergedInto() string {
+	if x != nil {
+		return x.MergedInto
+	}
+	return ""
+}
+
+func (x *TicketEvent) GetByHandoff() bool {
+	if x != nil {
+		return x.ByHandoff
+	}
+	return false
+}
+
+func (x *TicketEvent) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *TicketEvent) GetTagsKnown() bool {
+	if x != nil {
+		return x.TagsKnown
+	}
+	return false
 }
 
 // TicketChanged is a hint that a ticket changed: deliver then fetches all after the last seen.
@@ -279,7 +315,15 @@ type DeskItem struct {
 	// Assignee after this item; empty when unchanged.
 	Assignee string `protobuf:"bytes,9,opt,name=assignee,proto3" json:"assignee,omitempty"`
 	// True when this item is a public reply (its text may be empty when there is only media).
-	IsReply       bool `protobuf:"varint,10,opt,name=is_reply,json=isReply,proto3" json:"is_reply,omitempty"`
+	IsReply bool `protobuf:"varint,10,opt,name=is_reply,json=isReply,proto3" json:"is_reply,omitempty"`
+	// The ticket that survives where this one was merged into another (M7): nothing more happens on this one.
+	MergedInto string `protobuf:"bytes,50,opt,name=merged_into,json=mergedInto,proto3" json:"merged_into,omitempty"`
+	// Handoff itself changed it: nobody at the desk did.
+	ByHandoff bool `protobuf:"varint,60,opt,name=by_handoff,json=byHandoff,proto3" json:"by_handoff,omitempty"`
+	// All of the ticket's tags after this item, where tags_known.
+	Tags []string `protobuf:"bytes,61,rep,name=tags,proto3" json:"tags,omitempty"`
+	// The item tells the tags.
+	TagsKnown     bool `protobuf:"varint,62,opt,name=tags_known,json=tagsKnown,proto3" json:"tags_known,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -384,23 +428,58 @@ func (x *DeskItem) GetIsReply() bool {
 	return false
 }
 
+func (x *DeskItem) GetMergedInto() string {
+	if x != nil {
+		return x.MergedInto
+	}
+	return ""
+}
+
+func (x *DeskItem) GetByHandoff() bool {
+	if x != nil {
+		return x.ByHandoff
+	}
+	return false
+}
+
+func (x *DeskItem) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *DeskItem) GetTagsKnown() bool {
+	if x != nil {
+		return x.TagsKnown
+	}
+	return false
+}
+
 var File_handoff_v1_desk_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_desk_proto_rawDesc = "" +
 	"\n" +
 	"\x15handoff/v1/desk.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x01\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x02\n" +
 	"\vTicketEvent\x12\x1b\n" +
 	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x18\n" +
 	"\aepisode\x18\x02 \x01(\x04R\aepisode\x120\n" +
 	"\x06status\x18\x03 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x06status\x12#\n" +
 	"\rnative_status\x18\x04 \x01(\tR\fnativeStatus\x12\x1b\n" +
 	"\tnative_id\x18\x05 \x01(\tR\bnativeId\x12\x1a\n" +
-	"\bassignee\x18\x06 \x01(\tR\bassignee\"Z\n" +
+	"\bassignee\x18\x06 \x01(\tR\bassignee\x12\x1f\n" +
+	"\vmerged_into\x182 \x01(\tR\n" +
+	"mergedInto\x12\x1d\n" +
+	"\n" +
+	"by_handoff\x18< \x01(\bR\tbyHandoff\x12\x12\n" +
+	"\x04tags\x18= \x03(\tR\x04tags\x12\x1d\n" +
+	"\n" +
+	"tags_known\x18> \x01(\bR\ttagsKnown\"Z\n" +
 	"\rTicketChanged\x12\x12\n" +
 	"\x04desk\x18\x01 \x01(\tR\x04desk\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x18\n" +
-	"\aepisode\x18\x03 \x01(\x04R\aepisode\"\xc6\x02\n" +
+	"\aepisode\x18\x03 \x01(\x04R\aepisode\"\xb9\x03\n" +
 	"\bDeskItem\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +
@@ -413,7 +492,14 @@ const file_handoff_v1_desk_proto_rawDesc = "" +
 	"\rnative_status\x18\b \x01(\tR\fnativeStatus\x12\x1a\n" +
 	"\bassignee\x18\t \x01(\tR\bassignee\x12\x19\n" +
 	"\bis_reply\x18\n" +
-	" \x01(\bR\aisReply*\xf9\x01\n" +
+	" \x01(\bR\aisReply\x12\x1f\n" +
+	"\vmerged_into\x182 \x01(\tR\n" +
+	"mergedInto\x12\x1d\n" +
+	"\n" +
+	"by_handoff\x18< \x01(\bR\tbyHandoff\x12\x12\n" +
+	"\x04tags\x18= \x03(\tR\x04tags\x12\x1d\n" +
+	"\n" +
+	"tags_known\x18> \x01(\bR\ttagsKnown*\xf9\x01\n" +
 	"\fTicketStatus\x12\x1d\n" +
 	"\x19TICKET_STATUS_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11TICKET_STATUS_NEW\x10\x01\x12\x16\n" +

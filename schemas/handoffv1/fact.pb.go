@@ -123,6 +123,8 @@ const (
 	SignalKind_SIGNAL_KIND_MIRROR SignalKind = 6
 	// An opted-out person wrote (C13).
 	SignalKind_SIGNAL_KIND_OPTED_OUT_WROTE SignalKind = 7
+	// A rule escalated (R1).
+	SignalKind_SIGNAL_KIND_RULE SignalKind = 60
 	// A person wrote who was asked to confirm and did not (C6).
 	SignalKind_SIGNAL_KIND_UNCONFIRMED_WROTE SignalKind = 8
 )
@@ -130,15 +132,16 @@ const (
 // Enum value maps for SignalKind.
 var (
 	SignalKind_name = map[int32]string{
-		0: "SIGNAL_KIND_UNSPECIFIED",
-		1: "SIGNAL_KIND_INTENT",
-		2: "SIGNAL_KIND_BOT_CANNOT_ANSWER",
-		3: "SIGNAL_KIND_UNSURE",
-		4: "SIGNAL_KIND_SENTIMENT",
-		5: "SIGNAL_KIND_ASKED_FOR_PERSON",
-		6: "SIGNAL_KIND_MIRROR",
-		7: "SIGNAL_KIND_OPTED_OUT_WROTE",
-		8: "SIGNAL_KIND_UNCONFIRMED_WROTE",
+		0:  "SIGNAL_KIND_UNSPECIFIED",
+		1:  "SIGNAL_KIND_INTENT",
+		2:  "SIGNAL_KIND_BOT_CANNOT_ANSWER",
+		3:  "SIGNAL_KIND_UNSURE",
+		4:  "SIGNAL_KIND_SENTIMENT",
+		5:  "SIGNAL_KIND_ASKED_FOR_PERSON",
+		6:  "SIGNAL_KIND_MIRROR",
+		7:  "SIGNAL_KIND_OPTED_OUT_WROTE",
+		60: "SIGNAL_KIND_RULE",
+		8:  "SIGNAL_KIND_UNCONFIRMED_WROTE",
 	}
 	SignalKind_value = map[string]int32{
 		"SIGNAL_KIND_UNSPECIFIED":       0,
@@ -149,6 +152,7 @@ var (
 		"SIGNAL_KIND_ASKED_FOR_PERSON":  5,
 		"SIGNAL_KIND_MIRROR":            6,
 		"SIGNAL_KIND_OPTED_OUT_WROTE":   7,
+		"SIGNAL_KIND_RULE":              60,
 		"SIGNAL_KIND_UNCONFIRMED_WROTE": 8,
 	}
 )
@@ -180,6 +184,87 @@ func (SignalKind) EnumDescriptor() ([]byte, []int) {
 	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{1}
 }
 
+// ConsentEventKind is what a ConsentEvent tells.
+type ConsentEventKind int32
+
+const (
+	// Not known.
+	ConsentEventKind_CONSENT_EVENT_KIND_UNSPECIFIED ConsentEventKind = 0
+	// A message may be an opt-out; a person decides (C5).
+	ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT ConsentEventKind = 1
+	// It was one.
+	ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED ConsentEventKind = 2
+	// It was none.
+	ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_DECLINED ConsentEventKind = 3
+	// Nobody decided in time, so it counts.
+	ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_UNDECIDED ConsentEventKind = 4
+	// The address belongs to somebody else: what was known of the person before is detached (C15).
+	ConsentEventKind_CONSENT_EVENT_KIND_DETACHED ConsentEventKind = 5
+	// A new subscriber began at the address (C15).
+	ConsentEventKind_CONSENT_EVENT_KIND_NEW_SUBSCRIBER ConsentEventKind = 6
+	// The address is one of a person's: linked, or known under another id of the person (W7).
+	ConsentEventKind_CONSENT_EVENT_KIND_LINKED ConsentEventKind = 7
+	// It is so no more (W7, C15).
+	ConsentEventKind_CONSENT_EVENT_KIND_UNLINKED ConsentEventKind = 8
+	// An imported consent changed nothing: the reason says why (C14).
+	ConsentEventKind_CONSENT_EVENT_KIND_IMPORT_OUTDONE ConsentEventKind = 9
+)
+
+// Enum value maps for ConsentEventKind.
+var (
+	ConsentEventKind_name = map[int32]string{
+		0: "CONSENT_EVENT_KIND_UNSPECIFIED",
+		1: "CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT",
+		2: "CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED",
+		3: "CONSENT_EVENT_KIND_POSSIBLE_DECLINED",
+		4: "CONSENT_EVENT_KIND_POSSIBLE_UNDECIDED",
+		5: "CONSENT_EVENT_KIND_DETACHED",
+		6: "CONSENT_EVENT_KIND_NEW_SUBSCRIBER",
+		7: "CONSENT_EVENT_KIND_LINKED",
+		8: "CONSENT_EVENT_KIND_UNLINKED",
+		9: "CONSENT_EVENT_KIND_IMPORT_OUTDONE",
+	}
+	ConsentEventKind_value = map[string]int32{
+		"CONSENT_EVENT_KIND_UNSPECIFIED":        0,
+		"CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT":   1,
+		"CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED": 2,
+		"CONSENT_EVENT_KIND_POSSIBLE_DECLINED":  3,
+		"CONSENT_EVENT_KIND_POSSIBLE_UNDECIDED": 4,
+		"CONSENT_EVENT_KIND_DETACHED":           5,
+		"CONSENT_EVENT_KIND_NEW_SUBSCRIBER":     6,
+		"CONSENT_EVENT_KIND_LINKED":             7,
+		"CONSENT_EVENT_KIND_UNLINKED":           8,
+		"CONSENT_EVENT_KIND_IMPORT_OUTDONE":     9,
+	}
+)
+
+func (x ConsentEventKind) Enum() *ConsentEventKind {
+	p := new(ConsentEventKind)
+	*p = x
+	return p
+}
+
+func (x ConsentEventKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ConsentEventKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_handoff_v1_fact_proto_enumTypes[2].Descriptor()
+}
+
+func (ConsentEventKind) Type() protoreflect.EnumType {
+	return &file_handoff_v1_fact_proto_enumTypes[2]
+}
+
+func (x ConsentEventKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ConsentEventKind.Descriptor instead.
+func (ConsentEventKind) EnumDescriptor() ([]byte, []int) {
+	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{2}
+}
+
 // Fact is something that happened, for analytics. Its record's envelope tells shop, channel,
 // account, address, conversation, event_time and received_at; its id is unique.
 type Fact struct {
@@ -198,6 +283,8 @@ type Fact struct {
 	//	*Fact_Episode
 	//	*Fact_Consent
 	//	*Fact_Delivery
+	//	*Fact_ConsentEvent
+	//	*Fact_Rule
 	Kind          isFact_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -297,6 +384,24 @@ func (x *Fact) GetDelivery() *DeliveryFact {
 	return nil
 }
 
+func (x *Fact) GetConsentEvent() *ConsentEvent {
+	if x != nil {
+		if x, ok := x.Kind.(*Fact_ConsentEvent); ok {
+			return x.ConsentEvent
+		}
+	}
+	return nil
+}
+
+func (x *Fact) GetRule() *RuleFact {
+	if x != nil {
+		if x, ok := x.Kind.(*Fact_Rule); ok {
+			return x.Rule
+		}
+	}
+	return nil
+}
+
 type isFact_Kind interface {
 	isFact_Kind()
 }
@@ -317,6 +422,14 @@ type Fact_Delivery struct {
 	Delivery *DeliveryFact `protobuf:"bytes,13,opt,name=delivery,proto3,oneof"`
 }
 
+type Fact_ConsentEvent struct {
+	ConsentEvent *ConsentEvent `protobuf:"bytes,40,opt,name=consent_event,json=consentEvent,proto3,oneof"`
+}
+
+type Fact_Rule struct {
+	Rule *RuleFact `protobuf:"bytes,60,opt,name=rule,proto3,oneof"`
+}
+
 func (*Fact_Message) isFact_Kind() {}
 
 func (*Fact_Episode) isFact_Kind() {}
@@ -324,6 +437,10 @@ func (*Fact_Episode) isFact_Kind() {}
 func (*Fact_Consent) isFact_Kind() {}
 
 func (*Fact_Delivery) isFact_Kind() {}
+
+func (*Fact_ConsentEvent) isFact_Kind() {}
+
+func (*Fact_Rule) isFact_Kind() {}
 
 // MessageFact is one message of a conversation, in or out. Inbound: exactly one per inbound message,
 // reported by classify, for every directive. Outbound: one per text that consent and escalate let
@@ -935,12 +1052,213 @@ func (x *DeliveryFact) GetEndedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// RuleFact is one rule that matched, and what came of it (R1). Reported by escalate, one for each rule
+// and record.
+type RuleFact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the rule.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// What it was asked for, e.g. "message_created".
+	When string `protobuf:"bytes,2,opt,name=when,proto3" json:"when,omitempty"`
+	// What it did, an action each, e.g. "add_tags SMS".
+	Did []string `protobuf:"bytes,3,rep,name=did,proto3" json:"did,omitempty"`
+	// What it did not do, each with the reason.
+	Refused []string `protobuf:"bytes,4,rep,name=refused,proto3" json:"refused,omitempty"`
+	// Lists that the subscriber was put on.
+	Lists []string `protobuf:"bytes,5,rep,name=lists,proto3" json:"lists,omitempty"`
+	// Episode in which it happened; 0 for none.
+	Episode uint64 `protobuf:"varint,6,opt,name=episode,proto3" json:"episode,omitempty"`
+	// Desk's ticket id; empty where there is none.
+	TicketId      string `protobuf:"bytes,7,opt,name=ticket_id,json=ticketId,proto3" json:"ticket_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleFact) Reset() {
+	*x = RuleFact{}
+	mi := &file_handoff_v1_fact_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleFact) ProtoMessage() {}
+
+func (x *RuleFact) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_fact_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleFact.ProtoReflect.Descriptor instead.
+func (*RuleFact) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RuleFact) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RuleFact) GetWhen() string {
+	if x != nil {
+		return x.When
+	}
+	return ""
+}
+
+func (x *RuleFact) GetDid() []string {
+	if x != nil {
+		return x.Did
+	}
+	return nil
+}
+
+func (x *RuleFact) GetRefused() []string {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *RuleFact) GetLists() []string {
+	if x != nil {
+		return x.Lists
+	}
+	return nil
+}
+
+func (x *RuleFact) GetEpisode() uint64 {
+	if x != nil {
+		return x.Episode
+	}
+	return 0
+}
+
+func (x *RuleFact) GetTicketId() string {
+	if x != nil {
+		return x.TicketId
+	}
+	return ""
+}
+
+// ConsentEvent is what happened about consent without being a change of it. Reported by consent.
+type ConsentEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What happened.
+	Kind ConsentEventKind `protobuf:"varint,1,opt,name=kind,proto3,enum=handoff.v1.ConsentEventKind" json:"kind,omitempty"`
+	// The text it is about.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// Record id of the message it is about, hex: a possible opt-out and what was decided of it have the same.
+	MessageId string `protobuf:"bytes,3,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The rule or score that took the message, or who decided.
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// When a possible opt-out counts, if nobody decides before.
+	DueAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	// Number of the subscriber at the address, from 1 (C15).
+	Subscriber uint64 `protobuf:"varint,6,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
+	// Id of the person whose addresses were linked (W7).
+	Person        string `protobuf:"bytes,7,opt,name=person,proto3" json:"person,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsentEvent) Reset() {
+	*x = ConsentEvent{}
+	mi := &file_handoff_v1_fact_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsentEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsentEvent) ProtoMessage() {}
+
+func (x *ConsentEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_fact_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsentEvent.ProtoReflect.Descriptor instead.
+func (*ConsentEvent) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ConsentEvent) GetKind() ConsentEventKind {
+	if x != nil {
+		return x.Kind
+	}
+	return ConsentEventKind_CONSENT_EVENT_KIND_UNSPECIFIED
+}
+
+func (x *ConsentEvent) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ConsentEvent) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *ConsentEvent) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ConsentEvent) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
+func (x *ConsentEvent) GetSubscriber() uint64 {
+	if x != nil {
+		return x.Subscriber
+	}
+	return 0
+}
+
+func (x *ConsentEvent) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
 var File_handoff_v1_fact_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\n" +
 	"\x15handoff/v1/fact.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x18handoff/v1/message.proto\"\xbf\x02\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x18handoff/v1/message.proto\"\xac\x03\n" +
 	"\x04Fact\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
@@ -949,7 +1267,9 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	" \x01(\v2\x17.handoff.v1.MessageFactH\x00R\amessage\x123\n" +
 	"\aepisode\x18\v \x01(\v2\x17.handoff.v1.EpisodeFactH\x00R\aepisode\x123\n" +
 	"\aconsent\x18\f \x01(\v2\x17.handoff.v1.ConsentFactH\x00R\aconsent\x126\n" +
-	"\bdelivery\x18\r \x01(\v2\x18.handoff.v1.DeliveryFactH\x00R\bdeliveryB\x06\n" +
+	"\bdelivery\x18\r \x01(\v2\x18.handoff.v1.DeliveryFactH\x00R\bdelivery\x12?\n" +
+	"\rconsent_event\x18( \x01(\v2\x18.handoff.v1.ConsentEventH\x00R\fconsentEvent\x12*\n" +
+	"\x04rule\x18< \x01(\v2\x14.handoff.v1.RuleFactH\x00R\x04ruleB\x06\n" +
 	"\x04kind\"\xfd\x02\n" +
 	"\vMessageFact\x12\x1d\n" +
 	"\n" +
@@ -1018,7 +1338,26 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\aepisode\x18\x0f \x01(\x04R\aepisode\x129\n" +
 	"\n" +
 	"started_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
-	"\bended_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt*\x9f\x02\n" +
+	"\bended_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\"\xab\x01\n" +
+	"\bRuleFact\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
+	"\x04when\x18\x02 \x01(\tR\x04when\x12\x10\n" +
+	"\x03did\x18\x03 \x03(\tR\x03did\x12\x18\n" +
+	"\arefused\x18\x04 \x03(\tR\arefused\x12\x14\n" +
+	"\x05lists\x18\x05 \x03(\tR\x05lists\x12\x18\n" +
+	"\aepisode\x18\x06 \x01(\x04R\aepisode\x12\x1b\n" +
+	"\tticket_id\x18\a \x01(\tR\bticketId\"\xee\x01\n" +
+	"\fConsentEvent\x120\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1c.handoff.v1.ConsentEventKindR\x04kind\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x03 \x01(\tR\tmessageId\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x121\n" +
+	"\x06due_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\x12\x1e\n" +
+	"\n" +
+	"subscriber\x18\x06 \x01(\x04R\n" +
+	"subscriber\x12\x16\n" +
+	"\x06person\x18\a \x01(\tR\x06person*\x9f\x02\n" +
 	"\fEpisodeState\x12\x1d\n" +
 	"\x19EPISODE_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15EPISODE_STATE_OFFERED\x10\x01\x12\x1b\n" +
@@ -1029,7 +1368,7 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x16EPISODE_STATE_DECLINED\x10\x06\x12\x18\n" +
 	"\x14EPISODE_STATE_LAPSED\x10\a\x12\x18\n" +
 	"\x14EPISODE_STATE_FAILED\x10\b\x12\x1b\n" +
-	"\x17EPISODE_STATE_OPTED_OUT\x10\t*\x95\x02\n" +
+	"\x17EPISODE_STATE_OPTED_OUT\x10\t*\xab\x02\n" +
 	"\n" +
 	"SignalKind\x12\x1b\n" +
 	"\x17SIGNAL_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -1039,8 +1378,20 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x15SIGNAL_KIND_SENTIMENT\x10\x04\x12 \n" +
 	"\x1cSIGNAL_KIND_ASKED_FOR_PERSON\x10\x05\x12\x16\n" +
 	"\x12SIGNAL_KIND_MIRROR\x10\x06\x12\x1f\n" +
-	"\x1bSIGNAL_KIND_OPTED_OUT_WROTE\x10\a\x12!\n" +
-	"\x1dSIGNAL_KIND_UNCONFIRMED_WROTE\x10\bB2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
+	"\x1bSIGNAL_KIND_OPTED_OUT_WROTE\x10\a\x12\x14\n" +
+	"\x10SIGNAL_KIND_RULE\x10<\x12!\n" +
+	"\x1dSIGNAL_KIND_UNCONFIRMED_WROTE\x10\b*\x8e\x03\n" +
+	"\x10ConsentEventKind\x12\"\n" +
+	"\x1eCONSENT_EVENT_KIND_UNSPECIFIED\x10\x00\x12'\n" +
+	"#CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT\x10\x01\x12)\n" +
+	"%CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED\x10\x02\x12(\n" +
+	"$CONSENT_EVENT_KIND_POSSIBLE_DECLINED\x10\x03\x12)\n" +
+	"%CONSENT_EVENT_KIND_POSSIBLE_UNDECIDED\x10\x04\x12\x1f\n" +
+	"\x1bCONSENT_EVENT_KIND_DETACHED\x10\x05\x12%\n" +
+	"!CONSENT_EVENT_KIND_NEW_SUBSCRIBER\x10\x06\x12\x1d\n" +
+	"\x19CONSENT_EVENT_KIND_LINKED\x10\a\x12\x1f\n" +
+	"\x1bCONSENT_EVENT_KIND_UNLINKED\x10\b\x12%\n" +
+	"!CONSENT_EVENT_KIND_IMPORT_OUTDONE\x10\tB2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (
 	file_handoff_v1_fact_proto_rawDescOnce sync.Once
@@ -1054,60 +1405,67 @@ func file_handoff_v1_fact_proto_rawDescGZIP() []byte {
 	return file_handoff_v1_fact_proto_rawDescData
 }
 
-var file_handoff_v1_fact_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_handoff_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_handoff_v1_fact_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_handoff_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_handoff_v1_fact_proto_goTypes = []any{
 	(EpisodeState)(0),             // 0: handoff.v1.EpisodeState
 	(SignalKind)(0),               // 1: handoff.v1.SignalKind
-	(*Fact)(nil),                  // 2: handoff.v1.Fact
-	(*MessageFact)(nil),           // 3: handoff.v1.MessageFact
-	(*EpisodeFact)(nil),           // 4: handoff.v1.EpisodeFact
-	(*ConsentFact)(nil),           // 5: handoff.v1.ConsentFact
-	(*DeliveryFact)(nil),          // 6: handoff.v1.DeliveryFact
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(AuthorKind)(0),               // 8: handoff.v1.AuthorKind
-	(*Classification)(nil),        // 9: handoff.v1.Classification
-	(TextClass)(0),                // 10: handoff.v1.TextClass
-	(ConsentStatus)(0),            // 11: handoff.v1.ConsentStatus
-	(ConsentSource)(0),            // 12: handoff.v1.ConsentSource
-	(Action)(0),                   // 13: handoff.v1.Action
-	(OutcomeStatus)(0),            // 14: handoff.v1.OutcomeStatus
-	(DeliveryStatus)(0),           // 15: handoff.v1.DeliveryStatus
-	(BlockReason)(0),              // 16: handoff.v1.BlockReason
+	(ConsentEventKind)(0),         // 2: handoff.v1.ConsentEventKind
+	(*Fact)(nil),                  // 3: handoff.v1.Fact
+	(*MessageFact)(nil),           // 4: handoff.v1.MessageFact
+	(*EpisodeFact)(nil),           // 5: handoff.v1.EpisodeFact
+	(*ConsentFact)(nil),           // 6: handoff.v1.ConsentFact
+	(*DeliveryFact)(nil),          // 7: handoff.v1.DeliveryFact
+	(*RuleFact)(nil),              // 8: handoff.v1.RuleFact
+	(*ConsentEvent)(nil),          // 9: handoff.v1.ConsentEvent
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(AuthorKind)(0),               // 11: handoff.v1.AuthorKind
+	(*Classification)(nil),        // 12: handoff.v1.Classification
+	(TextClass)(0),                // 13: handoff.v1.TextClass
+	(ConsentStatus)(0),            // 14: handoff.v1.ConsentStatus
+	(ConsentSource)(0),            // 15: handoff.v1.ConsentSource
+	(Action)(0),                   // 16: handoff.v1.Action
+	(OutcomeStatus)(0),            // 17: handoff.v1.OutcomeStatus
+	(DeliveryStatus)(0),           // 18: handoff.v1.DeliveryStatus
+	(BlockReason)(0),              // 19: handoff.v1.BlockReason
 }
 var file_handoff_v1_fact_proto_depIdxs = []int32{
-	7,  // 0: handoff.v1.Fact.at:type_name -> google.protobuf.Timestamp
-	3,  // 1: handoff.v1.Fact.message:type_name -> handoff.v1.MessageFact
-	4,  // 2: handoff.v1.Fact.episode:type_name -> handoff.v1.EpisodeFact
-	5,  // 3: handoff.v1.Fact.consent:type_name -> handoff.v1.ConsentFact
-	6,  // 4: handoff.v1.Fact.delivery:type_name -> handoff.v1.DeliveryFact
-	8,  // 5: handoff.v1.MessageFact.author:type_name -> handoff.v1.AuthorKind
-	9,  // 6: handoff.v1.MessageFact.classification:type_name -> handoff.v1.Classification
-	10, // 7: handoff.v1.MessageFact.text_class:type_name -> handoff.v1.TextClass
-	0,  // 8: handoff.v1.EpisodeFact.from:type_name -> handoff.v1.EpisodeState
-	0,  // 9: handoff.v1.EpisodeFact.to:type_name -> handoff.v1.EpisodeState
-	1,  // 10: handoff.v1.EpisodeFact.signal:type_name -> handoff.v1.SignalKind
-	7,  // 11: handoff.v1.EpisodeFact.signalled_at:type_name -> google.protobuf.Timestamp
-	7,  // 12: handoff.v1.EpisodeFact.offered_at:type_name -> google.protobuf.Timestamp
-	7,  // 13: handoff.v1.EpisodeFact.requested_at:type_name -> google.protobuf.Timestamp
-	7,  // 14: handoff.v1.EpisodeFact.opened_at:type_name -> google.protobuf.Timestamp
-	7,  // 15: handoff.v1.EpisodeFact.first_reply_at:type_name -> google.protobuf.Timestamp
-	7,  // 16: handoff.v1.EpisodeFact.ended_at:type_name -> google.protobuf.Timestamp
-	11, // 17: handoff.v1.ConsentFact.prior:type_name -> handoff.v1.ConsentStatus
-	11, // 18: handoff.v1.ConsentFact.status:type_name -> handoff.v1.ConsentStatus
-	12, // 19: handoff.v1.ConsentFact.source:type_name -> handoff.v1.ConsentSource
-	13, // 20: handoff.v1.DeliveryFact.action:type_name -> handoff.v1.Action
-	14, // 21: handoff.v1.DeliveryFact.status:type_name -> handoff.v1.OutcomeStatus
-	15, // 22: handoff.v1.DeliveryFact.delivery:type_name -> handoff.v1.DeliveryStatus
-	16, // 23: handoff.v1.DeliveryFact.block_reason:type_name -> handoff.v1.BlockReason
-	10, // 24: handoff.v1.DeliveryFact.text_class:type_name -> handoff.v1.TextClass
-	7,  // 25: handoff.v1.DeliveryFact.started_at:type_name -> google.protobuf.Timestamp
-	7,  // 26: handoff.v1.DeliveryFact.ended_at:type_name -> google.protobuf.Timestamp
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	10, // 0: handoff.v1.Fact.at:type_name -> google.protobuf.Timestamp
+	4,  // 1: handoff.v1.Fact.message:type_name -> handoff.v1.MessageFact
+	5,  // 2: handoff.v1.Fact.episode:type_name -> handoff.v1.EpisodeFact
+	6,  // 3: handoff.v1.Fact.consent:type_name -> handoff.v1.ConsentFact
+	7,  // 4: handoff.v1.Fact.delivery:type_name -> handoff.v1.DeliveryFact
+	9,  // 5: handoff.v1.Fact.consent_event:type_name -> handoff.v1.ConsentEvent
+	8,  // 6: handoff.v1.Fact.rule:type_name -> handoff.v1.RuleFact
+	11, // 7: handoff.v1.MessageFact.author:type_name -> handoff.v1.AuthorKind
+	12, // 8: handoff.v1.MessageFact.classification:type_name -> handoff.v1.Classification
+	13, // 9: handoff.v1.MessageFact.text_class:type_name -> handoff.v1.TextClass
+	0,  // 10: handoff.v1.EpisodeFact.from:type_name -> handoff.v1.EpisodeState
+	0,  // 11: handoff.v1.EpisodeFact.to:type_name -> handoff.v1.EpisodeState
+	1,  // 12: handoff.v1.EpisodeFact.signal:type_name -> handoff.v1.SignalKind
+	10, // 13: handoff.v1.EpisodeFact.signalled_at:type_name -> google.protobuf.Timestamp
+	10, // 14: handoff.v1.EpisodeFact.offered_at:type_name -> google.protobuf.Timestamp
+	10, // 15: handoff.v1.EpisodeFact.requested_at:type_name -> google.protobuf.Timestamp
+	10, // 16: handoff.v1.EpisodeFact.opened_at:type_name -> google.protobuf.Timestamp
+	10, // 17: handoff.v1.EpisodeFact.first_reply_at:type_name -> google.protobuf.Timestamp
+	10, // 18: handoff.v1.EpisodeFact.ended_at:type_name -> google.protobuf.Timestamp
+	14, // 19: handoff.v1.ConsentFact.prior:type_name -> handoff.v1.ConsentStatus
+	14, // 20: handoff.v1.ConsentFact.status:type_name -> handoff.v1.ConsentStatus
+	15, // 21: handoff.v1.ConsentFact.source:type_name -> handoff.v1.ConsentSource
+	16, // 22: handoff.v1.DeliveryFact.action:type_name -> handoff.v1.Action
+	17, // 23: handoff.v1.DeliveryFact.status:type_name -> handoff.v1.OutcomeStatus
+	18, // 24: handoff.v1.DeliveryFact.delivery:type_name -> handoff.v1.DeliveryStatus
+	19, // 25: handoff.v1.DeliveryFact.block_reason:type_name -> handoff.v1.BlockReason
+	13, // 26: handoff.v1.DeliveryFact.text_class:type_name -> handoff.v1.TextClass
+	10, // 27: handoff.v1.DeliveryFact.started_at:type_name -> google.protobuf.Timestamp
+	10, // 28: handoff.v1.DeliveryFact.ended_at:type_name -> google.protobuf.Timestamp
+	2,  // 29: handoff.v1.ConsentEvent.kind:type_name -> handoff.v1.ConsentEventKind
+	10, // 30: handoff.v1.ConsentEvent.due_at:type_name -> google.protobuf.Timestamp
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_fact_proto_init() }
@@ -1123,14 +1481,16 @@ func file_handoff_v1_fact_proto_init() {
 		(*Fact_Episode)(nil),
 		(*Fact_Consent)(nil),
 		(*Fact_Delivery)(nil),
+		(*Fact_ConsentEvent)(nil),
+		(*Fact_Rule)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_fact_proto_rawDesc), len(file_handoff_v1_fact_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   5,
+			NumEnums:      3,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

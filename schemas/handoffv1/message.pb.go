@@ -341,8 +341,10 @@ type CustomerMessage struct {
 	ProviderOptOut ProviderOptOut `protobuf:"varint,6,opt,name=provider_opt_out,json=providerOptOut,proto3,enum=handoff.v1.ProviderOptOut" json:"provider_opt_out,omitempty"`
 	// What classify read in it; absent until then.
 	Classification *Classification `protobuf:"bytes,7,opt,name=classification,proto3" json:"classification,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// A post that everybody can read, not a direct message (W5).
+	PublicPost    bool `protobuf:"varint,60,opt,name=public_post,json=publicPost,proto3" json:"public_post,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CustomerMessage) Reset() {
@@ -422,6 +424,13 @@ func (x *CustomerMessage) GetClassification() *Classification {
 		return x.Classification
 	}
 	return nil
+}
+
+func (x *CustomerMessage) GetPublicPost() bool {
+	if x != nil {
+		return x.PublicPost
+	}
+	return false
 }
 
 // Media is one attachment.
@@ -906,6 +915,99 @@ func (x *Parking) GetWhy() string {
 	return ""
 }
 
+// PlatformSend is a text that the messaging platform sent by itself, a campaign's or a flow's (H13). Posted
+// by the gateway to consent, passed on to escalate: it is shown in the thread and counts as the last
+// question. It is over, so no gate judges it.
+type PlatformSend struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The platform's id of the message.
+	NativeId string `protobuf:"bytes,1,opt,name=native_id,json=nativeId,proto3" json:"native_id,omitempty"`
+	// Text as sent.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// Attachments.
+	Media []*Media `protobuf:"bytes,3,rep,name=media,proto3" json:"media,omitempty"`
+	// The campaign or flow, for people; may be empty.
+	Campaign string `protobuf:"bytes,4,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	// What it asks: QUESTION_OTHER where a yes or no answers it, QUESTION_UNSPECIFIED for nothing.
+	Question Question `protobuf:"varint,5,opt,name=question,proto3,enum=handoff.v1.Question" json:"question,omitempty"`
+	// After this an answer does not count; unset: always.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlatformSend) Reset() {
+	*x = PlatformSend{}
+	mi := &file_handoff_v1_message_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlatformSend) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlatformSend) ProtoMessage() {}
+
+func (x *PlatformSend) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_message_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlatformSend.ProtoReflect.Descriptor instead.
+func (*PlatformSend) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PlatformSend) GetNativeId() string {
+	if x != nil {
+		return x.NativeId
+	}
+	return ""
+}
+
+func (x *PlatformSend) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *PlatformSend) GetMedia() []*Media {
+	if x != nil {
+		return x.Media
+	}
+	return nil
+}
+
+func (x *PlatformSend) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+func (x *PlatformSend) GetQuestion() Question {
+	if x != nil {
+		return x.Question
+	}
+	return Question_QUESTION_UNSPECIFIED
+}
+
+func (x *PlatformSend) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 // BotReply is the bot's answer to one turn. Posted by deliver to consent, passed to escalate.
 type BotReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -923,7 +1025,7 @@ type BotReply struct {
 
 func (x *BotReply) Reset() {
 	*x = BotReply{}
-	mi := &file_handoff_v1_message_proto_msgTypes[6]
+	mi := &file_handoff_v1_message_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -935,7 +1037,7 @@ func (x *BotReply) String() string {
 func (*BotReply) ProtoMessage() {}
 
 func (x *BotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[6]
+	mi := &file_handoff_v1_message_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -948,7 +1050,7 @@ func (x *BotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotReply.ProtoReflect.Descriptor instead.
 func (*BotReply) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BotReply) GetTurn() uint64 {
@@ -979,6 +1081,80 @@ func (x *BotReply) GetReason() string {
 	return ""
 }
 
+// RuleReply is the text of a rule's auto-reply on its way through consent's gate (R1). Posted by escalate
+// to consent, passed back to escalate, which sends it.
+type RuleReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the rule.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// The text, final.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// It leaves although people have the conversation (H4).
+	WhilePaused bool `protobuf:"varint,3,opt,name=while_paused,json=whilePaused,proto3" json:"while_paused,omitempty"`
+	// Caused by a timer or by a ticket's close, not by something the person wrote (C11).
+	Unprompted    bool `protobuf:"varint,4,opt,name=unprompted,proto3" json:"unprompted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleReply) Reset() {
+	*x = RuleReply{}
+	mi := &file_handoff_v1_message_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleReply) ProtoMessage() {}
+
+func (x *RuleReply) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_message_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleReply.ProtoReflect.Descriptor instead.
+func (*RuleReply) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RuleReply) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RuleReply) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *RuleReply) GetWhilePaused() bool {
+	if x != nil {
+		return x.WhilePaused
+	}
+	return false
+}
+
+func (x *RuleReply) GetUnprompted() bool {
+	if x != nil {
+		return x.Unprompted
+	}
+	return false
+}
+
 // ThreadMessage is one message of a conversation as tickets and bots get it.
 type ThreadMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1000,7 +1176,7 @@ type ThreadMessage struct {
 
 func (x *ThreadMessage) Reset() {
 	*x = ThreadMessage{}
-	mi := &file_handoff_v1_message_proto_msgTypes[7]
+	mi := &file_handoff_v1_message_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1188,7 @@ func (x *ThreadMessage) String() string {
 func (*ThreadMessage) ProtoMessage() {}
 
 func (x *ThreadMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[7]
+	mi := &file_handoff_v1_message_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1201,7 @@ func (x *ThreadMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadMessage.ProtoReflect.Descriptor instead.
 func (*ThreadMessage) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ThreadMessage) GetId() string {
@@ -1075,7 +1251,7 @@ var File_handoff_v1_message_proto protoreflect.FileDescriptor
 const file_handoff_v1_message_proto_rawDesc = "" +
 	"\n" +
 	"\x18handoff/v1/message.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x02\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x02\n" +
 	"\x0fCustomerMessage\x12\x1b\n" +
 	"\tnative_id\x18\x01 \x01(\tR\bnativeId\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12'\n" +
@@ -1084,7 +1260,9 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\vsender_name\x18\x05 \x01(\tR\n" +
 	"senderName\x12D\n" +
 	"\x10provider_opt_out\x18\x06 \x01(\x0e2\x1a.handoff.v1.ProviderOptOutR\x0eproviderOptOut\x12B\n" +
-	"\x0eclassification\x18\a \x01(\v2\x1a.handoff.v1.ClassificationR\x0eclassification\"<\n" +
+	"\x0eclassification\x18\a \x01(\v2\x1a.handoff.v1.ClassificationR\x0eclassification\x12\x1f\n" +
+	"\vpublic_post\x18< \x01(\bR\n" +
+	"publicPost\"<\n" +
 	"\x05Media\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12!\n" +
 	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\"\xd2\x04\n" +
@@ -1131,12 +1309,26 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\aParking\x12.\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x16.handoff.v1.ParkReasonR\x06reason\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x10\n" +
-	"\x03why\x18\x03 \x01(\tR\x03why\"o\n" +
+	"\x03why\x18\x03 \x01(\tR\x03why\"\xe8\x01\n" +
+	"\fPlatformSend\x12\x1b\n" +
+	"\tnative_id\x18\x01 \x01(\tR\bnativeId\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12'\n" +
+	"\x05media\x18\x03 \x03(\v2\x11.handoff.v1.MediaR\x05media\x12\x1a\n" +
+	"\bcampaign\x18\x04 \x01(\tR\bcampaign\x120\n" +
+	"\bquestion\x18\x05 \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x120\n" +
+	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"o\n" +
 	"\bBotReply\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12#\n" +
 	"\rcannot_answer\x18\x03 \x01(\bR\fcannotAnswer\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xcc\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"v\n" +
+	"\tRuleReply\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12!\n" +
+	"\fwhile_paused\x18\x03 \x01(\bR\vwhilePaused\x12\x1e\n" +
+	"\n" +
+	"unprompted\x18\x04 \x01(\bR\n" +
+	"unprompted\"\xcc\x01\n" +
 	"\rThreadMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x06author\x18\x02 \x01(\x0e2\x16.handoff.v1.AuthorKindR\x06author\x12\x12\n" +
@@ -1189,7 +1381,7 @@ func file_handoff_v1_message_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_handoff_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_handoff_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_handoff_v1_message_proto_goTypes = []any{
 	(ProviderOptOut)(0),           // 0: handoff.v1.ProviderOptOut
 	(Directive)(0),                // 1: handoff.v1.Directive
@@ -1202,9 +1394,11 @@ var file_handoff_v1_message_proto_goTypes = []any{
 	(*Asked)(nil),                 // 8: handoff.v1.Asked
 	(*AgentReply)(nil),            // 9: handoff.v1.AgentReply
 	(*Parking)(nil),               // 10: handoff.v1.Parking
-	(*BotReply)(nil),              // 11: handoff.v1.BotReply
-	(*ThreadMessage)(nil),         // 12: handoff.v1.ThreadMessage
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*PlatformSend)(nil),          // 11: handoff.v1.PlatformSend
+	(*BotReply)(nil),              // 12: handoff.v1.BotReply
+	(*RuleReply)(nil),             // 13: handoff.v1.RuleReply
+	(*ThreadMessage)(nil),         // 14: handoff.v1.ThreadMessage
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_handoff_v1_message_proto_depIdxs = []int32{
 	6,  // 0: handoff.v1.CustomerMessage.media:type_name -> handoff.v1.Media
@@ -1213,19 +1407,22 @@ var file_handoff_v1_message_proto_depIdxs = []int32{
 	1,  // 3: handoff.v1.Classification.directive:type_name -> handoff.v1.Directive
 	2,  // 4: handoff.v1.Classification.answers:type_name -> handoff.v1.Question
 	2,  // 5: handoff.v1.Asked.question:type_name -> handoff.v1.Question
-	13, // 6: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
+	15, // 6: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
 	6,  // 7: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
 	10, // 8: handoff.v1.AgentReply.parking:type_name -> handoff.v1.Parking
 	3,  // 9: handoff.v1.Parking.reason:type_name -> handoff.v1.ParkReason
-	13, // 10: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
-	4,  // 11: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
-	13, // 12: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
-	6,  // 13: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	15, // 10: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
+	6,  // 11: handoff.v1.PlatformSend.media:type_name -> handoff.v1.Media
+	2,  // 12: handoff.v1.PlatformSend.question:type_name -> handoff.v1.Question
+	15, // 13: handoff.v1.PlatformSend.until:type_name -> google.protobuf.Timestamp
+	4,  // 14: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
+	15, // 15: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
+	6,  // 16: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_message_proto_init() }
@@ -1239,7 +1436,7 @@ func file_handoff_v1_message_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_message_proto_rawDesc), len(file_handoff_v1_message_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

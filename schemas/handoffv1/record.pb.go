@@ -152,6 +152,13 @@ type Record struct {
 	//	*Record_Settings
 	//	*Record_FireTimer
 	//	*Record_DeadLetterResolved
+	//	*Record_ConsentDecision
+	//	*Record_ConsentImport
+	//	*Record_LinkRequest
+	//	*Record_Link
+	//	*Record_Linked
+	//	*Record_PlatformSend
+	//	*Record_RuleReply
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -451,6 +458,69 @@ func (x *Record) GetDeadLetterResolved() *DeadLetterResolved {
 	return nil
 }
 
+func (x *Record) GetConsentDecision() *ConsentDecision {
+	if x != nil {
+		if x, ok := x.Body.(*Record_ConsentDecision); ok {
+			return x.ConsentDecision
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetConsentImport() *ConsentImport {
+	if x != nil {
+		if x, ok := x.Body.(*Record_ConsentImport); ok {
+			return x.ConsentImport
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetLinkRequest() *LinkRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Record_LinkRequest); ok {
+			return x.LinkRequest
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetLink() *Link {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Link); ok {
+			return x.Link
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetLinked() *Linked {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Linked); ok {
+			return x.Linked
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetPlatformSend() *PlatformSend {
+	if x != nil {
+		if x, ok := x.Body.(*Record_PlatformSend); ok {
+			return x.PlatformSend
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetRuleReply() *RuleReply {
+	if x != nil {
+		if x, ok := x.Body.(*Record_RuleReply); ok {
+			return x.RuleReply
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -535,6 +605,34 @@ type Record_DeadLetterResolved struct {
 	DeadLetterResolved *DeadLetterResolved `protobuf:"bytes,39,opt,name=dead_letter_resolved,json=deadLetterResolved,proto3,oneof"`
 }
 
+type Record_ConsentDecision struct {
+	ConsentDecision *ConsentDecision `protobuf:"bytes,40,opt,name=consent_decision,json=consentDecision,proto3,oneof"`
+}
+
+type Record_ConsentImport struct {
+	ConsentImport *ConsentImport `protobuf:"bytes,41,opt,name=consent_import,json=consentImport,proto3,oneof"`
+}
+
+type Record_LinkRequest struct {
+	LinkRequest *LinkRequest `protobuf:"bytes,42,opt,name=link_request,json=linkRequest,proto3,oneof"`
+}
+
+type Record_Link struct {
+	Link *Link `protobuf:"bytes,43,opt,name=link,proto3,oneof"`
+}
+
+type Record_Linked struct {
+	Linked *Linked `protobuf:"bytes,44,opt,name=linked,proto3,oneof"`
+}
+
+type Record_PlatformSend struct {
+	PlatformSend *PlatformSend `protobuf:"bytes,50,opt,name=platform_send,json=platformSend,proto3,oneof"`
+}
+
+type Record_RuleReply struct {
+	RuleReply *RuleReply `protobuf:"bytes,60,opt,name=rule_reply,json=ruleReply,proto3,oneof"`
+}
+
 func (*Record_CustomerMessage) isRecord_Body() {}
 
 func (*Record_Asked) isRecord_Body() {}
@@ -575,12 +673,26 @@ func (*Record_FireTimer) isRecord_Body() {}
 
 func (*Record_DeadLetterResolved) isRecord_Body() {}
 
+func (*Record_ConsentDecision) isRecord_Body() {}
+
+func (*Record_ConsentImport) isRecord_Body() {}
+
+func (*Record_LinkRequest) isRecord_Body() {}
+
+func (*Record_Link) isRecord_Body() {}
+
+func (*Record_Linked) isRecord_Body() {}
+
+func (*Record_PlatformSend) isRecord_Body() {}
+
+func (*Record_RuleReply) isRecord_Body() {}
+
 var File_handoff_v1_record_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xd1\f\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xec\x0f\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -618,7 +730,15 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\bsettings\x18% \x01(\v2\x14.handoff.v1.SettingsH\x00R\bsettings\x126\n" +
 	"\n" +
 	"fire_timer\x18& \x01(\v2\x15.handoff.v1.FireTimerH\x00R\tfireTimer\x12R\n" +
-	"\x14dead_letter_resolved\x18' \x01(\v2\x1e.handoff.v1.DeadLetterResolvedH\x00R\x12deadLetterResolvedB\x06\n" +
+	"\x14dead_letter_resolved\x18' \x01(\v2\x1e.handoff.v1.DeadLetterResolvedH\x00R\x12deadLetterResolved\x12H\n" +
+	"\x10consent_decision\x18( \x01(\v2\x1b.handoff.v1.ConsentDecisionH\x00R\x0fconsentDecision\x12B\n" +
+	"\x0econsent_import\x18) \x01(\v2\x19.handoff.v1.ConsentImportH\x00R\rconsentImport\x12<\n" +
+	"\flink_request\x18* \x01(\v2\x17.handoff.v1.LinkRequestH\x00R\vlinkRequest\x12&\n" +
+	"\x04link\x18+ \x01(\v2\x10.handoff.v1.LinkH\x00R\x04link\x12,\n" +
+	"\x06linked\x18, \x01(\v2\x12.handoff.v1.LinkedH\x00R\x06linked\x12?\n" +
+	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSend\x126\n" +
+	"\n" +
+	"rule_reply\x18< \x01(\v2\x15.handoff.v1.RuleReplyH\x00R\truleReplyB\x06\n" +
 	"\x04body*\xac\x01\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
@@ -669,6 +789,13 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*Settings)(nil),              // 21: handoff.v1.Settings
 	(*FireTimer)(nil),             // 22: handoff.v1.FireTimer
 	(*DeadLetterResolved)(nil),    // 23: handoff.v1.DeadLetterResolved
+	(*ConsentDecision)(nil),       // 24: handoff.v1.ConsentDecision
+	(*ConsentImport)(nil),         // 25: handoff.v1.ConsentImport
+	(*LinkRequest)(nil),           // 26: handoff.v1.LinkRequest
+	(*Link)(nil),                  // 27: handoff.v1.Link
+	(*Linked)(nil),                // 28: handoff.v1.Linked
+	(*PlatformSend)(nil),          // 29: handoff.v1.PlatformSend
+	(*RuleReply)(nil),             // 30: handoff.v1.RuleReply
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -695,11 +822,18 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	21, // 21: handoff.v1.Record.settings:type_name -> handoff.v1.Settings
 	22, // 22: handoff.v1.Record.fire_timer:type_name -> handoff.v1.FireTimer
 	23, // 23: handoff.v1.Record.dead_letter_resolved:type_name -> handoff.v1.DeadLetterResolved
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	24, // 24: handoff.v1.Record.consent_decision:type_name -> handoff.v1.ConsentDecision
+	25, // 25: handoff.v1.Record.consent_import:type_name -> handoff.v1.ConsentImport
+	26, // 26: handoff.v1.Record.link_request:type_name -> handoff.v1.LinkRequest
+	27, // 27: handoff.v1.Record.link:type_name -> handoff.v1.Link
+	28, // 28: handoff.v1.Record.linked:type_name -> handoff.v1.Linked
+	29, // 29: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
+	30, // 30: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -734,6 +868,13 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_Settings)(nil),
 		(*Record_FireTimer)(nil),
 		(*Record_DeadLetterResolved)(nil),
+		(*Record_ConsentDecision)(nil),
+		(*Record_ConsentImport)(nil),
+		(*Record_LinkRequest)(nil),
+		(*Record_Link)(nil),
+		(*Record_Linked)(nil),
+		(*Record_PlatformSend)(nil),
+		(*Record_RuleReply)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -98,10 +98,44 @@ type ConsentChange struct {
 	// "subscribed", "unsubscribed".
 	Prior, Status string
 	// Source: "first_message", "keyword", "agent", "provider",
-	// "opt_in_answer", "import", "plain_language".
+	// "opt_in_answer", "import", "plain_language", "opt_in_question",
+	// "undecided", "decision", "wrong_number", "link".
 	Source string
 	// Keyword or tag, the text that caused it, and its message's id, hex.
 	Keyword, Text, MessageID string
+}
+
+// ConsentEvent is what happened about consent without being a change of it.
+type ConsentEvent struct {
+	Origin
+	// Kind: "possible_opt_out", "possible_confirmed", "possible_declined",
+	// "possible_undecided", "detached", "new_subscriber",
+	// "linked", "unlinked", "import_outdone".
+	Kind string
+	// Text it is about and its message's id, hex.
+	Text, MessageID string
+	// By is the rule or score that took the message, or who decided.
+	By string
+	// DueAt is when a possible opt-out counts; zero for none.
+	DueAt time.Time
+	// Subscriber is the number of the subscriber at the address, 0 where it
+	// does not matter.
+	Subscriber uint64
+	// Person is the id of the person whose addresses were linked.
+	Person string
+}
+
+// RuleRun is one of a shop's own rules that matched.
+type RuleRun struct {
+	Origin
+	// Rule is its name, When what it was asked at: "message_created", …
+	Rule, When string
+	// Did are the actions it took, Refused those it did not, with the reason; Lists what the subscriber was
+	// put on.
+	Did, Refused, Lists []string
+	// Episode it happened in, 0 for none, and the desk's ticket.
+	Episode  uint64
+	TicketID string
 }
 
 // Delivery is how an outside call ended, or a delivery state after it.
@@ -118,7 +152,7 @@ type Delivery struct {
 	// "failed".
 	State string
 	// BlockReason is why a text was not sent: "opted_out",
-	// "never_confirmed", "no_record", "paused", "gate_shut", "expired".
+	// "never_confirmed", "no_record", "paused", "gate_shut", "expired", "quiet_hours".
 	BlockReason string
 	// Code is the provider's, Destination its connector, TextClass a text's.
 	Code, Destination, TextClass string
@@ -151,13 +185,15 @@ type Batch struct {
 	Messages       []Message
 	EpisodeEvents  []EpisodeEvent
 	ConsentChanges []ConsentChange
+	ConsentEvents  []ConsentEvent
+	RuleRuns       []RuleRun
 	Deliveries     []Delivery
 	Rejected       []Rejected
 }
 
 // Len is the number of rows.
 func (b *Batch) Len() int {
-	return len(b.Messages) + len(b.EpisodeEvents) + len(b.ConsentChanges) + len(b.Deliveries) + len(b.Rejected)
+	return len(b.Messages) + len(b.EpisodeEvents) + len(b.ConsentChanges) + len(b.ConsentEvents) + len(b.RuleRuns) + len(b.Deliveries) + len(b.Rejected)
 }
 
 // How far an outside clock may be off before it is not believed.

@@ -28,9 +28,9 @@ func TestEventTime(t *testing.T) {
 func TestLenCountsEveryTable(t *testing.T) {
 	b := rows.Batch{
 		Messages: make([]rows.Message, 1), EpisodeEvents: make([]rows.EpisodeEvent, 2), ConsentChanges: make([]rows.ConsentChange, 3),
-		Deliveries: make([]rows.Delivery, 4), Rejected: make([]rows.Rejected, 5),
+		Deliveries: make([]rows.Delivery, 4), Rejected: make([]rows.Rejected, 5), ConsentEvents: make([]rows.ConsentEvent, 6), RuleRuns: make([]rows.RuleRun, 7),
 	}
-	if b.Len() != 15 {
+	if b.Len() != 28 {
 		t.Errorf("%d", b.Len())
 	}
 }

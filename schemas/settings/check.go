@@ -12,18 +12,13 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/country"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
 var (
 	shopID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	e164   = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
-)
-
-// Values of handoff.outside_window.
-const (
-	OutsideDrop = "drop"
-	OutsidePark = "park"
 )
 
 // checker collects problems.
@@ -71,13 +66,27 @@ func check(s *Shop) []Problem {
 	c.desk(s.Desk)
 	c.url("bot.url", s.AutoReply.URL)
 	c.secret("bot.secret", s.AutoReply.Secret)
+	c.secret("platform.secret", s.Platform.Secret)
 	c.positive("bot.timeout", s.AutoReply.Timeout)
 	c.handoff(&s.Handoff)
+	c.agentTimer(s)
 	c.oneOf("consent.opt_out_scope", s.Consent.OptOutScope, "account", "channel", "shop")
 	c.oneOf("consent.reply_requires", s.Consent.ReplyRequires, "conversation", "subscription")
 	c.positive("consent.conversational_for", s.Consent.ConversationalFor)
+	for class, span := range s.Consent.HoursAllowed {
+		path := "consent.hours_allowed." + class
+		c.oneOf(path, class, "agent", "bot", "rule", "system")
+		if _, _, err := parseSpan(span); err != nil {
+			c.add(path, "%v", err)
+		}
+	}
+	if n := s.Consent.PossibleOptOutDays; n < 1 || n > 10 {
+		c.add("consent.possible_opt_out_days", "must be 1 to 10: the law allows 10 business days to honour an opt-out")
+	}
 	c.hours(s.Hours)
 	c.texts(s.Texts)
+	c.automation(s.Automation)
+	c.rules(s)
 	return c.problems
 }
 
@@ -86,15 +95,15 @@ func (c *checker) countries(s *Shop) {
 	if len(s.SMSCountries) == 0 {
 		c.add("sms_countries", "must name at least one country; leave it out for US, GB, CA")
 	}
-	for i, country := range s.SMSCountries {
-		if !schemas.IsCountry(country) {
-			c.add(fmt.Sprintf("sms_countries[%d]", i), "%q is not a country's two capital letters (ISO 3166-1) with numbers of its own, e.g. US", country)
+	for i, name := range s.SMSCountries {
+		if !country.Known(name) {
+			c.add(fmt.Sprintf("sms_countries[%d]", i), "%q is not a country's two capital letters (ISO 3166-1) with numbers of its own, e.g. US", name)
 		}
 	}
 	for i, a := range s.Accounts {
 		if e164.MatchString(a.Account) && !s.Reaches(schemas.ChannelOf(a.Channel), a.Account) {
 			c.add(fmt.Sprintf("accounts[%d].account", i), "%s is a number from %s; add that to sms_countries to text from it",
-				a.Account, cmp.Or(schemas.Country(a.Account), "no known country"))
+				a.Account, cmp.Or(country.Of(a.Account), "no known country"))
 		}
 	}
 }
@@ -195,11 +204,18 @@ func (c *checker) handoff(h *Handoff) {
 	if h.AnswerGrace < 0 {
 		c.add("handoff.answer_grace", "must not be negative")
 	}
+	for path, d := range map[string]time.Duration{
+		"lookup": h.Pace.Lookup, "action": h.Pace.Action, "transition": h.Pace.Transition, "complaint": h.Pace.Complaint,
+	} {
+		if d < 0 || d > time.Minute {
+			c.add("handoff.pace."+path, "must be between 0 and 1m: people think nobody is there")
+		}
+	}
 	if strings.TrimSpace(h.Tag) == "" {
 		c.add("handoff.tag", "must not be empty: escalations are found by it")
 	}
 	c.oneOf("handoff.on_stop", h.OnStop, "close", "leave_open")
-	c.oneOf("handoff.outside_window", h.OutsideWindow, OutsideDrop, OutsidePark)
+	c.oneOf("handoff.outside_window", h.OutsideWindow, "drop", "park")
 	for channel, d := range h.ReopenWithin {
 		if schemas.ChannelOf(channel) == handoffv1.Channel_CHANNEL_UNSPECIFIED {
 			c.add("handoff.reopen_within."+channel, "%q is not a channel", channel)
@@ -213,6 +229,27 @@ func (c *checker) handoff(h *Handoff) {
 	}
 	if h.SegmentCredits < 0 || h.MMSCredits < 0 || h.MessageCredits < 0 {
 		c.add("handoff", "credits must not be negative")
+	}
+}
+
+func (c *checker) agentTimer(s *Shop) {
+	before := time.Duration(0)
+	for i, step := range s.Handoff.AgentTimer.Steps {
+		at := func(field string) string { return fmt.Sprintf("handoff.agent_timer.steps[%d].%s", i, field) }
+		if step.After <= before {
+			c.add(at("after"), "must be longer than 0 and than the step before, e.g. 30m")
+		}
+		before = step.After
+		c.oneOf(at("do"), step.Do, "tell", "reroute", "return")
+		if (step.Do == "reroute") != (strings.TrimSpace(step.Team) != "") {
+			c.add(at("team"), "names the team to reroute to; it goes with reroute, and only with that")
+		}
+		if step.Do == "return" && i < len(s.Handoff.AgentTimer.Steps)-1 {
+			c.add(at("do"), "return must be the last step: nobody waits for an agent after it")
+		}
+		if step.Do == "return" && s.Mode == ModeMirror && !s.AutoReply.InMirrorMode {
+			c.add(at("do"), "there is no bot to return to: bot.in_mirror_mode is off")
+		}
 	}
 }
 

@@ -131,6 +131,31 @@ func (s *Shop) AddSupportTime(t time.Time, d time.Duration) time.Time {
 	return t.Add(d)
 }
 
+// AddBusinessDays returns the same time of day n business days later, in the shop's zone: days with
+// support hours, Monday to Friday where there are none set, holidays left out. A shop that has none
+// within 400 days has Monday to Friday.
+func (s *Shop) AddBusinessDays(t time.Time, n int) time.Time {
+	day := t.In(s.Location())
+	for range horizon {
+		if n == 0 {
+			return day.UTC()
+		}
+		day = day.AddDate(0, 0, 1)
+		if s.businessDay(day) {
+			n--
+		}
+	}
+	return (&Shop{TimeZone: s.TimeZone}).AddBusinessDays(t, n)
+}
+
+func (s *Shop) businessDay(day time.Time) bool {
+	if len(s.Hours.Weekly) > 0 {
+		return len(s.open(day)) > 0
+	}
+	return day.Weekday() != time.Saturday && day.Weekday() != time.Sunday &&
+		!slices.Contains(s.Hours.Holidays, day.Format(time.DateOnly))
+}
+
 // SupportTime returns how much of the time from a to b was within support hours.
 func (s *Shop) SupportTime(a, b time.Time) time.Duration {
 	if !a.Before(b) {

@@ -14,16 +14,22 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // Problem is one thing wrong with a settings document.
 type Problem struct {
 	// Line in the document, from 1; 0 when the problem has no place.
 	Line int
+	// Column in the line, from 1; 0 when the problem has no place.
+	Column int
 	// Path of the setting, e.g. "accounts[0].channel"; empty for the whole document.
 	Path string
 	// Reason, with what to do.
 	Reason string
+
+	// offset is how far into the value it is wrong, in characters.
+	offset int
 }
 
 // String formats the problem as "line 4: accounts[0].channel: reason".
@@ -49,6 +55,22 @@ func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
 		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// In returns one problem a line as "file:line:column: path: reason", which editors jump to.
+func (e *Error) In(file string) string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		where := file
+		if p.Line > 0 {
+			where += fmt.Sprintf(":%d:%d", p.Line, p.Column)
+		}
+		if p.Path != "" {
+			where += ": " + p.Path
+		}
+		lines[i] = where + ": " + p.Reason
 	}
 	return strings.Join(lines, "\n")
 }
@@ -107,10 +129,14 @@ func defaults() *Shop {
 			Intents:      []string{"cancel_order", "order_issue", "return_refund", "complaint", "human"},
 			UnsureInARow: 2, SentimentBelow: -0.8,
 			OfferLapses: 24 * time.Hour, OfferAgainAfter: 24 * time.Hour, PauseFor: 24 * time.Hour,
-			Tag: "has_shopper_support_escalation", OnStop: "close", OutsideWindow: OutsideDrop,
+			Tag: "has_shopper_support_escalation", OnStop: "close", OutsideWindow: "drop",
 			SegmentsNoted: 3, SegmentCredits: 1, MMSCredits: 3, MessageCredits: 1, Disclose: true,
 		},
-		Consent: Consent{OptOutScope: "channel", ReplyRequires: "conversation", ConversationalFor: 7 * 24 * time.Hour},
+		Automation: Automation{
+			ActionsPerRecord: 10, ReplyEvery: time.Hour, AnswerOnceWithin: 5 * time.Second,
+			StopAfterTexts: 10, StopWithin: 10 * time.Minute, StopAfterSame: 3, ResumeAfter: time.Hour,
+		},
+		Consent: Consent{OptOutScope: "channel", ReplyRequires: "conversation", ConversationalFor: 7 * 24 * time.Hour, PossibleOptOutDays: 5, QuietHours: true},
 	}
 }
 
@@ -133,7 +159,11 @@ func syntaxProblem(document []byte, err error) Problem {
 	if errors.As(err, &ye) {
 		p := Problem{Reason: strings.TrimSpace(ye.GetMessage())}
 		if t := ye.GetToken(); t != nil && t.Position != nil {
-			p.Line = t.Position.Line
+			p.Line, p.Column = t.Position.Line, t.Position.Column
+		}
+		var unknown *yaml.UnknownFieldError
+		if errors.As(err, &unknown) {
+			p.Path, p.Reason = unknownKey(document, unknown.GetToken())
 		}
 		return p
 	}
@@ -143,7 +173,7 @@ func syntaxProblem(document []byte, err error) Problem {
 		p.Reason = fmt.Sprintf("%q is not a duration, e.g. 90m or 24h", value)
 		for _, t := range lexer.Tokenize(string(document)) {
 			if t.Value == value {
-				p.Line = t.Position.Line
+				p.Line, p.Column = t.Position.Line, t.Position.Column
 				break
 			}
 		}
@@ -161,10 +191,26 @@ func locate(document []byte, problems []Problem) {
 	for i := range problems {
 		for path := problems[i].Path; path != ""; path = parent(path) {
 			if n := nodeAt(file, path); n != nil {
-				problems[i].Line = n.GetToken().Position.Line
+				problems[i].place(n, path == problems[i].Path)
 				break
 			}
 		}
+	}
+}
+
+// place says where a node stands; exact tells that the problem is in the node itself, so that its offset
+// counts.
+func (p *Problem) place(n ast.Node, exact bool) {
+	t := n.GetToken()
+	p.Line, p.Column = t.Position.Line, t.Position.Column
+	if !exact || p.offset == 0 {
+		return
+	}
+	if t.Type == token.SingleQuoteType || t.Type == token.DoubleQuoteType {
+		p.Column++
+	}
+	if !strings.ContainsAny(t.Origin, "\n|>") { // a text over several lines: its beginning will do
+		p.Column += p.offset
 	}
 }
 

@@ -4,12 +4,18 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 )
 
 // Text returns a text in the conversation's language, else the shop's, else English, with [bot],
 // [shop name], [support contact] and the given pairs (name without brackets, value) filled in.
 func (s *Shop) Text(id TextID, language string, pairs ...string) string {
-	text := s.textIn(id, language)
+	return s.Fill(s.textIn(id, language), pairs...)
+}
+
+// Fill fills in a text of the shop's own as Text does.
+func (s *Shop) Fill(text string, pairs ...string) string {
 	if !strings.Contains(text, "[") {
 		return text // most are whole as they are, and a replacer costs more than all else here
 	}
@@ -32,6 +38,19 @@ func (s *Shop) textIn(id TextID, language string) string {
 		}
 	}
 	return DefaultText(id)
+}
+
+// RuleText is what a rule writes, in the conversation's language, else the shop's, else the one for all.
+func (s *Shop) RuleText(texts rules.Texts, id, language string, pairs ...string) string {
+	if id != "" {
+		return s.Text(TextID(id), language, pairs...)
+	}
+	for _, lang := range []string{language, base(language), s.Language, base(s.Language), "", english} {
+		if t, ok := texts[lang]; ok {
+			return s.Fill(t, pairs...)
+		}
+	}
+	return ""
 }
 
 // english is the language of the shipped texts.

@@ -3,11 +3,14 @@
 package settings
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/country"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 )
 
 // Shop is one version of a shop's settings.
@@ -36,6 +39,8 @@ type Shop struct {
 	Accounts []Account `yaml:"accounts"`
 	// Desk is the shop's help desk.
 	Desk Desk `yaml:"desk"`
+	// Platform is the messaging platform that the shop sends its campaigns with.
+	Platform Platform `yaml:"platform"`
 	// AutoReply is the bot.
 	AutoReply Bot `yaml:"bot"`
 	// Handoff tunes the episode.
@@ -46,6 +51,12 @@ type Shop struct {
 	Hours Hours `yaml:"support_hours"`
 	// Texts replace default texts, by language and text id.
 	Texts map[string]map[TextID]string `yaml:"texts"`
+	// Automation bounds rules and automated texts.
+	Automation Automation `yaml:"automation"`
+	// Rules are the shop's own rules, in order (R1); docs/rules.md is their page.
+	Rules []rules.Rule `yaml:"rules"`
+
+	compiled *rules.Set
 }
 
 // Mode of a shop.
@@ -141,6 +152,12 @@ type Desk struct {
 	Limit Rate `yaml:"limit"`
 }
 
+// Platform is the messaging platform.
+type Platform struct {
+	// Secret signs what the platform reports (H13); without it nothing is taken.
+	Secret SecretRef `yaml:"secret"`
+}
+
 // Bot is the automated agent.
 type Bot struct {
 	// URL that takes the conversation; empty: no bot, every message is a "cannot answer".
@@ -195,11 +212,50 @@ type Handoff struct {
 	MessageCredits int `yaml:"message_credits"`
 	// SayResumed sends the resumed text on close (H6); default false.
 	SayResumed bool `yaml:"say_resumed"`
+	// AgentTimer is what is done where no agent replies in time (X4); default nothing.
+	AgentTimer AgentTimer `yaml:"agent_timer"`
 	// OutsideWindow is what becomes of an agent's reply outside the channel's window (W3): "drop" (default)
 	// or "park", which sends it when the subscriber answers, and the account's nudge meanwhile.
 	OutsideWindow string `yaml:"outside_window"`
+	// SayTakenOver tells the subscriber when people have the conversation (H12); default false.
+	SayTakenOver bool `yaml:"say_taken_over"`
+	// SayReturned tells the subscriber when the bot is back, on time as well as on a close that say_resumed
+	// does not speak of (H12); default false.
+	SayReturned bool `yaml:"say_returned"`
+	// Pace has automated replies wait, by what they follow (H12).
+	Pace Pace `yaml:"pace"`
 	// Disclose opens the bot's first text with the disclosure (H12); default true.
 	Disclose bool `yaml:"disclose"`
+}
+
+// AgentTimer is what is done while no agent replies, in steps (X4).
+type AgentTimer struct {
+	// InSupportHours counts only support hours; default false.
+	InSupportHours bool `yaml:"in_support_hours"`
+	// Steps, each once in a wait, in the order of their times.
+	Steps []AgentStep `yaml:"steps"`
+}
+
+// AgentStep is one step.
+type AgentStep struct {
+	// After the handoff, or the first message since that no agent has answered.
+	After time.Duration `yaml:"after"`
+	// Do is "tell" the subscriber, "reroute" the ticket to a team, or "return" to the bot, which is the last.
+	Do string `yaml:"do"`
+	// Team to reroute to, by its name at the desk.
+	Team string `yaml:"team"`
+}
+
+// Pace is how long automated replies wait, at most a minute; default 0, at once (H12).
+type Pace struct {
+	// Lookup: something is looked up (order_status, product_question).
+	Lookup time.Duration `yaml:"lookup"`
+	// Action: something is done to an order (cancel_order, return_refund, order_issue).
+	Action time.Duration `yaml:"action"`
+	// Transition: the conversation moves between the bot and people.
+	Transition time.Duration `yaml:"transition"`
+	// Complaint: the person complains.
+	Complaint time.Duration `yaml:"complaint"`
 }
 
 // Consent tunes the gate.
@@ -214,6 +270,36 @@ type Consent struct {
 	// DoubleOptIn asks an unknown or conversational person to confirm before anything else is texted (C6);
 	// default false.
 	DoubleOptIn bool `yaml:"double_opt_in"`
+	// PossibleOptOutDays is how many business days people have to decide a possible opt-out, before it
+	// counts as one (C5); 1 to 10, default 5.
+	PossibleOptOutDays int `yaml:"possible_opt_out_days"`
+	// QuietHours keeps texts from leaving at night, by the recipient's time (C11); default true. Answers to
+	// keywords, and replies while the person's last message is at most 24 h old, are never held back.
+	QuietHours bool `yaml:"quiet_hours"`
+	// HoursAllowed replaces the shipped hours of a class, "agent", "bot", "rule" or "system", everywhere
+	// and every day: "09:00-20:00".
+	HoursAllowed map[string]string `yaml:"hours_allowed"`
+}
+
+// Automation bounds rules and automated texts, so that two machines cannot talk to each other for ever.
+type Automation struct {
+	// ActionsPerRecord is how many actions all rules together may take for one thing that happens (R1);
+	// default 10.
+	ActionsPerRecord int `yaml:"actions_per_record"`
+	// ReplyEvery is the least time between two auto-replies of rules in one conversation (R4); default 1h.
+	ReplyEvery time.Duration `yaml:"reply_every"`
+	// AnswerOnceWithin: of messages that come this close together, rules answer one (R4); default 5s.
+	AnswerOnceWithin time.Duration `yaml:"answer_once_within"`
+	// StopAfterTexts is how many automated texts within stop_within stop automation for the conversation
+	// (R4); default 10.
+	StopAfterTexts int `yaml:"stop_after_texts"`
+	// StopWithin is the time in which they are counted (R4); default 10m.
+	StopWithin time.Duration `yaml:"stop_within"`
+	// StopAfterSame identical messages in a row, within 24 hours, stop it too (R4); default 3.
+	StopAfterSame int `yaml:"stop_after_same"`
+	// ResumeAfter is how long after a stop a message with other words starts automation again; a closed
+	// ticket does at once (R4). Default 1h.
+	ResumeAfter time.Duration `yaml:"resume_after"`
 }
 
 // Hours are the weekly support hours.
@@ -222,6 +308,17 @@ type Hours struct {
 	Weekly map[string][]string `yaml:"weekly"`
 	// Holidays are closed days, "2026-12-25".
 	Holidays []string `yaml:"holidays"`
+}
+
+// TextHours returns what HoursAllowed says of a class, in minutes of the day; ok is false where it says
+// nothing.
+func (c *Consent) TextHours(class string) (from, to int, ok bool) {
+	span, ok := c.HoursAllowed[class]
+	if !ok {
+		return 0, 0, false
+	}
+	from, to, err := parseSpan(span)
+	return from, to, err == nil
 }
 
 // SecretRef is where a secret is found, "env:NAME" or "file:/path"; never the secret itself.
@@ -237,7 +334,17 @@ func (s *Shop) Account(channel handoffv1.Channel, account string) *Account {
 	return nil
 }
 
+// RuleSet returns the shop's rules, compiled; nil where there are none.
+func (s *Shop) RuleSet() *rules.Set { return s.compiled }
+
+// Same tells whether two shops' settings say the same.
+func (s *Shop) Same(other *Shop) bool {
+	a, b := *s, *other
+	a.compiled, b.compiled = nil, nil // made of the rules, which are compared
+	return reflect.DeepEqual(a, b)
+}
+
 // Reaches tells whether the shop texts an address on a channel, by the country of its number (W9).
 func (s *Shop) Reaches(channel handoffv1.Channel, address string) bool {
-	return channel != handoffv1.Channel_CHANNEL_SMS || slices.Contains(s.SMSCountries, schemas.Country(address))
+	return channel != handoffv1.Channel_CHANNEL_SMS || slices.Contains(s.SMSCountries, country.Of(address))
 }

@@ -80,8 +80,8 @@ func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ doc, want string }{
 		{"", "the document is empty"},
 		{"# nothing\n", "the document is empty"},
-		{least + "handof: {}\n", `line 6: unknown field "handof"`},
-		{least + "handoff:\n  pause: 1h\n", `line 7: unknown field "pause"`},
+		{least + "handof: {}\n", `line 6: handof: "handof" is not known; did you mean handoff?`},
+		{least + "handoff:\n  pause: 1h\n", `line 7: handoff.pause: "pause" is not known; did you mean pause_for?`},
 		{least + "shop: other\n", "line 6: "},
 		{least + "handoff: {pause_for: soon}\n", `line 6: "soon" is not a duration, e.g. 90m or 24h`},
 		{least + "bot: {timeout: 5}\n", "line 6: "},
@@ -188,6 +188,9 @@ func TestDefaultTexts(t *testing.T) {
 		TextDeskDown:           "We're having trouble reaching our support team. Your message is saved and they will reply here.",
 		TextFailed:             "We couldn't connect you with our support team. Please contact help@acme.example.",
 		TextDisclosure:         "This is Shopper, Acme Outdoors's automated assistant.",
+		TextTakenOver:          "You're now connected with our support team.",
+		TextReturned:           "Shopper is back to help.",
+		TextAgentLate:          "Sorry for the wait, our team will be with you soon.",
 		TextOutsideHours:       "Our team is back Monday, 9:00 AM.",
 		TextStopConfirmed:      "Acme Outdoors: You're unsubscribed and will get no more texts. Reply START to resubscribe.",
 		TextStopNote:           "Customer texted STOP and is unsubscribed from SMS.",
@@ -201,6 +204,10 @@ func TestDefaultTexts(t *testing.T) {
 		TextOptOutAlready:      "Not changed: the customer is already unsubscribed.",
 		TextOptOutUnconfirmed:  "Not changed: the customer never confirmed their subscription.",
 		TextOptOutNoRecord:     "Not changed: there is no subscriber record.",
+		TextRuleReceived:       "Got it! We're on it and will text you back here shortly.",
+		TextRuleReopened:       "Thanks for following up! We've received your message and will get back to you shortly.",
+		TextRuleFollowUpNote:   "Hi! Just so you know, this could be a follow-up to a recent ticket. It may be worth checking this customer's history.",
+		TextStoppedNote:        "Automated replies are stopped for this conversation: 3 same. They start again when its ticket is closed, or when the customer writes something else after 1 hour.",
 		TextOptedOutWroteNote:  "Opted out on Mar 2, 2026: can't be texted until they send START. Answer another way.",
 		TextUnconfirmedNote:    "Asked to confirm and hasn't: can't be texted until they reply YES. Answer another way.",
 		TextPossibleOptOut:     "Possible opt-out: reply #optout to confirm",
@@ -214,7 +221,7 @@ func TestDefaultTexts(t *testing.T) {
 		if id == TextBlockedWindow {
 			channel = "WhatsApp"
 		}
-		got := s.Text(id, "en", "24-hour", "24-hour", "time", s.Moment(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)), "hours", Span(24*time.Hour), "day, time", "Monday, 9:00 AM", "keyword", "STOP", "channel", channel,
+		got := s.Text(id, "en", "24-hour", "24-hour", "time", s.Moment(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)), "hours", Span(24*time.Hour), "day, time", "Monday, 9:00 AM", "reason", "3 same", "span", Span(time.Hour), "keyword", "STOP", "channel", channel,
 			"date", s.Date(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)))
 		if got != want[id] || got == "" {
 			t.Errorf("%s is %q, want %q", id, got, want[id])

@@ -27,7 +27,11 @@ const (
 type LedgerHead struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Version of the newest change; 0 before the first.
-	Version       uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Version uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// IANA time zone of the person, where the platform told it (C11).
+	TimeZone string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// When it was told last.
+	TimeZoneAt    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time_zone_at,json=timeZoneAt,proto3" json:"time_zone_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -69,6 +73,20 @@ func (x *LedgerHead) GetVersion() uint64 {
 	return 0
 }
 
+func (x *LedgerHead) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+func (x *LedgerHead) GetTimeZoneAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TimeZoneAt
+	}
+	return nil
+}
+
 // LedgerLine is one change of consent, under "line/<version, 20 digits>". Lines are never altered.
 type LedgerLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -94,7 +112,13 @@ type LedgerLine struct {
 	Conversation string `protobuf:"bytes,10,opt,name=conversation,proto3" json:"conversation,omitempty"`
 	// Until when agents may answer an opted-out person who wrote (C13); only on lines that change
 	// nothing but that.
-	AnswerUntil   *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=answer_until,json=answerUntil,proto3" json:"answer_until,omitempty"`
+	AnswerUntil *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=answer_until,json=answerUntil,proto3" json:"answer_until,omitempty"`
+	// Number of the subscriber at the address, from 1: a new one begins after a wrong number (C15).
+	Subscriber uint64 `protobuf:"varint,12,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
+	// Since when the status holds, where that is not the moment of the event: an import (C14).
+	Since *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=since,proto3" json:"since,omitempty"`
+	// Who decided or imported it, where a person did.
+	By            string `protobuf:"bytes,14,opt,name=by,proto3" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -204,6 +228,27 @@ func (x *LedgerLine) GetAnswerUntil() *timestamppb.Timestamp {
 		return x.AnswerUntil
 	}
 	return nil
+}
+
+func (x *LedgerLine) GetSubscriber() uint64 {
+	if x != nil {
+		return x.Subscriber
+	}
+	return 0
+}
+
+func (x *LedgerLine) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *LedgerLine) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
 }
 
 // ScopeConsent is the newest change of one scope, under "now/<scope>".
@@ -519,14 +564,227 @@ func (x *HeldMessage) GetRecord() *handoffv1.Record {
 	return nil
 }
 
+// PossibleOptOut waits for a person's decision, under "possible/<conversation>" (C5).
+type PossibleOptOut struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The newest text that may be an opt-out.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// The rule or score that took it.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// Hex id of its record.
+	MessageId string `protobuf:"bytes,3,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// When the first undecided one was received.
+	At *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// When it counts as an opt-out.
+	DueAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	// How many messages wait for the same decision.
+	Times uint32 `protobuf:"varint,6,opt,name=times,proto3" json:"times,omitempty"`
+	// It may say that the number is a wrong one (C15).
+	WrongNumber   bool `protobuf:"varint,7,opt,name=wrong_number,json=wrongNumber,proto3" json:"wrong_number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PossibleOptOut) Reset() {
+	*x = PossibleOptOut{}
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PossibleOptOut) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PossibleOptOut) ProtoMessage() {}
+
+func (x *PossibleOptOut) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PossibleOptOut.ProtoReflect.Descriptor instead.
+func (*PossibleOptOut) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PossibleOptOut) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *PossibleOptOut) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *PossibleOptOut) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *PossibleOptOut) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *PossibleOptOut) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
+func (x *PossibleOptOut) GetTimes() uint32 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
+func (x *PossibleOptOut) GetWrongNumber() bool {
+	if x != nil {
+		return x.WrongNumber
+	}
+	return false
+}
+
+// Subscriber is who has the address, under "subscriber"; absent for the first one (C15).
+type Subscriber struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number, from 1.
+	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// They said that they are not the one who was meant: a START begins the next.
+	Ended         bool `protobuf:"varint,2,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Subscriber) Reset() {
+	*x = Subscriber{}
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Subscriber) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Subscriber) ProtoMessage() {}
+
+func (x *Subscriber) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Subscriber.ProtoReflect.Descriptor instead.
+func (*Subscriber) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Subscriber) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Subscriber) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+// Person is who the address is known as together with others, under "person" (W7).
+type Person struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the person.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// All addresses of the person that are known here, this one among them, sorted.
+	Addresses     []string `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Person) Reset() {
+	*x = Person{}
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Person) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Person) ProtoMessage() {}
+
+func (x *Person) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Person.ProtoReflect.Descriptor instead.
+func (*Person) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Person) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Person) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
 var File_handoff_state_v1_consent_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\n" +
-	"\x1ehandoff/state/v1/consent.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x17handoff/v1/record.proto\"&\n" +
+	"\x1ehandoff/state/v1/consent.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x17handoff/v1/record.proto\"\x81\x01\n" +
 	"\n" +
 	"LedgerHead\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"\xad\x03\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1b\n" +
+	"\ttime_zone\x18\x02 \x01(\tR\btimeZone\x12<\n" +
+	"\ftime_zone_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"timeZoneAt\"\x8f\x04\n" +
 	"\n" +
 	"LedgerLine\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12*\n" +
@@ -540,7 +798,12 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\trecord_id\x18\t \x01(\tR\brecordId\x12\"\n" +
 	"\fconversation\x18\n" +
 	" \x01(\tR\fconversation\x12=\n" +
-	"\fanswer_until\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vanswerUntil\"\xff\x01\n" +
+	"\fanswer_until\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vanswerUntil\x12\x1e\n" +
+	"\n" +
+	"subscriber\x18\f \x01(\x04R\n" +
+	"subscriber\x120\n" +
+	"\x05since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x0e\n" +
+	"\x02by\x18\x0e \x01(\tR\x02by\"\xff\x01\n" +
 	"\fScopeConsent\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x121\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x120\n" +
@@ -561,7 +824,23 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"unanswered\x18\x04 \x01(\bR\n" +
 	"unanswered\"9\n" +
 	"\vHeldMessage\x12*\n" +
-	"\x06record\x18\x01 \x01(\v2\x12.handoff.v1.RecordR\x06recordB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
+	"\x06record\x18\x01 \x01(\v2\x12.handoff.v1.RecordR\x06record\"\xeb\x01\n" +
+	"\x0ePossibleOptOut\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x03 \x01(\tR\tmessageId\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x121\n" +
+	"\x06due_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\x12\x14\n" +
+	"\x05times\x18\x06 \x01(\rR\x05times\x12!\n" +
+	"\fwrong_number\x18\a \x01(\bR\vwrongNumber\":\n" +
+	"\n" +
+	"Subscriber\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
+	"\x05ended\x18\x02 \x01(\bR\x05ended\"6\n" +
+	"\x06Person\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
+	"\taddresses\x18\x02 \x03(\tR\taddressesB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
 
 var (
 	file_handoff_state_v1_consent_proto_rawDescOnce sync.Once
@@ -575,7 +854,7 @@ func file_handoff_state_v1_consent_proto_rawDescGZIP() []byte {
 	return file_handoff_state_v1_consent_proto_rawDescData
 }
 
-var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_handoff_state_v1_consent_proto_goTypes = []any{
 	(*LedgerHead)(nil),            // 0: handoff.state.v1.LedgerHead
 	(*LedgerLine)(nil),            // 1: handoff.state.v1.LedgerLine
@@ -584,32 +863,39 @@ var file_handoff_state_v1_consent_proto_goTypes = []any{
 	(*EndedTicket)(nil),           // 4: handoff.state.v1.EndedTicket
 	(*OptIn)(nil),                 // 5: handoff.state.v1.OptIn
 	(*HeldMessage)(nil),           // 6: handoff.state.v1.HeldMessage
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(handoffv1.ConsentStatus)(0),  // 8: handoff.v1.ConsentStatus
-	(handoffv1.ConsentSource)(0),  // 9: handoff.v1.ConsentSource
-	(*handoffv1.Record)(nil),      // 10: handoff.v1.Record
+	(*PossibleOptOut)(nil),        // 7: handoff.state.v1.PossibleOptOut
+	(*Subscriber)(nil),            // 8: handoff.state.v1.Subscriber
+	(*Person)(nil),                // 9: handoff.state.v1.Person
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(handoffv1.ConsentStatus)(0),  // 11: handoff.v1.ConsentStatus
+	(handoffv1.ConsentSource)(0),  // 12: handoff.v1.ConsentSource
+	(*handoffv1.Record)(nil),      // 13: handoff.v1.Record
 }
 var file_handoff_state_v1_consent_proto_depIdxs = []int32{
-	7,  // 0: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
-	8,  // 1: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
-	8,  // 2: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
-	9,  // 3: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
-	7,  // 4: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
-	8,  // 5: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
-	7,  // 6: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
-	9,  // 7: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
-	7,  // 8: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
-	7,  // 9: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
-	7,  // 10: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
-	7,  // 11: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
-	7,  // 12: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
-	7,  // 13: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
-	10, // 14: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	10, // 0: handoff.state.v1.LedgerHead.time_zone_at:type_name -> google.protobuf.Timestamp
+	10, // 1: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
+	11, // 2: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
+	11, // 3: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
+	12, // 4: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
+	10, // 5: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
+	10, // 6: handoff.state.v1.LedgerLine.since:type_name -> google.protobuf.Timestamp
+	11, // 7: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
+	10, // 8: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
+	12, // 9: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
+	10, // 10: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
+	10, // 11: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
+	10, // 12: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
+	10, // 13: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
+	10, // 14: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
+	10, // 15: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
+	13, // 16: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
+	10, // 17: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
+	10, // 18: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_consent_proto_init() }
@@ -623,7 +909,7 @@ func file_handoff_state_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_state_v1_consent_proto_rawDesc), len(file_handoff_state_v1_consent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

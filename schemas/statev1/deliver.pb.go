@@ -356,13 +356,16 @@ func (x *GateConsent) GetShutVersion() uint64 {
 	return 0
 }
 
-// GateHold says that people have a conversation: entry "hold/<conversation>" of deliver while held.
+// GateHold says whether people have a conversation: entry "hold/<conversation>" of deliver from its first
+// hold.
 type GateHold struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Episode that pauses.
 	Episode uint64 `protobuf:"varint,1,opt,name=episode,proto3" json:"episode,omitempty"`
-	// Classes that may not leave.
-	Classes       []handoffv1.TextClass `protobuf:"varint,2,rep,packed,name=classes,proto3,enum=handoff.v1.TextClass" json:"classes,omitempty"`
+	// Classes that may not leave; none when the hold has ended.
+	Classes []handoffv1.TextClass `protobuf:"varint,2,rep,packed,name=classes,proto3,enum=handoff.v1.TextClass" json:"classes,omitempty"`
+	// Version of the Hold that said so.
+	Version       uint64 `protobuf:"varint,70,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -409,6 +412,13 @@ func (x *GateHold) GetClasses() []handoffv1.TextClass {
 		return x.Classes
 	}
 	return nil
+}
+
+func (x *GateHold) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 // GateShut says that a dead letter shuts every text: entry "shut/<dead letter>" of deliver.
@@ -478,7 +488,10 @@ type DeskTicket struct {
 	// A hint came while a fetch was open: another follows.
 	FetchAgain bool `protobuf:"varint,8,opt,name=fetch_again,json=fetchAgain,proto3" json:"fetch_again,omitempty"`
 	// The desk's last word was that it is solved, closed, spam or deleted: it is not polled any more.
-	Ended         bool `protobuf:"varint,9,opt,name=ended,proto3" json:"ended,omitempty"`
+	Ended bool `protobuf:"varint,9,opt,name=ended,proto3" json:"ended,omitempty"`
+	// Since when it stands for another ticket that was merged into it: what happened on it before is not
+	// this conversation's (M7). Unset for most.
+	MergedAt      *timestamppb.Timestamp `protobuf:"bytes,50,opt,name=merged_at,json=mergedAt,proto3" json:"merged_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -574,6 +587,13 @@ func (x *DeskTicket) GetEnded() bool {
 		return x.Ended
 	}
 	return false
+}
+
+func (x *DeskTicket) GetMergedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MergedAt
+	}
+	return nil
 }
 
 // SentText remembers a text that a provider took, for its callbacks and so that look-ups do not take
@@ -732,12 +752,13 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\x06status\x18\x02 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12/\n" +
 	"\aallowed\x18\x03 \x03(\x0e2\x15.handoff.v1.TextClassR\aallowed\x12*\n" +
 	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12!\n" +
-	"\fshut_version\x18\x05 \x01(\x04R\vshutVersion\"U\n" +
+	"\fshut_version\x18\x05 \x01(\x04R\vshutVersion\"o\n" +
 	"\bGateHold\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12/\n" +
-	"\aclasses\x18\x02 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\"<\n" +
+	"\aclasses\x18\x02 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\x12\x18\n" +
+	"\aversion\x18F \x01(\x04R\aversion\"<\n" +
 	"\bGateShut\x120\n" +
-	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xee\x01\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xa7\x02\n" +
 	"\n" +
 	"DeskTicket\x12\x12\n" +
 	"\x04desk\x18\x01 \x01(\tR\x04desk\x12\x1b\n" +
@@ -749,7 +770,8 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\bfetching\x18\a \x01(\tR\bfetching\x12\x1f\n" +
 	"\vfetch_again\x18\b \x01(\bR\n" +
 	"fetchAgain\x12\x14\n" +
-	"\x05ended\x18\t \x01(\bR\x05ended\"\x94\x03\n" +
+	"\x05ended\x18\t \x01(\bR\x05ended\x127\n" +
+	"\tmerged_at\x182 \x01(\v2\x1a.google.protobuf.TimestampR\bmergedAt\"\x94\x03\n" +
 	"\bSentText\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\"\n" +
@@ -800,16 +822,17 @@ var file_handoff_state_v1_deliver_proto_depIdxs = []int32{
 	8,  // 6: handoff.state.v1.GateConsent.at:type_name -> google.protobuf.Timestamp
 	10, // 7: handoff.state.v1.GateHold.classes:type_name -> handoff.v1.TextClass
 	8,  // 8: handoff.state.v1.GateShut.since:type_name -> google.protobuf.Timestamp
-	10, // 9: handoff.state.v1.SentText.text_class:type_name -> handoff.v1.TextClass
-	8,  // 10: handoff.state.v1.SentText.created:type_name -> google.protobuf.Timestamp
-	8,  // 11: handoff.state.v1.SentText.forget_at:type_name -> google.protobuf.Timestamp
-	11, // 12: handoff.state.v1.SentText.status:type_name -> handoff.v1.DeliveryStatus
-	8,  // 13: handoff.state.v1.SentText.ended:type_name -> google.protobuf.Timestamp
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	8,  // 9: handoff.state.v1.DeskTicket.merged_at:type_name -> google.protobuf.Timestamp
+	10, // 10: handoff.state.v1.SentText.text_class:type_name -> handoff.v1.TextClass
+	8,  // 11: handoff.state.v1.SentText.created:type_name -> google.protobuf.Timestamp
+	8,  // 12: handoff.state.v1.SentText.forget_at:type_name -> google.protobuf.Timestamp
+	11, // 13: handoff.state.v1.SentText.status:type_name -> handoff.v1.DeliveryStatus
+	8,  // 14: handoff.state.v1.SentText.ended:type_name -> google.protobuf.Timestamp
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_deliver_proto_init() }

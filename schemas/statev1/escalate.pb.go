@@ -61,7 +61,11 @@ type Conversation struct {
 	// digits>".
 	Parked uint64 `protobuf:"varint,52,opt,name=parked,proto3" json:"parked,omitempty"`
 	// The subscriber was nudged by a template since they wrote last (W3).
-	Nudged        bool `protobuf:"varint,53,opt,name=nudged,proto3" json:"nudged,omitempty"`
+	Nudged bool `protobuf:"varint,53,opt,name=nudged,proto3" json:"nudged,omitempty"`
+	// What rules and loops are judged by; absent while nothing is known.
+	Automation *Automation `protobuf:"bytes,60,opt,name=automation,proto3" json:"automation,omitempty"`
+	// How many holds were begun or ended: the version of the last one.
+	Holds         uint64 `protobuf:"varint,70,opt,name=holds,proto3" json:"holds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -213,6 +217,20 @@ func (x *Conversation) GetNudged() bool {
 		return x.Nudged
 	}
 	return false
+}
+
+func (x *Conversation) GetAutomation() *Automation {
+	if x != nil {
+		return x.Automation
+	}
+	return nil
+}
+
+func (x *Conversation) GetHolds() uint64 {
+	if x != nil {
+		return x.Holds
+	}
+	return 0
 }
 
 // Parked is an agent's reply that waits: entry "parked/<conversation>/<number, 16 hex digits>" of
@@ -456,7 +474,9 @@ type Signal struct {
 	// When the message was received.
 	At *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
 	// The rule, score or setting behind it, in words.
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Name of the rule that escalated; empty for none (R1).
+	Rule          string `protobuf:"bytes,60,opt,name=rule,proto3" json:"rule,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -522,6 +542,13 @@ func (x *Signal) GetAt() *timestamppb.Timestamp {
 func (x *Signal) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *Signal) GetRule() string {
+	if x != nil {
+		return x.Rule
 	}
 	return ""
 }
@@ -630,7 +657,9 @@ type Episode struct {
 	// Agents' replies.
 	AgentReplies uint32 `protobuf:"varint,17,opt,name=agent_replies,json=agentReplies,proto3" json:"agent_replies,omitempty"`
 	// How often it was reopened.
-	Reopened      uint32 `protobuf:"varint,18,opt,name=reopened,proto3" json:"reopened,omitempty"`
+	Reopened uint32 `protobuf:"varint,18,opt,name=reopened,proto3" json:"reopened,omitempty"`
+	// An opt-out ended it while people had it, and its ticket was left open for them.
+	LeftOpen      bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -791,6 +820,13 @@ func (x *Episode) GetReopened() uint32 {
 	return 0
 }
 
+func (x *Episode) GetLeftOpen() bool {
+	if x != nil {
+		return x.LeftOpen
+	}
+	return false
+}
+
 // Ticket is the conversation's newest ticket: entry "ticket/<conversation>" of escalate; earlier ones
 // are at "past/<conversation>/<desk's ticket id>".
 type Ticket struct {
@@ -818,7 +854,21 @@ type Ticket struct {
 	// Since when.
 	TakenAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
 	// The desk's ids of the last replies, so that none is sent twice.
-	Replies       []string `protobuf:"bytes,12,rep,name=replies,proto3" json:"replies,omitempty"`
+	Replies []string `protobuf:"bytes,12,rep,name=replies,proto3" json:"replies,omitempty"`
+	// An opt-out came while agents had the mirrored conversation, and the ticket was left open for them.
+	LeftOpen bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
+	// Since when the subscriber waits for an agent's reply; unset while they do not (X4).
+	WaitingSince *timestamppb.Timestamp `protobuf:"bytes,51,opt,name=waiting_since,json=waitingSince,proto3" json:"waiting_since,omitempty"`
+	// Steps of the shop's agent timer that were taken in this wait.
+	WaitingSteps uint32 `protobuf:"varint,52,opt,name=waiting_steps,json=waitingSteps,proto3" json:"waiting_steps,omitempty"`
+	// Tags on it, as the desk told last or Handoff set them.
+	Tags []string `protobuf:"bytes,60,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Subject it was created with.
+	Subject string `protobuf:"bytes,61,opt,name=subject,proto3" json:"subject,omitempty"`
+	// It follows up an earlier ticket.
+	FollowUp bool `protobuf:"varint,62,opt,name=follow_up,json=followUp,proto3" json:"follow_up,omitempty"`
+	// Rules were told that it exists.
+	Announced     bool `protobuf:"varint,63,opt,name=announced,proto3" json:"announced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -937,6 +987,55 @@ func (x *Ticket) GetReplies() []string {
 	return nil
 }
 
+func (x *Ticket) GetLeftOpen() bool {
+	if x != nil {
+		return x.LeftOpen
+	}
+	return false
+}
+
+func (x *Ticket) GetWaitingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WaitingSince
+	}
+	return nil
+}
+
+func (x *Ticket) GetWaitingSteps() uint32 {
+	if x != nil {
+		return x.WaitingSteps
+	}
+	return 0
+}
+
+func (x *Ticket) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *Ticket) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Ticket) GetFollowUp() bool {
+	if x != nil {
+		return x.FollowUp
+	}
+	return false
+}
+
+func (x *Ticket) GetAnnounced() bool {
+	if x != nil {
+		return x.Announced
+	}
+	return false
+}
+
 // Kept is one message of the thread: entry "thread/<conversation>/<sequence number, 16 hex digits>" of
 // escalate. The last ten are kept, and those that wait for the bot.
 type Kept struct {
@@ -993,11 +1092,294 @@ func (x *Kept) GetOnTicket() uint64 {
 	return 0
 }
 
+// Automation is what rules and the guards against loops remember of a conversation (R1, R4).
+type Automation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hash of the last inbound text, folded; 0 for none.
+	LastText uint64 `protobuf:"fixed64,1,opt,name=last_text,json=lastText,proto3" json:"last_text,omitempty"`
+	// How often that text came in a row.
+	SameTexts uint32 `protobuf:"varint,2,opt,name=same_texts,json=sameTexts,proto3" json:"same_texts,omitempty"`
+	// When it came first in that row.
+	SameSince *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=same_since,json=sameSince,proto3" json:"same_since,omitempty"`
+	// When the last automated texts were sent, milliseconds since 1970; the newest last, as many as the
+	// setting counts.
+	Sent []int64 `protobuf:"varint,4,rep,packed,name=sent,proto3" json:"sent,omitempty"`
+	// Since when automation is stopped; unset while it runs.
+	StoppedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=stopped_at,json=stoppedAt,proto3" json:"stopped_at,omitempty"`
+	// Why it is stopped, in words.
+	StoppedBecause string `protobuf:"bytes,6,opt,name=stopped_because,json=stoppedBecause,proto3" json:"stopped_because,omitempty"`
+	// The note that says so waits for a ticket.
+	NoteWaits bool `protobuf:"varint,7,opt,name=note_waits,json=noteWaits,proto3" json:"note_waits,omitempty"`
+	// When the last rule's reply was decided.
+	RuleRepliedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=rule_replied_at,json=ruleRepliedAt,proto3" json:"rule_replied_at,omitempty"`
+	// When the last message that a rule's reply answers was received.
+	RuleAnsweredAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=rule_answered_at,json=ruleAnsweredAt,proto3" json:"rule_answered_at,omitempty"`
+	// Tags that rules gave while there was no ticket; the next one gets them.
+	Tags []string `protobuf:"bytes,10,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Lists that rules put the subscriber on.
+	Lists []string `protobuf:"bytes,11,rep,name=lists,proto3" json:"lists,omitempty"`
+	// The last message that was more than a yes, a no or thanks, for rules that are asked later.
+	Read *LastReading `protobuf:"bytes,12,opt,name=read,proto3" json:"read,omitempty"`
+	// Since when each timer rule waits.
+	Waiting []*RuleMoment `protobuf:"bytes,13,rep,name=waiting,proto3" json:"waiting,omitempty"`
+	// When each rule that replies only once a while replied last.
+	Replied       []*RuleMoment `protobuf:"bytes,14,rep,name=replied,proto3" json:"replied,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Automation) Reset() {
+	*x = Automation{}
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Automation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Automation) ProtoMessage() {}
+
+func (x *Automation) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Automation.ProtoReflect.Descriptor instead.
+func (*Automation) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Automation) GetLastText() uint64 {
+	if x != nil {
+		return x.LastText
+	}
+	return 0
+}
+
+func (x *Automation) GetSameTexts() uint32 {
+	if x != nil {
+		return x.SameTexts
+	}
+	return 0
+}
+
+func (x *Automation) GetSameSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SameSince
+	}
+	return nil
+}
+
+func (x *Automation) GetSent() []int64 {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *Automation) GetStoppedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StoppedAt
+	}
+	return nil
+}
+
+func (x *Automation) GetStoppedBecause() string {
+	if x != nil {
+		return x.StoppedBecause
+	}
+	return ""
+}
+
+func (x *Automation) GetNoteWaits() bool {
+	if x != nil {
+		return x.NoteWaits
+	}
+	return false
+}
+
+func (x *Automation) GetRuleRepliedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RuleRepliedAt
+	}
+	return nil
+}
+
+func (x *Automation) GetRuleAnsweredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RuleAnsweredAt
+	}
+	return nil
+}
+
+func (x *Automation) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *Automation) GetLists() []string {
+	if x != nil {
+		return x.Lists
+	}
+	return nil
+}
+
+func (x *Automation) GetRead() *LastReading {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+func (x *Automation) GetWaiting() []*RuleMoment {
+	if x != nil {
+		return x.Waiting
+	}
+	return nil
+}
+
+func (x *Automation) GetReplied() []*RuleMoment {
+	if x != nil {
+		return x.Replied
+	}
+	return nil
+}
+
+// RuleMoment is when something was so of a rule.
+type RuleMoment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the rule.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// When.
+	At            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleMoment) Reset() {
+	*x = RuleMoment{}
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleMoment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleMoment) ProtoMessage() {}
+
+func (x *RuleMoment) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleMoment.ProtoReflect.Descriptor instead.
+func (*RuleMoment) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RuleMoment) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RuleMoment) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// LastReading is the customer's last message as classify read it.
+type LastReading struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Text, cut to what rules look at.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// Intent; empty when unsure.
+	Intent string `protobuf:"bytes,2,opt,name=intent,proto3" json:"intent,omitempty"`
+	// Sentiment, -1 to 1.
+	Sentiment     float32 `protobuf:"fixed32,3,opt,name=sentiment,proto3" json:"sentiment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LastReading) Reset() {
+	*x = LastReading{}
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LastReading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LastReading) ProtoMessage() {}
+
+func (x *LastReading) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_escalate_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LastReading.ProtoReflect.Descriptor instead.
+func (*LastReading) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_escalate_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *LastReading) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *LastReading) GetIntent() string {
+	if x != nil {
+		return x.Intent
+	}
+	return ""
+}
+
+func (x *LastReading) GetSentiment() float32 {
+	if x != nil {
+		return x.Sentiment
+	}
+	return 0
+}
+
 var File_handoff_state_v1_escalate_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xd6\x04\n" +
+	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xaa\x05\n" +
 	"\fConversation\x12\x1a\n" +
 	"\bepisodes\x18\x01 \x01(\x04R\bepisodes\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
@@ -1017,7 +1399,11 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
 	"sent_since\x183 \x01(\rR\tsentSince\x12\x16\n" +
 	"\x06parked\x184 \x01(\x04R\x06parked\x12\x16\n" +
-	"\x06nudged\x185 \x01(\bR\x06nudgedJ\x04\b\v\x10\f\"\x99\x01\n" +
+	"\x06nudged\x185 \x01(\bR\x06nudged\x12<\n" +
+	"\n" +
+	"automation\x18< \x01(\v2\x1c.handoff.state.v1.AutomationR\n" +
+	"automation\x12\x14\n" +
+	"\x05holds\x18F \x01(\x04R\x05holdsJ\x04\b\v\x10\f\"\x99\x01\n" +
 	"\x06Parked\x12,\n" +
 	"\x05reply\x18\x01 \x01(\v2\x16.handoff.v1.AgentReplyR\x05reply\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +
@@ -1034,17 +1420,18 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x12;\n" +
 	"\vreceived_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"receivedAt\"\xa4\x01\n" +
+	"receivedAt\"\xb8\x01\n" +
 	"\x06Signal\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.handoff.v1.SignalKindR\x04kind\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x12\x12\n" +
 	"\x04text\x18\x03 \x01(\tR\x04text\x12*\n" +
 	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"\x7f\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04rule\x18< \x01(\tR\x04rule\"\x7f\n" +
 	"\aRefusal\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.handoff.v1.SignalKindR\x04kind\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x120\n" +
-	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xd7\x06\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xf4\x06\n" +
 	"\aEpisode\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05state\x120\n" +
@@ -1068,7 +1455,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\rlast_reply_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vlastReplyAt\x125\n" +
 	"\bended_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
-	"\breopened\x18\x12 \x01(\rR\breopened\"\xa0\x03\n" +
+	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\"\x8c\x05\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1083,10 +1471,46 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x05taken\x18\n" +
 	" \x01(\bR\x05taken\x125\n" +
 	"\btaken_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\x12\x18\n" +
-	"\areplies\x18\f \x03(\tR\areplies\"X\n" +
+	"\areplies\x18\f \x03(\tR\areplies\x12\x1b\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\x12?\n" +
+	"\rwaiting_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\fwaitingSince\x12#\n" +
+	"\rwaiting_steps\x184 \x01(\rR\fwaitingSteps\x12\x12\n" +
+	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
+	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
+	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +
+	"\tannounced\x18? \x01(\bR\tannounced\"X\n" +
 	"\x04Kept\x123\n" +
 	"\amessage\x18\x01 \x01(\v2\x19.handoff.v1.ThreadMessageR\amessage\x12\x1b\n" +
-	"\ton_ticket\x18\x02 \x01(\x04R\bonTicketB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
+	"\ton_ticket\x18\x02 \x01(\x04R\bonTicket\"\xf1\x04\n" +
+	"\n" +
+	"Automation\x12\x1b\n" +
+	"\tlast_text\x18\x01 \x01(\x06R\blastText\x12\x1d\n" +
+	"\n" +
+	"same_texts\x18\x02 \x01(\rR\tsameTexts\x129\n" +
+	"\n" +
+	"same_since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tsameSince\x12\x12\n" +
+	"\x04sent\x18\x04 \x03(\x03R\x04sent\x129\n" +
+	"\n" +
+	"stopped_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstoppedAt\x12'\n" +
+	"\x0fstopped_because\x18\x06 \x01(\tR\x0estoppedBecause\x12\x1d\n" +
+	"\n" +
+	"note_waits\x18\a \x01(\bR\tnoteWaits\x12B\n" +
+	"\x0frule_replied_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\rruleRepliedAt\x12D\n" +
+	"\x10rule_answered_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x0eruleAnsweredAt\x12\x12\n" +
+	"\x04tags\x18\n" +
+	" \x03(\tR\x04tags\x12\x14\n" +
+	"\x05lists\x18\v \x03(\tR\x05lists\x121\n" +
+	"\x04read\x18\f \x01(\v2\x1d.handoff.state.v1.LastReadingR\x04read\x126\n" +
+	"\awaiting\x18\r \x03(\v2\x1c.handoff.state.v1.RuleMomentR\awaiting\x126\n" +
+	"\areplied\x18\x0e \x03(\v2\x1c.handoff.state.v1.RuleMomentR\areplied\"L\n" +
+	"\n" +
+	"RuleMoment\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"W\n" +
+	"\vLastReading\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x16\n" +
+	"\x06intent\x18\x02 \x01(\tR\x06intent\x12\x1c\n" +
+	"\tsentiment\x18\x03 \x01(\x02R\tsentimentB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
 
 var (
 	file_handoff_state_v1_escalate_proto_rawDescOnce sync.Once
@@ -1100,7 +1524,7 @@ func file_handoff_state_v1_escalate_proto_rawDescGZIP() []byte {
 	return file_handoff_state_v1_escalate_proto_rawDescData
 }
 
-var file_handoff_state_v1_escalate_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_handoff_state_v1_escalate_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_handoff_state_v1_escalate_proto_goTypes = []any{
 	(*Conversation)(nil),            // 0: handoff.state.v1.Conversation
 	(*Parked)(nil),                  // 1: handoff.state.v1.Parked
@@ -1111,51 +1535,64 @@ var file_handoff_state_v1_escalate_proto_goTypes = []any{
 	(*Episode)(nil),                 // 6: handoff.state.v1.Episode
 	(*Ticket)(nil),                  // 7: handoff.state.v1.Ticket
 	(*Kept)(nil),                    // 8: handoff.state.v1.Kept
-	(*handoffv1.ConsentStamp)(nil),  // 9: handoff.v1.ConsentStamp
-	(*timestamppb.Timestamp)(nil),   // 10: google.protobuf.Timestamp
-	(*handoffv1.AgentReply)(nil),    // 11: handoff.v1.AgentReply
-	(handoffv1.SignalKind)(0),       // 12: handoff.v1.SignalKind
-	(handoffv1.EpisodeState)(0),     // 13: handoff.v1.EpisodeState
-	(handoffv1.TicketStatus)(0),     // 14: handoff.v1.TicketStatus
-	(handoffv1.AuthorKind)(0),       // 15: handoff.v1.AuthorKind
-	(*handoffv1.ThreadMessage)(nil), // 16: handoff.v1.ThreadMessage
+	(*Automation)(nil),              // 9: handoff.state.v1.Automation
+	(*RuleMoment)(nil),              // 10: handoff.state.v1.RuleMoment
+	(*LastReading)(nil),             // 11: handoff.state.v1.LastReading
+	(*handoffv1.ConsentStamp)(nil),  // 12: handoff.v1.ConsentStamp
+	(*timestamppb.Timestamp)(nil),   // 13: google.protobuf.Timestamp
+	(*handoffv1.AgentReply)(nil),    // 14: handoff.v1.AgentReply
+	(handoffv1.SignalKind)(0),       // 15: handoff.v1.SignalKind
+	(handoffv1.EpisodeState)(0),     // 16: handoff.v1.EpisodeState
+	(handoffv1.TicketStatus)(0),     // 17: handoff.v1.TicketStatus
+	(handoffv1.AuthorKind)(0),       // 18: handoff.v1.AuthorKind
+	(*handoffv1.ThreadMessage)(nil), // 19: handoff.v1.ThreadMessage
 }
 var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	2,  // 0: handoff.state.v1.Conversation.turn:type_name -> handoff.state.v1.BotTurn
-	9,  // 1: handoff.state.v1.Conversation.consent:type_name -> handoff.v1.ConsentStamp
-	10, // 2: handoff.state.v1.Conversation.agent_replied_at:type_name -> google.protobuf.Timestamp
+	12, // 1: handoff.state.v1.Conversation.consent:type_name -> handoff.v1.ConsentStamp
+	13, // 2: handoff.state.v1.Conversation.agent_replied_at:type_name -> google.protobuf.Timestamp
 	5,  // 3: handoff.state.v1.Conversation.refusals:type_name -> handoff.state.v1.Refusal
-	10, // 4: handoff.state.v1.Conversation.wrote_at:type_name -> google.protobuf.Timestamp
-	11, // 5: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
-	10, // 6: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
-	10, // 7: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
-	3,  // 8: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
-	3,  // 9: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
-	10, // 10: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
-	12, // 11: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
-	10, // 12: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
-	12, // 13: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
-	10, // 14: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
-	13, // 15: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
-	4,  // 16: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
-	10, // 17: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
-	10, // 18: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
-	10, // 19: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
-	10, // 20: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
-	10, // 21: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
-	10, // 22: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
-	10, // 23: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
-	10, // 24: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
-	14, // 25: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
-	10, // 26: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
-	15, // 27: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
-	10, // 28: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
-	16, // 29: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	13, // 4: handoff.state.v1.Conversation.wrote_at:type_name -> google.protobuf.Timestamp
+	9,  // 5: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
+	14, // 6: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
+	13, // 7: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
+	13, // 8: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
+	3,  // 9: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
+	3,  // 10: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
+	13, // 11: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
+	15, // 12: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
+	13, // 13: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
+	15, // 14: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
+	13, // 15: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
+	16, // 16: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
+	4,  // 17: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
+	13, // 18: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
+	13, // 19: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
+	13, // 20: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
+	13, // 21: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
+	13, // 22: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
+	13, // 23: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 24: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 25: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
+	17, // 26: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
+	13, // 27: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
+	18, // 28: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
+	13, // 29: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
+	13, // 30: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
+	19, // 31: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	13, // 32: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	13, // 33: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	13, // 34: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	13, // 35: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	11, // 36: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	10, // 37: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
+	10, // 38: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
+	13, // 39: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }
@@ -1169,7 +1606,7 @@ func file_handoff_state_v1_escalate_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_state_v1_escalate_proto_rawDesc), len(file_handoff_state_v1_escalate_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

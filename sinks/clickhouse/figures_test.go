@@ -28,6 +28,14 @@ func again(b rows.Batch, by int64) rows.Batch {
 		s.Offset += by
 		c.ConsentChanges = append(c.ConsentChanges, s)
 	}
+	for _, s := range b.ConsentEvents {
+		s.Offset += by
+		c.ConsentEvents = append(c.ConsentEvents, s)
+	}
+	for _, s := range b.RuleRuns {
+		s.Offset += by
+		c.RuleRuns = append(c.RuleRuns, s)
+	}
 	return c
 }
 

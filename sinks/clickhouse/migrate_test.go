@@ -81,7 +81,7 @@ func TestEveryTableRemembersTokens(t *testing.T) {
 			}
 		}
 	}
-	if tables != 6 {
+	if tables != 8 {
 		t.Errorf("%d tables", tables)
 	}
 }

@@ -110,6 +110,12 @@ func march() *story {
 	s.delivered("bolt", "eve", noon, rows.Delivery{CallID: "cb1", Status: "refused", BlockReason: "opted_out", TextClass: "agent"})
 	s.delivered("bolt", "eve", noon, rows.Delivery{CallID: "cb2", Action: "ask_bot", Status: "refused", BlockReason: "opted_out"})
 	s.batch.ConsentChanges = append(s.batch.ConsentChanges, rows.ConsentChange{Origin: s.at("bolt", "eve", noon), Version: 1, Scope: "channel:sms", Prior: "conversational", Status: "unsubscribed", Source: "keyword", Keyword: "stop", Text: "STOP"})
+	s.batch.RuleRuns = append(s.batch.RuleRuns, rows.RuleRun{
+		Origin: s.at("bolt", "eve", noon), Rule: "vip", When: "message_created", Did: []string{"add_to_list vip"}, Lists: []string{"vip"}})
+	s.batch.ConsentEvents = append(s.batch.ConsentEvents,
+		rows.ConsentEvent{Origin: s.at("bolt", "eve", noon), Kind: "possible_opt_out", Text: "enough of this", MessageID: "m1", By: "score 0.8", DueAt: next},
+		rows.ConsentEvent{Origin: s.at("bolt", "eve", noon.Add(time.Hour)), Kind: "possible_declined", Text: "enough of this", MessageID: "m1", By: "Ann"},
+		rows.ConsentEvent{Origin: s.at("bolt", "fay", noon), Kind: "possible_opt_out", Text: "leave me", MessageID: "m2", By: "score 0.7", DueAt: next})
 	s.offset++
 	s.batch.Rejected = append(s.batch.Rejected, rows.Rejected{Partition: 2, Offset: s.offset, Time: noon, Key: []byte("k"), Value: []byte{0xff}, Error: "no fact"})
 	return s

@@ -17,7 +17,7 @@ type table struct {
 // tables lists a batch's tables in the order of their insertion.
 func tables(b *rows.Batch) []table {
 	return []table{messagesTable(b.Messages), episodeEventsTable(b.EpisodeEvents), consentChangesTable(b.ConsentChanges),
-		deliveriesTable(b.Deliveries), rejectedTable(b.Rejected)}
+		consentEventsTable(b.ConsentEvents), ruleRunsTable(b.RuleRuns), deliveriesTable(b.Deliveries), rejectedTable(b.Rejected)}
 }
 
 // originColumns are what every fact's table begins with.
@@ -80,6 +80,36 @@ func consentChangesTable(list []rows.ConsentChange) table {
 			return originValues(&c.Origin, c.Version, c.Scope, c.Prior, c.Status, c.Source, c.Keyword, c.Text, c.MessageID)
 		},
 	}
+}
+
+func consentEventsTable(list []rows.ConsentEvent) table {
+	return table{
+		name: "consent_events", rows: len(list),
+		columns: originColumns("kind", "text", "message_id", "decider", "due_at", "subscriber", "person"),
+		values: func(i int) []any {
+			e := &list[i]
+			return originValues(&e.Origin, e.Kind, e.Text, e.MessageID, e.By, maybe(e.DueAt), e.Subscriber, e.Person)
+		},
+	}
+}
+
+func ruleRunsTable(list []rows.RuleRun) table {
+	return table{
+		name: "rule_runs", rows: len(list),
+		columns: originColumns("rule", "asked_at", "did", "refused", "lists", "episode", "ticket_id"),
+		values: func(i int) []any {
+			r := &list[i]
+			return originValues(&r.Origin, r.Rule, r.When, listed(r.Did), listed(r.Refused), listed(r.Lists), r.Episode, r.TicketID)
+		},
+	}
+}
+
+// listed is a list for a column that must have one.
+func listed(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
 }
 
 func deliveriesTable(list []rows.Delivery) table {

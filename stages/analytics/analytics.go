@@ -53,6 +53,10 @@ func add(b *rows.Batch, in *pipeline.Record) {
 		b.EpisodeEvents = push(b.EpisodeEvents, episode(o, kind.Episode))
 	case *handoffv1.Fact_Consent:
 		b.ConsentChanges = push(b.ConsentChanges, consent(o, kind.Consent))
+	case *handoffv1.Fact_ConsentEvent:
+		b.ConsentEvents = push(b.ConsentEvents, consentEvent(o, kind.ConsentEvent))
+	case *handoffv1.Fact_Rule:
+		b.RuleRuns = push(b.RuleRuns, ruleRun(o, kind.Rule))
 	case *handoffv1.Fact_Delivery:
 		b.Deliveries = push(b.Deliveries, delivery(o, kind.Delivery))
 	default:

@@ -67,6 +67,22 @@ func consent(o rows.Origin, f *handoffv1.ConsentFact) rows.ConsentChange {
 	}
 }
 
+func consentEvent(o rows.Origin, f *handoffv1.ConsentEvent) rows.ConsentEvent {
+	return rows.ConsentEvent{
+		Origin: o,
+		Kind:   name(f.GetKind(), "CONSENT_EVENT_KIND_"), Text: f.GetText(), MessageID: f.GetMessageId(), By: f.GetBy(),
+		DueAt: instant(f.GetDueAt()), Subscriber: f.GetSubscriber(), Person: f.GetPerson(),
+	}
+}
+
+func ruleRun(o rows.Origin, f *handoffv1.RuleFact) rows.RuleRun {
+	return rows.RuleRun{
+		Origin: o,
+		Rule:   f.GetRule(), When: f.GetWhen(), Did: f.GetDid(), Refused: f.GetRefused(), Lists: f.GetLists(),
+		Episode: f.GetEpisode(), TicketID: f.GetTicketId(),
+	}
+}
+
 func delivery(o rows.Origin, f *handoffv1.DeliveryFact) rows.Delivery {
 	return rows.Delivery{
 		Origin: o,

@@ -41,7 +41,8 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 		return r
 	}
 	r.answer = s.answers.Find(folded)
-	if s.onlyStops(folded[r.answer.Rest:], r.answer.Rest) {
+	stops := s.onlyStops(folded[r.answer.Rest:], r.answer.Rest)
+	if stops {
 		r.answer = answer.Answer{}
 	}
 	if s.neverAnswers(folded) {
@@ -52,6 +53,9 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 		r.answer = answer.Answer{Thanks: true, Rest: len(folded)}
 	}
 	r.in = s.place(folded, m.GetText(), r.out.GetLanguage())
+	if stops && r.in.OptOut == intent.OptOutClear {
+		r.in.OptOut = intent.OptOutPossible // "yes stop": which of the two
+	}
 	if s.optsOut(&r, folded) {
 		return r
 	}

@@ -8,18 +8,27 @@
 //   - AgentReply, from deliver in the desk's order: drops one it has seen; #optout (C8); what the gate
 //     passes goes on to escalate with its stamp, what it does not as BlockedText (C7).
 //   - BotReply, from deliver: drops one it has seen; gated alike. One without a text always passes.
+//   - PlatformSend, from the gateway: drops one it has seen, passes on.
 //   - TicketEvent, from deliver: drops one it has seen, remembers whether the ticket is open, passes on.
 //   - Receipt, from deliver: one that says the provider opted the address out changes the ledger (C10).
-//   - DeadLetterResolved, from classify and `handoff dlq`: opens the text gate that a lost record shut.
+//   - ConsentDecision, from the gateway and `handoff consent decide`: what a person decided of possible
+//     opt-outs (C5).
+//   - ConsentImport, from the same: what the platform knows (C14).
+//   - LinkRequest, from the same, and Link and Linked, from consent of other keys: addresses of one person
+//     (W7).
+//   - DeadLetterResolved, from classify, deliver and `handoff dlq`: opens the text gate that a lost
+//     record shut.
 //
 // It posts ConsentChanged to deliver in the transaction of each change, keyword answers as commands to
-// deliver with Asked to classify, ConsentNotice and BlockedText to escalate, and facts to analytics.
+// deliver with Asked to classify, ConsentNotice and BlockedText to escalate, and facts to analytics;
+// changes of the status to the platform as well (C14).
 //
 // State: the ledger (LedgerHead, LedgerLine, ScopeConsent) for the address, ConsentConversation and
 // EndedTicket for each conversation. Of all changes whose scope covers a conversation's account the
 // newest counts. OptIn and HeldMessage are what waits for the answer to the opt-in question. One timer
 // per conversation ends the time in which agents may answer an opted-out person (C13), one per scope the
-// wait for that answer (C6).
+// wait for that answer (C6), one per conversation the wait for a decision on a possible opt-out
+// (PossibleOptOut, C5). Subscriber counts who has had the address (C15), Person is who it is known as with others (W7).
 package consent
 
 import (
@@ -29,13 +38,14 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/quiet"
 )
 
 // Config of the stage. All that can be set is in the shop's settings.
 type Config struct{}
 
 // Stage is the consent stage. See the package comment for what it reads and posts.
-type Stage struct{}
+type Stage struct{ quiet *quiet.Table }
 
 var (
 	_ pipeline.Stage          = (*Stage)(nil)
@@ -44,7 +54,13 @@ var (
 )
 
 // New returns the stage.
-func New(Config) (*Stage, error) { return &Stage{}, nil }
+func New(Config) (*Stage, error) {
+	table, err := quiet.Shipped()
+	if err != nil {
+		return nil, fmt.Errorf("read quiet hours: %w", err)
+	}
+	return &Stage{quiet: table}, nil
+}
 
 // Name returns "consent".
 func (s *Stage) Name() string { return schemas.StageConsent }
@@ -72,6 +88,31 @@ func (s *Stage) On(t *turn.Turn) error {
 		t.OpenTexts(letter.GetDeadLetter())
 		return nil
 	}
+	switch body := t.Record.GetBody().(type) {
+	case *handoffv1.Record_ConsentDecision:
+		if t.Seen() {
+			return nil
+		}
+		return decision(t, body.ConsentDecision)
+	case *handoffv1.Record_ConsentImport:
+		if t.Seen() {
+			return nil
+		}
+		return importConsent(t, body.ConsentImport)
+	case *handoffv1.Record_LinkRequest:
+		linkRequest(t, body.LinkRequest)
+		return nil
+	case *handoffv1.Record_Link:
+		if !t.Seen() {
+			link(t, body.Link)
+		}
+		return nil
+	case *handoffv1.Record_Linked:
+		if !t.Seen() {
+			linked(t, body.Linked.GetLink())
+		}
+		return nil
+	}
 	if t.Record.GetConversation() == "" {
 		return fmt.Errorf("%w: no conversation", schemas.ErrRecord)
 	}
@@ -80,12 +121,18 @@ func (s *Stage) On(t *turn.Turn) error {
 		customerMessage(t, body.CustomerMessage)
 	case *handoffv1.Record_AgentReply:
 		if !t.Seen() {
-			agentReply(t, body.AgentReply)
+			s.agentReply(t, body.AgentReply)
 		}
 	case *handoffv1.Record_BotReply:
 		if !t.Seen() {
 			botReply(t, body.BotReply)
 		}
+	case *handoffv1.Record_PlatformSend:
+		if !t.Seen() {
+			forward(t) // it was sent: nothing is left to judge (H13)
+		}
+	case *handoffv1.Record_RuleReply:
+		ruleReply(t, body.RuleReply)
 	case *handoffv1.Record_TicketEvent:
 		if !t.Seen() {
 			ticketEvent(t, body.TicketEvent)
@@ -113,11 +160,14 @@ func customerMessage(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	case handoffv1.Directive_DIRECTIVE_NO:
 		if m.GetClassification().GetAnswers() == handoffv1.Question_QUESTION_OPT_IN {
 			declineOptIn(t, m)
-			return
+		} else {
+			pass(t, m)
 		}
-		pass(t, m)
 	case handoffv1.Directive_DIRECTIVE_UNSPECIFIED:
 		pass(t, m)
+	}
+	if m.GetClassification().GetPossibleOptOut() {
+		possibleOptOut(t, m)
 	}
 }
 
@@ -147,9 +197,9 @@ func forward(t *turn.Turn) {
 }
 
 // notice tells escalate of a change.
-func notice(t *turn.Turn, n *handoffv1.ConsentNotice) {
-	r := t.Make(t.Here())
-	r.Consent = stampOf(t, t.Here())
+func notice(t *turn.Turn, at turn.Place, n *handoffv1.ConsentNotice) {
+	r := t.Make(at)
+	r.Consent = stampOf(t, at)
 	r.Body = &handoffv1.Record_ConsentNotice{ConsentNotice: n}
 	t.Emit(schemas.TopicEscalate, r)
 }

@@ -147,8 +147,8 @@ func TestWiderStopIsWrittenNarrowerIsNot(t *testing.T) {
 	w.shop.Consent.OptOutScope = "shop"
 	w.says(accountA, "STOP")
 	w.want("changed shop v2 unsubscribed allows 1", `notice OPTED_OUT "STOP" by KEYWORD, unsubscribed was unsubscribed`)
-	if len(w.facts()) != 1 {
-		t.Errorf("a wider opt-out is no fact: %v", w.facts())
+	if f := w.facts(); len(f) != 2 || f[0].GetConsent().GetScope() != "shop" || f[1].GetReason() == "" {
+		t.Errorf("a wider opt-out, and why it is not confirmed again, are no facts: %v", f)
 	}
 	w.shop.Consent.OptOutScope = "channel"
 	w.says(accountA, "STOP")

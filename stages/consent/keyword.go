@@ -22,11 +22,18 @@ const answerWithin = 5 * time.Minute
 // stop opts the writer out, and confirms it once (C2). What is asked for in the same message goes on, as
 // the message of a person who has opted out (C5, C13).
 func stop(t *turn.Turn, m *handoffv1.CustomerMessage) {
-	more := m.GetClassification().GetMoreText()
-	before := optOut(t, change{source: keywordSource(m), keyword: written(m), text: m.GetText(), more: more}, "")
+	more := m.GetClassification().GetMoreText() && !m.GetClassification().GetWrongNumber() // who asks nothing of this shop
+	before := optOut(t, t.Here(), change{
+		source: keywordSource(m), keyword: written(m), text: m.GetText(), more: more, wrongNumber: m.GetClassification().GetWrongNumber(),
+	}, "")
 	again := before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
 	plain := m.GetClassification().GetPlainLanguage() // which no provider answers
-	if !again && (plain || !providerAnswers(t, m, "stop", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_STOP)) {
+	switch {
+	case again:
+		notAnswered(t, m, "they had opted out before, which is confirmed once (C2)")
+	case !plain && providerAnswers(t, m, "stop", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_STOP):
+		notAnswered(t, m, providerDoes)
+	default:
 		reply(t, settings.TextStopConfirmed, m)
 	}
 	if more {
@@ -37,6 +44,7 @@ func stop(t *turn.Turn, m *handoffv1.CustomerMessage) {
 // start subscribes the writer and confirms it (C3). Escalate learns of a change only. Where the shop
 // wants it confirmed, who was not asked yet is asked (C6); a START of somebody who was is their yes.
 func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentSource) {
+	begin(t, m)
 	before := current(t, t.Here())
 	switch before.GetStatus() {
 	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED, handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
@@ -53,25 +61,31 @@ func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentS
 			source: source, keyword: written(m), text: m.GetText(),
 		}
 		c.write(t, t.Here())
-		notice(t, &handoffv1.ConsentNotice{
+		notice(t, t.Here(), &handoffv1.ConsentNotice{
 			Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN, Keyword: c.keyword, Source: c.source,
 			Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: timestamppb.New(t.At()), Text: c.text,
+			ProviderMayBlock: providerMayBlock(before, m.GetProviderOptOut()),
 		})
 	}
-	if !providerAnswers(t, m, "start", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START) {
+	if providerAnswers(t, m, "start", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START) {
+		notAnswered(t, m, providerDoes)
+	} else {
 		reply(t, settings.TextStartConfirmed, m)
 	}
 	settleHeld(t)
+	settleCovered(t, handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_DECLINED, written(m), "the customer subscribed")
 }
 
 // help answers with the support contact, even those who never subscribed or opted out, and changes
 // nothing (C4).
 func help(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	now := current(t, t.Here())
-	if !providerAnswers(t, m, "help", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_HELP) {
+	if providerAnswers(t, m, "help", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_HELP) {
+		notAnswered(t, m, providerDoes)
+	} else {
 		reply(t, settings.TextHelp, m)
 	}
-	notice(t, &handoffv1.ConsentNotice{
+	notice(t, t.Here(), &handoffv1.ConsentNotice{
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP, Keyword: written(m),
 		Source: handoffv1.ConsentSource_CONSENT_SOURCE_KEYWORD, Scope: now.scope,
 		Prior: now.GetStatus(), Status: now.GetStatus(), Since: now.GetSince(), Text: m.GetText(),
@@ -105,15 +119,18 @@ func receipt(t *turn.Turn, r *handoffv1.Receipt) {
 	if !r.GetOutcome().GetProviderOptedOut() {
 		return // deliver posts none else; the outcome is escalate's
 	}
-	optOut(t, change{
+	optOut(t, t.Here(), change{
 		source: handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER,
 		text:   strings.TrimSpace(r.GetOutcome().GetCode() + " " + r.GetOutcome().GetMeaning()),
 	}, "")
 }
 
 // keywordSource is plain language where there was no keyword, the provider where it alone took the message
-// for one, else the keyword.
+// for one, else the keyword; a wrong number is a source of its own.
 func keywordSource(m *handoffv1.CustomerMessage) handoffv1.ConsentSource {
+	if m.GetClassification().GetWrongNumber() {
+		return handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER
+	}
 	if m.GetClassification().GetPlainLanguage() {
 		return handoffv1.ConsentSource_CONSENT_SOURCE_PLAIN_LANGUAGE
 	}
@@ -183,6 +200,20 @@ func say(t *turn.Turn, o outgoing) {
 		Reason: o.reason,
 		Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
 			MessageId: call, Author: handoffv1.AuthorKind_AUTHOR_KIND_SYSTEM, Text: o.text, TextClass: o.class,
+		}},
+	})
+}
+
+// providerDoes is why Handoff does not answer a keyword itself.
+const providerDoes = "the provider answers it itself (provider_answers, or its word with the message)"
+
+// notAnswered records why a keyword got no answer.
+func notAnswered(t *turn.Turn, m *handoffv1.CustomerMessage, why string) {
+	t.Fact(t.Here(), &handoffv1.Fact{
+		Reason: "no answer to " + written(m) + ": " + why,
+		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
+			CallId: schemas.HexID(t.ID()), Action: handoffv1.Action_ACTION_SEND_TEXT,
+			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, TextClass: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
 		}},
 	})
 }

@@ -58,12 +58,18 @@ type standing struct {
 }
 
 // current returns what counts at a place.
-func current(t *turn.Turn, p turn.Place) standing {
+func current(t *turn.Turn, p turn.Place) standing { return covering(t, p, scopeAccount) }
+
+// covering returns what counts at a place of the changes at least as wide as a width.
+func covering(t *turn.Turn, p turn.Place, width string) standing {
 	best, c := standing{ScopeConsent: &statev1.ScopeConsent{}}, &statev1.ScopeConsent{}
-	for _, width := range [...]string{scopeShop, scopeChannel, scopeAccount} {
-		scope := scopeAt(width, p)
+	for _, each := range [...]string{scopeShop, scopeChannel, scopeAccount} {
+		scope := scopeAt(each, p)
 		if t.Get(scopePrefix+scope, c) && c.GetVersion() > best.GetVersion() {
 			best, c = standing{ScopeConsent: c, scope: scope}, &statev1.ScopeConsent{}
+		}
+		if each == width {
+			break
 		}
 	}
 	return best
@@ -74,7 +80,7 @@ func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
 	now, head := current(t, p), &statev1.LedgerHead{}
 	t.Get(headEntry, head)
 	return &handoffv1.ConsentStamp{
-		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now),
+		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now), TimeZone: head.GetTimeZone(),
 	}
 }
 
@@ -91,6 +97,10 @@ type change struct {
 	answerUntil time.Time
 	// more tells that the message asks for something too (C5).
 	more bool
+	// by is who decided, where a person did.
+	by string
+	// wrongNumber: the address belongs to somebody else (C15).
+	wrongNumber bool
 }
 
 // write appends a change to the ledger, makes it current in its scope, and tells deliver's gate and
@@ -110,6 +120,10 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 	line := &statev1.LedgerLine{
 		Version: head.GetVersion(), At: moment, Scope: c.scope, Prior: prior.GetStatus(), Status: c.status,
 		Source: c.source, Keyword: c.keyword, Text: c.text, RecordId: schemas.HexID(t.ID()), Conversation: at.Conversation,
+		Subscriber: subscriber(t).GetNumber(), By: c.by,
+	}
+	if c.since != moment {
+		line.Since = c.since
 	}
 	now := &statev1.ScopeConsent{Version: head.GetVersion(), Status: c.status, Since: c.since, Source: c.source}
 	if !c.answerUntil.IsZero() {
@@ -125,15 +139,28 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 		Scope: c.scope, Version: head.GetVersion(), Status: c.status, Allowed: c.allowed(), At: moment,
 	}}
 	t.Emit(schemas.TopicDeliver, r)
+	if c.scope == scopeShop && inScope.GetStatus() != c.status {
+		c.spread(t)
+	}
 	if prior.GetStatus() == c.status && (inScope.GetStatus() == c.status || !wider(widthOf(c.scope), widthOf(prior.scope))) {
 		return
 	}
-	t.Fact(at, &handoffv1.Fact{
-		Kind: &handoffv1.Fact_Consent{Consent: &handoffv1.ConsentFact{
-			Version: head.GetVersion(), Scope: c.scope, Prior: prior.GetStatus(), Status: c.status,
-			Source: c.source, Keyword: c.keyword, Text: c.text, MessageId: schemas.HexID(t.ID()),
-		}},
-	})
+	t.Fact(at, c.fact(t, head.GetVersion(), prior.GetStatus()))
+	if c.source != handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT { // which the platform knows of (C14)
+		r := t.Make(at)
+		fact := c.fact(t, head.GetVersion(), prior.GetStatus())
+		fact.Stage, fact.At = schemas.StageConsent, moment
+		r.Consent, r.Body = nil, &handoffv1.Record_Fact{Fact: fact}
+		t.Emit(schemas.TopicPlatform, r)
+	}
+}
+
+// fact is the change as analytics and the platform learn of it.
+func (c change) fact(t *turn.Turn, version uint64, prior handoffv1.ConsentStatus) *handoffv1.Fact {
+	return &handoffv1.Fact{Kind: &handoffv1.Fact_Consent{Consent: &handoffv1.ConsentFact{
+		Version: version, Scope: c.scope, Prior: prior, Status: c.status,
+		Source: c.source, Keyword: c.keyword, Text: c.text, MessageId: schemas.HexID(t.ID()),
+	}}}
 }
 
 // allowed lists the classes that may still leave.
@@ -169,35 +196,50 @@ func firstMessage(t *turn.Turn) {
 
 // optOut writes an opt-out of the width that the shop set and tells escalate. It returns what counted
 // before. Where the address is opted out as widely already nothing is written, and escalate learns that
-// it was said again.
-func optOut(t *turn.Turn, c change, ticketID string) standing {
-	before := current(t, t.Here())
-	c.scope = scopeAt(t.Shop.Consent.OptOutScope, t.Here())
+// it was said again. A wrong number is one for everything that is sent to the address (C15).
+func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
+	before := current(t, at)
+	width := t.Shop.Consent.OptOutScope
+	if c.wrongNumber {
+		width = scopeShop
+		detach(t, at, c.text)
+	}
+	c.scope = scopeAt(width, at)
 	c.status = handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
 	already := before.GetStatus() == c.status
 	since := before.GetSince()
 	switch {
 	case !already:
-		c.write(t, t.Here())
+		c.write(t, at)
 		since = timestamppb.New(t.At())
 	case wider(widthOf(c.scope), widthOf(before.scope)) || before.GetAnswerUntil() != nil:
 		c.since = since
-		c.write(t, t.Here())
+		c.write(t, at)
 	}
-	notice(t, &handoffv1.ConsentNotice{
+	notice(t, at, &handoffv1.ConsentNotice{
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT, Keyword: c.keyword, Source: c.source,
 		Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: since, Text: c.text, TicketId: ticketID, KeepTicket: c.more,
+		Forget: c.wrongNumber, By: c.by,
 	})
 	settleHeld(t)
+	settleCovered(t, c.status, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED, c.keyword, "the customer is unsubscribed")
 	return before
+}
+
+// providerMayBlock tells whether the provider's own block may outlast an opt-in: the provider reported the
+// opt-out, and not that it lifted it (C3).
+func providerMayBlock(before standing, lifted handoffv1.ProviderOptOut) bool {
+	return before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED &&
+		before.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER && lifted != handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START
 }
 
 // optInScope is what a START subscribes: what the opt-out took away, where there was one; else the
 // channel or the account, as the shop set. It never lifts an opt-out that another account got for
-// itself.
+// itself, and a new subscriber at a wrong number begins like anybody else.
 func optInScope(t *turn.Turn, before standing) string {
 	width := t.Shop.Consent.OptOutScope
-	if before.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
+	if before.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED ||
+		before.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER {
 		if width == scopeShop {
 			width = scopeChannel
 		}

@@ -86,7 +86,7 @@ func askOptIn(t *turn.Turn, m *handoffv1.CustomerMessage, scope string) {
 		question: handoffv1.Question_QUESTION_OPT_IN, until: o.GetUntil(),
 	})
 	now := current(t, here)
-	notice(t, &handoffv1.ConsentNotice{
+	notice(t, here, &handoffv1.ConsentNotice{
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED, Source: now.GetSource(), Scope: now.scope,
 		Prior: now.GetStatus(), Status: now.GetStatus(), Since: now.GetSince(), Text: m.GetText(),
 	})
@@ -197,6 +197,8 @@ func onTimer(t *turn.Turn) error {
 	case strings.HasPrefix(name, optInPrefix):
 		optInOver(t, strings.TrimPrefix(name, optInPrefix))
 		return nil
+	case strings.HasPrefix(name, possiblePrefix):
+		return undecided(t, strings.TrimPrefix(name, possiblePrefix))
 	}
 	return fmt.Errorf("timer %q is none of consent's", name)
 }

@@ -18,13 +18,13 @@ func optOutByAgent(t *turn.Turn, a *handoffv1.AgentReply, tag string) {
 	now := current(t, t.Here())
 	switch now.GetStatus() {
 	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED, handoffv1.ConsentStatus_CONSENT_STATUS_CONVERSATIONAL:
-		optOut(t, change{source: handoffv1.ConsentSource_CONSENT_SOURCE_AGENT, keyword: tag, text: a.GetText()}, a.GetTicketId())
+		optOut(t, t.Here(), change{source: handoffv1.ConsentSource_CONSENT_SOURCE_AGENT, keyword: tag, text: a.GetText()}, a.GetTicketId())
 	default:
 		since := now.GetSince()
 		if since == nil {
 			since = timestamppb.New(t.At())
 		}
-		notice(t, &handoffv1.ConsentNotice{
+		notice(t, t.Here(), &handoffv1.ConsentNotice{
 			Kind:    handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_OUT_REFUSED,
 			Keyword: tag, Source: handoffv1.ConsentSource_CONSENT_SOURCE_AGENT, Scope: now.scope,
 			Prior: now.GetStatus(), Status: now.GetStatus(), Since: since, Text: a.GetText(), TicketId: a.GetTicketId(),

@@ -282,14 +282,29 @@ func (w *world) facts() []*handoffv1.Fact {
 	return all
 }
 
-// standing is the newest change that covers an account of SMS.
+// standing is the newest change that covers an account.
 func (w *world) standing(account string) *statev1.ScopeConsent {
 	best := &statev1.ScopeConsent{}
-	for _, scope := range []string{"shop", "channel:sms", "account:sms:" + account} {
+	channel := "sms"
+	if account == "+15557770002" {
+		channel = "whatsapp"
+	}
+	for _, scope := range []string{"shop", "channel:" + channel, "account:" + channel + ":" + account} {
 		c := &statev1.ScopeConsent{}
 		if w.read(scopePrefix+scope, c) && c.GetVersion() > best.GetVersion() {
 			best = c
 		}
 	}
 	return best
+}
+
+// lines is the ledger, in order.
+func (w *world) lines() (all []*statev1.LedgerLine) {
+	w.Scan(linePrefix, func(name string, _ []byte) bool {
+		l := &statev1.LedgerLine{}
+		w.read(name, l)
+		all = append(all, l)
+		return true
+	})
+	return all
 }

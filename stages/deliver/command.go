@@ -180,6 +180,12 @@ func actionOf(c *handoffv1.Command) handoffv1.Action {
 		return handoffv1.Action_ACTION_SET_TICKET_STATUS
 	case *handoffv1.Command_AddTags:
 		return handoffv1.Action_ACTION_ADD_TAGS
+	case *handoffv1.Command_RemoveTags:
+		return handoffv1.Action_ACTION_REMOVE_TAGS
+	case *handoffv1.Command_AssignTicket:
+		return handoffv1.Action_ACTION_ASSIGN_TICKET
+	case *handoffv1.Command_SetPriority:
+		return handoffv1.Action_ACTION_SET_PRIORITY
 	case *handoffv1.Command_FetchTicket:
 		return handoffv1.Action_ACTION_FETCH_TICKET
 	case *handoffv1.Command_AskBot:

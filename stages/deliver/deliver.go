@@ -41,8 +41,9 @@ type Stage struct {
 }
 
 var (
-	_ pipeline.Stage = (*Stage)(nil)
-	_ caller.Gate    = (*Stage)(nil)
+	_ pipeline.Stage          = (*Stage)(nil)
+	_ pipeline.FailureHandler = (*Stage)(nil)
+	_ caller.Gate             = (*Stage)(nil)
 )
 
 // New returns the stage. An error names the setting that cannot be.
@@ -102,6 +103,10 @@ func (s *Stage) On(t *turn.Turn) error {
 		return s.onHold(t, body.Hold)
 	case *handoffv1.Record_TextGate:
 		return s.onTextGate(t, body.TextGate)
+	case *handoffv1.Record_DeadLetterResolved:
+		// Behind what came of the lost record: consent may change by it yet.
+		t.Forward(schemas.TopicConsent, nil)
+		return nil
 	case *handoffv1.Record_TicketChanged:
 		return s.onTicketChanged(t, body.TicketChanged)
 	case *handoffv1.Record_DeliveryState:

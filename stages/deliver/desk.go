@@ -99,10 +99,18 @@ func (s *Stage) endFetch(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outc
 	if !t.Get(name, ticket) {
 		return
 	}
-	for _, item := range o.GetItems() {
+	merged := false
+	for _, item := range sinceMerge(ticket, o.GetItems()) {
 		deskItem(t, place, ticketEpisode(c), ticket, item)
 		ticket.Cursor = cmp.Or(item.GetCursor(), ticket.GetCursor())
 		ticket.Ended = endedBy(item.GetStatus(), ticket.GetEnded())
+		if merged = item.GetMergedInto() != ""; merged {
+			follow(t, place, ticketEpisode(c), ticket, item)
+			break // nothing happens on this ticket any more
+		}
+	}
+	if items := o.GetItems(); !merged && len(items) > 0 { // also past those that are not this conversation's
+		ticket.Cursor = cmp.Or(items[len(items)-1].GetCursor(), ticket.GetCursor())
 	}
 	if o.GetTicketGone() {
 		ticket.Ended = true
@@ -110,7 +118,7 @@ func (s *Stage) endFetch(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outc
 			NativeId: "gone", Status: handoffv1.TicketStatus_TICKET_STATUS_DELETED, NativeStatus: "deleted",
 		})
 	}
-	again := ticket.GetFetchAgain() || (o.GetMoreItems() && len(o.GetItems()) > 0)
+	again := merged && !ticket.GetEnded() || !merged && (ticket.GetFetchAgain() || (o.GetMoreItems() && len(o.GetItems()) > 0))
 	ticket.Fetching, ticket.FetchAgain = "", false
 	if again {
 		s.fetch(t, place, ticketEpisode(c), ticket)
@@ -137,11 +145,15 @@ const pollTimer = "poll/"
 // webhook that was lost only delays what it told of.
 func setPoll(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.DeskTicket) {
 	name := pollTimer + place.Conversation + "/" + strconv.FormatUint(episode, 10)
-	if ticket.GetEnded() || t.Shop.Desk.Poll == 0 {
+	every := t.Shop.Desk.Poll
+	if ticket.GetMergedAt() != nil && (every == 0 || every > mergedPoll) {
+		every = mergedPoll
+	}
+	if ticket.GetEnded() || every == 0 {
 		t.StopTimer(name)
 		return
 	}
-	t.SetTimer(name, t.Now.Add(t.Shop.Desk.Poll))
+	t.SetTimer(name, t.Now.Add(every))
 }
 
 // onPoll looks at a ticket of which nothing was heard.
@@ -175,6 +187,9 @@ func deskItem(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.De
 		r.EventTime = item.GetAt()
 	}
 	native := cmp.Or(item.GetNativeId(), item.GetCursor())
+	if ticket.GetMergedAt() != nil { // the conversation that the ticket was made for is told of the same
+		native = t.Key.Address + "/" + place.Conversation + "/" + native
+	}
 	if item.GetIsReply() {
 		r.Id = schemas.SourceID(ticket.GetDesk(), t.Key.Shop, ticket.GetTicketId(), "reply/"+native)
 		reply := &handoffv1.AgentReply{
@@ -196,6 +211,8 @@ func deskItem(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.De
 	r.Body = &handoffv1.Record_TicketEvent{TicketEvent: &handoffv1.TicketEvent{
 		TicketId: ticket.GetTicketId(), Episode: episode, Status: item.GetStatus(),
 		NativeStatus: item.GetNativeStatus(), NativeId: item.GetNativeId(), Assignee: item.GetAssignee(),
+		MergedInto: item.GetMergedInto(),
+		ByHandoff:  item.GetByHandoff(), Tags: item.GetTags(), TagsKnown: item.GetTagsKnown(),
 	}}
 	t.Emit(schemas.TopicConsent, r)
 }

@@ -80,10 +80,9 @@ func placeOf(r *handoffv1.Record) turn.Place {
 // coveringConsent returns the newest copy that covers a place, with the newest shut_version of all that
 // do; nil when there is no record.
 func coveringConsent(e entries, p turn.Place) (*statev1.GateConsent, error) {
-	channel := schemas.ChannelName(p.Channel)
 	var newest *statev1.GateConsent
 	shut := uint64(0)
-	for _, scope := range []string{"shop", "channel:" + channel, "account:" + channel + ":" + p.Account} {
+	for _, scope := range scopes(p) {
 		c := &statev1.GateConsent{}
 		ok, err := e.get(consentPrefix+scope, c)
 		if err != nil {
@@ -98,6 +97,12 @@ func coveringConsent(e entries, p turn.Place) (*statev1.GateConsent, error) {
 		newest.ShutVersion = shut
 	}
 	return newest, nil
+}
+
+// scopes are those of the ledger that cover a place.
+func scopes(p turn.Place) []string {
+	channel := schemas.ChannelName(p.Channel)
+	return []string{"shop", "channel:" + channel, "account:" + channel + ":" + p.Account}
 }
 
 // allows tells whether a class may leave under a copy of consent. Without any record only answers to

@@ -6,13 +6,31 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
+
+// Failed shuts the address's texts where the lost record could have been what forbids one: consent, a
+// hold, another shut gate, or a provider's word that the person opted out there.
+func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipeline.Effects) {
+	if in.Record == nil {
+		return // its timers decide nothing about texts
+	}
+	r := &handoffv1.Record{}
+	if err := proto.Unmarshal(in.Record.Value, r); err == nil {
+		switch r.GetBody().(type) {
+		case *handoffv1.Record_Command, *handoffv1.Record_TicketChanged, *handoffv1.Record_AttemptStarted:
+			return
+		}
+	}
+	turn.ShutTexts(s.Name(), in, deadLetter, fx)
+}
 
 // onConsentChanged keeps the newest change of each scope.
 func (s *Stage) onConsentChanged(t *turn.Turn, c *handoffv1.ConsentChanged) error {
@@ -30,20 +48,50 @@ func (s *Stage) onConsentChanged(t *turn.Turn, c *handoffv1.ConsentChanged) erro
 		now.ShutVersion = now.GetVersion()
 	}
 	t.Put(name, now)
+	waitNoLonger(t, func(at turn.Place, class handoffv1.TextClass) bool {
+		return slices.Contains(scopes(at), c.GetScope()) && !allows(now, class)
+	})
 	return nil
 }
 
-// onHold starts or ends the hold of a conversation.
+// waitNoLonger has texts that wait for their time (Command.not_before) judged now: what may not leave any
+// more is not to keep what stands behind it in its lane waiting.
+func waitNoLonger(t *turn.Turn, is func(turn.Place, handoffv1.TextClass) bool) {
+	var waiting []string
+	turn.Scan(t, callPrefix, &statev1.OpenCall{}, func(name string, open *statev1.OpenCall) bool {
+		text := open.GetRecord().GetCommand().GetSendText()
+		if text != nil && open.GetNotBefore() != nil && is(placeOf(open.GetRecord()), text.GetTextClass()) {
+			waiting = append(waiting, name)
+		}
+		return true
+	})
+	for _, name := range waiting {
+		open := &statev1.OpenCall{}
+		t.Get(name, open)
+		open.NotBefore = nil
+		store(t, name[len(callPrefix):], open)
+	}
+}
+
+// onHold starts or ends the hold of a conversation. One that was lost and put back later does not undo a
+// newer one.
 func (s *Stage) onHold(t *turn.Turn, h *handoffv1.Hold) error {
 	conversation := placeOf(t.Record).Conversation
 	if conversation == "" {
 		return fmt.Errorf("a hold without a conversation")
 	}
-	if !h.GetHeld() {
-		t.Delete(holdPrefix + conversation)
+	name, known := holdPrefix+conversation, &statev1.GateHold{}
+	if t.Get(name, known) && h.GetVersion() > 0 && known.GetVersion() >= h.GetVersion() {
 		return nil
 	}
-	t.Put(holdPrefix+conversation, &statev1.GateHold{Episode: h.GetEpisode(), Classes: h.GetClasses()})
+	now := &statev1.GateHold{Episode: h.GetEpisode(), Version: h.GetVersion()}
+	if h.GetHeld() {
+		now.Classes = h.GetClasses()
+	}
+	t.Put(name, now)
+	waitNoLonger(t, func(at turn.Place, class handoffv1.TextClass) bool {
+		return at.Conversation == conversation && slices.Contains(now.GetClasses(), class)
+	})
 	return nil
 }
 
@@ -109,7 +157,7 @@ func judge(e entries, p turn.Place, text *handoffv1.SendText) (judgement, error)
 	if err != nil {
 		return judgement{}, err
 	}
-	if held && slices.Contains(hold.GetClasses(), class) {
+	if held && !text.GetWhilePaused() && slices.Contains(hold.GetClasses(), class) {
 		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_PAUSED
 		j.meaning = "people have the conversation: no automated text leaves"
 		return j, nil

@@ -277,3 +277,18 @@ func TestGateFollowsItsWords(t *testing.T) {
 		}
 	})
 }
+
+// TestOldHoldPutBack: the end of a hold that was lost and is put back when people have the conversation
+// again ends nothing that is newer.
+func TestOldHoldPutBack(t *testing.T) {
+	w := newWorld(t)
+	for _, version := range []uint64{1, 3, 2} { // the second, which ended the first, comes last
+		r := w.record(number)
+		r.Body = &handoffv1.Record_Hold{Hold: &handoffv1.Hold{Held: version != 2, Episode: 1, Version: version, Classes: []handoffv1.TextClass{bot, rule}}}
+		w.send(r)
+	}
+	w.consent("channel:sms", 1, conversational)
+	if rel := w.release(w.command(number, text(bot, "It ships tomorrow."))); rel.Verdict != caller.Refuse || rel.Reason != paused {
+		t.Errorf("a bot's text: %+v, want a refusal", rel)
+	}
+}

@@ -128,6 +128,14 @@ func (s *Stage) releaseDesk(e committedEntries, open *statev1.OpenCall, rel *cal
 		rel.Verdict, rel.Meaning = caller.Refuse, "the ticket could not be created: "+ticket.GetFailed()
 	case ok:
 		rel.Verdict, rel.Meaning = caller.Wait, "the ticket does not exist yet"
+		create := &statev1.OpenCall{}
+		if _, err := e.get(callPrefix+ticket.GetCreating(), create); err != nil {
+			return err
+		}
+		if create.GetCreated().AsTime().After(open.GetCreated().AsTime()) {
+			// A dead letter that was put back: behind this call in its lane, it would never be reached.
+			rel.Verdict, rel.Meaning = caller.Refuse, "the command that creates the ticket was lost and put back behind this one"
+		}
 	default:
 		rel.Verdict, rel.Meaning = caller.Refuse, "no ticket was created for this episode"
 	}
@@ -138,7 +146,8 @@ func (s *Stage) releaseDesk(e committedEntries, open *statev1.OpenCall, rel *cal
 func needsTicket(c *handoffv1.Command) bool {
 	switch c.GetAction().(type) {
 	case *handoffv1.Command_AppendMessages, *handoffv1.Command_AddNote,
-		*handoffv1.Command_SetTicketStatus, *handoffv1.Command_AddTags:
+		*handoffv1.Command_SetTicketStatus, *handoffv1.Command_AddTags, *handoffv1.Command_RemoveTags,
+		*handoffv1.Command_AssignTicket, *handoffv1.Command_SetPriority:
 		return true
 	}
 	return false

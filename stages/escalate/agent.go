@@ -7,6 +7,7 @@ import (
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
@@ -38,6 +39,7 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 		c.afterReply()
 	}
 	c.state.AgentRepliedAt = c.received()
+	c.restartTimers(rules.SinceAgentReply)
 	p := &statev1.Parked{Reply: r, At: c.received(), OnTicket: number}
 	if current && c.episode.GetTicketEpisode() == number {
 		p.Episode = c.episode.GetNumber()
@@ -99,6 +101,7 @@ func (c *conversation) liveExpired(into *statev1.Episode) bool {
 // countReply notes the reply's time; one that comes after the close still counts to its episode.
 func (c *conversation) countReply() {
 	c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_AGENT
+	c.stopWaiting()
 	e := c.episode
 	if e.GetTicketEpisode() != c.ticket.GetEpisode() || e.GetNumber() == 0 {
 		return
@@ -119,7 +122,7 @@ func (c *conversation) afterReply() {
 	ofTicket := c.episode.GetTicketEpisode() == c.ticket.GetEpisode()
 	switch state := c.episode.GetState(); {
 	case state == open:
-		c.setTimer(timerPause, c.pauseEnds())
+		c.setTimer(timerPause, c.look(c.pauseEnds()))
 	case ofTicket && (state == expired || state == closed):
 		c.move(EventAgentReply, "an agent replied")
 	case c.mirrored() && c.botInMirror() && state != requested:
@@ -131,6 +134,7 @@ func (c *conversation) afterReply() {
 func (c *conversation) take() {
 	c.ticket.Taken, c.ticket.TakenAt = true, c.received()
 	c.settle()
+	c.sayTakenOver()
 }
 
 // noteSegments tells the agents when a reply took many segments (H5).
@@ -190,6 +194,8 @@ func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.C
 		return c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)
 	case handoffv1.BlockReason_BLOCK_REASON_COUNTRY:
 		return c.abroadNote()
+	case handoffv1.BlockReason_BLOCK_REASON_QUIET_HOURS:
+		return "Not sent: an automated text would have reached the customer in quiet hours."
 	case handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 	}
 	return "Not sent."

@@ -53,7 +53,7 @@ func (c *conversation) endTurn() {
 		return
 	}
 	c.dropTurn()
-	if waiting := t.GetWaiting(); waiting != nil && !c.paused() && !c.optedOut() {
+	if waiting := t.GetWaiting(); waiting != nil && !c.paused() && !c.optedOut() && !c.stopped() {
 		c.ask(waiting, t.GetThrough())
 	}
 }
@@ -63,6 +63,17 @@ func (c *conversation) dropTurn() {
 	if c.state.GetTurn() != nil {
 		c.state.Turn = nil
 		c.stopTimer(timerBot)
+	}
+}
+
+// dropWaiting records of the messages that wait for the next turn why the bot is not asked about them,
+// but for those that are on a ticket.
+func (c *conversation) dropWaiting(reason string) {
+	if c.state.GetTurn().GetWaiting() == nil {
+		return
+	}
+	for _, id := range c.thread.waiting(c.state.GetTurn().GetThrough()) {
+		c.neverAsked(id, reason)
 	}
 }
 
@@ -102,7 +113,10 @@ func (c *conversation) botText(r *handoffv1.BotReply) {
 		text = c.text(settings.TextDisclosure) + " " + text
 	}
 	c.state.Disclosed = true
-	c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_BOT, text: text, turn: r.GetTurn()})
+	c.sendText(outbound{
+		class: handoffv1.TextClass_TEXT_CLASS_BOT, text: text, turn: r.GetTurn(),
+		moment: momentOf(c.state.GetTurn().GetAsked().GetIntent()),
+	})
 }
 
 // dropped records a bot's reply that is not sent.
@@ -152,7 +166,7 @@ func (c *conversation) turnFailed(why string) {
 	waiting, through := c.state.GetTurn().GetWaiting(), c.state.GetTurn().GetThrough()
 	c.dropTurn()
 	c.cannotAnswer(asked, why)
-	if waiting != nil && !c.paused() && !c.optedOut() {
+	if waiting != nil && !c.paused() && !c.optedOut() && !c.stopped() {
 		c.ask(waiting, through)
 	}
 }

@@ -1,6 +1,7 @@
 package escalate
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
@@ -27,6 +28,7 @@ func (s *Stage) onConsentNotice(t *turn.Turn, n *handoffv1.ConsentNotice) error 
 		}
 		c := s.load(t, at)
 		c.onNotice(n)
+		c.runRules()
 		c.save()
 	}
 	return nil
@@ -48,8 +50,15 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT:
 		c.state.Consent = stampOf(n, c.state.GetConsent())
 		c.onOptOut(n, here)
+		if n.GetForget() {
+			c.forget()
+		}
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN:
 		c.state.Consent = stampOf(n, c.state.GetConsent())
+		c.backToPeople()
+		if n.GetProviderMayBlock() && c.live() { // C3
+			c.note("Customer is subscribed again. The provider had blocked them: only a START that reaches the provider lifts its block, so texts may still fail.")
+		}
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP:
 		if here && c.live() { // C4
 			c.note("Customer texted " + n.GetKeyword() + " and was sent the help text.")
@@ -57,6 +66,10 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED:
 		if here && c.live() { // C6
 			c.note("Customer was asked to confirm their subscription: their messages and your replies wait for a yes.")
+		}
+	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT:
+		if here && c.live() { // C5
+			c.note(c.text(settings.TextPossibleOptOut))
 		}
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_OUT_REFUSED:
 		if number, _ := c.ticketNamed(n.GetTicketId(), 0); here && number != 0 {
@@ -83,13 +96,18 @@ func (c *conversation) optOutRefused(prior handoffv1.ConsentStatus) string {
 // C8). The open ticket gets a note and follows the STOP setting, or stays for what the same message asks
 // for (C5); so does one that is still on its way, because its commands wait for it in their lane.
 func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
+	c.dropWaiting("the customer opted out before the bot was asked about it")
 	c.dropTurn()
 	c.dropParked(handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT)
 	c.endExpired(n)
 	wasLive := c.live()
+	leaveOpen := c.shop.Handoff.OnStop == "leave_open" || n.GetKeepTicket()
+	if leaveOpen && c.paused() {
+		c.episode.LeftOpen, c.ticket.LeftOpen = !c.ticket.GetTaken(), c.ticket.GetTaken()
+	}
+	c.stopWaiting()
 	c.ticket.Taken = false
 	moved := c.move(EventOptOut, "opted out: "+optOutCause(n))
-	leaveOpen := c.shop.Handoff.OnStop == "leave_open" || n.GetKeepTicket()
 	if leaveOpen && !moved && n.GetPrior() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
 		c.settle()
 		return // repeated: the ticket that was left open knows it already
@@ -113,6 +131,23 @@ func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	c.settle()
 }
 
+// backToPeople gives people back, after an opt-in, what an opt-out took from them while its ticket was
+// left open: an open ticket that they had is theirs until it is closed or its time is over (H4, H6).
+func (c *conversation) backToPeople() {
+	inEpisode, taken := c.episode.GetLeftOpen(), c.ticket.GetLeftOpen()
+	c.episode.LeftOpen, c.ticket.LeftOpen = false, false
+	switch {
+	case !c.live():
+	case inEpisode && c.episode.GetTicketEpisode() == c.ticket.GetEpisode():
+		c.move(EventOptIn, "opted in again; its ticket was left open")
+		if c.ticket.GetTicketId() != "" {
+			c.opened("its ticket is open already")
+		}
+	case taken && c.mirrored() && c.botInMirror():
+		c.take()
+	}
+}
+
 // endExpired ends an expired episode that stands behind a newer one.
 func (c *conversation) endExpired(n *handoffv1.ConsentNotice) {
 	before := &statev1.Episode{}
@@ -130,6 +165,16 @@ func optOutCause(n *handoffv1.ConsentNotice) string {
 	switch {
 	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_AGENT:
 		return "an agent's " + n.GetKeyword()
+	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_LINK:
+		return "linked with somebody who opted out"
+	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT:
+		return "imported from the platform"
+	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_UNDECIDED:
+		return "a possible opt-out that nobody decided"
+	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_DECISION:
+		return "decided by " + n.GetBy()
+	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER:
+		return "wrong number"
 	case n.GetKeyword() == "":
 		return "reported by the provider"
 	case n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_PLAIN_LANGUAGE:
@@ -151,11 +196,46 @@ func (c *conversation) optOutNote(n *handoffv1.ConsentNotice, replied bool) stri
 		}
 		return "Customer was unsubscribed from " + channel + " by an agent's " + n.GetKeyword() + "."
 	}
+	switch n.GetSource() {
+	case handoffv1.ConsentSource_CONSENT_SOURCE_UNDECIDED:
+		return "Customer is unsubscribed from " + channel + ": nobody decided within " + days(c.shop.Consent.PossibleOptOutDays) +
+			" whether this was an opt-out: " + n.GetText()
+	case handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT:
+		return "Customer is unsubscribed from " + channel + ": the platform reports that they opted out on " + c.shop.Date(n.GetSince().AsTime()) + "."
+	case handoffv1.ConsentSource_CONSENT_SOURCE_LINK:
+		return "Customer is unsubscribed from " + channel + ": they opted out under " + n.GetKeyword() + ", which is linked as the same person."
+	case handoffv1.ConsentSource_CONSENT_SOURCE_DECISION:
+		return "Customer was unsubscribed from " + channel + " by " + n.GetBy() + ", for writing: " + n.GetText()
+	case handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER:
+		return "Wrong number: customer wrote \"" + n.GetText() + "\" and is unsubscribed from " + channel + ". Name and history are detached."
+	default:
+	}
 	keyword := n.GetKeyword()
 	if keyword == "" {
 		return "Customer is unsubscribed from " + channel + ": the provider reports that they opted out there. Only a START that reaches the provider lifts its block."
 	}
 	return c.text(settings.TextStopNote, "keyword", keyword, "channel", channel)
+}
+
+// days says a number of business days.
+func days(n int) string {
+	if n == 1 {
+		return "1 business day"
+	}
+	return strconv.Itoa(n) + " business days"
+}
+
+// forget parts the conversation from a person who was not meant (C15): name, tags, what was refused, and
+// the messages. What is on tickets stays there.
+func (c *conversation) forget() {
+	c.state.Name, c.state.Language, c.state.Tags, c.state.Refusals = "", "", nil, nil
+	c.state.Disclosed = false
+	c.thread.forget()
+	if id := c.ticket.GetTicketId(); id != "" { // a new subscriber's messages go onto a new one
+		c.t.Put(pastEntry(c.at.Conversation, id), c.ticket)
+		c.ticket = &statev1.Ticket{}
+	}
+	c.ticket.ClosedAt = nil
 }
 
 // onOptedOutMessage handles a message of someone who may not be texted (C13): it goes onto an open

@@ -9,11 +9,13 @@ import (
 // Contract says what the stage reads, posts and keeps.
 func (s *Stage) Contract() turn.Contract {
 	return turn.Contract{
-		Reads: []string{"customer_message", "agent_reply", "bot_reply", "ticket_event", "receipt", "blocked_text", "consent_notice", "delivery_state"},
+		Reads: []string{"customer_message", "agent_reply", "bot_reply", "ticket_event", "receipt", "rule_reply", "blocked_text", "consent_notice", "delivery_state", "platform_send"},
 		Posts: []turn.Post{
 			{Topic: schemas.TopicClassify, Bodies: []string{"asked"}},
+			{Topic: schemas.TopicConsent, Bodies: []string{"rule_reply"}},
 			{Topic: schemas.TopicDeliver, Bodies: []string{"command", "hold"}},
 			{Topic: schemas.TopicAnalytics, Bodies: []string{"fact"}},
+			{Topic: schemas.TopicPlatform, Bodies: []string{"fact"}},
 		},
 		Keeps: []turn.Entry{
 			{Name: convPrefix, Empty: &statev1.Conversation{}},

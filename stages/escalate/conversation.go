@@ -31,6 +31,7 @@ type conversation struct {
 	// read tells which entries were there, and whether a question to confirm had gone unanswered (C6).
 	read   struct{ state, episode, ticket, unanswered bool }
 	thread *thread
+	rules  asking
 }
 
 // load reads a conversation and takes over what the record's stamp tells of consent.
@@ -44,6 +45,7 @@ func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
 	c.read.episode = t.Get(episodeEntry(at.Conversation), c.episode)
 	c.read.ticket = t.Get(ticketEntry(at.Conversation), c.ticket)
 	c.thread = &thread{c: c}
+	c.rules.before = stood{ticket: c.ticket.GetEpisode(), status: statusWord(c.ticket), episode: c.episode.GetNumber(), state: c.episode.GetState()}
 	if stamp := t.Record.GetConsent(); stamp != nil {
 		c.stamp(stamp)
 	}
@@ -114,9 +116,10 @@ func (c *conversation) received() *timestamppb.Timestamp { return timestamppb.Ne
 
 // hold tells deliver's gate that automated texts are held, or no more (H4).
 func (c *conversation) hold(held bool) {
+	c.state.Holds++
 	r := c.t.Make(c.at)
 	r.Body = &handoffv1.Record_Hold{Hold: &handoffv1.Hold{
-		Held: held, Episode: c.episode.GetNumber(),
+		Held: held, Episode: c.episode.GetNumber(), Version: c.state.GetHolds(),
 		Classes: []handoffv1.TextClass{handoffv1.TextClass_TEXT_CLASS_BOT, handoffv1.TextClass_TEXT_CLASS_RULE},
 	}}
 	c.t.Emit(schemas.TopicDeliver, r)
@@ -137,12 +140,30 @@ func (c *conversation) episodeFact(from State, reason string) {
 		fact.TicketId = c.ticket.GetTicketId()
 	}
 	c.t.Fact(c.at, &handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Episode{Episode: fact}})
+	if peopleHave(from) != peopleHave(e.GetState()) {
+		c.tellPlatform(&handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Episode{Episode: fact}})
+	}
+}
+
+// peopleHave tells whether people have the conversation in a state (H4).
+func peopleHave(s State) bool { return s == requested || s == open }
+
+// tellPlatform tells the messaging platform that people have a conversation from now on, or no more, so
+// that it holds campaigns meanwhile (H13).
+func (c *conversation) tellPlatform(f *handoffv1.Fact) {
+	f.Stage, f.At = schemas.StageEscalate, c.now()
+	r := c.t.Make(c.at)
+	r.Consent, r.Body = nil, &handoffv1.Record_Fact{Fact: f}
+	c.t.Emit(schemas.TopicPlatform, r)
 }
 
 // notAsked records why the bot was not asked, or what became of an answer nobody gets.
-func (c *conversation) notAsked(reason string) {
+func (c *conversation) notAsked(reason string) { c.neverAsked(schemas.HexID(c.t.ID()), reason) }
+
+// neverAsked records why the bot was not asked about a message of the thread.
+func (c *conversation) neverAsked(messageID, reason string) {
 	c.t.Fact(c.at, &handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
-		CallId: schemas.HexID(c.t.ID()), Action: handoffv1.Action_ACTION_ASK_BOT,
+		CallId: messageID, Action: handoffv1.Action_ACTION_ASK_BOT,
 		Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, Episode: c.liveEpisode(),
 	}}})
 }

@@ -3,7 +3,7 @@ package escalate
 import (
 	"strings"
 
-	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/country"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -39,8 +39,8 @@ func (c *conversation) onAbroad(m inbound) {
 // country says where the subscriber is and which countries the shop texts.
 func (c *conversation) country() string {
 	from := "belongs to no country that is known"
-	if country := schemas.Country(c.t.Key.Address); country != "" {
-		from = "is from " + country
+	if name := country.Of(c.t.Key.Address); name != "" {
+		from = "is from " + name
 	}
 	return "the customer's number " + from + ", and this shop texts only " + strings.Join(c.shop.SMSCountries, ", ")
 }

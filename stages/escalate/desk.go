@@ -1,16 +1,22 @@
 package escalate
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
 // onTicketEvent follows the ticket at the desk: close and solve resume the bot (H6), spam and deletion
 // too (M7); an assignment takes a mirrored conversation (M6).
 func (c *conversation) onTicketEvent(ev *handoffv1.TicketEvent) {
+	if ev.GetMergedInto() != "" {
+		c.merged(ev)
+		return
+	}
 	_, current := c.ticketNamed(ev.GetTicketId(), ev.GetEpisode())
 	if !current {
 		c.pastEvent(ev)
@@ -20,8 +26,21 @@ func (c *conversation) onTicketEvent(ev *handoffv1.TicketEvent) {
 	if ev.GetStatus() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED && !c.overtaken(ev) {
 		c.statusChanged(ev)
 	}
-	if ev.GetAssignee() != "" && c.mirrored() && c.botInMirror() && c.live() && !c.paused() {
+	c.ticketChanged(ev)
+	if ev.GetAssignee() != "" && !ev.GetByHandoff() && c.mirrored() && c.botInMirror() && c.live() && !c.paused() {
 		c.take()
+	}
+}
+
+// ticketChanged follows the ticket's tags, and tells rules of a change of tags or assignee that Handoff did
+// not make; statusChanged tells them of the status.
+func (c *conversation) ticketChanged(ev *handoffv1.TicketEvent) {
+	changed := ev.GetAssignee() != ""
+	if ev.GetTagsKnown() && !slices.Equal(c.ticket.GetTags(), ev.GetTags()) {
+		c.ticket.Tags, changed = ev.GetTags(), true
+	}
+	if changed && !ev.GetByHandoff() {
+		c.happen(rules.TicketUpdated)
 	}
 }
 
@@ -52,6 +71,9 @@ func (c *conversation) overtaken(ev *handoffv1.TicketEvent) bool {
 
 func (c *conversation) statusChanged(ev *handoffv1.TicketEvent) {
 	was := isClosed(c.ticket.GetStatus())
+	if c.ticket.GetStatus() != ev.GetStatus() && !ev.GetByHandoff() {
+		c.happen(rules.TicketUpdated)
+	}
 	c.ticket.Status = ev.GetStatus()
 	switch now := isClosed(ev.GetStatus()); {
 	case now && !was:
@@ -60,6 +82,7 @@ func (c *conversation) statusChanged(ev *handoffv1.TicketEvent) {
 		if name == "" {
 			name = strings.ToLower(strings.TrimPrefix(ev.GetStatus().String(), "TICKET_STATUS_"))
 		}
+		c.resumeAutomation() // R4
 		c.ticketClosed("the ticket is " + name)
 	case !now && was:
 		c.ticket.ClosedAt = nil
@@ -78,8 +101,12 @@ func (c *conversation) onReceipt(r *handoffv1.Receipt) {
 			c.ticketCallEnded(r)
 		}
 	case handoffv1.Action_ACTION_APPEND_MESSAGES, handoffv1.Action_ACTION_ADD_NOTE,
-		handoffv1.Action_ACTION_SET_TICKET_STATUS, handoffv1.Action_ACTION_ADD_TAGS:
+		handoffv1.Action_ACTION_SET_TICKET_STATUS, handoffv1.Action_ACTION_ADD_TAGS,
+		handoffv1.Action_ACTION_REMOVE_TAGS, handoffv1.Action_ACTION_SET_PRIORITY:
 		c.deskCallEnded(r)
+	case handoffv1.Action_ACTION_ASSIGN_TICKET:
+		c.deskCallEnded(r)
+		c.assignEnded(r.GetOutcome())
 	case handoffv1.Action_ACTION_FETCH_TICKET, handoffv1.Action_ACTION_UNSPECIFIED:
 	}
 }
@@ -91,6 +118,7 @@ func (c *conversation) ticketCallEnded(r *handoffv1.Receipt) {
 	switch out.GetStatus() {
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE:
 		k.TicketId, k.Url = out.GetTicketId(), out.GetTicketUrl()
+		c.announce()
 		if opening {
 			c.opened("the ticket exists")
 		}
@@ -153,6 +181,13 @@ func (c *conversation) deskCallEnded(r *handoffv1.Receipt) {
 	case opening:
 		c.ticket.Gone = true // it stays closed: the next handoff gets a ticket of its own
 		c.refusedForGood(out)
+	}
+}
+
+// assignEnded tells the agents of an assignment that the desk refused, e.g. because it has no such team.
+func (c *conversation) assignEnded(out *handoffv1.Outcome) {
+	if out.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED && !out.GetTicketGone() && c.untouchable() == "" {
+		c.note("Not assigned: " + out.GetMeaning() + ".")
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/quiet"
 )
 
 // DefaultDeskSilence is how long a ticket may be on its way before the subscriber is told (H11).
@@ -31,11 +32,16 @@ type Config struct {
 	// DeskSilence is how long a ticket may be requested without existing before the subscriber is told,
 	// once, that support cannot be reached (H11). 0 means DefaultDeskSilence.
 	DeskSilence time.Duration
+	// Asked is told of every rule that was asked, as it is; for `handoff rules test`. It must not keep the
+	// stage waiting. nil: nobody is told.
+	Asked func(RuleAsked)
 }
 
 // Stage is the escalate stage. It keeps nothing between calls; concurrent use is safe.
 type Stage struct {
 	deskSilence time.Duration
+	asked       func(RuleAsked)
+	quiet       *quiet.Table
 }
 
 var _ pipeline.Stage = (*Stage)(nil)
@@ -48,7 +54,11 @@ func New(cfg Config) (*Stage, error) {
 	if cfg.DeskSilence == 0 {
 		cfg.DeskSilence = DefaultDeskSilence
 	}
-	return &Stage{deskSilence: cfg.DeskSilence}, nil
+	table, err := quiet.Shipped()
+	if err != nil {
+		return nil, fmt.Errorf("escalate: read quiet hours: %w", err)
+	}
+	return &Stage{deskSilence: cfg.DeskSilence, asked: cfg.Asked, quiet: table}, nil
 }
 
 // Name is "escalate".
@@ -82,13 +92,18 @@ func (s *Stage) On(t *turn.Turn) error {
 		c.onTicketEvent(body.TicketEvent)
 	case *handoffv1.Record_Receipt:
 		c.onReceipt(body.Receipt)
+	case *handoffv1.Record_RuleReply:
+		c.onRuleReply(body.RuleReply)
 	case *handoffv1.Record_BlockedText:
 		c.onBlockedText(body.BlockedText)
+	case *handoffv1.Record_PlatformSend:
+		c.onPlatformSend(body.PlatformSend)
 	case *handoffv1.Record_DeliveryState:
 		c.onDeliveryState(body.DeliveryState)
 	default:
 		return fmt.Errorf("escalate does not read %T", body)
 	}
+	c.runRules()
 	c.save()
 	return nil
 }
@@ -99,6 +114,8 @@ const (
 	timerPause = "pause" // people had the conversation for long enough (H7)
 	timerBot   = "bot"   // the bot has been silent for too long (H11)
 	timerDesk  = "desk"  // the ticket does not come into being (H11)
+	timerAgent = "agent" // no agent has replied yet (X4)
+	timerRule  = "rule:" // followed by the rule's name: its time has come (R1)
 	timerPark  = "park"  // parked replies are due, or have waited for too long (W3, C11)
 )
 
@@ -109,6 +126,12 @@ func (s *Stage) onTimer(t *turn.Turn) error {
 		return fmt.Errorf("timer %q: %w", t.Timer.Name, err)
 	}
 	c := s.load(t, at)
+	if name, ok := strings.CutPrefix(kind, timerRule); ok {
+		c.onRuleTimer(name)
+		c.runRules()
+		c.save()
+		return nil
+	}
 	switch kind {
 	case timerLapse:
 		c.onLapse()
@@ -118,11 +141,14 @@ func (s *Stage) onTimer(t *turn.Turn) error {
 		c.onBotSilent()
 	case timerDesk:
 		c.onDeskSilent()
+	case timerAgent:
+		c.onAgentTimer()
 	case timerPark:
 		c.onParkedDue()
 	default:
 		return fmt.Errorf("timer %q is none of escalate's", t.Timer.Name)
 	}
+	c.runRules()
 	c.save()
 	return nil
 }

@@ -2,6 +2,7 @@ package escalate
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -30,6 +31,8 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 		m.read = &handoffv1.Classification{}
 	}
 	c.meet(m)
+	c.watchLoop(msg.GetText())
+	c.remarked(m)
 	c.disconnected()
 	c.thread.add(c.customerMessage(msg), 0)
 	c.wrote()
@@ -79,10 +82,21 @@ func (c *conversation) disconnected() {
 // on, goes to the bot.
 func (c *conversation) fromBotToPeople(m inbound) {
 	signal := c.signalIn(m)
+	if c.askRules(escalates); c.paused() {
+		return // a rule gave it to people
+	}
 	if signal != nil && c.handoff(signal) == "" {
 		return
 	}
-	c.askBot(c.cause(m))
+	switch c.runRules(); {
+	case c.paused():
+	case c.rules.replied:
+		c.notAsked("a rule answered: " + strings.Join(c.rules.acted, ", "))
+	case c.stopped():
+		c.notAsked("automation is stopped: " + c.state.GetAutomation().GetStoppedBecause() + " (R4)")
+	default:
+		c.askBot(c.cause(m))
+	}
 }
 
 // meet remembers what a message tells of its writer.
@@ -103,12 +117,18 @@ func (c *conversation) meet(m inbound) {
 func (c *conversation) forAgents() {
 	c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
 	c.append(handoffv1.TicketStatus_TICKET_STATUS_OPEN)
+	if c.forPeople() {
+		c.awaitAgent(c.received())
+	}
 }
 
 // onThanks keeps a message that only thanks: it reopens nothing and is not answered (M5).
 func (c *conversation) onThanks() {
 	if c.mirrored() && c.ticket.GetEpisode() == 0 {
 		c.mirror() // the first message of a mirrored conversation is a ticket whatever it says (M1)
+		if !c.live() {
+			c.notAsked("only thanks, and no ticket may be opened")
+		}
 		return
 	}
 	c.notAsked("only thanks: kept as history, not answered")

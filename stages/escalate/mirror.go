@@ -42,6 +42,9 @@ func (c *conversation) mirror(notes ...string) {
 	if c.ticket.GetEpisode() == number {
 		c.state.Episodes = number
 	}
+	if c.forPeople() {
+		c.awaitAgent(c.received())
+	}
 }
 
 // botInMirror tells whether the bot answers in mirror mode (M6).

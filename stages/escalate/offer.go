@@ -23,10 +23,10 @@ func (c *conversation) offer(reason string) {
 	c.move(EventOffer, reason)
 	c.episode.QuestionId = c.sendText(outbound{
 		class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: text,
-		question: handoffv1.Question_QUESTION_OFFER, until: until,
+		question: handoffv1.Question_QUESTION_OFFER, until: until, moment: momentOfOffer(c.episode.GetSignal()),
 	})
 	c.episode.OfferUntil = timestamppb.New(until)
-	c.setTimer(timerLapse, until)
+	c.setTimer(timerLapse, c.look(until))
 }
 
 // answer takes a yes or no to the offer (H2). It tells whether the message is done with: a no with more
@@ -68,12 +68,26 @@ func (c *conversation) decline() {
 	c.remember(c.t.At())
 }
 
-// onLapse ends an offer that nobody answered (H2).
+// onLapse ends an offer that nobody answered (H2). A limit that was shortened since counts at once, and
+// answers that came before this moment; a longer one is for the next offer, since classify was told how
+// long this one's answers count.
 func (c *conversation) onLapse() {
-	if c.episode.GetState() != offered {
+	e := c.episode
+	if e.GetState() != offered {
 		return
 	}
-	c.move(EventLapse, "not answered within "+settings.Span(c.t.Now.Sub(c.episode.GetOfferedAt().AsTime())))
+	until := e.GetOfferedAt().AsTime().Add(c.shop.Handoff.OfferLapses)
+	if promised := e.GetOfferUntil().AsTime(); until.After(promised) {
+		until = promised
+	}
+	if until.After(c.t.Now) {
+		c.setTimer(timerLapse, c.look(until))
+		return
+	}
+	if e.GetOfferUntil().AsTime().After(c.t.Now) {
+		e.OfferUntil = c.now()
+	}
+	c.move(EventLapse, "not answered within "+settings.Span(until.Sub(e.GetOfferedAt().AsTime())))
 	c.remember(c.t.Now)
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
-	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
@@ -26,6 +25,9 @@ import (
 
 // parkedFor is how long a reply waits for the subscriber before it is dropped.
 const parkedFor = 30 * 24 * time.Hour
+
+// outsidePark is the value of handoff.outside_window that parks.
+const outsidePark = "park"
 
 // tagSendNow is what an agent writes to have parked replies sent now.
 const tagSendNow = "#sendnow"
@@ -47,7 +49,7 @@ func (c *conversation) parkOrBlock(p *statev1.Parked) bool {
 	switch {
 	case why == handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 		return false
-	case why != handoffv1.BlockReason_BLOCK_REASON_WINDOW || c.shop.Handoff.OutsideWindow != settings.OutsidePark:
+	case why != handoffv1.BlockReason_BLOCK_REASON_WINDOW || c.shop.Handoff.OutsideWindow != outsidePark:
 		c.blockOn(p.GetOnTicket(), o, why)
 		return true
 	}
@@ -155,7 +157,7 @@ func (c *conversation) onParkedDue() {
 	for _, p := range c.parked() {
 		switch {
 		case !c.isDue(p) || isQuiet(p) && !c.outsideWindow(agentText(p.Parked)):
-		case isQuiet(p) && c.shop.Handoff.OutsideWindow == settings.OutsidePark: // the window closed meanwhile
+		case isQuiet(p) && c.shop.Handoff.OutsideWindow == outsidePark: // the window closed meanwhile
 			p.Reply.Parking = c.windowParking()
 			c.t.Put(p.name, p.Parked)
 			c.noteParked(p.Parked, c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)+sentOnAnswer+c.nudge())

@@ -3,7 +3,6 @@ package escalate
 import (
 	"time"
 
-	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
@@ -33,25 +32,32 @@ func (c *conversation) onPauseOver() {
 		return
 	}
 	if ends := c.pauseEnds(); ends.After(c.t.Now) {
-		c.setTimer(timerPause, ends)
+		c.setTimer(timerPause, c.look(ends))
 		return
 	}
 	span := settings.Span(c.shop.Handoff.PauseFor)
-	c.ticket.Taken = false
-	if !c.move(EventExpire, "not closed within "+span) {
-		c.settle()
+	c.backToBot("not closed within "+span, c.text(settings.TextExpiredNote, "hours", span))
+}
+
+// lookAgain is how long a timer of hours or days waits at most before it looks at the shop's settings: so
+// a limit that is shortened takes effect soon, and not only when the old one is over.
+const lookAgain = 15 * time.Minute
+
+// look is when a timer for a moment is to fire: then, or sooner to look at the settings again.
+func (c *conversation) look(at time.Time) time.Time {
+	if soon := c.t.Now.Add(lookAgain); at.After(soon) {
+		return soon
 	}
-	c.note(c.text(settings.TextExpiredNote, "hours", span))
+	return at
 }
 
 // ticketClosed ends the pause because the ticket is closed (H6).
 func (c *conversation) ticketClosed(reason string) {
+	c.stopWaiting()
 	c.ticket.Taken = false
 	if !c.move(EventClose, reason) {
 		c.settle()
 		return
 	}
-	if c.shop.Handoff.SayResumed {
-		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextResumed)})
-	}
+	c.sayReturned(true)
 }

@@ -27,6 +27,10 @@ type outbound struct {
 	episode uint64
 	// turn of a bot's reply.
 	turn uint64
+	// whilePaused lets a rule's text leave although people have the conversation (H4).
+	whilePaused bool
+	// moment it follows, for its pace (H12).
+	moment moment
 	// template stands in place of a free-form text: it may leave outside the channel's window (W3).
 	template *handoffv1.Template
 }
@@ -58,10 +62,10 @@ func (c *conversation) sendText(o outbound) (callID string) {
 		Episode: o.episode,
 		Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{
 			TextClass: o.class, Text: o.text, Media: o.media, Consent: stamp,
-			NativeId: o.nativeID, Author: o.author, Turn: o.turn, Question: o.question,
+			NativeId: o.nativeID, Author: o.author, Turn: o.turn, Question: o.question, WhilePaused: o.whilePaused,
 			Template: o.template, HumanAgent: c.asPerson(o),
 		}},
-		GiveUpAt: c.windowEnds(o),
+		GiveUpAt: c.windowEnds(o), NotBefore: c.notBefore(o),
 	})
 	c.state.SentSince += c.messagesOf(o)
 	c.asked(o, callID)
@@ -72,6 +76,9 @@ func (c *conversation) sendText(o outbound) (callID string) {
 		MessageId: callID, Author: authorOf(o.class), AuthorName: c.authorName(o), Text: o.text,
 		MediaCount: uint32(len(o.media)), TextClass: o.class, Episode: o.episode, NativeId: o.nativeID,
 	}}})
+	if automated(o.class) {
+		c.countAutomated()
+	}
 	return callID
 }
 

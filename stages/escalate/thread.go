@@ -94,6 +94,17 @@ func (th *thread) toTicket(ticket uint64, all bool) []*handoffv1.ThreadMessage {
 	return messages
 }
 
+// waiting returns the ids of the customer's messages after seq that are on no ticket.
+func (th *thread) waiting(seq uint64) (ids []string) {
+	th.load()
+	for _, e := range th.entries {
+		if m := e.kept.GetMessage(); e.seq > seq && e.kept.GetOnTicket() == 0 && m.GetAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER {
+			ids = append(ids, m.GetId())
+		}
+	}
+	return ids
+}
+
 // onTicket notes that the last ten messages are on a ticket that is created with them.
 func (th *thread) onTicket(ticket uint64) {
 	th.load()
@@ -129,6 +140,15 @@ func (th *thread) save() {
 			th.c.t.Put(name, e.kept)
 		}
 	}
+}
+
+// forget removes every message of the thread. Numbers go on, so that nothing is taken for another.
+func (th *thread) forget() {
+	th.load()
+	for _, e := range th.entries {
+		th.c.t.Delete(threadEntry(th.c.at.Conversation, e.seq))
+	}
+	th.entries = nil
 }
 
 // customerMessage is an inbound message as the thread keeps it.

@@ -8,6 +8,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
@@ -16,6 +17,9 @@ const ticketPatience = 365 * 24 * time.Hour
 
 // defaultReopenWithin is the reopen window where the shop sets none for the channel (M4).
 const defaultReopenWithin = 24 * time.Hour
+
+// deskZendesk is the desk whose closed tickets stay closed.
+const deskZendesk = "zendesk"
 
 // tagMessaging is on every ticket that comes from a messaging channel (W6).
 const tagMessaging = "messaging_support"
@@ -47,7 +51,7 @@ func (c *conversation) reopenable() bool {
 	switch k.GetStatus() {
 	case handoffv1.TicketStatus_TICKET_STATUS_SOLVED:
 	case handoffv1.TicketStatus_TICKET_STATUS_CLOSED:
-		if k.GetDesk() == "zendesk" {
+		if k.GetDesk() == deskZendesk {
 			return false // terminal there
 		}
 	default:
@@ -84,6 +88,7 @@ func (c *conversation) request(on Event, reason string, notes ...string) {
 	c.episode.Opening = opening
 	c.episode.TicketEpisode = c.ticket.GetEpisode()
 	c.episode.ReusesTicket = c.ticket.GetEpisode() != c.episode.GetNumber()
+	c.awaitAgent(c.now())
 	if opening == "" {
 		c.opened("its ticket is open already")
 		return
@@ -103,6 +108,7 @@ func (c *conversation) openTicket(number uint64, subject string, tags, notes []s
 		}
 	case c.reopenable():
 		c.ticket.Status, c.ticket.ClosedAt = status, nil
+		c.happen(rules.TicketUpdated)
 		opening = c.command(&handoffv1.Command{
 			Action: &handoffv1.Command_AppendMessages{AppendMessages: &handoffv1.AppendMessages{
 				Messages: c.thread.toTicket(c.ticket.GetEpisode(), true), Status: status,
@@ -113,9 +119,9 @@ func (c *conversation) openTicket(number uint64, subject string, tags, notes []s
 		return c.ticket.GetCreating()
 	}
 	if len(tags) > 0 {
-		c.command(&handoffv1.Command{Action: &handoffv1.Command_AddTags{AddTags: &handoffv1.AddTags{Tags: tags}}})
+		c.addTags(tags)
 	}
-	for _, text := range notes {
+	for _, text := range append(notes, c.waitingNotes()...) {
 		c.note(text)
 	}
 	return opening
@@ -135,12 +141,15 @@ func (c *conversation) create(number uint64, subject string, tags, notes []strin
 		Episode: number, Desk: c.shop.Desk.Kind, Status: handoffv1.TicketStatus_TICKET_STATUS_OPEN,
 		LastAuthor: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER,
 	}
+	c.ticket.Subject, c.ticket.FollowUp = subject, followUp != ""
+	c.ticket.Tags = append(c.ticketTags(), tags...)
+	notes = append(notes, c.waitingNotes()...)
 	c.thread.onTicket(number)
 	messages := c.thread.last()
 	external := schemas.Ticket{Key: c.t.Key, Conversation: c.at.Conversation, Episode: number}.ExternalID()
 	c.ticket.Creating = c.command(&handoffv1.Command{
 		Action: &handoffv1.Command_CreateTicket{CreateTicket: &handoffv1.CreateTicket{
-			ExternalId: external, Subject: subject, Messages: messages, Tags: append(c.ticketTags(), tags...),
+			ExternalId: external, Subject: subject, Messages: messages, Tags: c.ticket.GetTags(),
 			RequesterName: c.state.GetName(), FollowUpOf: followUp, Notes: notes,
 		}},
 	})
@@ -153,6 +162,14 @@ func (c *conversation) ticketTags() []string {
 		if tag != tags[0] && tag != tagMessaging {
 			tags = append(tags, tag)
 		}
+	}
+	if auto := c.state.GetAutomation(); len(auto.GetTags()) > 0 { // rules' that waited for a ticket
+		for _, tag := range auto.GetTags() {
+			if !contains(tags, tag) {
+				tags = append(tags, tag)
+			}
+		}
+		auto.Tags = nil
 	}
 	return tags
 }
@@ -201,6 +218,7 @@ func (c *conversation) setStatus(status handoffv1.TicketStatus) {
 	if isClosed(status) {
 		c.ticket.ClosedAt = c.now()
 	}
+	c.happen(rules.TicketUpdated)
 }
 
 // ticketNamed finds the ticket that an outside record speaks of: by the desk's id, else by the episode
@@ -228,8 +246,17 @@ func (c *conversation) known(ticketID string) {
 		return
 	}
 	c.ticket.TicketId = ticketID
+	c.announce()
 	if c.episode.GetOpening() == c.ticket.GetCreating() {
 		c.opened("heard from its ticket before the receipt")
+	}
+}
+
+// announce tells rules, once, that the ticket exists.
+func (c *conversation) announce() {
+	if !c.ticket.GetAnnounced() && c.shop.RuleSet() != nil {
+		c.ticket.Announced = true
+		c.happen(rules.TicketCreated)
 	}
 }
 

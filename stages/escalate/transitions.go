@@ -4,6 +4,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 )
 
 // State is a state of the episode machine.
@@ -50,12 +51,14 @@ const (
 	EventAgentReply
 	// EventOptOut: the subscriber opted out.
 	EventOptOut
+	// EventOptIn: the subscriber opted in again, and the ticket was left open.
+	EventOptIn
 )
 
 // String names the event in lower case.
 func (e Event) String() string {
 	names := [...]string{"", "signal, asked", "signal, not asked", "yes", "no", "no answer in time", "ticket exists",
-		"refused for good", "closed at the desk", "time is over", "agent's reply", "opt-out"}
+		"refused for good", "closed at the desk", "time is over", "agent's reply", "opt-out", "opt-in"}
 	if int(e) < len(names) {
 		return names[e]
 	}
@@ -73,7 +76,7 @@ type Transition struct {
 
 // Transitions is the episode machine, whole: an episode changes its state in no other way. A newly
 // confirmed signal after an expiry is a new episode on the same ticket, so it begins at none.
-func Transitions() [20]Transition {
+func Transitions() [21]Transition {
 	return [...]Transition{
 		{none, EventOffer, offered, "H1, H2"},
 		{none, EventRequest, requested, "H2, C13, M4, M6"},
@@ -101,6 +104,8 @@ func Transitions() [20]Transition {
 		{expired, EventOptOut, optedOut, "C2"},
 		// Only where an agent reopened the ticket: a reply on one that stays closed never pauses.
 		{closed, EventAgentReply, open, "H6"},
+		// Only where the ticket was left open: people had it and nobody closed it.
+		{optedOut, EventOptIn, requested, "C2, H4"},
 	}
 }
 
@@ -128,7 +133,9 @@ func (c *conversation) move(on Event, reason string) bool {
 	case offered:
 		e.OfferedAt = now
 	case requested:
-		e.RequestedAt = now
+		if e.GetRequestedAt() == nil { // it stays one escalation when an opt-in brings it back
+			e.RequestedAt = now
+		}
 	case open:
 		if e.GetOpenedAt() == nil {
 			e.OpenedAt = now
@@ -142,6 +149,13 @@ func (c *conversation) move(on Event, reason string) bool {
 	}
 	c.episodeFact(from, reason)
 	c.settle()
+	switch {
+	case to == open:
+		c.sayTakenOver()
+		c.happen(rules.EpisodeOpened)
+	case (from == requested || from == open) && !c.paused():
+		c.happen(rules.EpisodeClosed)
+	}
 	return true
 }
 
@@ -159,7 +173,7 @@ func (c *conversation) settle() {
 		c.dropTurn()
 	}
 	if state == open || c.ticket.GetTaken() {
-		c.setTimer(timerPause, c.pauseEnds())
+		c.setTimer(timerPause, c.look(c.pauseEnds()))
 	} else {
 		c.stopTimer(timerPause)
 	}

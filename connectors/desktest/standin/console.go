@@ -27,6 +27,10 @@ type Ticket struct {
 	CreatedAt  time.Time `json:"created_at"`
 	// FollowUpOf is the ticket that this one continues; 0 for none.
 	FollowUpOf int64 `json:"follow_up_of,omitempty"`
+	// Team, Assignee and Priority as the desk shows them; "" where nobody set any.
+	Team     string `json:"team,omitempty"`
+	Assignee string `json:"assignee,omitempty"`
+	Priority string `json:"priority,omitempty"`
 }
 
 // Entry is one line of a ticket's thread.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/handoff-dev/handoff/connectors/desktest/standin"
 )
@@ -18,6 +19,8 @@ type ticket struct {
 	Spam       bool    `json:"spam"`
 	Customer   *party  `json:"customer"`
 	Assignee   *party  `json:"assignee_user"`
+	Team       *party  `json:"assignee_team"`
+	Priority   string  `json:"priority"`
 	Tags       []tag   `json:"tags"`
 	Created    string  `json:"created_datetime"`
 	Updated    string  `json:"updated_datetime"`
@@ -25,8 +28,9 @@ type ticket struct {
 	Trashed    *string `json:"trashed_datetime"`
 	Snooze     *string `json:"snooze_datetime"`
 
-	messages []*message
-	events   []*event
+	mergedInto int64 // 0 unless it was merged into that one
+	messages   []*message
+	events     []*event
 }
 
 type tag struct {
@@ -39,6 +43,7 @@ type event struct {
 	ObjectType string         `json:"object_type"`
 	ObjectID   int64          `json:"object_id"`
 	Data       map[string]any `json:"data"`
+	UserID     int64          `json:"user_id"`
 	Created    string         `json:"created_datetime"`
 }
 
@@ -51,6 +56,8 @@ type ticketRequest struct {
 	Spam                          *bool   `json:"spam"`
 	Snooze                        *string `json:"snooze_datetime"`
 	Assignee                      *party  `json:"assignee_user"`
+	Team                          *party  `json:"assignee_team"`
+	Priority                      string  `json:"priority"`
 }
 
 func (s *Sim) ticketRoutes(mux *http.ServeMux) {
@@ -61,6 +68,9 @@ func (s *Sim) ticketRoutes(mux *http.ServeMux) {
 	}))
 	mux.HandleFunc("PUT /api/tickets/{id}", s.withTicket(s.updateTicket))
 	mux.HandleFunc("POST /api/tickets/{id}/tags", s.withTicket(s.addTags))
+	mux.HandleFunc("DELETE /api/tickets/{id}/tags", s.withTicket(s.removeTags))
+	mux.HandleFunc("GET /api/teams", func(w http.ResponseWriter, r *http.Request) { listed(w, r, teams()) })
+	mux.HandleFunc("GET /api/users", func(w http.ResponseWriter, r *http.Request) { listed(w, r, s.agents) })
 	mux.HandleFunc("POST /api/tickets/{id}/messages", s.withTicket(s.addMessage))
 	mux.HandleFunc("PUT /api/tickets/{id}/messages/{message}", s.withTicket(s.updateMessage))
 	mux.HandleFunc("GET /api/messages", s.listMessages)
@@ -80,6 +90,11 @@ func (s *Sim) withTicket(next func(http.ResponseWriter, *http.Request, *ticket))
 		t := s.ticket(id)
 		if err != nil || t == nil {
 			notFound(w)
+			return
+		}
+		if t.mergedInto != 0 {
+			moved := strconv.FormatInt(t.mergedInto, 10)
+			http.Redirect(w, r, strings.Replace(r.URL.Path, "/tickets/"+r.PathValue("id"), "/tickets/"+moved, 1), http.StatusMovedPermanently)
 			return
 		}
 		next(w, r, t)
@@ -181,6 +196,9 @@ func (s *Sim) updateTicket(w http.ResponseWriter, r *http.Request, t *ticket) {
 	}
 	if body.Status != "" && body.Status != "open" && body.Status != "closed" {
 		invalid(w, "Failed to update ticket", "status", "Must be one of: open, closed.")
+		return
+	}
+	if !s.assigned(w, t, body) {
 		return
 	}
 	if body.Tags != nil {

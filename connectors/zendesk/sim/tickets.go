@@ -22,6 +22,8 @@ type ticket struct {
 	Status      string    `json:"status"`
 	RequesterID int64     `json:"requester_id"`
 	AssigneeID  *int64    `json:"assignee_id"`
+	GroupID     *int64    `json:"group_id"`
+	Priority    *string   `json:"priority"`
 	Tags        []string  `json:"tags"`
 	CreatedAt   time.Time `json:"created_at"`
 	UpdatedAt   time.Time `json:"updated_at"`
@@ -71,6 +73,9 @@ type change struct {
 	Tags           []string       `json:"tags"`
 	AdditionalTags []string       `json:"additional_tags"`
 	AssigneeID     *int64         `json:"assignee_id"`
+	AssigneeEmail  string         `json:"assignee_email"`
+	GroupID        *int64         `json:"group_id"`
+	Priority       *string        `json:"priority"`
 	Followup       int64          `json:"via_followup_source_id"`
 	Metadata       map[string]any `json:"metadata"`
 	SafeUpdate     bool           `json:"safe_update"`
@@ -95,6 +100,8 @@ func (s *Sim) ticketRoutes(mux *http.ServeMux) {
 		t.Gone = true
 		w.WriteHeader(http.StatusNoContent)
 	}))
+	mux.HandleFunc("DELETE /api/v2/tickets/{id}/tags", s.withTicket(s.removeTags))
+	mux.HandleFunc("GET /api/v2/groups", s.listGroups)
 	mux.HandleFunc("GET /api/v2/tickets/{id}/audits", s.withTicket(s.listAudits))
 	mux.HandleFunc("GET /api/v2/tickets/{id}/comments", s.withTicket(s.listComments))
 }
@@ -289,6 +296,15 @@ func (s *Sim) updateTicket(w http.ResponseWriter, r *http.Request, t *ticket) {
 	case c.Status != "" && !validStatus(c.Status):
 		invalid(w, "status", "Status: is not valid")
 		return
+	case c.Priority != nil && !slices.Contains([]string{"low", "normal", "high", "urgent"}, *c.Priority):
+		invalid(w, "priority", "Priority: is not valid")
+		return
+	case c.GroupID != nil && s.group(*c.GroupID) == "":
+		invalid(w, "group", "Group: is invalid")
+		return
+	case c.AssigneeEmail != "" && s.staff(c.AssigneeEmail) == nil:
+		invalid(w, "assignee", "Assignee: is invalid")
+		return
 	case c.SafeUpdate && !c.UpdatedStamp.Equal(t.UpdatedAt):
 		refuse(w, failures(http.StatusConflict))
 		return
@@ -348,6 +364,17 @@ func (s *Sim) apply(t *ticket, c change, author int64, channel string) *audit {
 	if tags := t.tagsAfter(c); !slices.Equal(tags, t.Tags) {
 		events = append(events, &event{ID: s.id(), Type: "Change", FieldName: "tags", Value: tags, PreviousValue: t.Tags})
 		t.Tags = tags
+	}
+	if c.AssigneeEmail != "" {
+		c.AssigneeID = &s.staff(c.AssigneeEmail).ID
+	}
+	if c.GroupID != nil && (t.GroupID == nil || *t.GroupID != *c.GroupID) {
+		events = append(events, &event{ID: s.id(), Type: "Change", FieldName: "group_id", Value: strconv.FormatInt(*c.GroupID, 10)})
+		t.GroupID = c.GroupID
+	}
+	if c.Priority != nil && (t.Priority == nil || *t.Priority != *c.Priority) {
+		events = append(events, &event{ID: s.id(), Type: "Change", FieldName: "priority", Value: *c.Priority})
+		t.Priority = c.Priority
 	}
 	if c.AssigneeID != nil && (t.AssigneeID == nil || *t.AssigneeID != *c.AssigneeID) {
 		events = append(events, &event{ID: s.id(), Type: "Change", FieldName: "assignee_id", Value: strconv.FormatInt(*c.AssigneeID, 10)})

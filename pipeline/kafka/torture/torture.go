@@ -1,7 +1,7 @@
 // Package torture proves the runtime on a real Kafka: it runs stage and sink in processes of their own,
 // has something go wrong over and over (a kill -9 or an error at any step of a transaction, a frozen
 // process, lost or old state, members that come and go, brokers that die), and compares everything that
-// came of it with a model of the same stage run over the same input. `make torture ROUNDS=500` runs it.
+// came of it with a model of the same stage run over the same input. `make torture-runtime ROUNDS=500` runs it.
 //
 // It fetches and starts Kafka by itself; see package kafkatest. A round is one fault. Rounds share a
 // stage and its topics for an epoch; in its middle and at its end the traffic pauses until all is
@@ -161,7 +161,7 @@ func (t *torture) run(ctx context.Context) (err error) {
 	t.print("seed %d: %d faults, %d nodes, Kafka ready after %.1f s, everything in %s", t.seed, t.wanted, t.nodes, time.Since(began).Seconds(), t.dir)
 	err = t.epochs(ctx)
 	if err != nil {
-		t.print("replay: make torture SEED=%d ROUNDS=%d NODES=%d%s", t.seed, t.wanted, max(t.nodes, 1), t.extra)
+		t.print("replay: make torture-runtime SEED=%d ROUNDS=%d NODES=%d%s", t.seed, t.wanted, max(t.nodes, 1), t.extra)
 		t.print("logs and state are in %s", t.dir)
 	}
 	t.summary(time.Since(began))

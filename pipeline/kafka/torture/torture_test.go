@@ -77,7 +77,7 @@ func TestFindsFaults(t *testing.T) {
 			if err := tt.run(ctx); !errors.Is(err, errFindings) {
 				t.Fatalf("run: %v", err)
 			}
-			if found(tt) == 0 || !strings.Contains(out.String(), fmt.Sprintf("replay: make torture SEED=%d ROUNDS=1", tt.seed)) {
+			if found(tt) == 0 || !strings.Contains(out.String(), fmt.Sprintf("replay: make torture-runtime SEED=%d ROUNDS=1", tt.seed)) {
 				t.Errorf("%d lost, %d doubled, %d wrong", tt.lost, tt.doubled, tt.wrong)
 			}
 		})

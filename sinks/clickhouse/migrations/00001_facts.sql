@@ -95,7 +95,7 @@ CREATE TABLE IF NOT EXISTS {{.Table "consent_changes"}} (
     scope            LowCardinality(String) COMMENT 'shop, channel:… or account:…',
     prior            LowCardinality(String) COMMENT 'unknown, conversational, pending, subscribed or unsubscribed, before',
     status           LowCardinality(String) COMMENT 'The same, after',
-    source           LowCardinality(String) COMMENT 'first_message, keyword, agent, provider, opt_in_answer, import or plain_language',
+    source           LowCardinality(String) COMMENT 'first_message, keyword, agent, provider, opt_in_answer, import, plain_language, opt_in_question, undecided, decision, wrong_number or link',
     keyword          LowCardinality(String) COMMENT 'Keyword or tag',
     text             String COMMENT 'Text that caused it' CODEC(ZSTD),
     message_id       String COMMENT 'Message that caused it, hex'
@@ -124,7 +124,7 @@ CREATE TABLE IF NOT EXISTS {{.Table "deliveries"}} (
     action           LowCardinality(String) COMMENT 'send_text, create_ticket, append_messages, add_note, set_ticket_status, add_tags, fetch_ticket or ask_bot',
     status           LowCardinality(String) COMMENT 'done, failed, unknown, refused or expired; empty where only a delivery state is reported',
     state            LowCardinality(String) COMMENT 'Delivery state at the provider: queued, sent, delivered, read or failed',
-    block_reason     LowCardinality(String) COMMENT 'Why a text was not sent: opted_out, never_confirmed, no_record, paused, gate_shut or expired',
+    block_reason     LowCardinality(String) COMMENT 'Why a text was not sent: opted_out, never_confirmed, no_record, paused, gate_shut, expired or quiet_hours',
     code             LowCardinality(String) COMMENT 'Code of the provider',
     destination      LowCardinality(String) COMMENT 'Connector',
     text_class       LowCardinality(String) COMMENT 'agent, bot, rule, system or keyword_answer',

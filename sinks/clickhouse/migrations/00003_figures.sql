@@ -160,15 +160,6 @@ LEFT JOIN (
     FROM {{.Name "deliveries"}} WHERE action = 'send_text' GROUP BY shop, call_id
 ) AS d ON m.shop = d.shop AND m.message_id = d.call_id;
 
--- The audit: rows, distinct places in the analytics topic, and their
--- difference, which is 0.
-CREATE OR REPLACE VIEW {{.Table "audit"}} AS
-SELECT 'messages' AS table, count() AS rows, uniqExact(partition, offset) AS places, rows - places AS repeated FROM {{.Name "messages"}}
-UNION ALL SELECT 'episode_events' AS table, count() AS rows, uniqExact(partition, offset) AS places, rows - places AS repeated FROM {{.Name "episode_events"}}
-UNION ALL SELECT 'consent_changes' AS table, count() AS rows, uniqExact(partition, offset) AS places, rows - places AS repeated FROM {{.Name "consent_changes"}}
-UNION ALL SELECT 'deliveries' AS table, count() AS rows, uniqExact(partition, offset) AS places, rows - places AS repeated FROM {{.Name "deliveries"}}
-UNION ALL SELECT 'rejected' AS table, count() AS rows, uniqExact(partition, offset) AS places, rows - places AS repeated FROM {{.Name "rejected"}};
-
 -- The last 30 days, for people and dashboards.
 CREATE OR REPLACE VIEW {{.Table "escalations_30d"}} AS
 SELECT * FROM {{.Name "escalations"}}(from = now64(3, 'UTC') - INTERVAL 30 DAY, until = now64(3, 'UTC') + INTERVAL 1 HOUR);

@@ -158,23 +158,28 @@ func (g *grammar) check(text string) error {
 // grow writes one sentence of a pattern.
 func (g *grammar) grow(text string, r *rand.Rand) string {
 	var out strings.Builder
+	g.choose(&out, text, r)
+	return strings.Join(strings.Fields(out.String()), " ")
+}
+
+// choose writes a pattern with one of its choices in each place.
+func (g *grammar) choose(out *strings.Builder, text string, r *rand.Rand) {
 	for i := 0; i < len(text); {
 		switch text[i] {
 		case '(':
 			choices, end := choicesAt(text, i)
-			out.WriteString(g.grow(choices[r.IntN(len(choices))], r))
+			g.choose(out, choices[r.IntN(len(choices))], r)
 			i = end
 		case '<':
 			name, _, _ := strings.Cut(text[i+1:], ">")
 			words := g.slots[name]
-			out.WriteString(g.grow(words[r.IntN(len(words))], r))
+			g.choose(out, words[r.IntN(len(words))], r)
 			i += len(name) + 2
 		default:
 			out.WriteByte(text[i])
 			i++
 		}
 	}
-	return strings.Join(strings.Fields(out.String()), " ")
 }
 
 // choicesAt returns the choices of the bracket at text[i], and where it ends.

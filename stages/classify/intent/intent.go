@@ -26,7 +26,7 @@ func All() []string {
 // Reading is what a classifier read in a message. Its strings are the classifier's own constants, so
 // that reading allocates nothing.
 type Reading struct {
-	// Intent is the best one; "" when Unsure.
+	// Intent is the best one, a guess when Unsure; "" where there is none.
 	Intent string
 	// Confidence of the intent, 0 to 1: the share of such readings that are right.
 	Confidence float32

@@ -59,9 +59,13 @@ func (h *Head) outside(scores []float32, best float32) bool {
 	return Energy(scores) < h.Outside
 }
 
+// mostTrust is what no reading is trusted more than: what was held back to measure on tells no finer, and
+// people write what no one has written before.
+const mostTrust = 0.99
+
 // TrustOf is the share of readings with that best score and lead that are right.
 func (h *Head) TrustOf(best, lead float32) float32 {
-	return float32(1 / (1 + math.Exp(-float64(h.Trust[0]+h.Trust[1]*best+h.Trust[2]*lead))))
+	return min(mostTrust, float32(1/(1+math.Exp(-float64(h.Trust[0]+h.Trust[1]*best+h.Trust[2]*lead)))))
 }
 
 // Energy sums up how much any label fits: the higher, the more the message belongs to one of them (Liu,

@@ -23,6 +23,9 @@ var weights []byte
 const (
 	// placed is the confidence from which a message counts as placed.
 	placed = 0.6
+	// fragment is how many bytes a message has at most that shows too little: it needs the confidence enough.
+	fragment = 12
+	enough   = 0.75
 	// mayAsk is the score of "human" from which the rules are asked whether a person is asked for.
 	mayAsk = -0.75
 	// mayFeel is the score of a tone from which the rules weigh its words.
@@ -49,7 +52,7 @@ type Classifier struct {
 	rules                           *rules.Rules
 	intents, optOut, tone, language span
 	human                           int
-	evidence                        *shown
+	evidence                        *evidence
 	// brand is a shop's own model; nil for none.
 	brand       *model.Model
 	brandIntent span
@@ -90,7 +93,7 @@ func Parse(b []byte) (*Classifier, error) {
 	if c.rules, err = rules.New(c.words); err != nil {
 		return nil, err
 	}
-	if c.evidence, err = evidence(c.words); err != nil {
+	if c.evidence, err = newEvidence(c.words); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -157,10 +160,13 @@ func (c *Classifier) read(folded []byte, text, language string, room []uint32) i
 	out.Intent, out.Confidence, out.OutOfScope = c.intents.head.Labels[best.Label], best.Trust, best.Outside
 	out.Because = c.name
 	c.speak(&out, scores[:], folded, language)
-	c.judgeOptOut(&out, scores[:], &meanings)
+	c.judgeOptOut(&out, scores[:], &meanings, folded)
 	feels := scores[c.tone.from] > mayFeel || scores[c.tone.from+1] > mayFeel || scores[c.tone.from+2] > mayFeel
 	if best.Trust < placed || scores[c.human] > mayAsk || feels {
 		c.ask(&out, c.rules.Read(&meanings, folded, text))
+	}
+	if len(folded) <= fragment && out.Confidence < enough {
+		out.Unsure = true
 	}
 	c.feel(&out, scores[:])
 	if c.brand != nil {

@@ -23,6 +23,7 @@ const (
 	nodeClickHouse = "ClickHouse"
 	nodeApply      = "handoff settings apply"
 	nodeDeadLetter = "handoff dlq"
+	nodeConsent    = "handoff consent"
 )
 
 // contracted is a stage that says what it reads, posts and keeps.
@@ -68,7 +69,8 @@ func (a *App) Describe() (*topology.Topology, error) {
 		topology.Node{Name: nodeOutside, Kind: topology.Outside, Parts: outsideParts(slices.Collect(maps.Keys(destinations)))},
 		topology.Node{Name: nodeClickHouse, Kind: topology.Store},
 		topology.Node{Name: nodeApply, Kind: topology.Tool},
-		topology.Node{Name: nodeDeadLetter, Kind: topology.Tool})
+		topology.Node{Name: nodeDeadLetter, Kind: topology.Tool},
+		topology.Node{Name: nodeConsent, Kind: topology.Tool})
 
 	direct := func(from, via, carries, to string) {
 		t.Flows = append(t.Flows, topology.Flow{Way: topology.Direct, Via: via, From: []string{from}, To: []string{to}, Carries: []string{carries}})
@@ -89,6 +91,7 @@ func (a *App) Describe() (*topology.Topology, error) {
 	direct(nodeCaller, "HTTP", "requests", nodeOutside)
 	direct(schemas.StageAnalytics, "SQL", "rows", nodeClickHouse)
 	t.Flows = append(t.Flows, replays(s.list())...)
+	t.Flows = append(t.Flows, topology.Flow{Way: topology.Records, Via: schemas.TopicConsent, From: []string{nodeConsent}, To: []string{schemas.StageConsent}, Carries: []string{"consent_decision", "consent_import", "link_request"}})
 	t.Flows = append(t.Flows, shared()...)
 	return t, nil
 }
@@ -123,6 +126,10 @@ func shared() []topology.Flow {
 // post adds what a node posts, each to the stage whose mailbox it is.
 func post(t *topology.Topology, from string, posts []turn.Post) error {
 	for _, p := range posts {
+		if p.Topic == schemas.TopicPlatform {
+			t.Flows = append(t.Flows, topology.Flow{Way: topology.Records, Via: p.Topic, From: []string{from}, To: []string{nodeOutside}, Carries: p.Bodies})
+			continue
+		}
 		stage := strings.TrimPrefix(p.Topic, schemas.Mailbox(""))
 		if !slices.Contains(StageNames(), stage) {
 			return fmt.Errorf("%s posts to %s, which is nobody's mailbox", from, p.Topic)

@@ -69,7 +69,7 @@ func TestMailboxesAreReadAsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reads := map[string][]string{schemas.TopicAnalytics: {"fact"}}
+	reads := map[string][]string{schemas.TopicAnalytics: {"fact"}, schemas.TopicPlatform: {"fact"}}
 	for name, c := range contracts {
 		reads[schemas.Mailbox(name)] = c.Reads
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/handoff-dev/handoff/connectors/gateway"
+	"github.com/handoff-dev/handoff/connectors/platform"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/pipeline/kafka/pubsub"
 )
@@ -29,7 +30,7 @@ func (a *App) gatewayParts(table *kafka.Settings) ([]part, error) {
 		return publisher.Close()
 	}
 	g, err := gateway.New(gateway.Config{
-		Channels: channels(), Desks: desks(), Settings: table, SettingsLoaded: func() bool { return true },
+		Channels: channels(), Desks: desks(), Platform: platform.Webhook{}, Settings: table, SettingsLoaded: func() bool { return true },
 		Secret: a.opt.Secrets, Apply: a.ApplySettings, OperatorToken: token,
 		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL,
 		Drain: a.cfg.Drain, Log: a.log, Registerer: a.registry,

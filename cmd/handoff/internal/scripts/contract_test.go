@@ -36,6 +36,7 @@ func TestContracts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	topology.Rules = shippedRules
 	stages := topology.Stages
 	topology.Stages = make([]pipeline.Stage, len(stages))
 	for i, s := range stages {
@@ -104,7 +105,8 @@ func lose(t *testing.T, did *observed, stages []pipeline.Stage) {
 	for _, s := range stages {
 		if h, ok := did.watch(s).(pipeline.FailureHandler); ok {
 			fx.Reset()
-			h.Failed(&pipeline.Input{Key: []byte(person), Now: now, Settings: table}, "handoff.x/0/1", errors.New("lost"), fx)
+			lost := &pipeline.Record{Topic: schemas.Mailbox(s.Name()), Key: []byte(person), Value: []byte("no record")}
+			h.Failed(&pipeline.Input{Key: []byte(person), Now: now, Settings: table, Record: lost}, "handoff.x/0/1", errors.New("lost"), fx)
 		}
 	}
 	deliver := did.watch(stages[slices.IndexFunc(stages, func(s pipeline.Stage) bool { return s.Name() == schemas.StageDeliver })])

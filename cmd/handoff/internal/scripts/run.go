@@ -1,9 +1,11 @@
 package scripts
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
 	"github.com/handoff-dev/handoff/pipeline/script"
@@ -65,7 +67,7 @@ func play(f *script.File, settings []byte) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	topology.Settings = settings
+	topology.Settings, topology.Rules = settings, readRules
 	w, err := script.NewWorld(topology)
 	if err != nil {
 		return nil, err
@@ -77,6 +79,20 @@ func play(f *script.File, settings []byte) ([]string, error) {
 		}
 	}
 	return happened, nil
+}
+
+// rulesHome is where the rules that ship lie, below the working directory.
+const rulesHome = "examples/rules"
+
+// readRules reads a file of rules by its path, or one that ships by its name.
+func readRules(name string) ([]byte, error) {
+	doc, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		if shipped, shippedErr := os.ReadFile(filepath.Join(rulesHome, name+".yaml")); shippedErr == nil {
+			return shipped, nil
+		}
+	}
+	return doc, err
 }
 
 // rewrite replaces what a file holds and keeps who may read it.

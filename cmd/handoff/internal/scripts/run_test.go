@@ -104,11 +104,11 @@ func TestPageNamesEveryCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, how := range script.Commands() {
-		if !bytes.Contains(text, []byte("| `"+name)) && !bytes.Contains(text, []byte(", `"+name)) {
+		if !regexp.MustCompile("(?m)^\\|.*`" + name + "[ `]").Match(text) {
 			t.Errorf("%s does not explain %s (%s)", page, name, how)
 		}
 		for _, m := range regexp.MustCompile(`\[([a-z-]+)=\]`).FindAllStringSubmatch(how, -1) {
-			if !regexp.MustCompile("`" + name + "[^|]*" + m[1] + "=").Match(text) {
+			if !regexp.MustCompile("`" + name + "[^`|]*" + m[1] + "=").Match(text) {
 				t.Errorf("%s does not show %s= of %s", page, m[1], name)
 			}
 		}

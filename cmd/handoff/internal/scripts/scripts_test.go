@@ -1,6 +1,7 @@
 package scripts
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			topology.Rules = shippedRules
 			w, err := script.NewWorld(topology)
 			if err != nil {
 				t.Fatal(err)
@@ -39,6 +41,11 @@ func TestScripts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// shippedRules reads one of the files in examples/rules.
+func shippedRules(name string) ([]byte, error) {
+	return os.ReadFile("../../../../examples/rules/" + name + ".yaml")
 }
 
 func command(d *datadriven.TestData) script.Command {

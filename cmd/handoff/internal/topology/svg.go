@@ -117,7 +117,7 @@ func (p *picture) sort(flows []Flow) (straight []arrow) {
 			from, ok := p.column[a.from]
 			to, ok2 := p.column[a.to]
 			switch r := (&run{from: from, to: to, label: strings.Join(a.carries, ", ")}); {
-			case !ok || !ok2:
+			case !ok || !ok2 || to == from: // the legend tells of what a stage posts to itself
 			case to == from+1:
 				straight = append(straight, a)
 			case to < from:
@@ -292,7 +292,11 @@ func (p *picture) legend(t *Topology, y float64) {
 			lines = append(lines, fmt.Sprintf("%s, a compacted table: written by %s; read by %s.", f.Via, words(f.From), words(f.To)))
 		case DeadLetters:
 			lines = append(lines, fmt.Sprintf("%s: %s, from %s; read by %s.", f.Via, strings.Join(f.Carries, ", "), words(f.From), words(f.To)))
-		case Records, Direct, State:
+		case Records:
+			if slices.Equal(f.From, f.To) {
+				lines = append(lines, fmt.Sprintf("%s also carries %s, from %s to itself under other keys.", f.Via, words(f.Carries), words(f.From)))
+			}
+		case Direct, State:
 		}
 	}
 	lines = append(lines, "Every stage (blue) reads one topic, its mailbox, in one consumer group, and keeps its state in Pebble, restored from its changelog.")

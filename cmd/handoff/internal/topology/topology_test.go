@@ -125,6 +125,9 @@ func TestSVG(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, all)
 		}
 	}
+	if strings.Contains(got, "to itself") {
+		t.Error("nothing flows from a node to itself here")
+	}
 	if arrows != 6 { // four of records (one twice, from two nodes), facts, rows
 		t.Errorf("%d arrows, want 6", arrows)
 	}

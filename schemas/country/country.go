@@ -1,4 +1,5 @@
-package schemas
+// Package country tells which country a phone number belongs to.
+package country
 
 import "strings"
 
@@ -29,9 +30,9 @@ const areaCodes = " 268:AG 264:AI 246:BB 441:BM 242:BS 204:CA 226:CA 236:CA 249:
 	"825:CA 867:CA 873:CA 879:CA 902:CA 905:CA 942:CA 767:DM 809:DO 829:DO 849:DO 473:GD 658:JM 876:JM " +
 	"869:KN 345:KY 758:LC 664:MS 721:SX 649:TC 868:TT 784:VC 284:VG "
 
-// Country returns the ISO 3166-1 country of an E.164 number, e.g. "US"; "" for what is no such number or
+// Of returns the ISO 3166-1 country of an E.164 number, e.g. "US"; "" for what is no such number or
 // belongs to no country.
-func Country(number string) string {
+func Of(number string) string {
 	digits, ok := strings.CutPrefix(number, "+")
 	switch {
 	case !ok || len(digits) < 4:
@@ -52,8 +53,8 @@ func Country(number string) string {
 	return ""
 }
 
-// IsCountry tells whether Country can return s.
-func IsCountry(s string) bool {
+// Known tells whether Of can return s.
+func Known(s string) bool {
 	return len(s) == 2 && (s == "US" || s == "KZ" || strings.Contains(callingCodes+areaCodes, ":"+s+" "))
 }
 

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/ledger"
+	"github.com/handoff-dev/handoff/pipeline/state"
+	"github.com/handoff-dev/handoff/schemas"
+)
+
+type consentShow struct {
+	Shop    string `arg:"" help:"The shop."`
+	Address string `arg:"" help:"The address, e.g. +14155550123."`
+	Format  string `default:"text" enum:"text,json" help:"text, or json: a change a line."`
+}
+
+// Help says what is read.
+func (c *consentShow) Help() string { return stateHelp }
+
+// Run reads the address's partition.
+func (c *consentShow) Run(s *session) error {
+	key, err := schemas.ParseKey([]byte(c.Shop + "|" + c.Address))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	shown := false
+	err = people(s, key.Shop, key.Address, func(p *ledger.Person) error {
+		shown = true
+		if c.Format == "json" {
+			return p.JSON(os.Stdout)
+		}
+		return p.Show(os.Stdout)
+	})
+	if err == nil && !shown {
+		err = fmt.Errorf("there is no consent record of %s", key)
+	}
+	return err
+}
+
+type consentExport struct {
+	Shop    string `arg:"" help:"The shop."`
+	Address string `arg:"" optional:"" help:"Only this address."`
+	Format  string `default:"csv" enum:"csv,json" help:"csv, or json: a change a line."`
+}
+
+// Help says what is read.
+func (c *consentExport) Help() string { return stateHelp }
+
+// Run writes every change, address by address.
+func (c *consentExport) Run(s *session) error {
+	out := csv.NewWriter(os.Stdout)
+	each := func(p *ledger.Person) error { return p.JSON(os.Stdout) }
+	if c.Format == "csv" {
+		if err := ledger.CSVHeader(out); err != nil {
+			return err
+		}
+		each = func(p *ledger.Person) error { return p.CSV(out) }
+	}
+	err := people(s, c.Shop, c.Address, each)
+	out.Flush()
+	return errors.Join(err, out.Error())
+}
+
+type consentPossible struct {
+	Shop string `arg:"" help:"The shop."`
+}
+
+// Help says what is read.
+func (c *consentPossible) Help() string { return stateHelp }
+
+// Run lists them.
+func (c *consentPossible) Run(s *session) error {
+	return people(s, c.Shop, "", func(p *ledger.Person) error { return p.ShowPossible(os.Stdout) })
+}
+
+// people reads what is committed of a shop's people, or of one address, and calls each with every person
+// of whom there is a consent record.
+func people(s *session, shop, address string, each func(*ledger.Person) error) (err error) {
+	a, err := s.app()
+	if err != nil {
+		return err
+	}
+	count, err := a.StatePartitions(s.ctx, schemas.StageConsent)
+	if err != nil {
+		return err
+	}
+	if address != "" {
+		key := shop + "|" + address
+		partition := schemas.Partition([]byte(key), count)
+		fold := state.NewFold(state.Memory(), func(_ state.ItemKind, k []byte, _ string) bool { return string(k) == key })
+		return peopleIn(s, a, partition, fold, each)
+	}
+	dir, err := os.MkdirTemp("", "handoff-consent-")
+	if err != nil {
+		return fmt.Errorf("make a temporary directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	store, err := state.OpenStore(state.StoreConfig{Dir: dir})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	for partition := range int32(count) {
+		fold := state.NewFold(store.Backing(schemas.StageConsent, partition), func(_ state.ItemKind, k []byte, _ string) bool {
+			return strings.HasPrefix(string(k), shop+"|")
+		})
+		if err := peopleIn(s, a, partition, fold, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// peopleIn reads one partition. Items come key by key.
+func peopleIn(s *session, a *app.App, partition int32, fold *state.Fold, each func(*ledger.Person) error) error {
+	contracts, err := app.Contracts()
+	if err != nil {
+		return err
+	}
+	contract := contracts[schemas.StageConsent]
+	if err := readState(s, a, schemas.StageConsent, partition, fold); err != nil {
+		return err
+	}
+	var p *ledger.Person
+	var bad error
+	done := func() {
+		if p != nil && !p.Empty() && bad == nil {
+			bad = each(p)
+		}
+	}
+	err = fold.Each(func(item state.Item) bool {
+		if item.Kind != state.Entry {
+			return true
+		}
+		if p == nil || p.Key.String() != string(item.Key) {
+			done()
+			key, err := schemas.ParseKey(item.Key)
+			if bad = errors.Join(bad, err); bad != nil {
+				return false
+			}
+			p = ledger.NewPerson(key)
+		}
+		bad = errors.Join(bad, p.Take(&contract, item.Name, item.Value))
+		return bad == nil
+	})
+	done()
+	return errors.Join(bad, err)
+}

@@ -1,0 +1,313 @@
+package classifier
+
+import (
+	"fmt"
+	"hash/fnv"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/stages/classify"
+	"github.com/handoff-dev/handoff/stages/classify/corpus"
+	"github.com/handoff-dev/handoff/stages/classify/intent"
+	"github.com/handoff-dev/handoff/stages/classify/shipped"
+	"github.com/handoff-dev/handoff/stages/classify/train"
+	"github.com/handoff-dev/handoff/stages/classify/words"
+)
+
+// Card is how the figures of the model card are made.
+type Card struct {
+	// Grammar is the directory of package corpus, Sets that of the public sets.
+	Grammar, Sets string
+	// Parts, where above 1: the messages are cut into so many, and each is read by a model that was trained
+	// without it. A pattern's messages are all in one part.
+	Parts  int
+	Seed   uint64
+	Report io.Writer
+	// Misses lists the messages that were read otherwise than they are labelled.
+	Misses io.Writer
+	// Steps and Step are told of progress.
+	Steps, Step func(int)
+}
+
+// Judge writes how the shipped model reads the messages that are written to judge by, and with Parts how
+// models that never saw them read the messages of training.
+func (c Card) Judge() error {
+	if c.Parts > 1 {
+		return c.cross()
+	}
+	stage, err := classify.New(classify.Config{})
+	if err != nil {
+		return err
+	}
+	for _, set := range []string{corpus.Dev, corpus.Held} {
+		messages, err := corpus.Judge(os.DirFS(c.Grammar), set)
+		if err != nil {
+			return err
+		}
+		t := newTally(c.Misses)
+		for _, m := range messages {
+			t.read(stage, m)
+		}
+		if err := t.write(c.Report, "messages of "+set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cross trains a model for each part, without it.
+func (c Card) cross() error {
+	messages, _, err := Messages(c.Grammar, c.Sets, c.Seed)
+	if err != nil {
+		return err
+	}
+	table, err := words.Shipped()
+	if err != nil {
+		return err
+	}
+	odd, own, natural := newTally(nil), newTally(c.Misses), newTally(c.Misses)
+	for part := range c.Parts {
+		var inside []corpus.Message
+		for _, m := range messages {
+			if !m.Held && partOf(m, c.Parts) != part {
+				inside = append(inside, m)
+			}
+		}
+		j := corpus.Job(ModelName, inside, c.Seed)
+		j.Words, j.Progress = table, c.Step
+		if part == 0 {
+			c.Steps(c.Parts * j.Steps())
+		}
+		b, _, err := train.Train(j)
+		if err != nil {
+			return err
+		}
+		with, err := shipped.Parse(b)
+		if err != nil {
+			return err
+		}
+		stage, err := classify.New(classify.Config{Classifier: with})
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			switch {
+			case m.Held && part == 0:
+				odd.read(stage, m)
+			case m.Held || partOf(m, c.Parts) != part:
+			case m.Natural:
+				natural.read(stage, m)
+			default:
+				own.read(stage, m)
+			}
+		}
+	}
+	return cmpOr(odd.write(c.Report, "patterns in odd wordings, never trained on"),
+		own.write(c.Report, fmt.Sprintf("patterns, each read by a model trained without it and %d others in %d", len(messages)/c.Parts, len(messages))),
+		natural.write(c.Report, "natural messages, each read by a model trained without it"))
+}
+
+func cmpOr(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partOf is the part of a message: its pattern's, or its own where it is of no pattern.
+func partOf(m corpus.Message, parts int) int {
+	h := fnv.New32a()
+	if name := m.Family; name != "" {
+		h.Write([]byte(name))
+	} else {
+		h.Write([]byte(m.Text))
+	}
+	sum := h.Sum32()
+	return int((sum ^ sum>>15) % uint32(parts))
+}
+
+// count of messages by what was read in them.
+type count struct{ wanted, got, right int }
+
+// placed is in the place of a label before the count of messages that were not left unsure.
+const placed = ""
+
+// tally adds up how messages are read.
+type tally struct {
+	misses io.Writer
+	// intents by language, "" for all, and label.
+	intents map[string]map[string]*count
+	// optOuts by language: opt-outs and wrong numbers there are, taken clearly, and possibly.
+	optOuts map[string]*[3]int
+	wrong   [2]int
+	// others are messages that do not opt out, of them taken clearly, possibly, and by a keyword.
+	others, taken, possibly, keyword int
+}
+
+func newTally(misses io.Writer) *tally {
+	return &tally{misses: misses, intents: map[string]map[string]*count{}, optOuts: map[string]*[3]int{}}
+}
+
+func (t *tally) miss(format string, args ...any) {
+	if t.misses != nil {
+		fmt.Fprintf(t.misses, format+"\n", args...)
+	}
+}
+
+// read reads a message as the stage does and counts it.
+func (t *tally) read(stage *classify.Stage, m corpus.Message) {
+	out, in := stage.Look(m.Text, handoffv1.Question_QUESTION_UNSPECIFIED)
+	stop := out.GetDirective() == handoffv1.Directive_DIRECTIVE_STOP
+	if m.Label == corpus.OptOut || m.Label == corpus.WrongNumber {
+		t.optOut(m, out, in.OptOutScore, stop)
+		return
+	}
+	if !m.OptOutUnknown {
+		t.others++
+		switch {
+		case stop && !out.GetPlainLanguage():
+			t.keyword++
+		case stop:
+			t.taken++
+			t.miss("%s\tis no opt-out\t%.2f %s\t%s", m.Language, in.OptOutScore, out.GetOptOutBy(), m.Text)
+		case out.GetPossibleOptOut():
+			t.possibly++
+			t.miss("%s\tis no opt-out, possible\t%.2f %s\t%s", m.Language, in.OptOutScore, out.GetOptOutBy(), m.Text)
+		}
+	}
+	if m.Natural || !slices.Contains(intent.All(), m.Label) {
+		return
+	}
+	got := in.Intent
+	if got != m.Label {
+		t.miss("%s\t%s\t%s %.2f\t%s", m.Language, m.Label, got, in.Confidence, m.Text)
+	}
+	for _, language := range []string{"", m.Language} {
+		of := t.intents[language]
+		if of == nil {
+			of = map[string]*count{}
+			for _, l := range append(intent.All(), placed) {
+				of[l] = &count{}
+			}
+			t.intents[language] = of
+		}
+		of[m.Label].wanted++
+		of[got].got++
+		if got == m.Label {
+			of[got].right++
+		}
+		if !in.Unsure {
+			of[placed].got++
+			if got == m.Label {
+				of[placed].right++
+			}
+		}
+	}
+}
+
+func (t *tally) optOut(m corpus.Message, out *handoffv1.Classification, score float32, stop bool) {
+	for _, language := range []string{"", m.Language} {
+		if t.optOuts[language] == nil {
+			t.optOuts[language] = &[3]int{}
+		}
+		t.optOuts[language][0]++
+		switch {
+		case stop:
+			t.optOuts[language][1]++
+		case out.GetPossibleOptOut():
+			t.optOuts[language][2]++
+		}
+	}
+	if !stop {
+		t.miss("%s\t%s\t%.2f %s\t%s", m.Language, m.Label, score, out.GetOptOutBy(), m.Text)
+	}
+	if m.Label == corpus.WrongNumber {
+		t.wrong[0]++
+		if stop && out.GetWrongNumber() {
+			t.wrong[1]++
+		}
+	}
+}
+
+// write writes the figures.
+func (t *tally) write(out io.Writer, of string) error {
+	fmt.Fprintf(out, "\n%s:\n", of)
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	languages := []string{""}
+	for _, l := range corpus.Languages() {
+		if t.intents[l] != nil || t.optOuts[l] != nil {
+			languages = append(languages, l)
+		}
+	}
+	row := func(name string, cell func(language string) string) {
+		fmt.Fprint(w, name)
+		for _, l := range languages {
+			fmt.Fprint(w, "\t", cell(l))
+		}
+		fmt.Fprintln(w)
+	}
+	row("", func(l string) string { return strings.TrimSpace(l + " ") })
+	if len(t.intents) > 0 {
+		row("macro-F1 of intents", func(l string) string { return fmt.Sprintf("%.1f", macroF1(t.intents[l])) })
+		row("left unsure, %", func(l string) string { return fmt.Sprintf("%.0f", unsure(t.intents[l])) })
+		row("right of the rest, %", func(l string) string {
+			return fmt.Sprintf("%.0f", percent(t.intents[l][placed].right, t.intents[l][placed].got))
+		})
+	}
+	if len(t.optOuts) > 0 {
+		row("opt-outs taken, %", func(l string) string { return share(t.optOuts[l], 1) })
+		row("possible besides, %", func(l string) string { return share(t.optOuts[l], 2) })
+		row("opt-outs", func(l string) string { return share(t.optOuts[l], 0) })
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if all := t.intents[""]; all != nil {
+		for _, l := range intent.All() {
+			fmt.Fprintf(out, "%s %.0f  ", l, 100*f1(all[l].right, all[l].wanted, all[l].got))
+		}
+		fmt.Fprintln(out)
+	}
+	if t.wrong[0] > 0 {
+		fmt.Fprintf(out, "wrong numbers known as such: %d of %d\n", t.wrong[1], t.wrong[0])
+	}
+	_, err := fmt.Fprintf(out, "of %d messages that do not opt out %d are taken (%.0f a million), %d possible, %d keywords\n",
+		t.others, t.taken, 1e6*float64(t.taken)/float64(max(t.others, 1)), t.possibly, t.keyword)
+	return err
+}
+
+func share(n *[3]int, of int) string {
+	switch {
+	case n == nil:
+		return "-"
+	case of == 0:
+		return fmt.Sprint(n[0])
+	}
+	return fmt.Sprintf("%.0f", percent(n[of], n[0]))
+}
+
+func macroF1(of map[string]*count) float64 {
+	var sum float64
+	n := 0
+	for label, c := range of {
+		if label != placed && c.wanted > 0 {
+			sum += f1(c.right, c.wanted, c.got)
+			n++
+		}
+	}
+	return 100 * sum / float64(max(n, 1))
+}
+
+func unsure(of map[string]*count) float64 {
+	all := 0
+	for _, c := range of {
+		all += c.wanted
+	}
+	return percent(all-of[placed].got, all)
+}

@@ -1,0 +1,40 @@
+package script
+
+import (
+	"fmt"
+
+	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// platform reports what the messaging platform sent by itself, as the gateway posts it.
+func (w *World) platform(c Command) error {
+	to := c.arg("to", w.account().Account)
+	channel := schemas.ChannelOf(c.arg("channel", w.account().Channel))
+	w.serial++
+	native := c.arg("id", fmt.Sprintf("send%d", w.serial))
+	s := &handoffv1.PlatformSend{NativeId: native, Text: c.Input, Campaign: c.arg("campaign", "")}
+	if c.arg("asks", "no") == "yes" {
+		s.Question = handoffv1.Question_QUESTION_OTHER
+	}
+	return w.post(schemas.TopicConsent, &handoffv1.Record{
+		Id: schemas.SourceID("platform", w.shop, to, native), Channel: channel, Account: to, Address: c.arg("from", "+14155550001"),
+		Conversation: schemas.Conversation(channel, to), Body: &handoffv1.Record_PlatformSend{PlatformSend: s},
+	})
+}
+
+// toldPlatform keeps what the platform is told of episodes, for "facts platform"; what it is told of
+// consent stands among the facts already.
+func (w *World) toldPlatform(e pipeline.Emit) {
+	r, err := schemas.Decode(e.Key, e.Value)
+	if err != nil {
+		w.say("a stage posted a bad record to %s: %v", e.Topic, err)
+		return
+	}
+	f := r.GetFact()
+	if episode := f.GetEpisode(); episode != nil {
+		w.told = append(w.told, fmt.Sprintf("%s platform told: %s of %s is %s",
+			f.GetAt().AsTime().Format("15:04:05"), r.GetConversation(), r.GetAddress(), stateName(episode.GetTo())))
+	}
+}

@@ -1,0 +1,287 @@
+// Package consentfile reads what a platform knows of consent, from CSV or JSON lines, into the records
+// that the consent stage takes (C14). Every error says the line and what is wrong with it.
+package consentfile
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// Formats of a file.
+const (
+	CSV  = "csv"
+	JSON = "json" // an object a line
+)
+
+// Columns of a file, in the order of the documentation; the first five are required.
+func Columns() []string {
+	return []string{"address", "channel", "status", "time", "source", "account", "scope", "text", "time_zone"}
+}
+
+// required is how many of Columns must be there.
+const required = 5
+
+// Row is one consent as files write it.
+type Row struct {
+	// Address is the subscriber: E.164 for phones.
+	Address string `json:"address"`
+	// Channel name, e.g. "sms".
+	Channel string `json:"channel"`
+	// Status is "subscribed", "unsubscribed", "pending" or "conversational".
+	Status string `json:"status"`
+	// Time since when it holds, RFC 3339.
+	Time string `json:"time"`
+	// Source is where the platform has it from.
+	Source string `json:"source"`
+	// Account that it is about; empty for all of the channel.
+	Account string `json:"account,omitempty"`
+	// Scope is "account", "channel" or "shop"; empty: the account where one is named, else the channel.
+	Scope string `json:"scope,omitempty"`
+	// Text that caused it.
+	Text string `json:"text,omitempty"`
+	// TimeZone of the person, IANA; empty where it is not known.
+	TimeZone string `json:"time_zone,omitempty"`
+}
+
+// Error is a row that cannot be taken.
+type Error struct {
+	// Line of the file, from 1.
+	Line int
+	// Column that is wrong; empty for the row as a whole.
+	Column string
+	// Reason in words.
+	Reason string
+}
+
+// Error says line, column and reason.
+func (e *Error) Error() string {
+	s := fmt.Sprintf("line %d", e.Line)
+	if e.Column != "" {
+		s += ", " + e.Column
+	}
+	return s + ": " + e.Reason
+}
+
+// For says on whose behalf a file is read.
+type For struct {
+	// Shop that it is of.
+	Shop string
+	// By is who imports it.
+	By string
+	// Now is when it was received: nothing may be dated later.
+	Now time.Time
+	// Settings is the version of the shop's settings to decide by.
+	Settings uint64
+}
+
+// Read yields a file's rows as records for the consent stage, in order, or an *Error for a row that
+// cannot be taken. Any other error ends it: the file cannot be read on.
+func Read(r io.Reader, format string, of For) iter.Seq2[*handoffv1.Record, error] {
+	return func(yield func(*handoffv1.Record, error) bool) {
+		rows := csvRows
+		if format == JSON {
+			rows = jsonRows
+		}
+		for row, err := range rows(r) {
+			var record *handoffv1.Record
+			if err == nil {
+				record, err = row.record(of)
+			}
+			if !yield(record, err) {
+				return
+			}
+			var bad *Error
+			if err != nil && !errors.As(err, &bad) {
+				return
+			}
+		}
+	}
+}
+
+// placed is a row and where it stands.
+type placed struct {
+	Row
+	line int
+}
+
+// csvRows reads CSV with a header.
+func csvRows(r io.Reader) iter.Seq2[placed, error] {
+	return func(yield func(placed, error) bool) {
+		in := csv.NewReader(r)
+		in.FieldsPerRecord = -1
+		header, err := in.Read()
+		if err != nil {
+			yield(placed{}, fmt.Errorf("line 1: the header cannot be read: %w", err))
+			return
+		}
+		if len(header) > 0 {
+			header[0] = strings.TrimPrefix(header[0], "\ufeff") // as spreadsheets write it
+		}
+		if err := checkHeader(header); err != nil {
+			yield(placed{}, err)
+			return
+		}
+		for {
+			fields, err := in.Read()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			line, _ := in.FieldPos(0)
+			var syntax *csv.ParseError
+			switch {
+			case errors.As(err, &syntax):
+				err = &Error{Line: syntax.StartLine, Reason: "it is no CSV: " + syntax.Err.Error()}
+			case err != nil:
+				err = fmt.Errorf("line %d: %w", line, err)
+			case len(fields) != len(header):
+				err = &Error{Line: line, Reason: fmt.Sprintf("it has %d fields, the header has %d", len(fields), len(header))}
+			}
+			p := placed{line: line}
+			for i := 0; err == nil && i < len(fields); i++ {
+				*p.field(header[i]) = strings.TrimSpace(fields[i])
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+func checkHeader(header []string) error {
+	var problems []string
+	for i, name := range header {
+		switch {
+		case !slices.Contains(Columns(), name):
+			problems = append(problems, fmt.Sprintf("there is no column %q", name))
+		case slices.Contains(header[:i], name):
+			problems = append(problems, fmt.Sprintf("column %q stands there twice", name))
+		}
+	}
+	for _, name := range Columns()[:required] {
+		if !slices.Contains(header, name) {
+			problems = append(problems, fmt.Sprintf("column %q is missing", name))
+		}
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("line 1: %s; the columns are %s, the last %d may be left out",
+			strings.Join(problems, "; "), strings.Join(Columns(), ", "), len(Columns())-required)
+	}
+	return nil
+}
+
+// field is the row's field of a column.
+func (r *Row) field(column string) *string {
+	return map[string]*string{
+		"address": &r.Address, "channel": &r.Channel, "status": &r.Status, "time": &r.Time, "source": &r.Source,
+		"account": &r.Account, "scope": &r.Scope, "text": &r.Text, "time_zone": &r.TimeZone,
+	}[column]
+}
+
+// longestLine bounds a line of JSON.
+const longestLine = 1 << 20
+
+// jsonRows reads an object a line; empty lines are skipped.
+func jsonRows(r io.Reader) iter.Seq2[placed, error] {
+	return func(yield func(placed, error) bool) {
+		in := bufio.NewScanner(r)
+		in.Buffer(nil, longestLine)
+		n := 0
+		for in.Scan() {
+			n++
+			if len(bytes.TrimSpace(in.Bytes())) == 0 {
+				continue
+			}
+			p := placed{line: n}
+			d := json.NewDecoder(bytes.NewReader(in.Bytes()))
+			d.DisallowUnknownFields()
+			var err error
+			if bad := d.Decode(&p.Row); bad != nil {
+				err = &Error{Line: n, Reason: "it is no object with the known fields: " + bad.Error()}
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+		if err := in.Err(); err != nil {
+			yield(placed{}, fmt.Errorf("line %d: %w", n+1, err))
+		}
+	}
+}
+
+var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+
+// phones tells whether a channel's addresses are phone numbers.
+func phones(c handoffv1.Channel) bool {
+	return c == handoffv1.Channel_CHANNEL_SMS || c == handoffv1.Channel_CHANNEL_WHATSAPP
+}
+
+// record checks a row and makes its record.
+func (p placed) record(of For) (*handoffv1.Record, error) {
+	bad := func(column, reason string, args ...any) (*handoffv1.Record, error) {
+		return nil, &Error{Line: p.line, Column: column, Reason: fmt.Sprintf(reason, args...)}
+	}
+	channel := schemas.ChannelOf(p.Channel)
+	status := handoffv1.ConsentStatus(handoffv1.ConsentStatus_value["CONSENT_STATUS_"+strings.ToUpper(p.Status)])
+	at, timeErr := time.Parse(time.RFC3339, p.Time)
+	switch {
+	case channel == handoffv1.Channel_CHANNEL_UNSPECIFIED:
+		return bad("channel", "%q is no channel, e.g. sms", p.Channel)
+	case phones(channel) && !e164.MatchString(p.Address):
+		return bad("address", "%q is no number in E.164, e.g. +14155550123", p.Address)
+	case !validAddress(p.Address):
+		return bad("address", "%q can be no address: it must be 1 to 256 bytes without spaces around it or control characters", p.Address)
+	case status == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED:
+		return bad("status", "%q is none of subscribed, unsubscribed, pending, conversational", p.Status)
+	case timeErr != nil:
+		return bad("time", "%q is no time like 2026-03-02T10:00:00Z", p.Time)
+	case at.After(of.Now):
+		return bad("time", "%s is in the future", p.Time)
+	case !validZone(p.TimeZone):
+		return bad("time_zone", "%q is no IANA time zone, e.g. America/New_York", p.TimeZone)
+	case p.Source == "":
+		return bad("source", "is empty: say where the consent comes from")
+	case !utf8All(p.Row):
+		return bad("", "it holds text that is not UTF-8")
+	}
+	scope, ok := p.scope(channel)
+	if !ok {
+		return bad("scope", "%q is none of account (with an account), channel, shop", p.Scope)
+	}
+	r := &handoffv1.Record{
+		Id:   schemas.SourceID("consent-import", of.Shop, p.Address, strings.Join([]string{scope, p.Status, at.UTC().Format(time.RFC3339Nano), p.Source, p.Text, p.TimeZone}, "\n")),
+		Shop: of.Shop, Channel: channel, Account: p.Account, Address: p.Address, SettingsVersion: of.Settings,
+		EventTime: timestamppb.New(at), ReceivedAt: timestamppb.New(of.Now),
+		Body: &handoffv1.Record_ConsentImport{ConsentImport: &handoffv1.ConsentImport{
+			Status: status, Scope: scope, ChangedAt: timestamppb.New(at), Source: p.Source, Text: p.Text, By: of.By, TimeZone: p.TimeZone,
+		}},
+	}
+	return r, nil
+}
+
+// scope returns the row's scope as the ledger names it.
+func (p placed) scope(channel handoffv1.Channel) (string, bool) {
+	switch {
+	case p.Scope == "shop":
+		return "shop", true
+	case p.Scope == "channel", p.Scope == "" && p.Account == "":
+		return "channel:" + schemas.ChannelName(channel), true
+	case p.Account != "" && (p.Scope == "account" || p.Scope == ""):
+		return "account:" + schemas.Conversation(channel, p.Account), true
+	}
+	return "", false
+}

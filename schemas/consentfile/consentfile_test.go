@@ -1,0 +1,115 @@
+package consentfile_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handoff-dev/handoff/schemas/consentfile"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+var of = consentfile.For{Shop: "acme", By: "Ann", Now: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), Settings: 3}
+
+// read returns what is yielded, rows as "address scope status", errors as they say.
+func read(text, format string) (all []string) {
+	for r, err := range consentfile.Read(strings.NewReader(text), format, of) {
+		if err != nil {
+			all = append(all, err.Error())
+			continue
+		}
+		m := r.GetConsentImport()
+		all = append(all, r.GetAddress()+" "+m.GetScope()+" "+m.GetStatus().String())
+	}
+	return all
+}
+
+func TestRead(t *testing.T) {
+	const header = "address,channel,status,time,source\n"
+	for name, c := range map[string]struct {
+		text, format string
+		want         []string
+	}{
+		"csv": {"\ufeffaddress,channel,status,time,source,account,scope,text\n" +
+			"+14155550001,sms,subscribed,2026-03-01T10:00:00Z,checkout,,,\"I agree, yes\"\n" +
+			"+14155550002,sms,unsubscribed,2026-03-01T10:00:00+02:00,import,+15557770000,,\n" +
+			"+14155550003,whatsapp,pending,2026-03-01T10:00:00Z,form,,shop,\n", consentfile.CSV, []string{
+			"+14155550001 channel:sms CONSENT_STATUS_SUBSCRIBED",
+			"+14155550002 account:sms:+15557770000 CONSENT_STATUS_UNSUBSCRIBED",
+			"+14155550003 shop CONSENT_STATUS_PENDING",
+		}},
+		"json": {`{"address":"+14155550001","channel":"sms","status":"subscribed","time":"2026-03-01T10:00:00Z","source":"checkout"}` + "\n\n" +
+			`{"address":"+14155550001","colour":"red"}` + "\n{", consentfile.JSON, []string{
+			"+14155550001 channel:sms CONSENT_STATUS_SUBSCRIBED",
+			`line 3: it is no object with the known fields: json: unknown field "colour"`,
+			"line 4: it is no object with the known fields: unexpected EOF",
+		}},
+		"bad rows say where and why, good ones go on": {header +
+			"4155550001,sms,subscribed,2026-03-01T10:00:00Z,a\n" +
+			"+14155550001,fax,subscribed,2026-03-01T10:00:00Z,a\n" +
+			"+14155550001,sms,yes,2026-03-01T10:00:00Z,a\n" +
+			"+14155550001,sms,subscribed,yesterday,a\n" +
+			"+14155550001,sms,subscribed,2027-03-01T10:00:00Z,a\n" +
+			"+14155550001,sms,subscribed,2026-03-01T10:00:00Z,\n" +
+			"+14155550001,sms,subscribed\n" +
+			"+14155550001,sms,\"sub\"scribed,2026-03-01T10:00:00Z,a\n" +
+			"+14155550001,sms,subscribed,2026-03-01T10:00:00Z,a\n", consentfile.CSV, []string{
+			`line 2, address: "4155550001" is no number in E.164, e.g. +14155550123`,
+			`line 3, channel: "fax" is no channel, e.g. sms`,
+			`line 4, status: "yes" is none of subscribed, unsubscribed, pending, conversational`,
+			`line 5, time: "yesterday" is no time like 2026-03-02T10:00:00Z`,
+			`line 6, time: 2027-03-01T10:00:00Z is in the future`,
+			`line 7, source: is empty: say where the consent comes from`,
+			`line 8: it has 3 fields, the header has 5`,
+			`line 9: it is no CSV: extraneous or missing " in quoted-field`,
+			"+14155550001 channel:sms CONSENT_STATUS_SUBSCRIBED",
+		}},
+		"a header that lacks and has too much": {"address,channel,status,colour\n", consentfile.CSV, []string{
+			`line 1: there is no column "colour"; column "time" is missing; column "source" is missing; the columns are address, channel, status, time, source, account, scope, text, time_zone, the last 4 may be left out`,
+		}},
+		"nothing": {"", consentfile.CSV, []string{"line 1: the header cannot be read: EOF"}},
+	} {
+		got := read(c.text, c.format)
+		if strings.Join(got, "\n") != strings.Join(c.want, "\n") {
+			t.Errorf("%s:\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+		}
+	}
+}
+
+// TestSameRowSameID: a file that is imported again makes the same records.
+func TestSameRowSameID(t *testing.T) {
+	const row = `{"address":"+14155550001","channel":"sms","status":"subscribed","time":"2026-03-01T10:00:00Z","source":"checkout"}`
+	ids := map[string]bool{}
+	for range 2 {
+		for r, err := range consentfile.Read(strings.NewReader(row), consentfile.JSON, of) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids[string(r.GetId())] = true
+		}
+	}
+	if len(ids) != 1 {
+		t.Errorf("%d ids", len(ids))
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("address,channel,status,time,source\n+14155550001,sms,subscribed,2026-03-01T10:00:00Z,a\n", true)
+	f.Add(`{"address":"a","channel":"line","status":"pending","time":"2026-03-01T10:00:00Z","source":"x","scope":"shop"}`, false)
+	f.Fuzz(func(t *testing.T, text string, isCSV bool) {
+		format := consentfile.JSON
+		if isCSV {
+			format = consentfile.CSV
+		}
+		for r, err := range consentfile.Read(strings.NewReader(text), format, of) {
+			var bad *consentfile.Error
+			switch {
+			case errors.As(err, &bad) && (bad.Line < 1 || bad.Reason == ""):
+				t.Errorf("%+v", bad)
+			case err == nil && (r.GetAddress() == "" || r.GetChannel() == handoffv1.Channel_CHANNEL_UNSPECIFIED || r.GetConsentImport().GetScope() == ""):
+				t.Errorf("%v", r)
+			}
+		}
+	})
+}
