@@ -20,7 +20,7 @@ type band struct{ clear, possible float32 }
 // natural ones among them; decision 10 has the figures.
 func bands() (b struct{ phrase, pair, alone, elsewhere, both, wrong, notName, wrongAlone band }) {
 	b.phrase = band{-0.55, -0.9}
-	b.pair = band{-0.05, -0.55}
+	b.pair = band{-0.05, -0.65}
 	b.alone = band{0.05, -0.2}
 	// About something else: an order, e-mails. With a phrase that says an opt-out it may be both.
 	b.elsewhere, b.both = band{0.45, -0.3}, band{0.1, -0.6}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/classifier"
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/config"
 	"github.com/handoff-dev/handoff/connectors/bot"
 	"github.com/handoff-dev/handoff/connectors/gorgias"
@@ -29,8 +30,12 @@ type stages struct {
 }
 
 // newStages makes them; what cfg leaves zero has the stage's default.
-func newStages(cfg config.Escalate) (s stages, err error) {
-	if s.classify, err = classify.New(classify.Config{}); err != nil {
+func newStages(cfg config.Escalate, reading config.Classifier) (s stages, err error) {
+	models, err := classifier.ReadModels(reading.Models)
+	if err != nil {
+		return s, err
+	}
+	if s.classify, err = classify.New(classify.Config{Models: models}); err != nil {
 		return s, err
 	}
 	if s.consent, err = consent.New(consent.Config{}); err != nil {
@@ -47,9 +52,10 @@ func (s stages) list() []pipeline.Stage {
 	return []pipeline.Stage{s.classify, s.consent, s.escalate, s.deliver}
 }
 
-// Topology is what conversation scripts run: the same stages and the same gate as in production.
-func Topology() (script.Topology, error) {
-	s, err := newStages(config.Escalate{})
+// Topology is what conversation scripts run: the same stages and the same gate as in production. models is
+// the directory of shops' own; "" for none.
+func Topology(models string) (script.Topology, error) {
+	s, err := newStages(config.Escalate{}, config.Classifier{Models: models})
 	return script.Topology{Stages: s.list(), Gate: s.deliver, Check: CheckSettings}, err
 }
 
