@@ -60,6 +60,7 @@ type cli struct {
 	Train         trainCommand    `cmd:"" help:"Train a classifier of a shop's own labels from labelled messages."`
 	Eval          evalCommand     `cmd:"" help:"Measure a classifier on labelled messages."`
 	Script        scriptCommand   `cmd:"" help:"Run conversation scripts of your own."`
+	Rules         rulesCommand    `cmd:"" help:"Check a shop's own rules, and try them on a conversation."`
 	Settings      settingsCommand `cmd:"" help:"Check or publish a shop's settings."`
 	ConfigCommand configCommand   `cmd:"" name:"config" help:"Show the configuration."`
 	Version       versionCommand  `cmd:"" help:"Show the version."`

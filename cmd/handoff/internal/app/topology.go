@@ -31,6 +31,11 @@ type stages struct {
 
 // newStages makes them; what cfg leaves zero has the stage's default.
 func newStages(cfg config.Escalate, reading config.Classifier) (s stages, err error) {
+	return newStagesAsked(cfg, reading, nil)
+}
+
+// newStagesAsked makes them with an ear for what rules were asked.
+func newStagesAsked(cfg config.Escalate, reading config.Classifier, asked func(escalate.RuleAsked)) (s stages, err error) {
 	models, err := classifier.ReadModels(reading.Models)
 	if err != nil {
 		return s, err
@@ -41,7 +46,7 @@ func newStages(cfg config.Escalate, reading config.Classifier) (s stages, err er
 	if s.consent, err = consent.New(consent.Config{}); err != nil {
 		return s, err
 	}
-	if s.escalate, err = escalate.New(escalate.Config{DeskSilence: cfg.DeskSilence}); err != nil {
+	if s.escalate, err = escalate.New(escalate.Config{DeskSilence: cfg.DeskSilence, Asked: asked}); err != nil {
 		return s, err
 	}
 	s.deliver, err = deliver.New(deliver.Config{})
@@ -54,8 +59,11 @@ func (s stages) list() []pipeline.Stage {
 
 // Topology is what conversation scripts run: the same stages and the same gate as in production. models is
 // the directory of shops' own; "" for none.
-func Topology(models string) (script.Topology, error) {
-	s, err := newStages(config.Escalate{}, config.Classifier{Models: models})
+func Topology(models string) (script.Topology, error) { return TopologyAsked(models, nil) }
+
+// TopologyAsked is Topology with an ear for what rules were asked.
+func TopologyAsked(models string, asked func(escalate.RuleAsked)) (script.Topology, error) {
+	s, err := newStagesAsked(config.Escalate{}, config.Classifier{Models: models}, asked)
 	return script.Topology{Stages: s.list(), Gate: s.deliver, Check: CheckSettings}, err
 }
 
