@@ -65,6 +65,7 @@ type World struct {
 	letters []*turn.Lost
 
 	lines []string // what happened since the command began
+	told  []string // what the platform was told since the last "facts platform"
 	facts []string // facts since the last "facts"
 	steps int
 }
@@ -87,6 +88,7 @@ accounts:
   - {channel: sms, account: "+15557770000", provider: twilio, user: ACacme, secret: "env:ACME_TWILIO"}
 desk: {kind: zendesk, subdomain: acme, user: handoff@acme.example, token: "env:ACME_ZENDESK", webhook_secret: "env:ACME_HOOK"}
 bot: {url: "http://127.0.0.1/bot"}
+consent: {quiet_hours: false}
 `
 
 // BaseSettings is the document of the shop that scripts begin with unless they are given another.
@@ -203,6 +205,7 @@ func (w *World) deliverTo(e pipeline.Emit, at time.Time) {
 		e.Time = at
 	}
 	if e.Topic == schemas.TopicPlatform {
+		w.toldPlatform(e)
 		return // the same facts as analytics gets, for the platform to read
 	}
 	w.tell(e)

@@ -73,6 +73,13 @@ func check(s *Shop) []Problem {
 	c.oneOf("consent.opt_out_scope", s.Consent.OptOutScope, "account", "channel", "shop")
 	c.oneOf("consent.reply_requires", s.Consent.ReplyRequires, "conversation", "subscription")
 	c.positive("consent.conversational_for", s.Consent.ConversationalFor)
+	for class, span := range s.Consent.HoursAllowed {
+		path := "consent.hours_allowed." + class
+		c.oneOf(path, class, "agent", "bot", "rule", "system")
+		if _, _, err := parseSpan(span); err != nil {
+			c.add(path, "%v", err)
+		}
+	}
 	if n := s.Consent.PossibleOptOutDays; n < 1 || n > 10 {
 		c.add("consent.possible_opt_out_days", "must be 1 to 10: the law allows 10 business days to honour an opt-out")
 	}

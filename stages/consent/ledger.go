@@ -80,7 +80,7 @@ func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
 	now, head := current(t, p), &statev1.LedgerHead{}
 	t.Get(headEntry, head)
 	return &handoffv1.ConsentStamp{
-		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now),
+		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now), TimeZone: head.GetTimeZone(),
 	}
 }
 
@@ -224,6 +224,13 @@ func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
 	settleHeld(t)
 	settleCovered(t, c.status, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED, c.keyword, "the customer is unsubscribed")
 	return before
+}
+
+// providerMayBlock tells whether the provider's own block may outlast an opt-in: the provider reported the
+// opt-out, and not that it lifted it (C3).
+func providerMayBlock(before standing, lifted handoffv1.ProviderOptOut) bool {
+	return before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED &&
+		before.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER && lifted != handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START
 }
 
 // optInScope is what a START subscribes: what the opt-out took away, where there was one; else the
