@@ -64,9 +64,9 @@ type World struct {
 	losing  map[string]int // records to lose, by stage
 	letters []*turn.Lost
 
-	lines []string // what happened since the command began
-	told  []string // what the platform was told since the last "facts platform"
-	facts []string // facts since the last "facts"
+	lines []string            // what happened since the command began
+	told  map[string][]string // what is printed only when asked for: "platform", "ticket"
+	facts []string            // facts since the last "facts"
 	steps int
 }
 
@@ -99,7 +99,7 @@ func NewWorld(t Topology) (*World, error) {
 	w := &World{
 		verbs: vocabulary(), watch: t.Watch, holding: holding{stages: map[string]bool{}}, inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
 		clock: start, versions: map[string][]*settings.Shop{},
-		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{},
+		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, told: map[string][]string{},
 	}
 	if w.check, w.read = t.Check, t.Rules; w.check == nil {
 		w.check = settings.Parse
