@@ -64,9 +64,9 @@ type World struct {
 	losing  map[string]int // records to lose, by stage
 	letters []*turn.Lost
 
-	lines []string // what happened since the command began
+	lines []string            // what happened since the command began
 	told  map[string][]string // what is printed only when asked for: "platform", "ticket"
-	facts []string // facts since the last "facts"
+	facts []string            // facts since the last "facts"
 	steps int
 }
 

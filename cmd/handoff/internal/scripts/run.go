@@ -63,7 +63,7 @@ func RunFile(name string, opt Options) (same bool, err error) {
 
 // play runs a script in a world of its own and returns what happened at each step.
 func play(f *script.File, settings []byte) ([]string, error) {
-	topology, err := app.Topology()
+	topology, err := app.Topology("")
 	if err != nil {
 		return nil, err
 	}
