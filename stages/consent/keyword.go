@@ -43,9 +43,15 @@ func stop(t *turn.Turn, m *handoffv1.CustomerMessage) {
 
 // start subscribes the writer and confirms it (C3). Escalate learns of a change only. Where the shop
 // wants it confirmed, who was not asked yet is asked (C6); a START of somebody who was is their yes.
+//
+// A START that was set aside, and is put back behind a STOP that was received later, changes nothing.
 func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentSource) {
-	begin(t, m)
 	before := current(t, t.Here())
+	if before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED && t.At().Before(before.GetSince().AsTime()) {
+		notAnswered(t, m, "an opt-out was received after it, which counts")
+		return
+	}
+	begin(t, m)
 	switch before.GetStatus() {
 	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED, handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
 	default:
