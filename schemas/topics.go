@@ -97,7 +97,7 @@ func Topics(partitions int) []Topic {
 	mailbox(StageAnalytics, "facts; also the data team's event log", AnalyticsPartitions)
 	return append(all,
 		Topic{Name: TopicSettings, Key: "shop|version and shop|current", Holds: "shop settings", Partitions: 1, Cleanup: CleanupCompact, Tombstones: ChangelogTombstones, MaxBytes: MaxRecordBytes + MaxRecordBytes/4},
-		Topic{Name: TopicPlatform, Key: "shop|address", Holds: "changes of consent, for the messaging platform to read", Partitions: AnalyticsPartitions, Cleanup: CleanupDelete, Retention: MailboxRetention, MaxBytes: MaxRecordBytes + MaxRecordBytes/4},
+		Topic{Name: TopicPlatform, Key: "shop|address", Holds: "changes of consent, and when people get a conversation or give it back: for the messaging platform to read", Partitions: AnalyticsPartitions, Cleanup: CleanupDelete, Retention: MailboxRetention, MaxBytes: MaxRecordBytes + MaxRecordBytes/4},
 		Topic{Name: TopicDeadLetters, Key: "the failed record's key", Holds: "records that a stage could not process, with reason", Partitions: AnalyticsPartitions, Cleanup: CleanupDelete, Retention: 2 * MailboxRetention, MaxBytes: 2 * MaxRecordBytes},
 	)
 }

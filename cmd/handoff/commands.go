@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -103,6 +102,9 @@ func days(d time.Duration) string { return fmt.Sprintf("%d days", int(d.Hours()/
 type settingsCommand struct {
 	Apply applySettings `cmd:"" help:"Check a shop's settings and publish them as its next version."`
 	Check checkSettings `cmd:"" help:"Check a shop's settings."`
+	Diff  diffSettings  `cmd:"" help:"Show what a shop's settings change: two files, or a file against the version in force."`
+	// Schema is printed without a configuration.
+	Schema printSchema `cmd:"" help:"Print the JSON Schema of a shop's settings, for editors."`
 }
 
 type applySettings struct {
@@ -128,7 +130,7 @@ func (c *applySettings) Run(s *session) error {
 }
 
 type checkSettings struct {
-	File string `short:"f" required:"" type:"existingfile" help:"The shop's settings (YAML)."`
+	File string `arg:"" type:"existingfile" help:"The shop's settings (YAML)."`
 }
 
 // Run checks the document.
@@ -147,11 +149,7 @@ func readSettings(file string) ([]byte, *settings.Shop, error) {
 		return nil, nil, fmt.Errorf("%w: settings: %w", errUsage, err)
 	}
 	shop, err := app.CheckSettings(doc)
-	var bad *settings.Error
-	if errors.As(err, &bad) {
-		return nil, nil, fmt.Errorf("%s is refused:\n%w", file, err)
-	}
-	return doc, shop, err
+	return doc, shop, refusedSettings(file, err)
 }
 
 // configCommand is about the configuration.

@@ -40,7 +40,7 @@ type consentImport struct {
 
 // Help describes the file.
 func (c *consentImport) Help() string {
-	return "Columns: " + strings.Join(consentfile.Columns(), ", ") + "; the last three may be left out. status is subscribed, unsubscribed, pending or conversational; " +
+	return "Columns: " + strings.Join(consentfile.Columns(), ", ") + "; the last four may be left out. status is subscribed, unsubscribed, pending or conversational; " +
 		"time is RFC 3339 and says since when it holds. The newer change wins, an opt-out wins a tie, and no import lifts a later opt-out, so a file may be imported again. See docs/consent.md."
 }
 

@@ -61,6 +61,7 @@ type cli struct {
 	Eval          evalCommand     `cmd:"" help:"Measure a classifier on labelled messages."`
 	Explain       explainCommand  `cmd:"" help:"Tell the story of a conversation in plain sentences: what happened, and why."`
 	Script        scriptCommand   `cmd:"" help:"Run conversation scripts of your own."`
+	Rules         rulesCommand    `cmd:"" help:"Check a shop's own rules, and try them on a conversation."`
 	Settings      settingsCommand `cmd:"" help:"Check or publish a shop's settings."`
 	ConfigCommand configCommand   `cmd:"" name:"config" help:"Show the configuration."`
 	Version       versionCommand  `cmd:"" help:"Show the version."`

@@ -3,6 +3,7 @@ package desktest
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -208,5 +209,39 @@ func checkLimit(t *testing.T, d *Desk) {
 	shop.Desk.Limit.Requests, shop.Desk.Limit.Per = 7, 3*time.Second
 	if got := d.Destination.Limit(&shop); got.Requests != 7 || got.Window != 3*time.Second {
 		t.Errorf("limit %+v, want the shop's setting of 7 in 3s", got)
+	}
+}
+
+// checkFetchMerged: a ticket that was merged into another one says into which, once and after all that
+// happened on it before; what an agent replies there is told of the surviving one.
+func checkFetchMerged(t *testing.T, d *Desk) {
+	other := d.ticketCommand()
+	other.ExternalId = d.externalID(2)
+	id, into := d.open(t), d.call(t, d.attempt("open0002", create(other), "")).GetTicketId()
+	d.act(t, id, standin.Action{Kind: "reply", Author: "Beth", Text: "before"})
+	before := d.fetchItems(t, id, "")
+	survivor, err := strconv.ParseInt(into, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.act(t, id, standin.Action{Kind: "merge", Author: "Beth", Into: survivor})
+	items := d.fetchItems(t, id, before[len(before)-1].GetCursor())
+	if len(items) != 1 || items[0].GetMergedInto() != into ||
+		items[0].GetNativeId() == "" ||
+		items[0].GetStatus() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
+		t.Fatalf("after the merge came %v, want the ticket %s that survives", items, into)
+	}
+	read := d.fetchItems(t, into, "")
+	last := ""
+	if len(read) > 0 {
+		last = read[len(read)-1].GetCursor()
+	}
+	d.act(t, into, standin.Action{Kind: "reply", Author: "Carl", Text: "after"})
+	if got := said(d.fetchItems(t, into, last)); got != "reply Carl: after" {
+		t.Errorf("on the surviving ticket came\n%s", got)
+	}
+	attempt := d.attempt("merged", appendCommand(0, message(1, handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER, "", "late")), id)
+	if _, err := d.Destination.Do(t.Context(), attempt); err == nil || !caller.AsError(err).TicketGone {
+		t.Errorf("writing to the ticket that is gone: %v, want it to say so", err)
 	}
 }

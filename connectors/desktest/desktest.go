@@ -76,6 +76,7 @@ func Run(t *testing.T, fresh func(t *testing.T) *Desk) {
 		{"fetch in the desk's order", checkFetchOrder},
 		{"fetch from every cursor", checkFetchCursors},
 		{"fetch long tickets", checkFetchLong},
+		{"fetch a merged ticket", checkFetchMerged},
 		{"only a person's public words are a reply", checkReplyFilter},
 		{"deleted tickets are reported once", checkDeleted},
 		{"errors steer", checkErrors},

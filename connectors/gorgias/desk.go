@@ -49,7 +49,18 @@ func New(cfg Config) (*Desk, error) {
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{Timeout: 30 * time.Second}
 	}
-	return &Desk{http: cfg.HTTP, secret: cfg.Secret, clients: map[string]*client{}}, nil
+	following := *cfg.HTTP
+	following.CheckRedirect = onlyReads
+	return &Desk{http: &following, secret: cfg.Secret, clients: map[string]*client{}}, nil
+}
+
+// onlyReads follows the redirect from a ticket that was merged into another one for reading only: written
+// again as a read, a write would seem to be done.
+func onlyReads(req *http.Request, via []*http.Request) error {
+	if via[0].Method != http.MethodGet || len(via) > 5 {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 // client gives the shop's client; a changed account gets a new one.

@@ -22,6 +22,7 @@ type reaction struct {
 // "Rate limits".
 func reactions() []reaction {
 	return []reaction{
+		{status: 301, kind: caller.Permanent, gone: true, meaning: "the ticket was merged into another one"},
 		{status: 400, kind: caller.Permanent, meaning: "the desk refused a value"},
 		{status: 401, kind: caller.Unauthorized, meaning: "the desk refused the API key: renew it in the shop's settings"},
 		{status: 403, kind: caller.Unauthorized, meaning: "the API key's user may not do this: give it an agent's or admin's role"},

@@ -167,6 +167,11 @@ func itemsOf(a audit, at string, own int64, people map[int64]user) []*handoffv1.
 	item := func(e auditEvent) *handoffv1.DeskItem {
 		return &handoffv1.DeskItem{Cursor: at, At: timestamppb.New(a.CreatedAt), NativeId: strconv.FormatInt(e.ID, 10)}
 	}
+	if into := mergedInto(a); into != "" {
+		return []*handoffv1.DeskItem{{
+			Cursor: at, At: timestamppb.New(a.CreatedAt), NativeId: "merged-" + strconv.FormatInt(a.ID, 10), MergedInto: into,
+		}}
+	}
 	for _, e := range a.Events {
 		if !isReply(a, e, own, people) {
 			continue
@@ -234,4 +239,42 @@ func assigneeName(id string, people map[int64]user) string {
 		return name
 	}
 	return id
+}
+
+// mergedTag is what Zendesk puts on a ticket that it closes because it was merged into another.
+const mergedTag = "closed_by_merge"
+
+// mergedInto gives the ticket that an audit merges this one into, or "" (M7). The tag says that it does;
+// where to, the comment's origin says, or else its text: "… merged into request #35 …".
+func mergedInto(a audit) string {
+	merged := false
+	for _, e := range a.Events {
+		var tags []string
+		if e.Type == "Change" && e.FieldName == "tags" && json.Unmarshal(e.Value, &tags) == nil {
+			merged = merged || slices.Contains(tags, mergedTag)
+		}
+	}
+	if !merged {
+		return ""
+	}
+	for _, e := range a.Events {
+		if e.Type != "Comment" {
+			continue
+		}
+		v := a.Via
+		if e.Via != nil {
+			v = *e.Via
+		}
+		if to := string(v.Source.To.TicketID); isID(to) {
+			return to
+		}
+		_, after, _ := strings.Cut(e.Body, "#")
+		if end := strings.IndexFunc(after, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
+			after = after[:end]
+		}
+		if isID(after) {
+			return after
+		}
+	}
+	return ""
 }

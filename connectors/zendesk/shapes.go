@@ -103,6 +103,9 @@ type via struct {
 	Channel string `json:"channel"`
 	Source  struct {
 		Rel string `json:"rel"`
+		To  struct {
+			TicketID flexible `json:"ticket_id"`
+		} `json:"to"`
 	} `json:"source"`
 }
 

@@ -287,5 +287,11 @@ func (w *World) printFacts(c Command) error {
 		}
 	}
 	w.facts = nil
+	if kind == "platform" {
+		for _, f := range w.told {
+			w.say("%s", f)
+		}
+		w.told = nil
+	}
 	return nil
 }

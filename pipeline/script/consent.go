@@ -44,7 +44,7 @@ func (w *World) importConsent(c Command) error {
 		Body: &handoffv1.Record_ConsentImport{ConsentImport: &handoffv1.ConsentImport{
 			Status: handoffv1.ConsentStatus(handoffv1.ConsentStatus_value["CONSENT_STATUS_"+strings.ToUpper(c.word())]),
 			Scope:  c.arg("scope", ""), ChangedAt: timestamppb.New(w.clock.Add(ago)),
-			Source: c.arg("source", "platform"), Text: c.Input, By: c.arg("by", "Ann"),
+			Source: c.arg("source", "platform"), Text: c.Input, By: c.arg("by", "Ann"), TimeZone: c.arg("zone", ""),
 		}},
 	}
 	return w.fromOutside(c, "import", r)

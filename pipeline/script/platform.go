@@ -3,6 +3,7 @@ package script
 import (
 	"fmt"
 
+	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
@@ -21,4 +22,19 @@ func (w *World) platform(c Command) error {
 		Id: schemas.SourceID("platform", w.shop, to, native), Channel: channel, Account: to, Address: c.arg("from", "+14155550001"),
 		Conversation: schemas.Conversation(channel, to), Body: &handoffv1.Record_PlatformSend{PlatformSend: s},
 	})
+}
+
+// toldPlatform keeps what the platform is told of episodes, for "facts platform"; what it is told of
+// consent stands among the facts already.
+func (w *World) toldPlatform(e pipeline.Emit) {
+	r, err := schemas.Decode(e.Key, e.Value)
+	if err != nil {
+		w.say("a stage posted a bad record to %s: %v", e.Topic, err)
+		return
+	}
+	f := r.GetFact()
+	if episode := f.GetEpisode(); episode != nil {
+		w.told = append(w.told, fmt.Sprintf("%s platform told: %s of %s is %s",
+			f.GetAt().AsTime().Format("15:04:05"), r.GetConversation(), r.GetAddress(), stateName(episode.GetTo())))
+	}
 }

@@ -45,7 +45,7 @@ func vocabulary() verbs {
 		"provider": {words: []string{"down", "up"}, args: []string{"fail"}, run: (*World).provider},
 		"delivery": {args: []string{"text", "status", "code", "from"}, run: (*World).deliveryState},
 		"decide":   {words: []string{"opt-out", "keep"}, args: []string{"from", "by", "reason", "id"}, run: (*World).decide},
-		"import":   {words: statuses(), args: []string{"from", "at", "source", "scope", "channel", "account", "by", "id"}, text: mayHaveText, run: (*World).importConsent},
+		"import":   {words: statuses(), args: []string{"from", "at", "source", "scope", "channel", "account", "zone", "by", "id"}, text: mayHaveText, run: (*World).importConsent},
 		"platform": {args: []string{"from", "to", "channel", "campaign", "asks", "id"}, text: needsText, run: (*World).platform},
 		"link":     {args: []string{"from", "other", "by", "id"}, run: (*World).link},
 		"wait":     {free: "duration", run: (*World).wait},

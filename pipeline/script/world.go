@@ -69,6 +69,7 @@ type World struct {
 	lost    []explain.Letter  // of letters, what explain tells
 
 	lines []string // what happened since the command began
+	told  []string // what the platform was told since the last "facts platform"
 	facts []string // facts since the last "facts"
 	steps int
 }
@@ -91,7 +92,11 @@ accounts:
   - {channel: sms, account: "+15557770000", provider: twilio, user: ACacme, secret: "env:ACME_TWILIO"}
 desk: {kind: zendesk, subdomain: acme, user: handoff@acme.example, token: "env:ACME_ZENDESK", webhook_secret: "env:ACME_HOOK"}
 bot: {url: "http://127.0.0.1/bot"}
+consent: {quiet_hours: {enabled: false}}
 `
+
+// BaseSettings is the document of the shop that scripts begin with unless they are given another.
+func BaseSettings() []byte { return []byte(base) }
 
 // NewWorld starts a world with the topology's shop.
 func NewWorld(t Topology) (*World, error) {
@@ -204,6 +209,7 @@ func (w *World) deliverTo(e pipeline.Emit, at time.Time) {
 		e.Time = at
 	}
 	if e.Topic == schemas.TopicPlatform {
+		w.toldPlatform(e)
 		return // the same facts as analytics gets, for the platform to read
 	}
 	w.tell(e)

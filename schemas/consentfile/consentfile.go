@@ -30,7 +30,7 @@ const (
 
 // Columns of a file, in the order of the documentation; the first five are required.
 func Columns() []string {
-	return []string{"address", "channel", "status", "time", "source", "account", "scope", "text"}
+	return []string{"address", "channel", "status", "time", "source", "account", "scope", "text", "time_zone"}
 }
 
 // required is how many of Columns must be there.
@@ -54,6 +54,8 @@ type Row struct {
 	Scope string `json:"scope,omitempty"`
 	// Text that caused it.
 	Text string `json:"text,omitempty"`
+	// TimeZone of the person, IANA; empty where it is not known.
+	TimeZone string `json:"time_zone,omitempty"`
 }
 
 // Error is a row that cannot be taken.
@@ -186,7 +188,7 @@ func checkHeader(header []string) error {
 func (r *Row) field(column string) *string {
 	return map[string]*string{
 		"address": &r.Address, "channel": &r.Channel, "status": &r.Status, "time": &r.Time, "source": &r.Source,
-		"account": &r.Account, "scope": &r.Scope, "text": &r.Text,
+		"account": &r.Account, "scope": &r.Scope, "text": &r.Text, "time_zone": &r.TimeZone,
 	}[column]
 }
 
@@ -249,6 +251,8 @@ func (p placed) record(of For) (*handoffv1.Record, error) {
 		return bad("time", "%q is no time like 2026-03-02T10:00:00Z", p.Time)
 	case at.After(of.Now):
 		return bad("time", "%s is in the future", p.Time)
+	case !validZone(p.TimeZone):
+		return bad("time_zone", "%q is no IANA time zone, e.g. America/New_York", p.TimeZone)
 	case p.Source == "":
 		return bad("source", "is empty: say where the consent comes from")
 	case !utf8All(p.Row):
@@ -259,11 +263,11 @@ func (p placed) record(of For) (*handoffv1.Record, error) {
 		return bad("scope", "%q is none of account (with an account), channel, shop", p.Scope)
 	}
 	r := &handoffv1.Record{
-		Id:   schemas.SourceID("consent-import", of.Shop, p.Address, strings.Join([]string{scope, p.Status, at.UTC().Format(time.RFC3339Nano), p.Source, p.Text}, "\n")),
+		Id:   schemas.SourceID("consent-import", of.Shop, p.Address, strings.Join([]string{scope, p.Status, at.UTC().Format(time.RFC3339Nano), p.Source, p.Text, p.TimeZone}, "\n")),
 		Shop: of.Shop, Channel: channel, Account: p.Account, Address: p.Address, SettingsVersion: of.Settings,
 		EventTime: timestamppb.New(at), ReceivedAt: timestamppb.New(of.Now),
 		Body: &handoffv1.Record_ConsentImport{ConsentImport: &handoffv1.ConsentImport{
-			Status: status, Scope: scope, ChangedAt: timestamppb.New(at), Source: p.Source, Text: p.Text, By: of.By,
+			Status: status, Scope: scope, ChangedAt: timestamppb.New(at), Source: p.Source, Text: p.Text, By: of.By, TimeZone: p.TimeZone,
 		}},
 	}
 	return r, nil

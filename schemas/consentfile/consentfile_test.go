@@ -66,7 +66,7 @@ func TestRead(t *testing.T) {
 			"+14155550001 channel:sms CONSENT_STATUS_SUBSCRIBED",
 		}},
 		"a header that lacks and has too much": {"address,channel,status,colour\n", consentfile.CSV, []string{
-			`line 1: there is no column "colour"; column "time" is missing; column "source" is missing; the columns are address, channel, status, time, source, account, scope, text, the last 3 may be left out`,
+			`line 1: there is no column "colour"; column "time" is missing; column "source" is missing; the columns are address, channel, status, time, source, account, scope, text, time_zone, the last 4 may be left out`,
 		}},
 		"nothing": {"", consentfile.CSV, []string{"line 1: the header cannot be read: EOF"}},
 	} {

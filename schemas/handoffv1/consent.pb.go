@@ -336,6 +336,8 @@ const (
 	BlockReason_BLOCK_REASON_WINDOW BlockReason = 50
 	// The shop texts other countries only (W9).
 	BlockReason_BLOCK_REASON_COUNTRY BlockReason = 51
+	// Quiet hours where the person is, for a text that nobody waits for (C11).
+	BlockReason_BLOCK_REASON_QUIET_HOURS BlockReason = 40
 )
 
 // Enum value maps for BlockReason.
@@ -350,6 +352,7 @@ var (
 		6:  "BLOCK_REASON_EXPIRED",
 		50: "BLOCK_REASON_WINDOW",
 		51: "BLOCK_REASON_COUNTRY",
+		40: "BLOCK_REASON_QUIET_HOURS",
 	}
 	BlockReason_value = map[string]int32{
 		"BLOCK_REASON_UNSPECIFIED":     0,
@@ -361,6 +364,7 @@ var (
 		"BLOCK_REASON_EXPIRED":         6,
 		"BLOCK_REASON_WINDOW":          50,
 		"BLOCK_REASON_COUNTRY":         51,
+		"BLOCK_REASON_QUIET_HOURS":     40,
 	}
 )
 
@@ -402,7 +406,9 @@ type ConsentStamp struct {
 	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
 	// The person was asked to confirm and has not done so in time, or said no (C6): what they write is for
 	// people, and nobody can answer by text.
-	Unanswered    bool `protobuf:"varint,4,opt,name=unanswered,proto3" json:"unanswered,omitempty"`
+	Unanswered bool `protobuf:"varint,4,opt,name=unanswered,proto3" json:"unanswered,omitempty"`
+	// IANA time zone of the person, where the platform told it (C11).
+	TimeZone      string `protobuf:"bytes,40,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -463,6 +469,13 @@ func (x *ConsentStamp) GetUnanswered() bool {
 		return x.Unanswered
 	}
 	return false
+}
+
+func (x *ConsentStamp) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
 }
 
 // ConsentNotice tells escalate of a consent keyword or change. Posted by consent. For opt-outs it is
@@ -628,7 +641,9 @@ type ConsentImport struct {
 	// The text that caused it, or the words that were agreed to; may be empty.
 	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
 	// Who imported it.
-	By            string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	By string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	// IANA time zone of the person; empty where it is not known.
+	TimeZone      string `protobuf:"bytes,7,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -701,6 +716,13 @@ func (x *ConsentImport) GetText() string {
 func (x *ConsentImport) GetBy() string {
 	if x != nil {
 		return x.By
+	}
+	return ""
+}
+
+func (x *ConsentImport) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
 	}
 	return ""
 }
@@ -1388,14 +1410,15 @@ var File_handoff_v1_consent_proto protoreflect.FileDescriptor
 const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\n" +
 	"\x18handoff/v1/consent.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x01\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x01\n" +
 	"\fConsentStamp\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x120\n" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1e\n" +
 	"\n" +
 	"unanswered\x18\x04 \x01(\bR\n" +
-	"unanswered\"\xb5\x03\n" +
+	"unanswered\x12\x1b\n" +
+	"\ttime_zone\x18( \x01(\tR\btimeZone\"\xb5\x03\n" +
 	"\rConsentNotice\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.handoff.v1.ConsentNoticeKindR\x04kind\x12\x18\n" +
 	"\akeyword\x18\x02 \x01(\tR\akeyword\x121\n" +
@@ -1410,7 +1433,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	" \x01(\bR\n" +
 	"keepTicket\x12\x16\n" +
 	"\x06forget\x18( \x01(\bR\x06forget\x12\x0e\n" +
-	"\x02by\x18) \x01(\tR\x02by\"\xcf\x01\n" +
+	"\x02by\x18) \x01(\tR\x02by\"\xec\x01\n" +
 	"\rConsentImport\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x129\n" +
@@ -1418,7 +1441,8 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"changed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x12\x16\n" +
 	"\x06source\x18\x04 \x01(\tR\x06source\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x0e\n" +
-	"\x02by\x18\x06 \x01(\tR\x02by\"3\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\x12\x1b\n" +
+	"\ttime_zone\x18\a \x01(\tR\btimeZone\"3\n" +
 	"\vLinkRequest\x12\x14\n" +
 	"\x05other\x18\x01 \x01(\tR\x05other\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\"\xbe\x01\n" +
@@ -1502,7 +1526,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x0fTEXT_CLASS_RULE\x10\x03\x12\x15\n" +
 	"\x11TEXT_CLASS_SYSTEM\x10\x04\x12\x1d\n" +
 	"\x19TEXT_CLASS_KEYWORD_ANSWER\x10\x05\x12\x1e\n" +
-	"\x1aTEXT_CLASS_OPT_IN_QUESTION\x10\x06*\x87\x02\n" +
+	"\x1aTEXT_CLASS_OPT_IN_QUESTION\x10\x06*\xa5\x02\n" +
 	"\vBlockReason\x12\x1c\n" +
 	"\x18BLOCK_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16BLOCK_REASON_OPTED_OUT\x10\x01\x12 \n" +
@@ -1512,7 +1536,8 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x16BLOCK_REASON_GATE_SHUT\x10\x05\x12\x18\n" +
 	"\x14BLOCK_REASON_EXPIRED\x10\x06\x12\x17\n" +
 	"\x13BLOCK_REASON_WINDOW\x102\x12\x18\n" +
-	"\x14BLOCK_REASON_COUNTRY\x103B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
+	"\x14BLOCK_REASON_COUNTRY\x103\x12\x1c\n" +
+	"\x18BLOCK_REASON_QUIET_HOURS\x10(B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (
 	file_handoff_v1_consent_proto_rawDescOnce sync.Once

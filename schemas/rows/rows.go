@@ -152,7 +152,7 @@ type Delivery struct {
 	// "failed".
 	State string
 	// BlockReason is why a text was not sent: "opted_out",
-	// "never_confirmed", "no_record", "paused", "gate_shut", "expired".
+	// "never_confirmed", "no_record", "paused", "gate_shut", "expired", "quiet_hours".
 	BlockReason string
 	// Code is the provider's, Destination its connector, TextClass a text's.
 	Code, Destination, TextClass string

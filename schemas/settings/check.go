@@ -73,6 +73,13 @@ func check(s *Shop) []Problem {
 	c.oneOf("consent.opt_out_scope", s.Consent.OptOutScope, "account", "channel", "shop")
 	c.oneOf("consent.reply_requires", s.Consent.ReplyRequires, "conversation", "subscription")
 	c.positive("consent.conversational_for", s.Consent.ConversationalFor)
+	for class, span := range s.Consent.QuietHours.Allowed {
+		path := "consent.quiet_hours.allowed." + class
+		c.oneOf(path, class, "agent", "bot", "rule", "system")
+		if _, _, err := ParseSpan(span); err != nil {
+			c.add(path, "%v", err)
+		}
+	}
 	if n := s.Consent.PossibleOptOutDays; n < 1 || n > 10 {
 		c.add("consent.possible_opt_out_days", "must be 1 to 10: the law allows 10 business days to honour an opt-out")
 	}
@@ -266,7 +273,7 @@ func (c *checker) spans(path string, spans []string) {
 	var taken []span
 	for i, text := range spans {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		from, to, err := parseSpan(text)
+		from, to, err := ParseSpan(text)
 		if err != nil {
 			c.add(at, "%v", err)
 			continue

@@ -273,6 +273,8 @@ type Consent struct {
 	// PossibleOptOutDays is how many business days people have to decide a possible opt-out, before it
 	// counts as one (C5); 1 to 10, default 5.
 	PossibleOptOutDays int `yaml:"possible_opt_out_days"`
+	// QuietHours are when texts may leave, by the recipient's time (C11).
+	QuietHours QuietHours `yaml:"quiet_hours"`
 }
 
 // Automation bounds rules and automated texts, so that two machines cannot talk to each other for ever.
@@ -294,6 +296,16 @@ type Automation struct {
 	// ResumeAfter is how long after a stop a message with other words starts automation again; a closed
 	// ticket does at once (R4). Default 1h.
 	ResumeAfter time.Duration `yaml:"resume_after"`
+}
+
+// QuietHours tune when texts may leave. Answers to keywords, and replies while the person's last message
+// is at most 24 h old, are never held back.
+type QuietHours struct {
+	// Enabled; default true.
+	Enabled bool `yaml:"enabled"`
+	// Allowed replaces the shipped hours of a class, "agent", "bot", "rule" or "system", everywhere and
+	// every day: "09:00-20:00".
+	Allowed map[string]string `yaml:"allowed"`
 }
 
 // Hours are the weekly support hours.

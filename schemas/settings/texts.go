@@ -1,5 +1,7 @@
 package settings
 
+import "strings"
+
 // TextID names a text that a shop can set per language. The default texts are those of the product's
 // behaviour table, exact to the letter; [brackets] are filled in when the text is used.
 type TextID string
@@ -74,6 +76,12 @@ var defaultTexts = map[TextID]string{
 
 // DefaultText returns the shipped English text; "" for an unknown id.
 func DefaultText(id TextID) string { return defaultTexts[id] }
+
+// ForAgents tells that the text is a note: no customer reads it.
+func (id TextID) ForAgents() bool {
+	name := string(id)
+	return strings.HasSuffix(name, "_note") || strings.HasPrefix(name, "blocked_") || strings.HasPrefix(name, "optout_") || id == TextPossibleOptOut
+}
 
 // TextIDs lists every text that can be set.
 func TextIDs() []TextID {

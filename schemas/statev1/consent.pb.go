@@ -27,7 +27,11 @@ const (
 type LedgerHead struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Version of the newest change; 0 before the first.
-	Version       uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Version uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// IANA time zone of the person, where the platform told it (C11).
+	TimeZone string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// When it was told last.
+	TimeZoneAt    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time_zone_at,json=timeZoneAt,proto3" json:"time_zone_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -67,6 +71,20 @@ func (x *LedgerHead) GetVersion() uint64 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *LedgerHead) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+func (x *LedgerHead) GetTimeZoneAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TimeZoneAt
+	}
+	return nil
 }
 
 // LedgerLine is one change of consent, under "line/<version, 20 digits>". Lines are never altered.
@@ -760,10 +778,13 @@ var File_handoff_state_v1_consent_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\n" +
-	"\x1ehandoff/state/v1/consent.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x17handoff/v1/record.proto\"&\n" +
+	"\x1ehandoff/state/v1/consent.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x17handoff/v1/record.proto\"\x81\x01\n" +
 	"\n" +
 	"LedgerHead\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"\x8f\x04\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1b\n" +
+	"\ttime_zone\x18\x02 \x01(\tR\btimeZone\x12<\n" +
+	"\ftime_zone_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"timeZoneAt\"\x8f\x04\n" +
 	"\n" +
 	"LedgerLine\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12*\n" +
@@ -851,29 +872,30 @@ var file_handoff_state_v1_consent_proto_goTypes = []any{
 	(*handoffv1.Record)(nil),      // 13: handoff.v1.Record
 }
 var file_handoff_state_v1_consent_proto_depIdxs = []int32{
-	10, // 0: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
-	11, // 1: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
-	11, // 2: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
-	12, // 3: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
-	10, // 4: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
-	10, // 5: handoff.state.v1.LedgerLine.since:type_name -> google.protobuf.Timestamp
-	11, // 6: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
-	10, // 7: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
-	12, // 8: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
-	10, // 9: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
-	10, // 10: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
-	10, // 11: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
-	10, // 12: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
-	10, // 13: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
-	10, // 14: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
-	13, // 15: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
-	10, // 16: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
-	10, // 17: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	10, // 0: handoff.state.v1.LedgerHead.time_zone_at:type_name -> google.protobuf.Timestamp
+	10, // 1: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
+	11, // 2: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
+	11, // 3: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
+	12, // 4: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
+	10, // 5: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
+	10, // 6: handoff.state.v1.LedgerLine.since:type_name -> google.protobuf.Timestamp
+	11, // 7: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
+	10, // 8: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
+	12, // 9: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
+	10, // 10: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
+	10, // 11: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
+	10, // 12: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
+	10, // 13: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
+	10, // 14: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
+	10, // 15: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
+	13, // 16: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
+	10, // 17: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
+	10, // 18: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_consent_proto_init() }

@@ -38,13 +38,14 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/quiet"
 )
 
 // Config of the stage. All that can be set is in the shop's settings.
 type Config struct{}
 
 // Stage is the consent stage. See the package comment for what it reads and posts.
-type Stage struct{}
+type Stage struct{ quiet *quiet.Table }
 
 var (
 	_ pipeline.Stage          = (*Stage)(nil)
@@ -53,7 +54,13 @@ var (
 )
 
 // New returns the stage.
-func New(Config) (*Stage, error) { return &Stage{}, nil }
+func New(Config) (*Stage, error) {
+	table, err := quiet.Shipped()
+	if err != nil {
+		return nil, fmt.Errorf("read quiet hours: %w", err)
+	}
+	return &Stage{quiet: table}, nil
+}
 
 // Name returns "consent".
 func (s *Stage) Name() string { return schemas.StageConsent }
@@ -114,7 +121,7 @@ func (s *Stage) On(t *turn.Turn) error {
 		customerMessage(t, body.CustomerMessage)
 	case *handoffv1.Record_AgentReply:
 		if !t.Seen() {
-			agentReply(t, body.AgentReply)
+			s.agentReply(t, body.AgentReply)
 		}
 	case *handoffv1.Record_BotReply:
 		if !t.Seen() {

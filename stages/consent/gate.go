@@ -6,9 +6,12 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/quiet"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
@@ -41,20 +44,41 @@ func wrote(t *turn.Turn, m *handoffv1.CustomerMessage) {
 }
 
 // agentReply decides an agent's reply: #optout in it unsubscribes and nothing is sent (C8), else the
-// gate decides (C7).
-func agentReply(t *turn.Turn, a *handoffv1.AgentReply) {
+// gate decides (C7). One that comes in quiet hours, long after the person wrote, is passed to be parked
+// (C11).
+func (s *Stage) agentReply(t *turn.Turn, a *handoffv1.AgentReply) {
 	if tag := optOutTag(a.GetText()); tag != "" {
 		optOutByAgent(t, a, tag)
 		return
 	}
 	reason := gate(t, handoffv1.TextClass_TEXT_CLASS_AGENT, a.GetTicketId())
 	if reason == handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED {
+		a.Parking = s.parking(t)
 		forward(t)
 		return
 	}
 	block(t, reason, a.GetText(), a.GetEpisode(), &handoffv1.AuthorRef{
 		TextClass: handoffv1.TextClass_TEXT_CLASS_AGENT, TicketId: a.GetTicketId(), NativeId: a.GetNativeId(), Name: a.GetAuthor(),
 	})
+}
+
+// exemptFor is how long a person's message makes what answers it exempt from quiet hours (C11).
+const exemptFor = 24 * time.Hour
+
+// parking is why an agent's reply may not leave yet; nil when it may.
+func (s *Stage) parking(t *turn.Turn) *handoffv1.Parking {
+	if wroteWithin(t, exemptFor) {
+		return nil
+	}
+	here := t.Here()
+	q, ok := s.quiet.Judge(t.Shop, quiet.Ask{
+		At: t.At(), Class: handoffv1.TextClass_TEXT_CLASS_AGENT, Channel: here.Channel, Address: t.Key.Address,
+		Zone: stampOf(t, here).GetTimeZone(),
+	})
+	if ok {
+		return nil
+	}
+	return &handoffv1.Parking{Reason: handoffv1.ParkReason_PARK_REASON_QUIET_HOURS, Until: timestamppb.New(q.Until), Why: q.Why}
 }
 
 // botReply decides the bot's answer. One that says it cannot answer holds no text, so it passes.

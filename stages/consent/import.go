@@ -34,11 +34,23 @@ func importConsent(t *turn.Turn, m *handoffv1.ConsentImport) error {
 		outdone(t, m, "dated in the future")
 		return nil
 	}
+	knowZone(t, m)
 	i := imported{ConsentImport: m, t: t}
 	i.apply(scope, at)
 	settleHeld(t)
 	settleCovered(t, handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED, m.GetBy(), "an import says that the customer is unsubscribed")
 	return nil
+}
+
+// knowZone keeps the person's time zone; the newest word on it counts.
+func knowZone(t *turn.Turn, m *handoffv1.ConsentImport) {
+	head := &statev1.LedgerHead{}
+	t.Get(headEntry, head)
+	if m.GetTimeZone() == "" || head.GetTimeZoneAt() != nil && head.GetTimeZoneAt().AsTime().After(m.GetChangedAt().AsTime()) {
+		return
+	}
+	head.TimeZone, head.TimeZoneAt = m.GetTimeZone(), m.GetChangedAt()
+	t.Put(headEntry, head)
 }
 
 // placeIn returns the place that stands for a scope: an account's own, or its channel without one.

@@ -80,7 +80,7 @@ func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
 	now, head := current(t, p), &statev1.LedgerHead{}
 	t.Get(headEntry, head)
 	return &handoffv1.ConsentStamp{
-		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now),
+		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now), TimeZone: head.GetTimeZone(),
 	}
 }
 

@@ -194,6 +194,8 @@ func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.C
 		return c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)
 	case handoffv1.BlockReason_BLOCK_REASON_COUNTRY:
 		return c.abroadNote()
+	case handoffv1.BlockReason_BLOCK_REASON_QUIET_HOURS:
+		return "Not sent: an automated text would have reached the customer in quiet hours."
 	case handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 	}
 	return "Not sent."

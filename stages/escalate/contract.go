@@ -15,6 +15,7 @@ func (s *Stage) Contract() turn.Contract {
 			{Topic: schemas.TopicConsent, Bodies: []string{"rule_reply"}},
 			{Topic: schemas.TopicDeliver, Bodies: []string{"command", "hold"}},
 			{Topic: schemas.TopicAnalytics, Bodies: []string{"fact"}},
+			{Topic: schemas.TopicPlatform, Bodies: []string{"fact"}},
 		},
 		Keeps: []turn.Entry{
 			{Name: convPrefix, Empty: &statev1.Conversation{}},

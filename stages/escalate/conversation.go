@@ -140,6 +140,21 @@ func (c *conversation) episodeFact(from State, reason string) {
 		fact.TicketId = c.ticket.GetTicketId()
 	}
 	c.t.Fact(c.at, &handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Episode{Episode: fact}})
+	if peopleHave(from) != peopleHave(e.GetState()) {
+		c.tellPlatform(&handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Episode{Episode: fact}})
+	}
+}
+
+// peopleHave tells whether people have the conversation in a state (H4).
+func peopleHave(s State) bool { return s == requested || s == open }
+
+// tellPlatform tells the messaging platform that people have a conversation from now on, or no more, so
+// that it holds campaigns meanwhile (H13).
+func (c *conversation) tellPlatform(f *handoffv1.Fact) {
+	f.Stage, f.At = schemas.StageEscalate, c.now()
+	r := c.t.Make(c.at)
+	r.Consent, r.Body = nil, &handoffv1.Record_Fact{Fact: f}
+	c.t.Emit(schemas.TopicPlatform, r)
 }
 
 // notAsked records why the bot was not asked, or what became of an answer nobody gets.

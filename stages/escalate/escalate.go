@@ -21,6 +21,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/quiet"
 )
 
 // DefaultDeskSilence is how long a ticket may be on its way before the subscriber is told (H11).
@@ -40,6 +41,7 @@ type Config struct {
 type Stage struct {
 	deskSilence time.Duration
 	asked       func(RuleAsked)
+	quiet       *quiet.Table
 }
 
 var _ pipeline.Stage = (*Stage)(nil)
@@ -52,7 +54,11 @@ func New(cfg Config) (*Stage, error) {
 	if cfg.DeskSilence == 0 {
 		cfg.DeskSilence = DefaultDeskSilence
 	}
-	return &Stage{deskSilence: cfg.DeskSilence, asked: cfg.Asked}, nil
+	table, err := quiet.Shipped()
+	if err != nil {
+		return nil, fmt.Errorf("escalate: read quiet hours: %w", err)
+	}
+	return &Stage{deskSilence: cfg.DeskSilence, asked: cfg.Asked, quiet: table}, nil
 }
 
 // Name is "escalate".

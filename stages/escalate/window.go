@@ -21,6 +21,9 @@ func (c *conversation) mayLeave(o outbound) handoffv1.BlockReason {
 	if c.outsideWindow(o) {
 		return handoffv1.BlockReason_BLOCK_REASON_WINDOW
 	}
+	if c.inQuietHours(o) {
+		return handoffv1.BlockReason_BLOCK_REASON_QUIET_HOURS
+	}
 	return handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED
 }
 

@@ -50,6 +50,8 @@ func (s *Sim) Act(a standin.Action) (int64, error) {
 		t.Assignee = s.agent(a.Author)
 		s.happened(t, "ticket-assigned", map[string]any{"assignee_user": t.Assignee})
 		s.tell(t, "ticket-assignment-updated", nil)
+	case "merge":
+		return 0, s.merge(t, a.Into)
 	case "spam":
 		s.setSpam(t, true)
 	case "delete":
@@ -58,7 +60,7 @@ func (s *Sim) Act(a standin.Action) (int64, error) {
 		s.happened(t, "ticket-trashed", nil)
 		s.tell(t, "ticket-updated", nil)
 	default:
-		return 0, fmt.Errorf("%q: want reply, note, email, rule, status, snooze, tags, assign, spam or delete", a.Kind)
+		return 0, fmt.Errorf("%q: want reply, note, email, rule, status, snooze, tags, assign, merge, spam or delete", a.Kind)
 	}
 	return 0, nil
 }
@@ -160,4 +162,17 @@ func (m *message) entry() standin.Entry {
 		e.Text = m.BodyHTML
 	}
 	return e
+}
+
+// merge moves a ticket's messages to another one; whoever asks for it is sent there from then on.
+func (s *Sim) merge(t *ticket, id int64) error {
+	into := s.ticket(id)
+	if into == nil || into == t || into.mergedInto != 0 {
+		return fmt.Errorf("ticket %d cannot take another one", id)
+	}
+	into.messages = append(into.messages, t.messages...)
+	t.messages, t.mergedInto, t.Updated = nil, id, s.now()
+	s.happened(into, "ticket-merged", nil)
+	s.tell(t, "ticket-updated", nil)
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/handoff-dev/handoff/connectors/desktest/standin"
 )
@@ -27,8 +28,9 @@ type ticket struct {
 	Trashed    *string `json:"trashed_datetime"`
 	Snooze     *string `json:"snooze_datetime"`
 
-	messages []*message
-	events   []*event
+	mergedInto int64 // 0 unless it was merged into that one
+	messages   []*message
+	events     []*event
 }
 
 type tag struct {
@@ -88,6 +90,11 @@ func (s *Sim) withTicket(next func(http.ResponseWriter, *http.Request, *ticket))
 		t := s.ticket(id)
 		if err != nil || t == nil {
 			notFound(w)
+			return
+		}
+		if t.mergedInto != 0 {
+			moved := strconv.FormatInt(t.mergedInto, 10)
+			http.Redirect(w, r, strings.Replace(r.URL.Path, "/tickets/"+r.PathValue("id"), "/tickets/"+moved, 1), http.StatusMovedPermanently)
 			return
 		}
 		next(w, r, t)

@@ -34,6 +34,9 @@ func (s *Sim) Act(a standin.Action) (int64, error) {
 	if t.Status == "closed" {
 		return 0, fmt.Errorf("ticket %d is closed for good", t.ID)
 	}
+	if a.Kind == "merge" {
+		return s.merge(t, a)
+	}
 	c, channel, err := s.change(a)
 	if err != nil {
 		return 0, err
@@ -43,6 +46,25 @@ func (s *Sim) Act(a standin.Action) (int64, error) {
 		return 0, nil
 	}
 	return made.Events[0].ID, nil
+}
+
+// merge closes a ticket in favour of another one; both get a comment that says so.
+func (s *Sim) merge(t *ticket, a standin.Action) (int64, error) {
+	into := s.ticket(a.Into)
+	if into == nil || into == t || into.Gone || into.Status == "closed" {
+		return 0, fmt.Errorf("ticket %d cannot take another one", a.Into)
+	}
+	by, private := s.agent(a.Author).ID, false
+	out := s.apply(t, change{
+		Comment: &comment{Body: fmt.Sprintf("This request was closed and merged into request #%d %q.", into.ID, into.Subject), Public: &private},
+		Status:  "closed", AdditionalTags: []string{"closed_by_merge"},
+	}, by, "web")
+	in := s.apply(into, change{
+		Comment: &comment{Body: fmt.Sprintf("Request #%d %q was closed and merged into this request.", t.ID, t.Subject), Public: &private},
+	}, by, "web")
+	out.Via["source"] = map[string]any{"rel": "merge", "from": map[string]any{}, "to": map[string]any{}}
+	in.Via["source"] = map[string]any{"rel": "merge", "from": map[string]any{"ticket_id": t.ID}, "to": map[string]any{}}
+	return out.ID, nil
 }
 
 // change translates an action.
@@ -76,7 +98,7 @@ func (s *Sim) change(a standin.Action) (c change, channel string, err error) {
 		id := s.agent(a.Author).ID
 		c.AssigneeID = &id
 	default:
-		return c, "", fmt.Errorf("%q: want reply, note, email, status, tags, assign, spam or delete", a.Kind)
+		return c, "", fmt.Errorf("%q: want reply, note, email, status, tags, assign, merge, spam or delete", a.Kind)
 	}
 	return c, channel, nil
 }

@@ -124,7 +124,7 @@ CREATE TABLE IF NOT EXISTS {{.Table "deliveries"}} (
     action           LowCardinality(String) COMMENT 'send_text, create_ticket, append_messages, add_note, set_ticket_status, add_tags, fetch_ticket or ask_bot',
     status           LowCardinality(String) COMMENT 'done, failed, unknown, refused or expired; empty where only a delivery state is reported',
     state            LowCardinality(String) COMMENT 'Delivery state at the provider: queued, sent, delivered, read or failed',
-    block_reason     LowCardinality(String) COMMENT 'Why a text was not sent: opted_out, never_confirmed, no_record, paused, gate_shut or expired',
+    block_reason     LowCardinality(String) COMMENT 'Why a text was not sent: opted_out, never_confirmed, no_record, paused, gate_shut, expired or quiet_hours',
     code             LowCardinality(String) COMMENT 'Code of the provider',
     destination      LowCardinality(String) COMMENT 'Connector',
     text_class       LowCardinality(String) COMMENT 'agent, bot, rule, system or keyword_answer',

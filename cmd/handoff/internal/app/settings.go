@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,6 +16,7 @@ import (
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/stages/classify/invite"
 )
 
 // settingsWriter is the transactional id of everyone who writes settings: a second writer fences the
@@ -27,10 +30,49 @@ func CheckSettings(document []byte) (*settings.Shop, error) {
 	if err != nil {
 		return nil, err
 	}
-	if problems := sms.Check(shop); len(problems) > 0 {
+	problems := sms.Check(shop)
+	invites, err := invitations(shop)
+	if err != nil {
+		return nil, err
+	}
+	if problems = append(problems, invites...); len(problems) > 0 {
 		return nil, settings.Problems(document, problems)
 	}
 	return shop, nil
+}
+
+// invitations finds texts to customers that ask for a STOP, START or HELP keyword as an answer to something
+// else (R3).
+func invitations(shop *settings.Shop) ([]settings.Problem, error) {
+	find, err := invite.New()
+	if err != nil {
+		return nil, fmt.Errorf("texts that invite a keyword: %w", err)
+	}
+	var problems []settings.Problem
+	check := func(path, text string) {
+		got, ok := find.Find(text)
+		if !ok {
+			return
+		}
+		does := map[handoffv1.Directive]string{
+			handoffv1.Directive_DIRECTIVE_STOP: "unsubscribes", handoffv1.Directive_DIRECTIVE_START: "subscribes", handoffv1.Directive_DIRECTIVE_HELP: "gets the help text",
+		}[got.Family]
+		problems = append(problems, settings.Problem{Path: path, Reason: fmt.Sprintf(
+			"asks for %s as an answer, but whoever sends it %s; ask for another word, or say what it does, e.g. \"Reply STOP to opt out\"", got.Keyword, does)})
+	}
+	for _, lang := range slices.Sorted(maps.Keys(shop.Texts)) {
+		for _, id := range slices.Sorted(maps.Keys(shop.Texts[lang])) {
+			if !id.ForAgents() {
+				check("texts."+lang+"."+string(id), shop.Texts[lang][id])
+			}
+		}
+	}
+	for _, t := range shop.RuleTexts() {
+		if t.Reply && t.ID == "" {
+			check(t.Path, t.Text)
+		}
+	}
+	return problems, nil
 }
 
 // ApplySettings publishes a document, checked by CheckSettings, as the shop's next version, and
@@ -66,6 +108,20 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 	}
 	version++
 	return version, a.writeSettings(ctx, client, shop, &handoffv1.Settings{Version: version, Document: document})
+}
+
+// CurrentSettings reads the version of a shop's settings that is in force.
+func (a *App) CurrentSettings(ctx context.Context, shop string) (*settings.Shop, error) {
+	table, err := kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log})
+	if err != nil {
+		return nil, err
+	}
+	defer table.Close()
+	current, _, err := table.Current(shop)
+	if err != nil {
+		return nil, fmt.Errorf("the shop %s has no settings in force: %w", shop, err)
+	}
+	return current, nil
 }
 
 // writeSettings writes a version and makes it the current one, in one transaction.

@@ -30,13 +30,18 @@ type stages struct {
 
 // newStages makes them; what cfg leaves zero has the stage's default.
 func newStages(cfg config.Escalate) (s stages, err error) {
+	return newStagesAsked(cfg, nil)
+}
+
+// newStagesAsked makes them with an ear for what rules were asked.
+func newStagesAsked(cfg config.Escalate, asked func(escalate.RuleAsked)) (s stages, err error) {
 	if s.classify, err = classify.New(classify.Config{}); err != nil {
 		return s, err
 	}
 	if s.consent, err = consent.New(consent.Config{}); err != nil {
 		return s, err
 	}
-	if s.escalate, err = escalate.New(escalate.Config{DeskSilence: cfg.DeskSilence}); err != nil {
+	if s.escalate, err = escalate.New(escalate.Config{DeskSilence: cfg.DeskSilence, Asked: asked}); err != nil {
 		return s, err
 	}
 	s.deliver, err = deliver.New(deliver.Config{})
@@ -48,8 +53,11 @@ func (s stages) list() []pipeline.Stage {
 }
 
 // Topology is what conversation scripts run: the same stages and the same gate as in production.
-func Topology() (script.Topology, error) {
-	s, err := newStages(config.Escalate{})
+func Topology() (script.Topology, error) { return TopologyAsked(nil) }
+
+// TopologyAsked is Topology with an ear for what rules were asked.
+func TopologyAsked(asked func(escalate.RuleAsked)) (script.Topology, error) {
+	s, err := newStagesAsked(config.Escalate{}, asked)
 	return script.Topology{Stages: s.list(), Gate: s.deliver, Check: CheckSettings}, err
 }
 

@@ -123,8 +123,12 @@ const fastLimits = `handoff:
   offer_again_after: 6s
   pause_for: 8s
   reopen_within: {sms: 20s}
-consent:
-  conversational_for: 10m
+` + limits + `  conversational_for: 10m
+`
+
+// limits leave quiet hours out: somebody tries the shops out at any hour.
+const limits = `consent:
+  quiet_hours: {enabled: false}
 `
 
 // ShopDocument is the settings document of a shop of the house, its outside addresses filled in. With
@@ -134,14 +138,14 @@ func (o *Outside) ShopDocument(shop string, fast bool) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shop %s: %w", shop, err)
 	}
-	limits, poll := "", "10m"
+	tuned, poll := limits, "10m"
 	if fast {
-		limits, poll = fastLimits, "5s"
+		tuned, poll = fastLimits, "5s"
 	}
 	var out bytes.Buffer
 	err = t.Execute(&out, map[string]string{
 		"Twilio": o.URL("twilio"), "TwilioSID": twilioSID, "SMS": o.URL("sms") + "/send", "Bot": o.URL("bot") + "/ask",
-		"Zendesk": o.URL("zendesk"), "Gorgias": o.URL("gorgias"), "Zendesk2": o.URL("zendesk2"), "Limits": limits, "Poll": poll,
+		"Zendesk": o.URL("zendesk"), "Gorgias": o.URL("gorgias"), "Zendesk2": o.URL("zendesk2"), "Limits": tuned, "Poll": poll,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("shop %s: %w", shop, err)
