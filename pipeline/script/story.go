@@ -11,7 +11,6 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
-	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
 // remember keeps a record for the story that explain tells.
@@ -42,8 +41,8 @@ func (w *World) explain(c Command) error {
 		if string(r.Key) != key {
 			continue
 		}
-		record := &handoffv1.Record{}
-		if record, err = schemas.Decode(r.Key, r.Value); err != nil {
+		record, err := schemas.Decode(r.Key, r.Value)
+		if err != nil {
 			return err
 		}
 		entries = append(entries, explain.Entry{Topic: r.Topic, Offset: r.Offset, Time: r.Time, Record: record})
