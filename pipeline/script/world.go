@@ -92,7 +92,7 @@ accounts:
   - {channel: sms, account: "+15557770000", provider: twilio, user: ACacme, secret: "env:ACME_TWILIO"}
 desk: {kind: zendesk, subdomain: acme, user: handoff@acme.example, token: "env:ACME_ZENDESK", webhook_secret: "env:ACME_HOOK"}
 bot: {url: "http://127.0.0.1/bot"}
-consent: {quiet_hours: {enabled: false}}
+consent: {quiet_hours: false}
 `
 
 // BaseSettings is the document of the shop that scripts begin with unless they are given another.

@@ -109,7 +109,11 @@ func (t *Table) addHours(fields []string) error {
 	if err != nil {
 		return err
 	}
-	from, to, err := settings.ParseSpan(fields[3] + "-" + fields[4])
+	from, err := time.Parse("15:04", fields[3])
+	if err != nil {
+		return err
+	}
+	to, err := time.Parse("15:04", fields[4])
 	if err != nil {
 		return err
 	}
@@ -119,12 +123,15 @@ func (t *Table) addHours(fields []string) error {
 		}
 		week := t.hours[class][fields[1]]
 		for _, d := range days {
-			week[d] = span{from, to}
+			week[d] = span{minutes(from), minutes(to)}
 		}
 		t.hours[class][fields[1]] = week
 	}
 	return nil
 }
+
+// minutes of the day.
+func minutes(t time.Time) int { return t.Hour()*60 + t.Minute() }
 
 // daysOf reads "mon-sat" or "sun".
 func daysOf(s string) (days []time.Weekday, err error) {
@@ -172,7 +179,7 @@ const searchDays = 8
 // have no hour in common, or nothing is known, the shop's zone counts.
 func (t *Table) Judge(shop *settings.Shop, a Ask) (q Quiet, ok bool) {
 	class := strings.ToLower(strings.TrimPrefix(a.Class.String(), "TEXT_CLASS_"))
-	if !shop.Consent.QuietHours.Enabled || t.hours[class] == nil {
+	if !shop.Consent.QuietHours || t.hours[class] == nil {
 		return Quiet{}, true
 	}
 	prefix := digits(a)
@@ -219,13 +226,11 @@ func (t *Table) zonesOf(own, prefix string) ([]*time.Location, string) {
 // week is when texts of a class may leave: what the shop set, else what the number's region has, else
 // what counts anywhere.
 func (t *Table) week(shop *settings.Shop, class, prefix string) (week [7]span) {
-	if own, ok := shop.Consent.QuietHours.Allowed[class]; ok {
-		if from, to, err := settings.ParseSpan(own); err == nil {
-			for d := range week {
-				week[d] = span{from, to}
-			}
-			return week
+	if from, to, ok := shop.Consent.TextHours(class); ok {
+		for d := range week {
+			week[d] = span{from, to}
 		}
+		return week
 	}
 	week = t.hours[class][anywhere]
 	for d, s := range t.hours[class][t.regions[prefix]] {

@@ -14,7 +14,7 @@ import (
 const agent = handoffv1.TextClass_TEXT_CLASS_AGENT
 
 func shop(own map[string]string) *settings.Shop {
-	return &settings.Shop{TimeZone: "America/New_York", Consent: settings.Consent{QuietHours: settings.QuietHours{Enabled: true, Allowed: own}}}
+	return &settings.Shop{TimeZone: "America/New_York", Consent: settings.Consent{QuietHours: true, HoursAllowed: own}}
 }
 
 func table(t testing.TB) *quiet.Table {

@@ -73,10 +73,10 @@ func check(s *Shop) []Problem {
 	c.oneOf("consent.opt_out_scope", s.Consent.OptOutScope, "account", "channel", "shop")
 	c.oneOf("consent.reply_requires", s.Consent.ReplyRequires, "conversation", "subscription")
 	c.positive("consent.conversational_for", s.Consent.ConversationalFor)
-	for class, span := range s.Consent.QuietHours.Allowed {
-		path := "consent.quiet_hours.allowed." + class
+	for class, span := range s.Consent.HoursAllowed {
+		path := "consent.hours_allowed." + class
 		c.oneOf(path, class, "agent", "bot", "rule", "system")
-		if _, _, err := ParseSpan(span); err != nil {
+		if _, _, err := parseSpan(span); err != nil {
 			c.add(path, "%v", err)
 		}
 	}
@@ -273,7 +273,7 @@ func (c *checker) spans(path string, spans []string) {
 	var taken []span
 	for i, text := range spans {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		from, to, err := ParseSpan(text)
+		from, to, err := parseSpan(text)
 		if err != nil {
 			c.add(at, "%v", err)
 			continue

@@ -13,8 +13,8 @@ func weekday(name string) (time.Weekday, bool) {
 	return time.Weekday(i), i >= 0
 }
 
-// ParseSpan reads "09:00-17:30" as minutes of the day; "24:00" ends a day.
-func ParseSpan(s string) (from, to int, err error) {
+// parseSpan reads "09:00-17:30" as minutes of the day; "24:00" ends a day.
+func parseSpan(s string) (from, to int, err error) {
 	a, b, ok := strings.Cut(s, "-")
 	from, okA := minuteOfDay(a)
 	to, okB := minuteOfDay(b)
@@ -53,7 +53,7 @@ func (s *Shop) open(day time.Time) [][2]time.Time {
 			continue
 		}
 		for _, span := range list {
-			from, to, err := ParseSpan(span)
+			from, to, err := parseSpan(span)
 			if err != nil {
 				continue // Parse refused it
 			}

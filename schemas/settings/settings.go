@@ -273,8 +273,12 @@ type Consent struct {
 	// PossibleOptOutDays is how many business days people have to decide a possible opt-out, before it
 	// counts as one (C5); 1 to 10, default 5.
 	PossibleOptOutDays int `yaml:"possible_opt_out_days"`
-	// QuietHours are when texts may leave, by the recipient's time (C11).
-	QuietHours QuietHours `yaml:"quiet_hours"`
+	// QuietHours keeps texts from leaving at night, by the recipient's time (C11); default true. Answers to
+	// keywords, and replies while the person's last message is at most 24 h old, are never held back.
+	QuietHours bool `yaml:"quiet_hours"`
+	// HoursAllowed replaces the shipped hours of a class, "agent", "bot", "rule" or "system", everywhere
+	// and every day: "09:00-20:00".
+	HoursAllowed map[string]string `yaml:"hours_allowed"`
 }
 
 // Automation bounds rules and automated texts, so that two machines cannot talk to each other for ever.
@@ -298,22 +302,23 @@ type Automation struct {
 	ResumeAfter time.Duration `yaml:"resume_after"`
 }
 
-// QuietHours tune when texts may leave. Answers to keywords, and replies while the person's last message
-// is at most 24 h old, are never held back.
-type QuietHours struct {
-	// Enabled; default true.
-	Enabled bool `yaml:"enabled"`
-	// Allowed replaces the shipped hours of a class, "agent", "bot", "rule" or "system", everywhere and
-	// every day: "09:00-20:00".
-	Allowed map[string]string `yaml:"allowed"`
-}
-
 // Hours are the weekly support hours.
 type Hours struct {
 	// Weekly maps "mon" … "sun" to spans "09:00-17:30"; a missing day is closed. Empty: always open.
 	Weekly map[string][]string `yaml:"weekly"`
 	// Holidays are closed days, "2026-12-25".
 	Holidays []string `yaml:"holidays"`
+}
+
+// TextHours returns what HoursAllowed says of a class, in minutes of the day; ok is false where it says
+// nothing.
+func (c *Consent) TextHours(class string) (from, to int, ok bool) {
+	span, ok := c.HoursAllowed[class]
+	if !ok {
+		return 0, 0, false
+	}
+	from, to, err := parseSpan(span)
+	return from, to, err == nil
 }
 
 // SecretRef is where a secret is found, "env:NAME" or "file:/path"; never the secret itself.

@@ -87,7 +87,7 @@ accounts:
   - {channel: sms, account: "+15557770000", provider: twilio, user: AC1, secret: "env:T"}
   - {channel: sms, account: "+15557770001", provider: twilio, user: AC1, secret: "env:T"}
 desk: {kind: zendesk, subdomain: acme, user: bot@acme.example, token: "env:D", webhook_secret: "env:W"}
-consent: {quiet_hours: {enabled: false}}
+consent: {quiet_hours: false}
 `
 
 // newWorld makes a world of the base shop with a bot; change alters the settings.

@@ -128,7 +128,7 @@ const fastLimits = `handoff:
 
 // limits leave quiet hours out: somebody tries the shops out at any hour.
 const limits = `consent:
-  quiet_hours: {enabled: false}
+  quiet_hours: false
 `
 
 // ShopDocument is the settings document of a shop of the house, its outside addresses filled in. With
