@@ -118,10 +118,10 @@ func ReadDeadLetters(ctx context.Context, c Connection, took func(n, of int64)) 
 	})
 }
 
-// ReadDeadLettersOf reads those of one key.
-func ReadDeadLettersOf(ctx context.Context, c Connection, key []byte) (*DeadLetters, error) {
+// DeadLettersOf reads the dead letters of one key.
+func (c Connection) DeadLettersOf(ctx context.Context, key []byte) (*DeadLetters, error) {
 	return readDeadLetters(func(fn func(*kgo.Record) error) error {
-		return ReadKey(ctx, c, schemas.TopicDeadLetters, key, fn)
+		return c.ReadKey(ctx, schemas.TopicDeadLetters, key, fn)
 	})
 }
 

@@ -49,7 +49,7 @@ func ReadTopic(ctx context.Context, c Connection, topic string, fn func(*kgo.Rec
 
 // ReadKey gives fn every committed record of a key that is in a topic now, in order. One partition is read:
 // the key's.
-func ReadKey(ctx context.Context, c Connection, topic string, key []byte, fn func(*kgo.Record) error) error {
+func (c Connection) ReadKey(ctx context.Context, topic string, key []byte, fn func(*kgo.Record) error) error {
 	admin, err := NewAdmin(c)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ import (
 func (a *App) Story(ctx context.Context, key schemas.Key) ([]explain.Line, error) {
 	var entries []explain.Entry
 	for _, topic := range explain.Topics() {
-		err := kafka.ReadKey(ctx, a.conn, topic, key.Bytes(), func(r *kgo.Record) error {
+		err := a.conn.ReadKey(ctx, topic, key.Bytes(), func(r *kgo.Record) error {
 			record, err := schemas.Decode(r.Key, r.Value)
 			if err != nil {
 				return nil //nolint:nilerr // the stage made a dead letter of it, which is told
@@ -32,7 +32,7 @@ func (a *App) Story(ctx context.Context, key schemas.Key) ([]explain.Line, error
 			return nil, err
 		}
 	}
-	lost, err := kafka.ReadDeadLettersOf(ctx, a.conn, key.Bytes())
+	lost, err := a.conn.DeadLettersOf(ctx, key.Bytes())
 	if err != nil {
 		return nil, err
 	}
