@@ -506,9 +506,12 @@ type ConsentNotice struct {
 	// The address belongs to somebody else (C15): name and history are forgotten.
 	Forget bool `protobuf:"varint,40,opt,name=forget,proto3" json:"forget,omitempty"`
 	// Who decided, where a person did.
-	By            string `protobuf:"bytes,41,opt,name=by,proto3" json:"by,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	By string `protobuf:"bytes,41,opt,name=by,proto3" json:"by,omitempty"`
+	// The provider had reported the opt-out that this ends, and has not said that its own block is lifted
+	// (C3): agents are told.
+	ProviderMayBlock bool `protobuf:"varint,42,opt,name=provider_may_block,json=providerMayBlock,proto3" json:"provider_may_block,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ConsentNotice) Reset() {
@@ -623,6 +626,13 @@ func (x *ConsentNotice) GetBy() string {
 		return x.By
 	}
 	return ""
+}
+
+func (x *ConsentNotice) GetProviderMayBlock() bool {
+	if x != nil {
+		return x.ProviderMayBlock
+	}
+	return false
 }
 
 // ConsentImport is what the platform knows of an address's consent (C14). Posted by the gateway and the
@@ -1418,7 +1428,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\n" +
 	"unanswered\x18\x04 \x01(\bR\n" +
 	"unanswered\x12\x1b\n" +
-	"\ttime_zone\x18( \x01(\tR\btimeZone\"\xb5\x03\n" +
+	"\ttime_zone\x18( \x01(\tR\btimeZone\"\xe3\x03\n" +
 	"\rConsentNotice\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.handoff.v1.ConsentNoticeKindR\x04kind\x12\x18\n" +
 	"\akeyword\x18\x02 \x01(\tR\akeyword\x121\n" +
@@ -1433,7 +1443,8 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	" \x01(\bR\n" +
 	"keepTicket\x12\x16\n" +
 	"\x06forget\x18( \x01(\bR\x06forget\x12\x0e\n" +
-	"\x02by\x18) \x01(\tR\x02by\"\xec\x01\n" +
+	"\x02by\x18) \x01(\tR\x02by\x12,\n" +
+	"\x12provider_may_block\x18* \x01(\bR\x10providerMayBlock\"\xec\x01\n" +
 	"\rConsentImport\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x129\n" +

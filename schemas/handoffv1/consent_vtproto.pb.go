@@ -61,6 +61,7 @@ func (m *ConsentNotice) CloneVT() *ConsentNotice {
 	r.KeepTicket = m.KeepTicket
 	r.Forget = m.Forget
 	r.By = m.By
+	r.ProviderMayBlock = m.ProviderMayBlock
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -397,6 +398,18 @@ func (m *ConsentNotice) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.ProviderMayBlock {
+		i--
+		if m.ProviderMayBlock {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xd0
 	}
 	if len(m.By) > 0 {
 		i -= len(m.By)
@@ -1250,6 +1263,9 @@ func (m *ConsentNotice) SizeVT() (n int) {
 	if l > 0 {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	if m.ProviderMayBlock {
+		n += 3
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -2079,6 +2095,26 @@ func (m *ConsentNotice) UnmarshalVTUnsafe(dAtA []byte) error {
 			}
 			m.By = stringValue
 			iNdEx = postIndex
+		case 42:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ProviderMayBlock", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.ProviderMayBlock = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

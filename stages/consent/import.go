@@ -101,6 +101,7 @@ func (i imported) apply(scope string, at turn.Place) {
 		notice(i.t, at, &handoffv1.ConsentNotice{
 			Kind: kind, Keyword: i.GetSource(), Source: c.source, Scope: scope,
 			Prior: now.GetStatus(), Status: i.GetStatus(), Since: i.GetChangedAt(), Text: i.GetText(), By: i.GetBy(),
+			ProviderMayBlock: i.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED && providerMayBlock(now, handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_UNSPECIFIED),
 		})
 	}
 }

@@ -64,6 +64,7 @@ func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentS
 		notice(t, t.Here(), &handoffv1.ConsentNotice{
 			Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN, Keyword: c.keyword, Source: c.source,
 			Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: timestamppb.New(t.At()), Text: c.text,
+			ProviderMayBlock: providerMayBlock(before, m.GetProviderOptOut()),
 		})
 	}
 	if providerAnswers(t, m, "start", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START) {

@@ -226,6 +226,13 @@ func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
 	return before
 }
 
+// providerMayBlock tells whether the provider's own block may outlast an opt-in: the provider reported the
+// opt-out, and not that it lifted it (C3).
+func providerMayBlock(before standing, lifted handoffv1.ProviderOptOut) bool {
+	return before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED &&
+		before.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER && lifted != handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START
+}
+
 // optInScope is what a START subscribes: what the opt-out took away, where there was one; else the
 // channel or the account, as the shop set. It never lifts an opt-out that another account got for
 // itself, and a new subscriber at a wrong number begins like anybody else.

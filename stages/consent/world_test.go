@@ -26,6 +26,7 @@ const (
 type world struct {
 	t       testing.TB
 	stage   *Stage
+	address string
 	shop    *settings.Shop
 	entries map[string][]byte
 	seen    map[string]bool
@@ -55,7 +56,7 @@ accounts:
 		t.Fatal(err)
 	}
 	return &world{
-		t: t, stage: s, shop: shop, entries: map[string][]byte{}, seen: map[string]bool{}, timers: map[string]time.Time{},
+		t: t, stage: s, address: customer, shop: shop, entries: map[string][]byte{}, seen: map[string]bool{}, timers: map[string]time.Time{},
 		now: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC),
 	}
 }
@@ -96,7 +97,7 @@ func (w *world) record(account string, set func(*handoffv1.Record)) *handoffv1.R
 		channel = handoffv1.Channel_CHANNEL_WHATSAPP
 	}
 	r := &handoffv1.Record{
-		Id: schemas.SourceID("test", "acme", account, fmt.Sprint(w.n)), Shop: "acme", Address: customer,
+		Id: schemas.SourceID("test", "acme", account, w.address+fmt.Sprint(w.n)), Shop: "acme", Address: w.address,
 		Channel: channel, Account: account, Conversation: schemas.Conversation(channel, account),
 		EventTime: timestamppb.New(w.now), ReceivedAt: timestamppb.New(w.now), SettingsVersion: 1,
 	}
@@ -115,7 +116,7 @@ func (w *world) step(r *handoffv1.Record) error {
 }
 
 func (w *world) run(in *pipeline.Input) error {
-	in.Key, in.Now, in.Settings = []byte("acme|"+customer), w.now, w
+	in.Key, in.Now, in.Settings = []byte("acme|"+w.address), w.now, w
 	var fx pipeline.Effects
 	w.out = map[string][]*handoffv1.Record{}
 	if err := w.stage.Process(in, w, &fx); err != nil {

@@ -56,6 +56,9 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN:
 		c.state.Consent = stampOf(n, c.state.GetConsent())
 		c.backToPeople()
+		if n.GetProviderMayBlock() && c.live() { // C3
+			c.note("Customer is subscribed again. The provider had blocked them: only a START that reaches the provider lifts its block, so texts may still fail.")
+		}
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP:
 		if here && c.live() { // C4
 			c.note("Customer texted " + n.GetKeyword() + " and was sent the help text.")
