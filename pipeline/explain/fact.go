@@ -26,6 +26,9 @@ func (s *story) fact(e Entry, f *handoffv1.Fact) {
 	case *handoffv1.Fact_Delivery:
 		l.Kind, l.Text = "delivery", s.delivery(k.Delivery, f.GetReason())
 		l.Link = s.tickets[k.Delivery.GetTicketId()]
+	case *handoffv1.Fact_Ticket:
+		l.Kind, l.Text = "agent", ticket(k.Ticket, f.GetReason())
+		l.Link = s.tickets[k.Ticket.GetTicketId()]
 	case *handoffv1.Fact_Rule:
 		l.Kind, l.Text = "rule", rule(k.Rule)
 		l.Link = s.tickets[k.Rule.GetTicketId()]
@@ -153,4 +156,19 @@ func rule(r *handoffv1.RuleFact) string {
 		text += " It did not " + why + "."
 	}
 	return text
+}
+
+// ticket tells what the desk said of a ticket.
+func ticket(t *handoffv1.TicketFact, reason string) string {
+	text := fmt.Sprintf("At the help desk ticket %s is %s", t.GetTicketId(), words(t.GetStatus().String(), "TICKET_STATUS_"))
+	if t.GetPrior() != t.GetStatus() && t.GetPrior() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
+		text += ", it was " + words(t.GetPrior().String(), "TICKET_STATUS_")
+	}
+	if t.GetAssignee() != "" {
+		text += ", assigned to " + t.GetAssignee()
+	}
+	if t.GetMergedInto() != "" {
+		text += ", merged into ticket " + t.GetMergedInto()
+	}
+	return text + because(reason) + "."
 }

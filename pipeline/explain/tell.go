@@ -21,11 +21,6 @@ func (s *story) tell(e Entry) {
 			s.add(e, Line{Stage: schemas.StageDeliver, Kind: "agent", order: first, Link: s.tickets[a.GetTicketId()],
 				Text: fmt.Sprintf("%s replied at the help desk on ticket %s: %q", called(a.GetAuthor(), "An agent"), a.GetTicketId(), a.GetText())})
 		}
-	case *handoffv1.Record_TicketEvent:
-		if t := body.TicketEvent; e.Topic == schemas.TopicConsent && t.GetStatus() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
-			s.add(e, Line{Stage: schemas.StageDeliver, Kind: "agent", order: first, Link: s.tickets[t.GetTicketId()],
-				Text: fmt.Sprintf("At the help desk ticket %s became %s.", t.GetTicketId(), words(t.GetStatus().String(), "TICKET_STATUS_"))})
-		}
 	case *handoffv1.Record_Hold:
 		text := "The pause ended: automated texts may leave again."
 		if body.Hold.GetHeld() {

@@ -287,11 +287,9 @@ func (w *World) printFacts(c Command) error {
 		}
 	}
 	w.facts = nil
-	if kind == "platform" {
-		for _, f := range w.told {
-			w.say("%s", f)
-		}
-		w.told = nil
+	for _, f := range w.told[kind] {
+		w.say("%s", f)
 	}
+	delete(w.told, kind)
 	return nil
 }

@@ -34,7 +34,7 @@ func (w *World) toldPlatform(e pipeline.Emit) {
 	}
 	f := r.GetFact()
 	if episode := f.GetEpisode(); episode != nil {
-		w.told = append(w.told, fmt.Sprintf("%s platform told: %s of %s is %s",
+		w.told["platform"] = append(w.told["platform"], fmt.Sprintf("%s platform told: %s of %s is %s",
 			f.GetAt().AsTime().Format("15:04:05"), r.GetConversation(), r.GetAddress(), stateName(episode.GetTo())))
 	}
 }

@@ -48,6 +48,9 @@ func (w *World) tellFact(r *handoffv1.Record, f *handoffv1.Fact) {
 			w.say("blocked [%s]: %s", className(k.Delivery.GetTextClass()), blockName(k.Delivery.GetBlockReason()))
 		}
 		line = deliveryLine(k.Delivery)
+	case *handoffv1.Fact_Ticket:
+		w.told["ticket"] = append(w.told["ticket"], f.GetAt().AsTime().Format("15:04:05")+" "+ticketLine(k.Ticket))
+		return
 	case *handoffv1.Fact_Rule:
 		line = w.tellRule(k.Rule)
 	case *handoffv1.Fact_Message:
@@ -154,6 +157,26 @@ func short(name, prefix string) string {
 }
 
 func className(c handoffv1.TextClass) string { return short(c.String(), "TEXT_CLASS_") }
+
+func ticketLine(t *handoffv1.TicketFact) string {
+	line := "ticket " + t.GetTicketId()
+	if t.GetStatus() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
+		line += " is " + statusName(t.GetStatus())
+	}
+	if t.GetPrior() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
+		line += ", was " + statusName(t.GetPrior())
+	}
+	if t.GetReopened() {
+		line += ", reopened"
+	}
+	if t.GetAssignee() != "" {
+		line += ", assigned to " + t.GetAssignee()
+	}
+	if t.GetMergedInto() != "" {
+		line += ", merged into " + t.GetMergedInto()
+	}
+	return line
+}
 
 // kindOf is a text's class, and what the channel is told of it.
 func kindOf(t *handoffv1.SendText) string {

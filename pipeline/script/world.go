@@ -68,9 +68,9 @@ type World struct {
 	log     []pipeline.Record // theirs, all
 	lost    []explain.Letter  // of letters, what explain tells
 
-	lines []string // what happened since the command began
-	told  []string // what the platform was told since the last "facts platform"
-	facts []string // facts since the last "facts"
+	lines []string            // what happened since the command began
+	told  map[string][]string // what is printed only when asked for: "platform", "ticket"
+	facts []string            // facts since the last "facts"
 	steps int
 }
 
@@ -103,7 +103,7 @@ func NewWorld(t Topology) (*World, error) {
 	w := &World{
 		verbs: vocabulary(), telling: explain.Topics(), watch: t.Watch, holding: holding{stages: map[string]bool{}}, inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
 		clock: start, versions: map[string][]*settings.Shop{},
-		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{},
+		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, told: map[string][]string{},
 	}
 	if w.check, w.read = t.Check, t.Rules; w.check == nil {
 		w.check = settings.Parse

@@ -284,6 +284,7 @@ type Fact struct {
 	//	*Fact_Consent
 	//	*Fact_Delivery
 	//	*Fact_ConsentEvent
+	//	*Fact_Ticket
 	//	*Fact_Rule
 	Kind          isFact_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
@@ -393,6 +394,15 @@ func (x *Fact) GetConsentEvent() *ConsentEvent {
 	return nil
 }
 
+func (x *Fact) GetTicket() *TicketFact {
+	if x != nil {
+		if x, ok := x.Kind.(*Fact_Ticket); ok {
+			return x.Ticket
+		}
+	}
+	return nil
+}
+
 func (x *Fact) GetRule() *RuleFact {
 	if x != nil {
 		if x, ok := x.Kind.(*Fact_Rule); ok {
@@ -426,6 +436,10 @@ type Fact_ConsentEvent struct {
 	ConsentEvent *ConsentEvent `protobuf:"bytes,40,opt,name=consent_event,json=consentEvent,proto3,oneof"`
 }
 
+type Fact_Ticket struct {
+	Ticket *TicketFact `protobuf:"bytes,50,opt,name=ticket,proto3,oneof"`
+}
+
 type Fact_Rule struct {
 	Rule *RuleFact `protobuf:"bytes,60,opt,name=rule,proto3,oneof"`
 }
@@ -439,6 +453,8 @@ func (*Fact_Consent) isFact_Kind() {}
 func (*Fact_Delivery) isFact_Kind() {}
 
 func (*Fact_ConsentEvent) isFact_Kind() {}
+
+func (*Fact_Ticket) isFact_Kind() {}
 
 func (*Fact_Rule) isFact_Kind() {}
 
@@ -752,6 +768,125 @@ func (x *EpisodeFact) GetReopened() uint32 {
 	return 0
 }
 
+// TicketFact is what the desk says of a ticket: its status, whom it is assigned to, that it was merged (M3).
+// Reported by escalate, one per event.
+type TicketFact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The desk's ticket id.
+	TicketId string `protobuf:"bytes,1,opt,name=ticket_id,json=ticketId,proto3" json:"ticket_id,omitempty"`
+	// The desk, e.g. "zendesk".
+	Desk string `protobuf:"bytes,2,opt,name=desk,proto3" json:"desk,omitempty"`
+	// Status now; TICKET_STATUS_UNSPECIFIED where the event says nothing of it.
+	Status TicketStatus `protobuf:"varint,3,opt,name=status,proto3,enum=handoff.v1.TicketStatus" json:"status,omitempty"`
+	// Status before; TICKET_STATUS_UNSPECIFIED for a new ticket.
+	Prior TicketStatus `protobuf:"varint,4,opt,name=prior,proto3,enum=handoff.v1.TicketStatus" json:"prior,omitempty"`
+	// The desk's own name of the status.
+	NativeStatus string `protobuf:"bytes,5,opt,name=native_status,json=nativeStatus,proto3" json:"native_status,omitempty"`
+	// It was closed and is open again.
+	Reopened bool `protobuf:"varint,6,opt,name=reopened,proto3" json:"reopened,omitempty"`
+	// Agent or team assigned now; empty where unchanged.
+	Assignee string `protobuf:"bytes,7,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	// Ticket that it was merged into; empty where it was not.
+	MergedInto string `protobuf:"bytes,8,opt,name=merged_into,json=mergedInto,proto3" json:"merged_into,omitempty"`
+	// Episode that works on it; 0 for none.
+	Episode       uint64 `protobuf:"varint,9,opt,name=episode,proto3" json:"episode,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TicketFact) Reset() {
+	*x = TicketFact{}
+	mi := &file_handoff_v1_fact_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TicketFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TicketFact) ProtoMessage() {}
+
+func (x *TicketFact) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_fact_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TicketFact.ProtoReflect.Descriptor instead.
+func (*TicketFact) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TicketFact) GetTicketId() string {
+	if x != nil {
+		return x.TicketId
+	}
+	return ""
+}
+
+func (x *TicketFact) GetDesk() string {
+	if x != nil {
+		return x.Desk
+	}
+	return ""
+}
+
+func (x *TicketFact) GetStatus() TicketStatus {
+	if x != nil {
+		return x.Status
+	}
+	return TicketStatus_TICKET_STATUS_UNSPECIFIED
+}
+
+func (x *TicketFact) GetPrior() TicketStatus {
+	if x != nil {
+		return x.Prior
+	}
+	return TicketStatus_TICKET_STATUS_UNSPECIFIED
+}
+
+func (x *TicketFact) GetNativeStatus() string {
+	if x != nil {
+		return x.NativeStatus
+	}
+	return ""
+}
+
+func (x *TicketFact) GetReopened() bool {
+	if x != nil {
+		return x.Reopened
+	}
+	return false
+}
+
+func (x *TicketFact) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+func (x *TicketFact) GetMergedInto() string {
+	if x != nil {
+		return x.MergedInto
+	}
+	return ""
+}
+
+func (x *TicketFact) GetEpisode() uint64 {
+	if x != nil {
+		return x.Episode
+	}
+	return 0
+}
+
 // ConsentFact is one change of consent. Reported by consent.
 type ConsentFact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -777,7 +912,7 @@ type ConsentFact struct {
 
 func (x *ConsentFact) Reset() {
 	*x = ConsentFact{}
-	mi := &file_handoff_v1_fact_proto_msgTypes[3]
+	mi := &file_handoff_v1_fact_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +924,7 @@ func (x *ConsentFact) String() string {
 func (*ConsentFact) ProtoMessage() {}
 
 func (x *ConsentFact) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_fact_proto_msgTypes[3]
+	mi := &file_handoff_v1_fact_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +937,7 @@ func (x *ConsentFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentFact.ProtoReflect.Descriptor instead.
 func (*ConsentFact) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ConsentFact) GetVersion() uint64 {
@@ -905,7 +1040,7 @@ type DeliveryFact struct {
 
 func (x *DeliveryFact) Reset() {
 	*x = DeliveryFact{}
-	mi := &file_handoff_v1_fact_proto_msgTypes[4]
+	mi := &file_handoff_v1_fact_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +1052,7 @@ func (x *DeliveryFact) String() string {
 func (*DeliveryFact) ProtoMessage() {}
 
 func (x *DeliveryFact) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_fact_proto_msgTypes[4]
+	mi := &file_handoff_v1_fact_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -930,7 +1065,7 @@ func (x *DeliveryFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryFact.ProtoReflect.Descriptor instead.
 func (*DeliveryFact) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{4}
+	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DeliveryFact) GetCallId() string {
@@ -1076,7 +1211,7 @@ type RuleFact struct {
 
 func (x *RuleFact) Reset() {
 	*x = RuleFact{}
-	mi := &file_handoff_v1_fact_proto_msgTypes[5]
+	mi := &file_handoff_v1_fact_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1223,7 @@ func (x *RuleFact) String() string {
 func (*RuleFact) ProtoMessage() {}
 
 func (x *RuleFact) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_fact_proto_msgTypes[5]
+	mi := &file_handoff_v1_fact_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1236,7 @@ func (x *RuleFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleFact.ProtoReflect.Descriptor instead.
 func (*RuleFact) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RuleFact) GetRule() string {
@@ -1176,7 +1311,7 @@ type ConsentEvent struct {
 
 func (x *ConsentEvent) Reset() {
 	*x = ConsentEvent{}
-	mi := &file_handoff_v1_fact_proto_msgTypes[6]
+	mi := &file_handoff_v1_fact_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1323,7 @@ func (x *ConsentEvent) String() string {
 func (*ConsentEvent) ProtoMessage() {}
 
 func (x *ConsentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_fact_proto_msgTypes[6]
+	mi := &file_handoff_v1_fact_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1336,7 @@ func (x *ConsentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentEvent.ProtoReflect.Descriptor instead.
 func (*ConsentEvent) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ConsentEvent) GetKind() ConsentEventKind {
@@ -1258,7 +1393,7 @@ var File_handoff_v1_fact_proto protoreflect.FileDescriptor
 const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\n" +
 	"\x15handoff/v1/fact.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x18handoff/v1/message.proto\"\xac\x03\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x18handoff/v1/message.proto\"\xde\x03\n" +
 	"\x04Fact\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
@@ -1268,7 +1403,8 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\aepisode\x18\v \x01(\v2\x17.handoff.v1.EpisodeFactH\x00R\aepisode\x123\n" +
 	"\aconsent\x18\f \x01(\v2\x17.handoff.v1.ConsentFactH\x00R\aconsent\x126\n" +
 	"\bdelivery\x18\r \x01(\v2\x18.handoff.v1.DeliveryFactH\x00R\bdelivery\x12?\n" +
-	"\rconsent_event\x18( \x01(\v2\x18.handoff.v1.ConsentEventH\x00R\fconsentEvent\x12*\n" +
+	"\rconsent_event\x18( \x01(\v2\x18.handoff.v1.ConsentEventH\x00R\fconsentEvent\x120\n" +
+	"\x06ticket\x182 \x01(\v2\x16.handoff.v1.TicketFactH\x00R\x06ticket\x12*\n" +
 	"\x04rule\x18< \x01(\v2\x14.handoff.v1.RuleFactH\x00R\x04ruleB\x06\n" +
 	"\x04kind\"\xfd\x02\n" +
 	"\vMessageFact\x12\x1d\n" +
@@ -1306,7 +1442,19 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x0efirst_reply_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\ffirstReplyAt\x125\n" +
 	"\bended_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x0f \x01(\rR\fagentReplies\x12\x1a\n" +
-	"\breopened\x18\x10 \x01(\rR\breopened\"\xa1\x02\n" +
+	"\breopened\x18\x10 \x01(\rR\breopened\"\xb7\x02\n" +
+	"\n" +
+	"TicketFact\x12\x1b\n" +
+	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x12\n" +
+	"\x04desk\x18\x02 \x01(\tR\x04desk\x120\n" +
+	"\x06status\x18\x03 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x06status\x12.\n" +
+	"\x05prior\x18\x04 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x05prior\x12#\n" +
+	"\rnative_status\x18\x05 \x01(\tR\fnativeStatus\x12\x1a\n" +
+	"\breopened\x18\x06 \x01(\bR\breopened\x12\x1a\n" +
+	"\bassignee\x18\a \x01(\tR\bassignee\x12\x1f\n" +
+	"\vmerged_into\x18\b \x01(\tR\n" +
+	"mergedInto\x12\x18\n" +
+	"\aepisode\x18\t \x01(\x04R\aepisode\"\xa1\x02\n" +
 	"\vConsentFact\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12/\n" +
@@ -1406,7 +1554,7 @@ func file_handoff_v1_fact_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_fact_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_handoff_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_handoff_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_handoff_v1_fact_proto_goTypes = []any{
 	(EpisodeState)(0),             // 0: handoff.v1.EpisodeState
 	(SignalKind)(0),               // 1: handoff.v1.SignalKind
@@ -1414,58 +1562,63 @@ var file_handoff_v1_fact_proto_goTypes = []any{
 	(*Fact)(nil),                  // 3: handoff.v1.Fact
 	(*MessageFact)(nil),           // 4: handoff.v1.MessageFact
 	(*EpisodeFact)(nil),           // 5: handoff.v1.EpisodeFact
-	(*ConsentFact)(nil),           // 6: handoff.v1.ConsentFact
-	(*DeliveryFact)(nil),          // 7: handoff.v1.DeliveryFact
-	(*RuleFact)(nil),              // 8: handoff.v1.RuleFact
-	(*ConsentEvent)(nil),          // 9: handoff.v1.ConsentEvent
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(AuthorKind)(0),               // 11: handoff.v1.AuthorKind
-	(*Classification)(nil),        // 12: handoff.v1.Classification
-	(TextClass)(0),                // 13: handoff.v1.TextClass
-	(ConsentStatus)(0),            // 14: handoff.v1.ConsentStatus
-	(ConsentSource)(0),            // 15: handoff.v1.ConsentSource
-	(Action)(0),                   // 16: handoff.v1.Action
-	(OutcomeStatus)(0),            // 17: handoff.v1.OutcomeStatus
-	(DeliveryStatus)(0),           // 18: handoff.v1.DeliveryStatus
-	(BlockReason)(0),              // 19: handoff.v1.BlockReason
+	(*TicketFact)(nil),            // 6: handoff.v1.TicketFact
+	(*ConsentFact)(nil),           // 7: handoff.v1.ConsentFact
+	(*DeliveryFact)(nil),          // 8: handoff.v1.DeliveryFact
+	(*RuleFact)(nil),              // 9: handoff.v1.RuleFact
+	(*ConsentEvent)(nil),          // 10: handoff.v1.ConsentEvent
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(AuthorKind)(0),               // 12: handoff.v1.AuthorKind
+	(*Classification)(nil),        // 13: handoff.v1.Classification
+	(TextClass)(0),                // 14: handoff.v1.TextClass
+	(TicketStatus)(0),             // 15: handoff.v1.TicketStatus
+	(ConsentStatus)(0),            // 16: handoff.v1.ConsentStatus
+	(ConsentSource)(0),            // 17: handoff.v1.ConsentSource
+	(Action)(0),                   // 18: handoff.v1.Action
+	(OutcomeStatus)(0),            // 19: handoff.v1.OutcomeStatus
+	(DeliveryStatus)(0),           // 20: handoff.v1.DeliveryStatus
+	(BlockReason)(0),              // 21: handoff.v1.BlockReason
 }
 var file_handoff_v1_fact_proto_depIdxs = []int32{
-	10, // 0: handoff.v1.Fact.at:type_name -> google.protobuf.Timestamp
+	11, // 0: handoff.v1.Fact.at:type_name -> google.protobuf.Timestamp
 	4,  // 1: handoff.v1.Fact.message:type_name -> handoff.v1.MessageFact
 	5,  // 2: handoff.v1.Fact.episode:type_name -> handoff.v1.EpisodeFact
-	6,  // 3: handoff.v1.Fact.consent:type_name -> handoff.v1.ConsentFact
-	7,  // 4: handoff.v1.Fact.delivery:type_name -> handoff.v1.DeliveryFact
-	9,  // 5: handoff.v1.Fact.consent_event:type_name -> handoff.v1.ConsentEvent
-	8,  // 6: handoff.v1.Fact.rule:type_name -> handoff.v1.RuleFact
-	11, // 7: handoff.v1.MessageFact.author:type_name -> handoff.v1.AuthorKind
-	12, // 8: handoff.v1.MessageFact.classification:type_name -> handoff.v1.Classification
-	13, // 9: handoff.v1.MessageFact.text_class:type_name -> handoff.v1.TextClass
-	0,  // 10: handoff.v1.EpisodeFact.from:type_name -> handoff.v1.EpisodeState
-	0,  // 11: handoff.v1.EpisodeFact.to:type_name -> handoff.v1.EpisodeState
-	1,  // 12: handoff.v1.EpisodeFact.signal:type_name -> handoff.v1.SignalKind
-	10, // 13: handoff.v1.EpisodeFact.signalled_at:type_name -> google.protobuf.Timestamp
-	10, // 14: handoff.v1.EpisodeFact.offered_at:type_name -> google.protobuf.Timestamp
-	10, // 15: handoff.v1.EpisodeFact.requested_at:type_name -> google.protobuf.Timestamp
-	10, // 16: handoff.v1.EpisodeFact.opened_at:type_name -> google.protobuf.Timestamp
-	10, // 17: handoff.v1.EpisodeFact.first_reply_at:type_name -> google.protobuf.Timestamp
-	10, // 18: handoff.v1.EpisodeFact.ended_at:type_name -> google.protobuf.Timestamp
-	14, // 19: handoff.v1.ConsentFact.prior:type_name -> handoff.v1.ConsentStatus
-	14, // 20: handoff.v1.ConsentFact.status:type_name -> handoff.v1.ConsentStatus
-	15, // 21: handoff.v1.ConsentFact.source:type_name -> handoff.v1.ConsentSource
-	16, // 22: handoff.v1.DeliveryFact.action:type_name -> handoff.v1.Action
-	17, // 23: handoff.v1.DeliveryFact.status:type_name -> handoff.v1.OutcomeStatus
-	18, // 24: handoff.v1.DeliveryFact.delivery:type_name -> handoff.v1.DeliveryStatus
-	19, // 25: handoff.v1.DeliveryFact.block_reason:type_name -> handoff.v1.BlockReason
-	13, // 26: handoff.v1.DeliveryFact.text_class:type_name -> handoff.v1.TextClass
-	10, // 27: handoff.v1.DeliveryFact.started_at:type_name -> google.protobuf.Timestamp
-	10, // 28: handoff.v1.DeliveryFact.ended_at:type_name -> google.protobuf.Timestamp
-	2,  // 29: handoff.v1.ConsentEvent.kind:type_name -> handoff.v1.ConsentEventKind
-	10, // 30: handoff.v1.ConsentEvent.due_at:type_name -> google.protobuf.Timestamp
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	7,  // 3: handoff.v1.Fact.consent:type_name -> handoff.v1.ConsentFact
+	8,  // 4: handoff.v1.Fact.delivery:type_name -> handoff.v1.DeliveryFact
+	10, // 5: handoff.v1.Fact.consent_event:type_name -> handoff.v1.ConsentEvent
+	6,  // 6: handoff.v1.Fact.ticket:type_name -> handoff.v1.TicketFact
+	9,  // 7: handoff.v1.Fact.rule:type_name -> handoff.v1.RuleFact
+	12, // 8: handoff.v1.MessageFact.author:type_name -> handoff.v1.AuthorKind
+	13, // 9: handoff.v1.MessageFact.classification:type_name -> handoff.v1.Classification
+	14, // 10: handoff.v1.MessageFact.text_class:type_name -> handoff.v1.TextClass
+	0,  // 11: handoff.v1.EpisodeFact.from:type_name -> handoff.v1.EpisodeState
+	0,  // 12: handoff.v1.EpisodeFact.to:type_name -> handoff.v1.EpisodeState
+	1,  // 13: handoff.v1.EpisodeFact.signal:type_name -> handoff.v1.SignalKind
+	11, // 14: handoff.v1.EpisodeFact.signalled_at:type_name -> google.protobuf.Timestamp
+	11, // 15: handoff.v1.EpisodeFact.offered_at:type_name -> google.protobuf.Timestamp
+	11, // 16: handoff.v1.EpisodeFact.requested_at:type_name -> google.protobuf.Timestamp
+	11, // 17: handoff.v1.EpisodeFact.opened_at:type_name -> google.protobuf.Timestamp
+	11, // 18: handoff.v1.EpisodeFact.first_reply_at:type_name -> google.protobuf.Timestamp
+	11, // 19: handoff.v1.EpisodeFact.ended_at:type_name -> google.protobuf.Timestamp
+	15, // 20: handoff.v1.TicketFact.status:type_name -> handoff.v1.TicketStatus
+	15, // 21: handoff.v1.TicketFact.prior:type_name -> handoff.v1.TicketStatus
+	16, // 22: handoff.v1.ConsentFact.prior:type_name -> handoff.v1.ConsentStatus
+	16, // 23: handoff.v1.ConsentFact.status:type_name -> handoff.v1.ConsentStatus
+	17, // 24: handoff.v1.ConsentFact.source:type_name -> handoff.v1.ConsentSource
+	18, // 25: handoff.v1.DeliveryFact.action:type_name -> handoff.v1.Action
+	19, // 26: handoff.v1.DeliveryFact.status:type_name -> handoff.v1.OutcomeStatus
+	20, // 27: handoff.v1.DeliveryFact.delivery:type_name -> handoff.v1.DeliveryStatus
+	21, // 28: handoff.v1.DeliveryFact.block_reason:type_name -> handoff.v1.BlockReason
+	14, // 29: handoff.v1.DeliveryFact.text_class:type_name -> handoff.v1.TextClass
+	11, // 30: handoff.v1.DeliveryFact.started_at:type_name -> google.protobuf.Timestamp
+	11, // 31: handoff.v1.DeliveryFact.ended_at:type_name -> google.protobuf.Timestamp
+	2,  // 32: handoff.v1.ConsentEvent.kind:type_name -> handoff.v1.ConsentEventKind
+	11, // 33: handoff.v1.ConsentEvent.due_at:type_name -> google.protobuf.Timestamp
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_fact_proto_init() }
@@ -1475,6 +1628,7 @@ func file_handoff_v1_fact_proto_init() {
 	}
 	file_handoff_v1_command_proto_init()
 	file_handoff_v1_consent_proto_init()
+	file_handoff_v1_desk_proto_init()
 	file_handoff_v1_message_proto_init()
 	file_handoff_v1_fact_proto_msgTypes[0].OneofWrappers = []any{
 		(*Fact_Message)(nil),
@@ -1482,6 +1636,7 @@ func file_handoff_v1_fact_proto_init() {
 		(*Fact_Consent)(nil),
 		(*Fact_Delivery)(nil),
 		(*Fact_ConsentEvent)(nil),
+		(*Fact_Ticket)(nil),
 		(*Fact_Rule)(nil),
 	}
 	type x struct{}
@@ -1490,7 +1645,7 @@ func file_handoff_v1_fact_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_fact_proto_rawDesc), len(file_handoff_v1_fact_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

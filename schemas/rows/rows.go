@@ -125,6 +125,22 @@ type ConsentEvent struct {
 	Person string
 }
 
+// TicketEvent is what the desk said of a ticket.
+type TicketEvent struct {
+	Origin
+	// TicketID at the Desk.
+	TicketID, Desk string
+	// Status and Prior: "open", "solved", …; Status is empty where the event says nothing of it, Prior for a
+	// new ticket. NativeStatus is the desk's own name.
+	Status, Prior, NativeStatus string
+	// Reopened: it was closed and is open again.
+	Reopened bool
+	// Assignee now, empty where unchanged; MergedInto is the ticket that it was merged into.
+	Assignee, MergedInto string
+	// Episode that works on it, 0 for none.
+	Episode uint64
+}
+
 // RuleRun is one of a shop's own rules that matched.
 type RuleRun struct {
 	Origin
@@ -187,13 +203,14 @@ type Batch struct {
 	ConsentChanges []ConsentChange
 	ConsentEvents  []ConsentEvent
 	RuleRuns       []RuleRun
+	TicketEvents   []TicketEvent
 	Deliveries     []Delivery
 	Rejected       []Rejected
 }
 
 // Len is the number of rows.
 func (b *Batch) Len() int {
-	return len(b.Messages) + len(b.EpisodeEvents) + len(b.ConsentChanges) + len(b.ConsentEvents) + len(b.RuleRuns) + len(b.Deliveries) + len(b.Rejected)
+	return len(b.Messages) + len(b.EpisodeEvents) + len(b.ConsentChanges) + len(b.ConsentEvents) + len(b.RuleRuns) + len(b.TicketEvents) + len(b.Deliveries) + len(b.Rejected)
 }
 
 // How far an outside clock may be off before it is not believed.

@@ -29,8 +29,9 @@ func TestLenCountsEveryTable(t *testing.T) {
 	b := rows.Batch{
 		Messages: make([]rows.Message, 1), EpisodeEvents: make([]rows.EpisodeEvent, 2), ConsentChanges: make([]rows.ConsentChange, 3),
 		Deliveries: make([]rows.Delivery, 4), Rejected: make([]rows.Rejected, 5), ConsentEvents: make([]rows.ConsentEvent, 6), RuleRuns: make([]rows.RuleRun, 7),
+		TicketEvents: make([]rows.TicketEvent, 8),
 	}
-	if b.Len() != 28 {
+	if b.Len() != 36 {
 		t.Errorf("%d", b.Len())
 	}
 }

@@ -861,6 +861,8 @@ type Ticket struct {
 	WaitingSince *timestamppb.Timestamp `protobuf:"bytes,51,opt,name=waiting_since,json=waitingSince,proto3" json:"waiting_since,omitempty"`
 	// Steps of the shop's agent timer that were taken in this wait.
 	WaitingSteps uint32 `protobuf:"varint,52,opt,name=waiting_steps,json=waitingSteps,proto3" json:"waiting_steps,omitempty"`
+	// The status that was reported last (M3).
+	Told handoffv1.TicketStatus `protobuf:"varint,53,opt,name=told,proto3,enum=handoff.v1.TicketStatus" json:"told,omitempty"`
 	// Tags on it, as the desk told last or Handoff set them.
 	Tags []string `protobuf:"bytes,60,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Subject it was created with.
@@ -1006,6 +1008,13 @@ func (x *Ticket) GetWaitingSteps() uint32 {
 		return x.WaitingSteps
 	}
 	return 0
+}
+
+func (x *Ticket) GetTold() handoffv1.TicketStatus {
+	if x != nil {
+		return x.Told
+	}
+	return handoffv1.TicketStatus(0)
 }
 
 func (x *Ticket) GetTags() []string {
@@ -1456,7 +1465,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\bended_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
-	"\tleft_open\x182 \x01(\bR\bleftOpen\"\x8c\x05\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\"\xba\x05\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1474,7 +1483,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\areplies\x18\f \x03(\tR\areplies\x12\x1b\n" +
 	"\tleft_open\x182 \x01(\bR\bleftOpen\x12?\n" +
 	"\rwaiting_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\fwaitingSince\x12#\n" +
-	"\rwaiting_steps\x184 \x01(\rR\fwaitingSteps\x12\x12\n" +
+	"\rwaiting_steps\x184 \x01(\rR\fwaitingSteps\x12,\n" +
+	"\x04told\x185 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x04told\x12\x12\n" +
 	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
 	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
 	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +
@@ -1579,20 +1589,21 @@ var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	18, // 28: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
 	13, // 29: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
 	13, // 30: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
-	19, // 31: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	13, // 32: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
-	13, // 33: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
-	13, // 34: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
-	13, // 35: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
-	11, // 36: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
-	10, // 37: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
-	10, // 38: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
-	13, // 39: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	17, // 31: handoff.state.v1.Ticket.told:type_name -> handoff.v1.TicketStatus
+	19, // 32: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	13, // 33: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	13, // 34: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	13, // 35: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	13, // 36: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	11, // 37: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	10, // 38: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
+	10, // 39: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
+	13, // 40: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }

@@ -241,6 +241,7 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.LeftOpen = m.LeftOpen
 	r.WaitingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.WaitingSince).CloneVT())
 	r.WaitingSteps = m.WaitingSteps
+	r.Told = m.Told
 	r.Subject = m.Subject
 	r.FollowUp = m.FollowUp
 	r.Announced = m.Announced
@@ -1208,6 +1209,13 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			dAtA[i] = 0xe2
 		}
 	}
+	if m.Told != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Told))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xa8
+	}
 	if m.WaitingSteps != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.WaitingSteps))
 		i--
@@ -2033,6 +2041,9 @@ func (m *Ticket) SizeVT() (n int) {
 	}
 	if m.WaitingSteps != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.WaitingSteps))
+	}
+	if m.Told != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.Told))
 	}
 	if len(m.Tags) > 0 {
 		for _, s := range m.Tags {
@@ -4822,6 +4833,25 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.WaitingSteps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 53:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Told", wireType)
+			}
+			m.Told = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Told |= handoffv1.TicketStatus(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

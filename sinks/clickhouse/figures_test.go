@@ -36,6 +36,10 @@ func again(b rows.Batch, by int64) rows.Batch {
 		s.Offset += by
 		c.RuleRuns = append(c.RuleRuns, s)
 	}
+	for _, s := range b.TicketEvents {
+		s.Offset += by
+		c.TicketEvents = append(c.TicketEvents, s)
+	}
 	return c
 }
 

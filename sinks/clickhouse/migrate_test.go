@@ -81,7 +81,7 @@ func TestEveryTableRemembersTokens(t *testing.T) {
 			}
 		}
 	}
-	if tables != 8 {
+	if tables != 9 {
 		t.Errorf("%d tables", tables)
 	}
 }

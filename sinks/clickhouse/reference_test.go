@@ -34,7 +34,7 @@ func TestReferenceIsTrue(t *testing.T) {
 	if err := rows.Close(); err != nil {
 		t.Fatal(err)
 	}
-	columns, err := db.Conn().Query(t.Context(), "SELECT table, name FROM system.columns WHERE database = 'handoff' AND table IN ('messages', 'episode_events', 'consent_changes', 'consent_events', 'rule_runs', 'deliveries', 'rejected')")
+	columns, err := db.Conn().Query(t.Context(), "SELECT table, name FROM system.columns WHERE database = 'handoff' AND table IN ('messages', 'episode_events', 'consent_changes', 'consent_events', 'rule_runs', 'ticket_events', 'deliveries', 'rejected')")
 	if err != nil {
 		t.Fatal(err)
 	}

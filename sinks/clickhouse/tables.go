@@ -17,7 +17,7 @@ type table struct {
 // tables lists a batch's tables in the order of their insertion.
 func tables(b *rows.Batch) []table {
 	return []table{messagesTable(b.Messages), episodeEventsTable(b.EpisodeEvents), consentChangesTable(b.ConsentChanges),
-		consentEventsTable(b.ConsentEvents), ruleRunsTable(b.RuleRuns), deliveriesTable(b.Deliveries), rejectedTable(b.Rejected)}
+		consentEventsTable(b.ConsentEvents), ruleRunsTable(b.RuleRuns), ticketEventsTable(b.TicketEvents), deliveriesTable(b.Deliveries), rejectedTable(b.Rejected)}
 }
 
 // originColumns are what every fact's table begins with.
@@ -100,6 +100,17 @@ func ruleRunsTable(list []rows.RuleRun) table {
 		values: func(i int) []any {
 			r := &list[i]
 			return originValues(&r.Origin, r.Rule, r.When, listed(r.Did), listed(r.Refused), listed(r.Lists), r.Episode, r.TicketID)
+		},
+	}
+}
+
+func ticketEventsTable(list []rows.TicketEvent) table {
+	return table{
+		name: "ticket_events", rows: len(list),
+		columns: originColumns("ticket_id", "desk", "status", "prior", "native_status", "reopened", "assignee", "merged_into", "episode"),
+		values: func(i int) []any {
+			e := &list[i]
+			return originValues(&e.Origin, e.TicketID, e.Desk, e.Status, e.Prior, e.NativeStatus, e.Reopened, e.Assignee, e.MergedInto, e.Episode)
 		},
 	}
 }

@@ -55,6 +55,8 @@ func add(b *rows.Batch, in *pipeline.Record) {
 		b.ConsentChanges = push(b.ConsentChanges, consent(o, kind.Consent))
 	case *handoffv1.Fact_ConsentEvent:
 		b.ConsentEvents = push(b.ConsentEvents, consentEvent(o, kind.ConsentEvent))
+	case *handoffv1.Fact_Ticket:
+		b.TicketEvents = push(b.TicketEvents, ticket(o, kind.Ticket))
 	case *handoffv1.Fact_Rule:
 		b.RuleRuns = push(b.RuleRuns, ruleRun(o, kind.Rule))
 	case *handoffv1.Fact_Delivery:

@@ -75,6 +75,14 @@ func consentEvent(o rows.Origin, f *handoffv1.ConsentEvent) rows.ConsentEvent {
 	}
 }
 
+func ticket(o rows.Origin, f *handoffv1.TicketFact) rows.TicketEvent {
+	return rows.TicketEvent{
+		Origin: o, TicketID: f.GetTicketId(), Desk: f.GetDesk(),
+		Status: name(f.GetStatus(), "TICKET_STATUS_"), Prior: name(f.GetPrior(), "TICKET_STATUS_"), NativeStatus: f.GetNativeStatus(),
+		Reopened: f.GetReopened(), Assignee: f.GetAssignee(), MergedInto: f.GetMergedInto(), Episode: f.GetEpisode(),
+	}
+}
+
 func ruleRun(o rows.Origin, f *handoffv1.RuleFact) rows.RuleRun {
 	return rows.RuleRun{
 		Origin: o,

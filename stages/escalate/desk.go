@@ -23,6 +23,7 @@ func (c *conversation) onTicketEvent(ev *handoffv1.TicketEvent) {
 		return
 	}
 	c.known(ev.GetTicketId())
+	c.ticketFact(c.ticket, ev)
 	if ev.GetStatus() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED && !c.overtaken(ev) {
 		c.statusChanged(ev)
 	}
@@ -52,6 +53,7 @@ func (c *conversation) pastEvent(ev *handoffv1.TicketEvent) {
 		return
 	}
 	past.Status = ev.GetStatus()
+	c.ticketFact(past, ev)
 	c.t.Put(name, past)
 }
 
@@ -118,6 +120,9 @@ func (c *conversation) ticketCallEnded(r *handoffv1.Receipt) {
 	switch out.GetStatus() {
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE:
 		k.TicketId, k.Url = out.GetTicketId(), out.GetTicketUrl()
+		if k.GetTold() == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
+			c.ticketFact(k, &handoffv1.TicketEvent{TicketId: k.GetTicketId(), Status: handoffv1.TicketStatus_TICKET_STATUS_OPEN})
+		}
 		c.announce()
 		if opening {
 			c.opened("the ticket exists")

@@ -15,6 +15,7 @@ func (c *conversation) merged(ev *handoffv1.TicketEvent) {
 	if number == 0 {
 		return
 	}
+	c.ticketFact(&statev1.Ticket{Told: c.ticket.GetTold(), Desk: c.ticket.GetDesk()}, ev)
 	if !current {
 		c.pastMerged(ev.GetTicketId(), into)
 		return
