@@ -108,8 +108,8 @@ func (b *bench) chain(ctx context.Context, e experiment, side, broker string) (f
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, house.close()) }()
-		run := chainRun{cluster: c, house: house, cmd: house.command(ctx, "run", "all"), records: e.Slow,
-			in: chainInput{topic: schemas.TopicClassify}, group: schemas.TopicClassify, last: schemas.TopicDeliver}
+		run := chainRun{cluster: c, house: house, cmd: house.command(ctx, "run", "all"), records: e.Slow, warm: e.Slow / 4,
+			in: chainInput{topic: schemas.TopicClassify}, last: schemas.TopicDeliver}
 		return run.measure(ctx)
 	}
 	for i := range hopsOf(side) + 1 {
@@ -122,7 +122,7 @@ func (b *bench) chain(ctx context.Context, e experiment, side, broker string) (f
 	if err != nil {
 		return nil, err
 	}
-	run := chainRun{cluster: c, cmd: cmd, records: e.Records, in: chainInput{topic: hopTopic(0)}, group: hopOf(spec, 0).group(), last: hopTopic(hopsOf(side))}
+	run := chainRun{cluster: c, cmd: cmd, records: e.Records, warm: e.Warm, in: chainInput{topic: hopTopic(0)}, last: hopTopic(hopsOf(side))}
 	return run.measure(ctx)
 }
 

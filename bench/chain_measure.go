@@ -15,13 +15,15 @@ type chainRun struct {
 	cluster *cluster
 	house   *house // nil for bare hops
 	cmd     *exec.Cmd
-	records int
-	in      chainInput
-	// group reads the input; last is the topic after the last hop.
-	group, last string
+	// records in all; rates count from when warm of them have come through.
+	records, warm int
+	in            chainInput
+	// last is the topic after the last hop.
+	last string
 }
 
-// measure starts the process on a full input, waits until it is drained, and then sends the light load.
+// measure starts the process on a full input, waits until it is drained, and then sends the light load. The
+// first records do not count: broker and process compile and grow while they pass.
 func (r *chainRun) measure(ctx context.Context) (figures []figure, err error) {
 	if err := r.in.send(ctx, r.cluster.brokers, 0, r.records, nil); err != nil {
 		return nil, fmt.Errorf("fill the input: %w", err)
@@ -40,7 +42,11 @@ func (r *chainRun) measure(ctx context.Context) (figures []figure, err error) {
 			err = errors.Join(err, fmt.Errorf("%s", p.log.String()), p.kill())
 		}
 	}()
-	began, err := r.firstCommit(ctx, p)
+	if err := out.until(ctx, p, r.warm, nil); err != nil {
+		return nil, fmt.Errorf("warm up: %w", err)
+	}
+	counted := r.records - out.n // a poll may bring more than was waited for
+	began, err := r.usage(p)
 	if err != nil {
 		return nil, err
 	}
@@ -64,16 +70,16 @@ func (r *chainRun) measure(ctx context.Context) (figures []figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n := float64(r.records)
+	n := float64(counted)
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	figures = []figure{
 		{Metric: metricRate, Value: n / drained.at.Sub(began.at).Seconds(), Unit: "records/s"},
-		{Metric: metricCPU, Value: perRecord(drained.side-began.side, r.records), Unit: "us/record"},
-		{Metric: metricCPUBroker, Value: perRecord(drained.broker-began.broker, r.records), Unit: "us/record"},
-		{Metric: metricCPUEngine, Value: perRecord(drained.engine-began.engine, r.records), Unit: "us/record"},
-		{Metric: metricCPUBench, Value: perRecord(drained.bench-began.bench, r.records), Unit: "us/record"},
+		{Metric: metricCPU, Value: perRecord(drained.side-began.side, counted), Unit: "us/record"},
+		{Metric: metricCPUBroker, Value: perRecord(drained.broker-began.broker, counted), Unit: "us/record"},
+		{Metric: metricCPUEngine, Value: perRecord(drained.engine-began.engine, counted), Unit: "us/record"},
+		{Metric: metricCPUBench, Value: perRecord(drained.bench-began.bench, counted), Unit: "us/record"},
 		{Metric: metricSettled, Value: n / settled.at.Sub(began.at).Seconds(), Unit: "records/s"},
-		{Metric: metricCPUSettled, Value: perRecord(settled.side-began.side, r.records), Unit: "us/record"},
+		{Metric: metricCPUSettled, Value: perRecord(settled.side-began.side, counted), Unit: "us/record"},
 		{Metric: metricMemory, Value: float64(memory) / (1 << 20), Unit: "MiB"},
 		{Metric: metricLightP50, Value: ms(light.at(.5)), Unit: "ms"},
 		{Metric: metricLightP99, Value: ms(light.at(.99)), Unit: "ms"},
@@ -171,24 +177,4 @@ func (r *chainRun) awaitIdle(ctx context.Context, p *process) (usage, error) {
 		last = now
 	}
 	return last, err
-}
-
-// firstCommit waits until a process has committed anything of the input: its start does not count.
-func (r *chainRun) firstCommit(ctx context.Context, p *process) (usage, error) {
-	for {
-		committed, _, err := r.cluster.committed(ctx, r.group, r.in.topic)
-		if err != nil && !missingGroup(err) {
-			return usage{}, fmt.Errorf("ask for offsets: %w", err)
-		}
-		if committed > 0 {
-			return r.usage(p)
-		}
-		select {
-		case <-time.After(pollEvery):
-		case <-p.ended:
-			return usage{}, p.alive()
-		case <-ctx.Done():
-			return usage{}, fmt.Errorf("wait for the first commit: %w", ctx.Err())
-		}
-	}
 }

@@ -135,6 +135,7 @@ func defaultOf(v reflect.Value) string {
 		if v.String() == "" {
 			return ""
 		}
+	default:
 	}
 	return fmt.Sprintf("`%v`", v.Interface())
 }
@@ -289,8 +290,9 @@ func scalar(v reflect.Value) bool {
 		return true
 	case reflect.Slice:
 		return v.Type().Elem().Kind() == reflect.String
+	default:
+		return false
 	}
-	return false
 }
 
 func jsonDefault(v reflect.Value) any {

@@ -49,13 +49,9 @@ func (c *classifyCommand) Run() error {
 
 // readModel reads a model's file. The error says what to do.
 func readModel(file string) (*model.Model, error) {
-	b, err := os.ReadFile(file)
+	m, err := classifier.ReadModel(file)
 	if err != nil {
-		return nil, fmt.Errorf("%w: model: %w", errUsage, err)
-	}
-	m, err := model.Decode(b)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w; make one with handoff train", errUsage, file, err)
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return m, nil
 }

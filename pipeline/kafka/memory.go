@@ -6,7 +6,7 @@ const (
 	defaultCacheBytes = 256 << 20
 	// besideCache is what a runner's members take beside hot state, in bytes: records that are fetched,
 	// processed and not committed yet, and produced ones on their way.
-	besideCache = 192 << 20
+	besideCache = 144 << 20
 )
 
 // HeapBytes is what a runner of this configuration needs of the Go heap, with room for garbage. The sum of a

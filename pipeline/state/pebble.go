@@ -28,13 +28,20 @@ type Store struct {
 type StoreConfig struct {
 	// Dir of the database; created when missing. One process at a time.
 	Dir string
-	// BlockCache in bytes; default 32 MiB. The hot state is kept in front of it, by Config.CacheBytes.
+	// BlockCache in bytes; default 16 MiB. The hot state is kept in front of it, by Config.CacheBytes: what
+	// is read here again and again are filters and indexes.
 	BlockCache int64
 	// FS is the file system; default the machine's.
 	FS vfs.FS
 	// Logger takes the database's errors; default none.
 	Logger *slog.Logger
 }
+
+// Writes fill one memtable while another is written to disk.
+const (
+	memTables     = 2
+	memTableBytes = 64 << 20
+)
 
 // OpenStore opens the database, recovering what a killed process left: a consistent prefix of the
 // applied batches.
@@ -43,17 +50,19 @@ func OpenStore(cfg StoreConfig) (*Store, error) {
 		return nil, errors.New("open state: no directory given")
 	}
 	if cfg.BlockCache == 0 {
-		cfg.BlockCache = 32 << 20
+		cfg.BlockCache = 16 << 20
 	}
-	cache := pebble.NewCache(cfg.BlockCache)
+	// Pebble takes the memtables' memory out of the cache's: without it there would be none left for blocks.
+	cache := pebble.NewCache(cfg.BlockCache + memTables*memTableBytes)
 	defer cache.Unref()
 	o := &pebble.Options{
-		FS:                 cfg.FS,
-		FormatMajorVersion: pebble.FormatNewest,
-		Cache:              cache,
-		Comparer:           comparer(),
-		MemTableSize:       64 << 20,
-		Logger:             quiet{cfg.Logger},
+		FS:                          cfg.FS,
+		FormatMajorVersion:          pebble.FormatNewest,
+		Cache:                       cache,
+		Comparer:                    comparer(),
+		MemTableSize:                memTableBytes,
+		MemTableStopWritesThreshold: memTables,
+		Logger:                      quiet{cfg.Logger},
 	}
 	for i := range o.TargetFileSizes {
 		// A file's filter and index are read whole, and have to fit the block cache beside others.

@@ -68,6 +68,9 @@ func check(s *Shop) []Problem {
 	c.secret("bot.secret", s.AutoReply.Secret)
 	c.secret("platform.secret", s.Platform.Secret)
 	c.positive("bot.timeout", s.AutoReply.Timeout)
+	if m := s.Classifier.Model; m != "" && !shopID.MatchString(m) {
+		c.add("classifier.model", "%q is not a model's name: letters, digits, '-', '_' and '.', without \".model\"", m)
+	}
 	c.handoff(&s.Handoff)
 	c.agentTimer(s)
 	c.oneOf("consent.opt_out_scope", s.Consent.OptOutScope, "account", "channel", "shop")

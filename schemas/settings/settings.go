@@ -43,6 +43,8 @@ type Shop struct {
 	Platform Platform `yaml:"platform"`
 	// AutoReply is the bot.
 	AutoReply Bot `yaml:"bot"`
+	// Classifier is what reads the intents of messages beside the classifier that ships.
+	Classifier Classifier `yaml:"classifier"`
 	// Handoff tunes the episode.
 	Handoff Handoff `yaml:"handoff"`
 	// Consent tunes the gate.
@@ -168,6 +170,15 @@ type Bot struct {
 	Timeout time.Duration `yaml:"timeout"`
 	// InMirrorMode lets the bot answer in mirror mode (M6); default false.
 	InMirrorMode bool `yaml:"in_mirror_mode"`
+}
+
+// Classifier is the shop's own. It places messages only: what consent hangs on (keywords, opt-outs, wrong
+// numbers), answers, sentiment and language are read by what ships.
+type Classifier struct {
+	// Model names a model that `handoff train` made: its file's name without ".model", in the directory
+	// classifier.models of the process. Where it knows a message, its intent counts before that of what
+	// ships. Empty, the default, for none.
+	Model string `yaml:"model"`
 }
 
 // Handoff tunes episodes.

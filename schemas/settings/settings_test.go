@@ -88,6 +88,7 @@ func TestParseRefuses(t *testing.T) {
 		{least + "handoff: {unsure_in_a_row: many}\n", "line 6: "},
 		{least + "\thandoff: {}\n", "line 6: "},
 		{least + "handoff: {pause_for: 0s}\n", "line 6: handoff.pause_for: must be longer than 0"},
+		{least + "classifier: {model: ../brand.model}\n", `line 6: classifier.model: "../brand.model" is not a model's name`},
 		{least + "mode: both\n", `line 6: mode: "both" is not known; use one of escalate, mirror`},
 		{least + "time_zone: Mars\n", "line 6: time_zone:"},
 		{least + "time_zone: Local\n", "line 6: time_zone:"},

@@ -19,6 +19,7 @@
 package classify
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -30,6 +31,7 @@ import (
 	"github.com/handoff-dev/handoff/stages/classify/answer"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
 	"github.com/handoff-dev/handoff/stages/classify/keyword"
+	"github.com/handoff-dev/handoff/stages/classify/model"
 	"github.com/handoff-dev/handoff/stages/classify/shipped"
 )
 
@@ -37,6 +39,9 @@ import (
 type Config struct {
 	// Classifier reads intent, sentiment and language; nil for the one that ships.
 	Classifier intent.Classifier
+	// Models are the shops' own by the name that the setting classifier.model has, beside the classifier
+	// that ships. A shop whose model is not among them is read by what ships, as each reading says.
+	Models map[string]*model.Model
 }
 
 // Stage is the classify stage. See the package comment for what it reads and posts.
@@ -46,6 +51,8 @@ type Stage struct {
 	shipped  *shipped.Classifier
 	keywords *keyword.Table
 	answers  *answer.Table
+	// own are stages like this one that read with a shop's model as well, by the model's name.
+	own map[string]*Stage
 }
 
 var (
@@ -69,7 +76,34 @@ func New(cfg Config) (*Stage, error) {
 		}
 	}
 	s.shipped, _ = s.classifier.(*shipped.Classifier)
-	return s, nil
+	return s, s.beside(cfg.Models)
+}
+
+// beside makes the stages of the shops with models of their own.
+func (s *Stage) beside(models map[string]*model.Model) error {
+	if len(models) > 0 && s.shipped == nil {
+		return errors.New("shops' models need the classifier that ships beside them")
+	}
+	own := map[string]*Stage{}
+	for name, m := range models {
+		with, err := s.shipped.With(m)
+		if err != nil {
+			return fmt.Errorf("model %s: %w", name, err)
+		}
+		one := *s
+		one.shipped, one.classifier = with, with
+		own[name] = &one
+	}
+	s.own = own
+	return nil
+}
+
+// of returns the stage that reads a shop's messages.
+func (s *Stage) of(shop *settings.Shop) *Stage {
+	if own := s.own[shop.Classifier.Model]; own != nil {
+		return own
+	}
+	return s
 }
 
 // Name returns "classify".
@@ -100,7 +134,7 @@ func (s *Stage) On(t *turn.Turn) error {
 	}
 	switch body := t.Record.GetBody().(type) {
 	case *handoffv1.Record_CustomerMessage:
-		s.message(t, body.CustomerMessage)
+		s.of(t.Shop).message(t, body.CustomerMessage)
 	case *handoffv1.Record_Asked:
 		asked(t, body.Asked)
 	default:

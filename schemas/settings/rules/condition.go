@@ -131,8 +131,11 @@ func (n *node) explain(e *Event, to []string) []string {
 
 // text is a condition in words.
 func (n *node) text() string {
-	if n.join == leaf {
+	switch {
+	case n.join == leaf:
 		return n.says
+	case n.join == all && len(n.kids) == 1:
+		return n.kids[0].text()
 	}
 	kids := make([]string, len(n.kids))
 	for i := range n.kids {

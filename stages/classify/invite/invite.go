@@ -178,7 +178,6 @@ func sentences(text string) [][]word {
 		}
 		if end > 0 {
 			s = append(s, word{written: text[:end], folded: fold.String(text[:end]), quoted: quoted})
-			quoted = false
 		}
 		text = text[end:]
 		gap := strings.IndexFunc(text, letters)

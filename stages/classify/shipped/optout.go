@@ -20,8 +20,8 @@ type band struct{ clear, possible float32 }
 // natural ones among them; decision 10 has the figures.
 func bands() (b struct{ phrase, pair, alone, elsewhere, both, wrong, notName, wrongAlone band }) {
 	b.phrase = band{-0.55, -0.9}
-	b.pair = band{-0.05, -0.55}
-	b.alone = band{0.05, -0.2}
+	b.pair = band{0.1, -0.65}
+	b.alone = band{0.2, -0.2}
 	// About something else: an order, e-mails. With a phrase that says an opt-out it may be both.
 	b.elsewhere, b.both = band{0.45, -0.3}, band{0.1, -0.6}
 	b.wrong, b.notName, b.wrongAlone = band{-0.5, -0.8}, band{0, -0.3}, band{0.5, 0.1}

@@ -23,7 +23,8 @@ var weights []byte
 const (
 	// placed is the confidence from which a message counts as placed.
 	placed = 0.6
-	// fragment is how many bytes a message has at most that shows too little: it needs the confidence enough.
+	// fragment is how many bytes a message has at most that shows the model too little: it needs the
+	// confidence enough.
 	fragment = 12
 	enough   = 0.75
 	// mayAsk is the score of "human" from which the rules are asked whether a person is asked for.
@@ -107,7 +108,7 @@ func spanOf(m *model.Model, name string) (span, error) {
 	return span{first, first + len(h.Labels), h}, nil
 }
 
-// With returns the classifier with a shop's own model beside it: where that is sure, its intent counts.
+// With returns the classifier with a shop's own model beside it: where that knows a message, its intent counts.
 func (c *Classifier) With(brand *model.Model) (*Classifier, error) {
 	at, err := spanOf(brand, "intent")
 	if err != nil {
@@ -165,7 +166,7 @@ func (c *Classifier) read(folded []byte, text, language string, room []uint32) i
 	if best.Trust < placed || scores[c.human] > mayAsk || feels {
 		c.ask(&out, c.rules.Read(&meanings, folded, text))
 	}
-	if len(folded) <= fragment && out.Confidence < enough {
+	if len(folded) <= fragment && out.Confidence < enough && out.Because == c.name {
 		out.Unsure = true
 	}
 	c.feel(&out, scores[:])
@@ -233,12 +234,13 @@ func (c *Classifier) feel(out *intent.Reading, scores []float32) {
 	}
 }
 
-// own lets a shop's model place the message where it is surer than the shipped one.
+// own lets a shop's model place the message where it knows it: its labels are the shop's, so they count
+// before the shipped ones. Who asks for a person asks for one.
 func (c *Classifier) own(out *intent.Reading, features []uint32) {
 	var scores [model.MaxLanes]float32
 	c.brand.Score(scores[:c.brand.Lanes()], features)
 	best := c.brandIntent.best(scores[:])
-	if best.Outside || best.Trust < placed || best.Trust < out.Confidence && !out.Unsure {
+	if best.Outside || best.Trust < placed || out.AsksForPerson {
 		return
 	}
 	out.Intent, out.Confidence, out.Unsure, out.OutOfScope = c.brandIntent.head.Labels[best.Label], best.Trust, false, false

@@ -39,7 +39,7 @@ func (s stages) contracts() []contracted {
 // Contracts returns what each deciding stage says of itself, by name. The sink has none: its one entry
 // is the runner's.
 func Contracts() (map[string]turn.Contract, error) {
-	s, err := newStages(config.Escalate{})
+	s, err := newStages(config.Escalate{}, config.Classifier{})
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func Contracts() (map[string]turn.Contract, error) {
 
 // Describe returns what reads and writes what in this configuration.
 func (a *App) Describe() (*topology.Topology, error) {
-	s, err := newStages(a.cfg.Escalate)
+	s, err := newStages(a.cfg.Escalate, a.cfg.Classifier)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ func (a *App) DeadLetters(ctx context.Context, took func(n, of int64)) (*kafka.D
 
 // Resolver opens what puts dead letters back or drops them in the name of by. release must be called.
 func (a *App) Resolver(ctx context.Context, by string, took func(n, of int64)) (r *kafka.Resolver, release func(), err error) {
-	all, err := newStages(a.cfg.Escalate)
+	all, err := newStages(a.cfg.Escalate, a.cfg.Classifier)
 	if err != nil {
 		return nil, nil, err
 	}

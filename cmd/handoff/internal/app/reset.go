@@ -32,7 +32,7 @@ func (a *App) OpenReset(ctx context.Context, stage string, want kafka.ResetConfi
 	if why := whyNotRebuilt(stage); why != "" && !want.KeepState {
 		return nil, nil, fmt.Errorf("%s %w: %s. With --keep-state it goes on from the state it has", stage, ErrNotRebuilt, why)
 	}
-	all, err := newStages(a.cfg.Escalate)
+	all, err := newStages(a.cfg.Escalate, a.cfg.Classifier)
 	if err != nil {
 		return nil, nil, err
 	}

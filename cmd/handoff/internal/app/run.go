@@ -176,7 +176,7 @@ func (a *App) open(p *process, names []string) error {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	limitMemory(int64(len(names)) * a.runnerConfig(p).HeapBytes())
-	all, err := newStages(a.cfg.Escalate)
+	all, err := newStages(a.cfg.Escalate, a.cfg.Classifier)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/classifier"
 	"github.com/handoff-dev/handoff/connectors/sms"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/schemas"
@@ -82,6 +83,9 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 	parsed, err := CheckSettings(document)
 	if err != nil {
 		return 0, err
+	}
+	if err := classifier.CheckModel(a.cfg.Classifier.Models, parsed.Classifier.Model); err != nil {
+		return 0, settings.Problems(document, []settings.Problem{{Path: "classifier.model", Reason: err.Error()}})
 	}
 	if parsed.Shop != shop {
 		return 0, &settings.Error{Problems: []settings.Problem{{Path: "shop", Reason: fmt.Sprintf("is %q, want %q", parsed.Shop, shop)}}}

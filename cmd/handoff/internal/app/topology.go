@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/classifier"
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/config"
 	"github.com/handoff-dev/handoff/connectors/bot"
 	"github.com/handoff-dev/handoff/connectors/gorgias"
@@ -29,13 +30,17 @@ type stages struct {
 }
 
 // newStages makes them; what cfg leaves zero has the stage's default.
-func newStages(cfg config.Escalate) (s stages, err error) {
-	return newStagesAsked(cfg, nil)
+func newStages(cfg config.Escalate, reading config.Classifier) (s stages, err error) {
+	return newStagesAsked(cfg, reading, nil)
 }
 
 // newStagesAsked makes them with an ear for what rules were asked.
-func newStagesAsked(cfg config.Escalate, asked func(escalate.RuleAsked)) (s stages, err error) {
-	if s.classify, err = classify.New(classify.Config{}); err != nil {
+func newStagesAsked(cfg config.Escalate, reading config.Classifier, asked func(escalate.RuleAsked)) (s stages, err error) {
+	models, err := classifier.ReadModels(reading.Models)
+	if err != nil {
+		return s, err
+	}
+	if s.classify, err = classify.New(classify.Config{Models: models}); err != nil {
 		return s, err
 	}
 	if s.consent, err = consent.New(consent.Config{}); err != nil {
@@ -52,12 +57,13 @@ func (s stages) list() []pipeline.Stage {
 	return []pipeline.Stage{s.classify, s.consent, s.escalate, s.deliver}
 }
 
-// Topology is what conversation scripts run: the same stages and the same gate as in production.
-func Topology() (script.Topology, error) { return TopologyAsked(nil) }
+// Topology is what conversation scripts run: the same stages and the same gate as in production. models is
+// the directory of shops' own; "" for none.
+func Topology(models string) (script.Topology, error) { return TopologyAsked(models, nil) }
 
 // TopologyAsked is Topology with an ear for what rules were asked.
-func TopologyAsked(asked func(escalate.RuleAsked)) (script.Topology, error) {
-	s, err := newStagesAsked(config.Escalate{}, asked)
+func TopologyAsked(models string, asked func(escalate.RuleAsked)) (script.Topology, error) {
+	s, err := newStagesAsked(config.Escalate{}, config.Classifier{Models: models}, asked)
 	return script.Topology{Stages: s.list(), Gate: s.deliver, Check: CheckSettings}, err
 }
 

@@ -3,10 +3,14 @@ package classifier
 import (
 	"bytes"
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/handoff-dev/handoff/stages/classify"
+	"github.com/handoff-dev/handoff/stages/classify/model"
 )
 
 func TestReadTable(t *testing.T) {
@@ -54,4 +58,71 @@ func TestLines(t *testing.T) {
 	if err := Lines(stage, strings.NewReader("{\"text\":\"ok\",\"asked\":\"x\"}\n"), &out, func(int) {}); err == nil {
 		t.Error("an unknown question is taken")
 	}
+}
+
+func TestModelsOfShops(t *testing.T) {
+	dir := t.TempDir()
+	if err := CheckModel("", "acme"); err == nil || !strings.Contains(err.Error(), "classifier.models") {
+		t.Errorf("without a directory: %v", err)
+	}
+	if err := CheckModel(dir, "acme"); err == nil || !strings.Contains(err.Error(), "acme.model") {
+		t.Errorf("without the file: %v", err)
+	}
+	if err := CheckModel(dir, ""); err != nil {
+		t.Errorf("a shop without a model: %v", err)
+	}
+	file := filepath.Join(dir, "acme.model")
+	if err := os.WriteFile(file, []byte("no model"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckModel(dir, "acme"); !errors.Is(err, model.ErrModel) {
+		t.Errorf("a file that is none: %v", err)
+	}
+	if _, err := ReadModels(dir); !errors.Is(err, model.ErrModel) || !strings.Contains(err.Error(), file) {
+		t.Errorf("a directory with a file that is none: %v", err)
+	}
+	table, err := ReadTable(strings.NewReader(brandTable()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Train(table, "acme/1", io.Discard, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Train(table, "acme/1", io.Discard, nil, nil)
+	if err != nil || !bytes.Equal(b, again) {
+		t.Errorf("training again gives other bytes (%v)", err)
+	}
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	models, err := ReadModels(dir)
+	if err != nil || models["acme"] == nil {
+		t.Fatalf("read %v, %v", models, err)
+	}
+	stage, err := classify.New(classify.Config{Models: models})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read, _ := stage.Look("what does the warranty say", 0); read.GetIntent() == "warranty" {
+		t.Error("a shop's model reads for everyone")
+	}
+	var report bytes.Buffer
+	if err := EvalModel(models["acme"], table, &report); err != nil || !strings.Contains(report.String(), "warranty") {
+		t.Errorf("the report is %q, %v", report.String(), err)
+	}
+}
+
+// brandTable is a few messages of two labels and of none.
+func brandTable() string {
+	var out strings.Builder
+	for _, thing := range []string{"tent", "boots", "stove", "rope", "kayak"} {
+		for _, line := range []string{
+			"rental\tcan I rent a ", "rental\trental price of a ", "warranty\twarranty for my ",
+			"warranty\twhat does the warranty say about a ", "none\twhere is my ", "none\tcancel the ",
+		} {
+			out.WriteString(line + thing + "\n")
+		}
+	}
+	return out.String()
 }

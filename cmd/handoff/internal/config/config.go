@@ -29,12 +29,13 @@ type Config struct {
 	// group membership come from it. Default: the host name.
 	Instance string `koanf:"instance"`
 	// StateDir holds the local state (rebuilt from Kafka when lost). Default ./.handoff/state.
-	StateDir string   `koanf:"state_dir"`
-	Run      Run      `koanf:"run"`
-	HTTP     HTTP     `koanf:"http"`
-	Outside  Outside  `koanf:"outside"`
-	Escalate Escalate `koanf:"escalate"`
-	Log      Log      `koanf:"log"`
+	StateDir   string     `koanf:"state_dir"`
+	Run        Run        `koanf:"run"`
+	HTTP       HTTP       `koanf:"http"`
+	Outside    Outside    `koanf:"outside"`
+	Escalate   Escalate   `koanf:"escalate"`
+	Classifier Classifier `koanf:"classifier"`
+	Log        Log        `koanf:"log"`
 	// Drain bounds a graceful stop. Default 20s.
 	Drain time.Duration `koanf:"drain"`
 }
@@ -142,6 +143,13 @@ type Escalate struct {
 	DeskSilence time.Duration `koanf:"desk_silence"`
 }
 
+// Classifier is about what reads messages.
+type Classifier struct {
+	// Models is the directory of the shops' own models, files that `handoff train` made, NAME.model; a shop's
+	// setting classifier.model names one. They are read when the process starts. Default none.
+	Models string `koanf:"models"`
+}
+
 // Log of the process.
 type Log struct {
 	// Level: debug, info (default), warn, error.
@@ -208,6 +216,7 @@ func defaults() map[string]any {
 		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.admin": "127.0.0.1:9090", "http.operator_token": "",
 		"outside.request_timeout": "10s", "outside.settle": "5s",
 		"escalate.desk_silence": escalate.DefaultDeskSilence.String(),
+		"classifier.models":     "",
 		"log.level":             "info", "log.format": "text",
 		"drain": "20s",
 	}

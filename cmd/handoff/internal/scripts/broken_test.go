@@ -123,7 +123,7 @@ func TestBrokenTopologies(t *testing.T) {
 		"the ledger forgets":   {historyGrows, breaks(schemas.StageConsent, forgetLine)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			topology, err := app.Topology()
+			topology, err := app.Topology("")
 			if err != nil {
 				t.Fatal(err)
 			}

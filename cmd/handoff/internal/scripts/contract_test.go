@@ -32,7 +32,7 @@ func TestContracts(t *testing.T) {
 		t.Fatalf("no scripts: %v", err)
 	}
 	did := newObserved(t)
-	topology, err := app.Topology()
+	topology, err := app.Topology("../../../../pipeline/script/testdata/models")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -317,7 +317,7 @@ func TestRandomConversations(t *testing.T) {
 		}
 		workers = runtime.GOMAXPROCS(0)
 	}
-	topology, err := app.Topology()
+	topology, err := app.Topology("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func ShowRules(name string, settings []byte, out io.Writer) error {
 		return err
 	}
 	var asked []escalate.RuleAsked
-	topology, err := app.TopologyAsked(func(a escalate.RuleAsked) { asked = append(asked, a) })
+	topology, err := app.TopologyAsked("", func(a escalate.RuleAsked) { asked = append(asked, a) })
 	if err != nil {
 		return err
 	}

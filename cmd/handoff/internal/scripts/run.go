@@ -67,7 +67,7 @@ func RunFile(name string, opt Options) (same bool, err error) {
 // play runs a script in a world of its own and returns what happened at each step. Rules that were given
 // are in force as if the script began with the command "rules".
 func play(f *script.File, opt Options) ([]string, error) {
-	topology, err := app.Topology()
+	topology, err := app.Topology("")
 	if err != nil {
 		return nil, err
 	}

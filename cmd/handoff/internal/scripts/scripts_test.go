@@ -23,7 +23,7 @@ func TestScripts(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			topology, err := app.Topology()
+			topology, err := app.Topology("../../../../pipeline/script/testdata/models")
 			if err != nil {
 				t.Fatal(err)
 			}

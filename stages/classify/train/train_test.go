@@ -1,0 +1,82 @@
+package train
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/handoff-dev/handoff/stages/classify/fold"
+	"github.com/handoff-dev/handoff/stages/classify/model"
+)
+
+// job has two labels that a word tells apart, and messages of none.
+func job() *Job {
+	j := &Job{Name: "test/1", Seed: 1}
+	h := Head{Name: "intent", Labels: []string{"apple", "pear"}}
+	for i := range 60 {
+		word, of := "apple", 0
+		switch i % 3 {
+		case 1:
+			word, of = "pear", 1
+		case 2:
+			word, of = "stone", None
+		}
+		j.Texts = append(j.Texts, fmt.Sprintf("i would like a %s of the kind %c%c", word, 'a'+i%7, 'a'+i%11))
+		h.Of = append(h.Of, of)
+	}
+	j.Groups = make([]string, len(j.Texts))
+	j.Heads = []Head{h}
+	return j
+}
+
+func TestTrain(t *testing.T) {
+	b, held, err := Train(job())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := Train(job())
+	if err != nil || !bytes.Equal(b, again) {
+		t.Fatalf("training again gives other bytes (%v)", err)
+	}
+	if len(held) != 1 || len(held[0].Reads) == 0 {
+		t.Fatalf("nothing was held back: %+v", held)
+	}
+	m, err := model.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int{"a pear please": 1, "an apple please": 0, "give me the apple": 0} {
+		scores := make([]float32, m.Lanes())
+		m.Score(scores, model.Features(nil, []byte(fold.String(text)), text))
+		if best := m.Heads()[0].Best(scores); best.Label != want {
+			t.Errorf("%q is label %d (%v), want %d", text, best.Label, scores, want)
+		}
+	}
+}
+
+func TestTrainKeepsTheHeaviest(t *testing.T) {
+	j := job()
+	j.Features = 40
+	b, _, err := Train(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Decode(b)
+	if err != nil || m.Rows() > 40 {
+		t.Fatalf("%d features are kept (%v), want at most 40", m.Rows(), err)
+	}
+}
+
+func TestTrainRefuses(t *testing.T) {
+	for name, change := range map[string]func(*Job){
+		"no labels":      func(j *Job) { j.Heads = nil },
+		"labels missing": func(j *Job) { j.Heads[0].Of = j.Heads[0].Of[1:] },
+		"groups missing": func(j *Job) { j.Groups = nil },
+	} {
+		j := job()
+		change(j)
+		if _, _, err := Train(j); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
