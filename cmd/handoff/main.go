@@ -59,6 +59,7 @@ type cli struct {
 	Classify      classifyCommand `cmd:"" help:"Read messages, a line each: directive, opt-out, intent, sentiment, language, as JSON."`
 	Train         trainCommand    `cmd:"" help:"Train a classifier of a shop's own labels from labelled messages."`
 	Eval          evalCommand     `cmd:"" help:"Measure a classifier on labelled messages."`
+	Explain       explainCommand  `cmd:"" help:"Tell the story of a conversation in plain sentences: what happened, and why."`
 	Script        scriptCommand   `cmd:"" help:"Run conversation scripts of your own."`
 	Rules         rulesCommand    `cmd:"" help:"Check a shop's own rules, and try them on a conversation."`
 	Settings      settingsCommand `cmd:"" help:"Check or publish a shop's settings."`

@@ -21,6 +21,7 @@ var errDifferent = errors.New("something else happened than the scripts say")
 type runScript struct {
 	Files    []string `arg:"" name:"file" type:"existingfile" help:"Conversation scripts; docs/scripts.md teaches them."`
 	Settings string   `type:"existingfile" placeholder:"FILE" help:"The shop's settings (YAML) that scripts begin with, in place of those of docs/scripts.md."`
+	Rules    string   `type:"existingfile" placeholder:"FILE" help:"Rules (YAML) in force from the beginning."`
 	Rewrite  bool     `help:"Put what happens today into the files."`
 }
 
@@ -31,7 +32,7 @@ func (c *runScript) Help() string {
 
 // Run runs every file, and tells at the end whether one differed.
 func (c *runScript) Run() error {
-	opt := scripts.Options{Rewrite: c.Rewrite, Out: os.Stdout, Colour: progress.IsTerminal(os.Stdout) && os.Getenv("NO_COLOR") == ""}
+	opt := scripts.Options{Rewrite: c.Rewrite, Rules: c.Rules, Out: os.Stdout, Colour: progress.IsTerminal(os.Stdout) && os.Getenv("NO_COLOR") == ""}
 	if c.Settings != "" {
 		doc, _, err := readSettings(c.Settings)
 		if err != nil {

@@ -113,8 +113,21 @@ type DeadLetters struct {
 
 // ReadDeadLetters reads the topic to its end. took is told of how many records were read, of how many.
 func ReadDeadLetters(ctx context.Context, c Connection, took func(n, of int64)) (*DeadLetters, error) {
+	return readDeadLetters(func(fn func(*kgo.Record) error) error {
+		return readTopic(ctx, c, schemas.TopicDeadLetters, took, fn)
+	})
+}
+
+// DeadLettersOf reads the dead letters of one key.
+func (c Connection) DeadLettersOf(ctx context.Context, key []byte) (*DeadLetters, error) {
+	return readDeadLetters(func(fn func(*kgo.Record) error) error {
+		return c.ReadKey(ctx, schemas.TopicDeadLetters, key, fn)
+	})
+}
+
+func readDeadLetters(read func(func(*kgo.Record) error) error) (*DeadLetters, error) {
 	all, resolved := &DeadLetters{}, map[string]*Resolution{}
-	err := readTopic(ctx, c, schemas.TopicDeadLetters, took, func(r *kgo.Record) error {
+	err := read(func(r *kgo.Record) error {
 		l, resolves, how, err := parseDeadLetter(r)
 		switch {
 		case err != nil:

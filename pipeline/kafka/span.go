@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/handoff-dev/handoff/schemas"
 )
 
 // span is a part of a partition: from an offset to the one before end.
@@ -42,6 +45,27 @@ func spans(ctx context.Context, admin *kadm.Client, topic string) (map[int32]spa
 // ReadTopic gives fn every committed record of a topic that is there now, in order within partitions.
 func ReadTopic(ctx context.Context, c Connection, topic string, fn func(*kgo.Record) error) error {
 	return readTopic(ctx, c, topic, nil, fn)
+}
+
+// ReadKey gives fn every committed record of a key that is in a topic now, in order. One partition is read:
+// the key's.
+func (c Connection) ReadKey(ctx context.Context, topic string, key []byte, fn func(*kgo.Record) error) error {
+	admin, err := NewAdmin(c)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	all, err := spans(ctx, admin.client, topic)
+	if err != nil {
+		return err
+	}
+	partition := schemas.Partition(key, len(all))
+	return readSpans(ctx, c, topic, false, map[int32]span{partition: all[partition]}, func(int64) {}, func(r *kgo.Record) error {
+		if !bytes.Equal(r.Key, key) {
+			return nil
+		}
+		return fn(r)
+	})
 }
 
 // readTopic gives fn every committed record of a topic that is there now, in order within partitions.

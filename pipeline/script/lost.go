@@ -42,6 +42,7 @@ func (w *World) keepLetter(m *machine, f *state.Failure) {
 		l.Value, l.Time = bytes.Clone(f.Record.Value), f.Record.Time
 	}
 	w.letters = append(w.letters, l)
+	w.lostStory(m, f, l)
 }
 
 // resolve replays or drops a dead letter, the last one unless named.
@@ -51,6 +52,11 @@ func (w *World) resolve(c Command) error {
 		return fmt.Errorf("there is no dead letter %s", c.arg("letter", "yet"))
 	}
 	l, drop := w.letters[n-1], c.Name == "drop"
+	told := &w.lost[n-1]
+	told.Resolved, told.Reason, told.ResolvedAt = "put back", c.Input, w.clock
+	if drop {
+		told.Resolved = "dropped"
+	}
 	if !drop {
 		e, err := l.PutBack(w, w.clock)
 		if err != nil {

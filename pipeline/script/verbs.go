@@ -56,6 +56,7 @@ func vocabulary() verbs {
 		"lose":     {args: []string{"stage"}, run: (*World).lose},
 		"replay":   {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
 		"drop":     {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
+		"explain":  {args: []string{"from", "conversation", "since"}, run: (*World).explain},
 		"facts":    {free: "words", run: (*World).printFacts},
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/explain"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
@@ -63,6 +64,9 @@ type World struct {
 	serial  int
 	losing  map[string]int // records to lose, by stage
 	letters []*turn.Lost
+	telling []string          // topics that explain tells of
+	log     []pipeline.Record // theirs, all
+	lost    []explain.Letter  // of letters, what explain tells
 
 	lines []string            // what happened since the command began
 	told  map[string][]string // what is printed only when asked for: "platform", "ticket"
@@ -97,7 +101,7 @@ func BaseSettings() []byte { return []byte(base) }
 // NewWorld starts a world with the topology's shop.
 func NewWorld(t Topology) (*World, error) {
 	w := &World{
-		verbs: vocabulary(), watch: t.Watch, holding: holding{stages: map[string]bool{}}, inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
+		verbs: vocabulary(), telling: explain.Topics(), watch: t.Watch, holding: holding{stages: map[string]bool{}}, inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
 		clock: start, versions: map[string][]*settings.Shop{},
 		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, told: map[string][]string{},
 	}
@@ -211,7 +215,9 @@ func (w *World) deliverTo(e pipeline.Emit, at time.Time) {
 	w.tell(e)
 	offset := w.offsets[e.Topic]
 	w.offsets[e.Topic]++
-	w.inbox[e.Topic] = append(w.inbox[e.Topic], pipeline.Record{Topic: e.Topic, Offset: offset, Key: e.Key, Value: e.Value, Time: e.Time})
+	r := pipeline.Record{Topic: e.Topic, Offset: offset, Key: e.Key, Value: e.Value, Time: e.Time}
+	w.inbox[e.Topic] = append(w.inbox[e.Topic], r)
+	w.remember(r)
 }
 
 // settle runs until nothing is left to do at the present time.

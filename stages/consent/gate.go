@@ -12,6 +12,7 @@ import (
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/quiet"
+	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
@@ -161,6 +162,22 @@ func wroteWithin(t *turn.Turn, d time.Duration) bool {
 		!t.At().After(c.GetLastMessageAt().AsTime().Add(d))
 }
 
+// whyBlocked says what of consent, and which setting, kept a text from being sent.
+func whyBlocked(t *turn.Turn, reason handoffv1.BlockReason) string {
+	now := current(t, t.Here())
+	switch {
+	case reason == handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT:
+		return "the customer opted out on " + t.Shop.Date(now.GetSince().AsTime()) + " (" + now.scope + ")"
+	case reason == handoffv1.BlockReason_BLOCK_REASON_NO_RECORD:
+		return "there is no subscriber record for this address"
+	case now.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
+		return "the customer was asked to confirm their subscription and has not"
+	case t.Shop.Consent.ReplyRequires == subscriptionRequired:
+		return "the customer never subscribed, and consent.reply_requires is subscription"
+	}
+	return "the customer never subscribed, no ticket is open, and they wrote longer ago than consent.conversational_for (" + settings.Span(t.Shop.Consent.ConversationalFor) + ")"
+}
+
 // block tells escalate, which writes the note, and analytics of a text that was not sent.
 func block(t *turn.Turn, reason handoffv1.BlockReason, text string, episode uint64, by *handoffv1.AuthorRef) {
 	here := t.Here()
@@ -171,6 +188,7 @@ func block(t *turn.Turn, reason handoffv1.BlockReason, text string, episode uint
 	}}
 	t.Emit(schemas.TopicEscalate, r)
 	t.Fact(here, &handoffv1.Fact{
+		Reason: whyBlocked(t, reason),
 		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
 			CallId: schemas.HexID(t.ID()), Action: handoffv1.Action_ACTION_SEND_TEXT,
 			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: reason,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
 	"github.com/handoff-dev/handoff/pipeline/script"
@@ -15,6 +16,8 @@ import (
 type Options struct {
 	// Settings is the document of the shop that scripts begin with; empty: the shop of docs/scripts.md.
 	Settings []byte
+	// Rules is a file of rules that are in force from the beginning; "" for none.
+	Rules string
 	// Rewrite puts what happens into the file, in place of reporting where it differs.
 	Rewrite bool
 	// Colour the differences.
@@ -34,7 +37,7 @@ func RunFile(name string, opt Options) (same bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	happened, err := play(f, opt.Settings)
+	happened, err := play(f, opt)
 	if err != nil {
 		return false, err
 	}
@@ -61,16 +64,26 @@ func RunFile(name string, opt Options) (same bool, err error) {
 	return false, err
 }
 
-// play runs a script in a world of its own and returns what happened at each step.
-func play(f *script.File, settings []byte) ([]string, error) {
+// play runs a script in a world of its own and returns what happened at each step. Rules that were given
+// are in force as if the script began with the command "rules".
+func play(f *script.File, opt Options) ([]string, error) {
 	topology, err := app.Topology("")
 	if err != nil {
 		return nil, err
 	}
-	topology.Settings, topology.Rules = settings, readRules
+	topology.Settings, topology.Rules = opt.Settings, readRules
 	w, err := script.NewWorld(topology)
 	if err != nil {
 		return nil, err
+	}
+	if opt.Rules != "" {
+		out, err := w.Run(script.Command{Name: "rules", Words: []string{opt.Rules}})
+		if err != nil {
+			return nil, err
+		}
+		if out != "ok\n" {
+			return nil, fmt.Errorf("%s is %s", opt.Rules, strings.TrimSpace(out))
+		}
 	}
 	happened := make([]string, len(f.Steps))
 	for i, s := range f.Steps {

@@ -1,0 +1,118 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+func place(e Entry) string { return fmt.Sprintf("%s/%d/%d", e.Topic, e.Partition, e.Offset) }
+
+// tell tells one record, if it means something to people that no other record tells.
+func (s *story) tell(e Entry) {
+	switch body := e.Record.GetBody().(type) {
+	case *handoffv1.Record_Fact:
+		s.fact(e, body.Fact)
+	case *handoffv1.Record_AgentReply:
+		if e.Topic == schemas.TopicConsent { // consent passes the same on to escalate
+			a := body.AgentReply
+			s.add(e, Line{Stage: schemas.StageDeliver, Kind: "agent", order: first, Link: s.tickets[a.GetTicketId()],
+				Text: fmt.Sprintf("%s replied at the help desk on ticket %s: %q", called(a.GetAuthor(), "An agent"), a.GetTicketId(), a.GetText())})
+		}
+	case *handoffv1.Record_Hold:
+		text := "The pause ended: automated texts may leave again."
+		if body.Hold.GetHeld() {
+			text = "People have the conversation now: no automated text leaves until they give it back."
+		}
+		s.add(e, Line{Stage: schemas.StageEscalate, Kind: "hold", Text: text})
+	case *handoffv1.Record_TextGate:
+		text := "The lost record " + body.TextGate.GetDeadLetter() + " was dealt with: it holds back no texts any more."
+		if body.TextGate.GetShut() {
+			text = "All texts to this person wait, because a record that may have been an opt-out could not be read: " + body.TextGate.GetDeadLetter() + "."
+		}
+		s.add(e, Line{Stage: schemas.StageDeliver, Kind: "hold", Text: text})
+	case *handoffv1.Record_Command:
+		s.command(e, body.Command)
+	}
+}
+
+// command tells what was asked of desk and bot; texts are told by their facts.
+func (s *story) command(e Entry, c *handoffv1.Command) {
+	l := Line{Stage: schemas.StageEscalate, Kind: "note"}
+	switch act := c.GetAction().(type) {
+	case *handoffv1.Command_AddNote:
+		l.Text = fmt.Sprintf("A note for the agents: %q", act.AddNote.GetText())
+	case *handoffv1.Command_AskBot:
+		l.Kind = "bot"
+		l.Text = fmt.Sprintf("The bot was to be asked (turn %d).", act.AskBot.GetTurn())
+	case *handoffv1.Command_CreateTicket:
+		l.Text = fmt.Sprintf("A ticket was to be created: %q, with the last %d messages.", act.CreateTicket.GetSubject(), len(act.CreateTicket.GetMessages()))
+		for _, n := range act.CreateTicket.GetNotes() {
+			l.Text += fmt.Sprintf(" With a note for the agents: %q", n)
+		}
+	case *handoffv1.Command_AppendMessages:
+		l.Text = fmt.Sprintf("%d message(s) were to be put on the ticket, the last: %q.", len(act.AppendMessages.GetMessages()), last(act.AppendMessages.GetMessages()))
+	case *handoffv1.Command_SetTicketStatus:
+		l.Text = "The ticket was to become " + words(act.SetTicketStatus.GetStatus().String(), "TICKET_STATUS_") + "."
+	default:
+		return
+	}
+	s.add(e, l)
+}
+
+func last(messages []*handoffv1.ThreadMessage) string {
+	if len(messages) == 0 {
+		return ""
+	}
+	return messages[len(messages)-1].GetText()
+}
+
+// letter tells of a lost record, and what became of it.
+func (s *story) letter(l Letter) {
+	line := Line{At: l.At.UTC(), Conversation: l.Conversation, Stage: l.Stage, Kind: "lost", Reason: l.Why, Place: l.Place, order: 1 + len(stages),
+		Text: fmt.Sprintf("%s could not process a record (%s): it is dead letter %s.", l.Stage, firstLine(l.Why), l.Place)}
+	if l.Resolved == "" {
+		line.Text += " Nobody has decided about it yet."
+	}
+	s.lines = append(s.lines, line)
+	if l.Resolved == "" {
+		return
+	}
+	line.At, line.Reason = l.ResolvedAt.UTC(), l.Reason
+	line.Text = fmt.Sprintf("Dead letter %s was %s%s%s.", l.Place, l.Resolved, by(l.By), because(l.Reason))
+	s.lines = append(s.lines, line)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+func by(who string) string {
+	if who == "" {
+		return ""
+	}
+	return " by " + who
+}
+
+// because puts a reason behind a sentence.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + strings.TrimSuffix(reason, ".")
+}
+
+func called(name, otherwise string) string {
+	if name == "" {
+		return otherwise
+	}
+	return name
+}
+
+// words turns an enum's name into words: "OUTCOME_STATUS_DONE" into "done".
+func words(name, prefix string) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "_", " ")
+}
