@@ -33,7 +33,7 @@ func settingsPage(string) (string, error) {
 	p.rows("", reflect.TypeFor[settings.Shop](), reflect.ValueOf(*shop))
 	b.WriteString("\n## Texts\n\nEach can be set under `texts`, by language and id.\n\n| id | default |\n|---|---|\n")
 	for _, id := range settings.TextIDs() {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", id, settings.DefaultText(id))
+		fmt.Fprintf(&b, "| `%s` | %s |\n", id, id.Default())
 	}
 	return b.String(), nil
 }

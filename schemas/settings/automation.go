@@ -42,7 +42,7 @@ func (c *checker) rules(s *Shop) {
 		c.problems = append(c.problems, Problem{Path: p.Path, offset: p.Offset, Reason: p.Reason})
 	}
 	for _, t := range s.RuleTexts() {
-		if t.ID != "" && DefaultText(t.ID) == "" {
+		if t.ID != "" && t.ID.Default() == "" {
 			c.add(t.Path, "there is no text %q", t.ID)
 		}
 		if n, _ := schemas.Segments(s.Fill(t.Text)); t.Reply && n > replySegments {

@@ -301,7 +301,7 @@ func (c *checker) texts(texts map[string]map[TextID]string) {
 		c.language("texts."+lang, lang)
 		for id, text := range byID {
 			path := "texts." + lang + "." + string(id)
-			if DefaultText(id) == "" {
+			if id.Default() == "" {
 				c.add(path, "there is no text %q", id)
 			}
 			if strings.TrimSpace(text) == "" {

@@ -37,7 +37,7 @@ func (s *Shop) textIn(id TextID, language string) string {
 			break
 		}
 	}
-	return DefaultText(id)
+	return id.Default()
 }
 
 // RuleText is what a rule writes, in the conversation's language, else the shop's, else the one for all.

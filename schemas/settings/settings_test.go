@@ -231,7 +231,7 @@ func TestDefaultTexts(t *testing.T) {
 	if len(ids) != len(want) {
 		t.Errorf("%d texts can be set, want %d", len(ids), len(want))
 	}
-	if DefaultText("nothing") != "" {
+	if TextID("nothing").Default() != "" {
 		t.Error("an unknown text has a default")
 	}
 }
@@ -244,7 +244,7 @@ func TestTextLanguage(t *testing.T) {
 	}{
 		{TextOffer, "fr", "Oui ?"}, {TextOffer, "fr-CA", "Oui ?"}, {TextOffer, "pt-BR", "Sim, né?"}, {TextOffer, "pt-PT", "Sim?"},
 		{TextOffer, "de", "Oui ?"}, {TextOffer, "", "Oui ?"}, {TextHelp, "de", "Acme Outdoors aide [nothing]"},
-		{TextOffer, "en", DefaultText(TextOffer)}, {TextOffer, "en-GB", DefaultText(TextOffer)}, {TextStopNote, "fr", DefaultText(TextStopNote)},
+		{TextOffer, "en", TextOffer.Default()}, {TextOffer, "en-GB", TextOffer.Default()}, {TextStopNote, "fr", TextStopNote.Default()},
 	} {
 		if got := s.Text(c.id, c.language); got != c.want {
 			t.Errorf("%s in %q is %q, want %q", c.id, c.language, got, c.want)

@@ -74,8 +74,8 @@ var defaultTexts = map[TextID]string{
 	TextStoppedNote:        "Automated replies are stopped for this conversation: [reason]. They start again when its ticket is closed, or when the customer writes something else after [span].",
 }
 
-// DefaultText returns the shipped English text; "" for an unknown id.
-func DefaultText(id TextID) string { return defaultTexts[id] }
+// Default returns the shipped English text; "" for an unknown id.
+func (id TextID) Default() string { return defaultTexts[id] }
 
 // ForAgents tells that the text is a note: no customer reads it.
 func (id TextID) ForAgents() bool {

@@ -651,7 +651,7 @@ func TestTextsInTheConversationsLanguage(t *testing.T) {
 func TestH15OfferOutsideHours(t *testing.T) {
 	w := newWorld(t, func(s *settings.Shop) { s.Hours.Weekly = map[string][]string{"tue": {"09:00-17:00"}} })
 	w.customer("cancel it", intent("cancel_order"))
-	w.expect("episode 1: none -> offered", "text [system]: "+settings.DefaultText(settings.TextOffer)+" Our team is back Tuesday, 09:00.")
+	w.expect("episode 1: none -> offered", "text [system]: "+settings.TextOffer.Default()+" Our team is back Tuesday, 09:00.")
 }
 
 func TestReplayIsTheSame(t *testing.T) {

@@ -268,7 +268,7 @@ func (w *world) tellCommand(cmd *handoffv1.Command) {
 // clip shortens the long default texts.
 func clip(text string) string {
 	for _, id := range settings.TextIDs() {
-		if full := settings.DefaultText(id); text == full {
+		if full := id.Default(); text == full {
 			return "<" + string(id) + ">"
 		}
 	}

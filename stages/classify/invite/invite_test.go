@@ -57,7 +57,7 @@ func TestShippedTexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range settings.TextIDs() {
-		if got, ok := f.Find(settings.DefaultText(id)); ok && !id.ForAgents() {
+		if got, ok := f.Find(id.Default()); ok && !id.ForAgents() {
 			t.Errorf("%s invites %s", id, got.Keyword)
 		}
 	}
