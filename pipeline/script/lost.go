@@ -53,6 +53,9 @@ func (w *World) resolve(c Command) error {
 	}
 	l, drop := w.letters[n-1], c.Name == "drop"
 	told := &w.lost[n-1]
+	if told.Resolved != "" { // as handoff dlq does
+		return fmt.Errorf("dead letter %d was %s already", n, told.Resolved)
+	}
 	told.Resolved, told.Reason, told.ResolvedAt = "put back", c.Input, w.clock
 	if drop {
 		told.Resolved = "dropped"

@@ -165,7 +165,6 @@ func (c *conversation) do(command script.Command) {
 	line, _, _ := strings.Cut(command.String(), "\n")
 	c.met[line] = true
 	c.script.WriteString(command.String() + "----\n\n")
-	c.letters += strings.Count(out, "dead letter in ")
 	if command.Name == "replay" || command.Name == "drop" {
 		n, err := strconv.Atoi(command.Args["letter"])
 		if err != nil {
@@ -173,6 +172,7 @@ func (c *conversation) do(command script.Command) {
 		}
 		c.decided[n] = true
 	}
+	c.letters += strings.Count(out, "dead letter in ") // also one that the replay of another brought
 	c.judge.after(command, len(c.decided) < c.letters)
 }
 
@@ -320,6 +320,9 @@ func TestRandomConversations(t *testing.T) {
 	topology, err := app.Topology("")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if os.Getenv("HANDOFF_INTERLEAVINGS") == "" && flag.Lookup("rapid.seed").Value.String() == "0" {
+		set(t, "rapid.seed", "20") // a change is judged by itself; make torture looks for what nobody met yet
 	}
 	set(t, "rapid.shrinktime", "0s") // told does it, by commands
 	set(t, "rapid.steps", strconv.Itoa(stepsEach))
