@@ -46,6 +46,9 @@ func (r *chainRun) measure(ctx context.Context) (figures []figure, err error) {
 		return nil, fmt.Errorf("warm up: %w", err)
 	}
 	counted := r.records - out.n // a poll may bring more than was waited for
+	if counted < r.records/4 {
+		return nil, fmt.Errorf("%d of %d records came through with the first %d: too few are left to measure, give more", out.n, r.records, r.warm)
+	}
 	began, err := r.usage(p)
 	if err != nil {
 		return nil, err
