@@ -95,16 +95,11 @@ func people(s *session, shop, address string, each func(*ledger.Person) error) (
 		fold := state.NewFold(state.Memory(), func(_ state.ItemKind, k []byte, _ string) bool { return string(k) == key })
 		return peopleIn(s, a, partition, fold, each)
 	}
-	dir, err := os.MkdirTemp("", "handoff-consent-")
-	if err != nil {
-		return fmt.Errorf("make a temporary directory: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	store, err := state.OpenStore(state.StoreConfig{Dir: dir})
+	store, closeStore, err := scratchStore()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, closeStore()) }()
 	for partition := range int32(count) {
 		fold := state.NewFold(store.Backing(schemas.StageConsent, partition), func(_ state.ItemKind, k []byte, _ string) bool {
 			return strings.HasPrefix(string(k), shop+"|")

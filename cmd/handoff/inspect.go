@@ -198,16 +198,11 @@ func (c *scanState) Run(s *session) (err error) {
 		}
 		from, to = 0, int32(count)
 	}
-	dir, err := os.MkdirTemp("", "handoff-state-")
-	if err != nil {
-		return fmt.Errorf("make a temporary directory: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	store, err := state.OpenStore(state.StoreConfig{Dir: dir})
+	store, closeStore, err := scratchStore()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, closeStore()) }()
 	for partition, left := from, c.Limit; partition < to; partition++ {
 		fold := state.NewFold(store.Backing(c.Stage, partition), func(kind state.ItemKind, key []byte, _ string) bool {
 			return strings.HasPrefix(string(key), c.KeyPrefix) && (c.Kind == "" || string(kind) == c.Kind)
@@ -225,6 +220,18 @@ func (c *scanState) Run(s *session) (err error) {
 		}
 	}
 	return nil
+}
+
+// scratchStore opens a store in a temporary directory. closeStore removes both.
+func scratchStore() (store *state.Store, closeStore func() error, err error) {
+	dir, err := os.MkdirTemp("", "handoff-state-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a temporary directory: %w", err)
+	}
+	if store, err = state.OpenStore(state.StoreConfig{Dir: dir}); err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }, nil
 }
 
 // statePrinter checks the stage's name and prepares for printing its state.

@@ -42,6 +42,16 @@ func spans(ctx context.Context, admin *kadm.Client, topic string) (map[int32]spa
 	return all, nil
 }
 
+// spansNow asks for spans with a client of its own.
+func spansNow(ctx context.Context, c Connection, topic string) (map[int32]span, error) {
+	admin, err := NewAdmin(c)
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close()
+	return spans(ctx, admin.client, topic)
+}
+
 // ReadTopic gives fn every committed record of a topic that is there now, in order within partitions.
 func ReadTopic(ctx context.Context, c Connection, topic string, fn func(*kgo.Record) error) error {
 	return readTopic(ctx, c, topic, nil, fn)
@@ -50,12 +60,7 @@ func ReadTopic(ctx context.Context, c Connection, topic string, fn func(*kgo.Rec
 // ReadKey gives fn every committed record of a key that is in a topic now, in order. One partition is read:
 // the key's.
 func (c Connection) ReadKey(ctx context.Context, topic string, key []byte, fn func(*kgo.Record) error) error {
-	admin, err := NewAdmin(c)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	all, err := spans(ctx, admin.client, topic)
+	all, err := spansNow(ctx, c, topic)
 	if err != nil {
 		return err
 	}
@@ -70,12 +75,7 @@ func (c Connection) ReadKey(ctx context.Context, topic string, key []byte, fn fu
 
 // readTopic gives fn every committed record of a topic that is there now, in order within partitions.
 func readTopic(ctx context.Context, c Connection, topic string, took func(n, of int64), fn func(*kgo.Record) error) error {
-	admin, err := NewAdmin(c)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	all, err := spans(ctx, admin.client, topic)
+	all, err := spansNow(ctx, c, topic)
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,8 @@ func (s *Stage) On(t *turn.Turn) error {
 		if t.Seen() {
 			return nil
 		}
-		return decision(t, body.ConsentDecision)
+		decision(t, body.ConsentDecision)
+		return nil
 	case *handoffv1.Record_ConsentImport:
 		if t.Seen() {
 			return nil
@@ -183,7 +184,9 @@ func pass(t *turn.Turn, m *handoffv1.CustomerMessage) {
 		if awaitOptIn(t, m, now) {
 			return
 		}
-		if current(t, t.Here()).GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED {
+		// Who was unknown may have been made pending just now.
+		const unknown = handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED
+		if now.GetStatus() == unknown && current(t, t.Here()).GetStatus() == unknown {
 			firstMessage(t)
 		}
 	}

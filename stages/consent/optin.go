@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
@@ -149,7 +148,7 @@ func hold(t *turn.Turn) {
 	t.Get(name, c)
 	c.Held++
 	t.Put(name, c)
-	t.Put(fmt.Sprintf("%s%s/%020d", heldPrefix, t.Record.GetConversation(), c.GetHeld()), &statev1.HeldMessage{Record: proto.CloneOf(t.Record)})
+	t.Put(fmt.Sprintf("%s%s/%020d", heldPrefix, t.Record.GetConversation(), c.GetHeld()), &statev1.HeldMessage{Record: t.Record})
 }
 
 // settleHeld passes on, in order, the held messages of every conversation whose writer is not waited for

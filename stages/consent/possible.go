@@ -50,7 +50,7 @@ func possibleEvent(t *turn.Turn, at turn.Place, p *statev1.PossibleOptOut, kind 
 }
 
 // decision takes a person's word on the possible opt-outs of an address, or of one conversation (C5).
-func decision(t *turn.Turn, d *handoffv1.ConsentDecision) error {
+func decision(t *turn.Turn, d *handoffv1.ConsentDecision) {
 	for _, at := range possibleAt(t, func(at turn.Place) bool {
 		return t.Record.GetConversation() == "" || at.Conversation == t.Record.GetConversation()
 	}) {
@@ -67,7 +67,6 @@ func decision(t *turn.Turn, d *handoffv1.ConsentDecision) error {
 			source: handoffv1.ConsentSource_CONSENT_SOURCE_DECISION, text: p.GetText(), by: d.GetBy(), wrongNumber: p.GetWrongNumber(),
 		}, "")
 	}
-	return nil
 }
 
 // undecided makes a possible opt-out count that nobody decided in time (C5).

@@ -238,15 +238,37 @@ func (c *conversation) forget() {
 	c.ticket.ClosedAt = nil
 }
 
-// onOptedOutMessage handles a message of someone who may not be texted (C13): it goes onto an open
-// ticket; else, always in mirror mode and on a signal in escalate mode, a ticket opens without an offer
-// and with a note. The bot is not asked.
+// onOptedOutMessage handles a message of someone who may not be texted (C13).
 func (c *conversation) onOptedOutMessage(m inbound) {
 	since := c.state.GetConsent().GetSince()
 	if since == nil {
 		since = c.received()
 	}
-	note := c.text(settings.TextOptedOutWroteNote, "date", c.shop.Date(since.AsTime()))
+	c.onUnanswerable(m, unanswerable{
+		note: c.text(settings.TextOptedOutWroteNote, "date", c.shop.Date(since.AsTime())),
+		opens: func(signal *statev1.Signal) string {
+			signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_OPTED_OUT_WROTE
+			return "opted out and wrote: " + signal.GetReason()
+		},
+		lapses:    "the customer opted out",
+		otherwise: "the customer opted out and nothing in the message asks for people",
+	})
+}
+
+// unanswerable is why a message may not be answered with a text.
+type unanswerable struct {
+	// note on the ticket that it opens.
+	note string
+	// opens makes the signal of that ticket's episode and says why it began.
+	opens func(*statev1.Signal) string
+	// lapses says why an offer from before ends, otherwise why nothing was done where no ticket opens.
+	lapses, otherwise string
+}
+
+// onUnanswerable handles a message that may not be answered with a text: it goes onto an open ticket; else,
+// always in mirror mode and on a signal in escalate mode, a ticket opens without an offer and with a note.
+// The bot is not asked.
+func (c *conversation) onUnanswerable(m inbound, why unanswerable) {
 	switch {
 	case m.read.GetThanksOnly():
 		c.onThanks()
@@ -255,16 +277,17 @@ func (c *conversation) onOptedOutMessage(m inbound) {
 		c.forAgents()
 		return
 	case c.mirrored():
-		c.mirror(note)
+		c.mirror(why.note)
 	default:
 		if signal := c.signalIn(m); signal != nil && c.mayEscalate() {
-			signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_OPTED_OUT_WROTE
+			reason := why.opens(signal)
+			c.move(EventLapse, why.lapses)
 			c.begin(signal)
-			c.request(EventRequest, "opted out and wrote: "+signal.GetReason(), note)
+			c.request(EventRequest, reason, why.note)
 		}
 	}
 	if !c.live() {
-		c.notAsked("the customer opted out and nothing in the message asks for people")
+		c.notAsked(why.otherwise)
 	}
 }
 

@@ -5,35 +5,23 @@ import (
 
 	"github.com/handoff-dev/handoff/schemas/country"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
 // abroad tells that the shop does not text the subscriber's country (W9).
 func (c *conversation) abroad() bool { return !c.shop.Reaches(c.at.Channel, c.t.Key.Address) }
 
 // onAbroad handles a message from a country that the shop does not text: it is kept and handled, but
-// nothing can be said to it. It goes onto an open ticket; else, always in mirror mode and on a signal in
-// escalate mode, a ticket opens without an offer and with a note. The bot is not asked.
+// nothing can be said to it.
 func (c *conversation) onAbroad(m inbound) {
-	note := "Can't be texted: " + c.country() + ". Answer another way."
-	switch {
-	case m.read.GetThanksOnly():
-		c.onThanks()
-		return
-	case c.live():
-		c.forAgents()
-		return
-	case c.mirrored():
-		c.mirror(note)
-	default:
-		if signal := c.signalIn(m); signal != nil && c.mayEscalate() {
-			c.move(EventLapse, "the shop does not text the country any more") // an offer from before
-			c.begin(signal)
-			c.request(EventRequest, signal.GetReason()+"; nobody there is texted, so nothing was asked", note)
-		}
-	}
-	if !c.live() {
-		c.notAsked("not answered: " + c.country())
-	}
+	c.onUnanswerable(m, unanswerable{
+		note: "Can't be texted: " + c.country() + ". Answer another way.",
+		opens: func(signal *statev1.Signal) string {
+			return signal.GetReason() + "; nobody there is texted, so nothing was asked"
+		},
+		lapses:    "the shop does not text the country any more",
+		otherwise: "not answered: " + c.country(),
+	})
 }
 
 // country says where the subscriber is and which countries the shop texts.

@@ -2,8 +2,10 @@ package escalate
 
 import (
 	"fmt"
+	"hash/fnv"
+	"io"
+	"strings"
 	"time"
-	"unicode"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
@@ -97,19 +99,13 @@ func automated(class handoffv1.TextClass) bool {
 	return class == handoffv1.TextClass_TEXT_CLASS_BOT || class == handoffv1.TextClass_TEXT_CLASS_RULE
 }
 
-// hashOf is FNV-1a over a text's letters in one case, without spaces; 0 for a text without any.
+// hashOf is a hash of a text's letters in one case, without spaces; 0 for a text without any.
 func hashOf(text string) uint64 {
-	const offset, prime = 14695981039346656037, 1099511628211
-	hash, letters := uint64(offset), false
-	for _, r := range text {
-		if unicode.IsSpace(r) {
-			continue
-		}
-		letters = true
-		hash = (hash ^ uint64(unicode.ToLower(r))) * prime
-	}
-	if !letters {
+	letters := strings.ToLower(strings.Join(strings.Fields(text), ""))
+	if letters == "" {
 		return 0
 	}
-	return max(hash, 1)
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, letters) // a hash takes all
+	return max(h.Sum64(), 1)
 }

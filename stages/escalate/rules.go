@@ -87,25 +87,30 @@ func escalates(r *rules.Compiled) bool {
 func (c *conversation) askRules(meant func(*rules.Compiled) bool) {
 	set := c.shop.RuleSet()
 	for i := 0; i < len(c.rules.happened); i++ { // grows while rules act
-		for _, r := range set.On(c.rules.happened[i]) {
-			if meant(r) {
-				c.askRule(r, c.rules.happened[i])
+		when := c.rules.happened[i]
+		asked := set.On(when)
+		if len(asked) == 0 {
+			continue
+		}
+		event := c.event(when)
+		for _, r := range asked {
+			if meant(r) && c.askRule(r, when, event) {
+				event = c.event(when) // with what it did
 			}
 		}
 	}
 }
 
-// askRule asks one rule, and does what it says where it matches.
-func (c *conversation) askRule(r *rules.Compiled, when rules.Trigger) {
+// askRule asks one rule, and does what it says where it matches. It tells whether it did.
+func (c *conversation) askRule(r *rules.Compiled, when rules.Trigger, event *rules.Event) bool {
 	if slices.Contains(c.rules.acted, r.Name) || c.causedBy(r, when) {
-		return
+		return false
 	}
-	event := c.event(when)
 	if !r.Match(event) {
 		if c.stage.asked != nil {
 			c.stage.asked(RuleAsked{Rule: r.Name, When: when, Failed: r.Explain(event)})
 		}
-		return
+		return false
 	}
 	c.rules.acted = append(c.rules.acted, r.Name)
 	asked := RuleAsked{Rule: r.Name, When: when}
@@ -130,6 +135,7 @@ func (c *conversation) askRule(r *rules.Compiled, when rules.Trigger) {
 	if c.stage.asked != nil {
 		c.stage.asked(asked)
 	}
+	return true
 }
 
 // causedBy tells that what happened is the later effect of the rule itself: the ticket and the episode of
@@ -263,7 +269,7 @@ func (c *conversation) onRuleTimer(name string) {
 		return
 	}
 	c.auto().Waiting = forget(c.auto().Waiting, name)
-	c.askRule(r, rules.Timer)
+	c.askRule(r, rules.Timer, c.event(rules.Timer))
 }
 
 // within tells whether less than d has passed from a moment to another; a missing one is long ago.
