@@ -118,11 +118,7 @@ func (g *Gateway) decide(w http.ResponseWriter, r *http.Request) (string, outcom
 	record := c.about(d.Address, "decision", &handoffv1.Record{Body: &handoffv1.Record_ConsentDecision{ConsentDecision: &handoffv1.ConsentDecision{
 		OptOut: d.Decision == "opt-out", By: d.By, Reason: d.Reason,
 	}}})
-	if err := g.file(r.Context(), c, []*handoffv1.Record{record}); err != nil {
-		return providerConsent, "", err
-	}
-	writeJSON(w, http.StatusAccepted, map[string]int{"taken": 1})
-	return providerConsent, accepted, nil
+	return c.fileOne(g, w, r, record)
 }
 
 // link serves POST /shops/<shop>/consent/links: two addresses are one person's (W7).
@@ -148,6 +144,36 @@ func (g *Gateway) link(w http.ResponseWriter, r *http.Request) (string, outcome,
 	record := c.about(min(l.Address, l.Other), "link", &handoffv1.Record{Body: &handoffv1.Record_LinkRequest{LinkRequest: &handoffv1.LinkRequest{
 		Other: max(l.Address, l.Other), By: l.By,
 	}}})
+	return c.fileOne(g, w, r, record)
+}
+
+// unlink serves POST /shops/<shop>/consent/unlinks: an address is not the person's that it was linked as (W7).
+func (g *Gateway) unlink(w http.ResponseWriter, r *http.Request) (string, outcome, error) {
+	c, err := g.platform(w, r)
+	if err != nil {
+		return providerConsent, "", err
+	}
+	var u struct {
+		Address string `json:"address"`
+		By      string `json:"by"`
+		Reason  string `json:"reason"`
+	}
+	if err := c.read(&u); err != nil {
+		return providerConsent, "", err
+	}
+	if !validAddress(u.Address) {
+		return providerConsent, "", &ingress.Malformed{Place: "address", Reason: "it is missing or cannot be one"}
+	}
+	if strings.TrimSpace(u.By) == "" {
+		return providerConsent, "", &ingress.Malformed{Place: "by", Reason: "it must say who undoes the link"}
+	}
+	return c.fileOne(g, w, r, c.about(u.Address, "unlink", &handoffv1.Record{Body: &handoffv1.Record_UnlinkRequest{UnlinkRequest: &handoffv1.UnlinkRequest{
+		By: u.By, Reason: u.Reason,
+	}}}))
+}
+
+// fileOne posts one record and answers.
+func (c *platformCall) fileOne(g *Gateway, w http.ResponseWriter, r *http.Request, record *handoffv1.Record) (string, outcome, error) {
 	if err := g.file(r.Context(), c, []*handoffv1.Record{record}); err != nil {
 		return providerConsent, "", err
 	}

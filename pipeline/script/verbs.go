@@ -48,6 +48,7 @@ func vocabulary() verbs {
 		"import":   {words: statuses(), args: []string{"from", "at", "source", "scope", "channel", "account", "zone", "by", "id"}, text: mayHaveText, run: (*World).importConsent},
 		"platform": {args: []string{"from", "to", "channel", "campaign", "asks", "id"}, text: needsText, run: (*World).platform},
 		"link":     {args: []string{"from", "other", "by", "id"}, run: (*World).link},
+		"unlink":   {args: []string{"from", "by", "reason", "id"}, run: (*World).unlink},
 		"wait":     {free: "duration", run: (*World).wait},
 		"hold":     {words: []string{"answers"}, args: []string{"stage"}, run: (*World).hold},
 		"release":  {words: []string{"answers"}, args: []string{"stage"}, run: (*World).letGo},

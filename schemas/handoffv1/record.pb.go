@@ -157,6 +157,7 @@ type Record struct {
 	//	*Record_LinkRequest
 	//	*Record_Link
 	//	*Record_Linked
+	//	*Record_UnlinkRequest
 	//	*Record_PlatformSend
 	//	*Record_RuleReply
 	Body          isRecord_Body `protobuf_oneof:"body"`
@@ -503,6 +504,15 @@ func (x *Record) GetLinked() *Linked {
 	return nil
 }
 
+func (x *Record) GetUnlinkRequest() *UnlinkRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Record_UnlinkRequest); ok {
+			return x.UnlinkRequest
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetPlatformSend() *PlatformSend {
 	if x != nil {
 		if x, ok := x.Body.(*Record_PlatformSend); ok {
@@ -625,6 +635,10 @@ type Record_Linked struct {
 	Linked *Linked `protobuf:"bytes,44,opt,name=linked,proto3,oneof"`
 }
 
+type Record_UnlinkRequest struct {
+	UnlinkRequest *UnlinkRequest `protobuf:"bytes,45,opt,name=unlink_request,json=unlinkRequest,proto3,oneof"`
+}
+
 type Record_PlatformSend struct {
 	PlatformSend *PlatformSend `protobuf:"bytes,50,opt,name=platform_send,json=platformSend,proto3,oneof"`
 }
@@ -683,6 +697,8 @@ func (*Record_Link) isRecord_Body() {}
 
 func (*Record_Linked) isRecord_Body() {}
 
+func (*Record_UnlinkRequest) isRecord_Body() {}
+
 func (*Record_PlatformSend) isRecord_Body() {}
 
 func (*Record_RuleReply) isRecord_Body() {}
@@ -692,7 +708,7 @@ var File_handoff_v1_record_proto protoreflect.FileDescriptor
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xec\x0f\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xb0\x10\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -735,7 +751,8 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\x0econsent_import\x18) \x01(\v2\x19.handoff.v1.ConsentImportH\x00R\rconsentImport\x12<\n" +
 	"\flink_request\x18* \x01(\v2\x17.handoff.v1.LinkRequestH\x00R\vlinkRequest\x12&\n" +
 	"\x04link\x18+ \x01(\v2\x10.handoff.v1.LinkH\x00R\x04link\x12,\n" +
-	"\x06linked\x18, \x01(\v2\x12.handoff.v1.LinkedH\x00R\x06linked\x12?\n" +
+	"\x06linked\x18, \x01(\v2\x12.handoff.v1.LinkedH\x00R\x06linked\x12B\n" +
+	"\x0eunlink_request\x18- \x01(\v2\x19.handoff.v1.UnlinkRequestH\x00R\runlinkRequest\x12?\n" +
 	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSend\x126\n" +
 	"\n" +
 	"rule_reply\x18< \x01(\v2\x15.handoff.v1.RuleReplyH\x00R\truleReplyB\x06\n" +
@@ -794,8 +811,9 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*LinkRequest)(nil),           // 26: handoff.v1.LinkRequest
 	(*Link)(nil),                  // 27: handoff.v1.Link
 	(*Linked)(nil),                // 28: handoff.v1.Linked
-	(*PlatformSend)(nil),          // 29: handoff.v1.PlatformSend
-	(*RuleReply)(nil),             // 30: handoff.v1.RuleReply
+	(*UnlinkRequest)(nil),         // 29: handoff.v1.UnlinkRequest
+	(*PlatformSend)(nil),          // 30: handoff.v1.PlatformSend
+	(*RuleReply)(nil),             // 31: handoff.v1.RuleReply
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -827,13 +845,14 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	26, // 26: handoff.v1.Record.link_request:type_name -> handoff.v1.LinkRequest
 	27, // 27: handoff.v1.Record.link:type_name -> handoff.v1.Link
 	28, // 28: handoff.v1.Record.linked:type_name -> handoff.v1.Linked
-	29, // 29: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
-	30, // 30: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	29, // 29: handoff.v1.Record.unlink_request:type_name -> handoff.v1.UnlinkRequest
+	30, // 30: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
+	31, // 31: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -873,6 +892,7 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_LinkRequest)(nil),
 		(*Record_Link)(nil),
 		(*Record_Linked)(nil),
+		(*Record_UnlinkRequest)(nil),
 		(*Record_PlatformSend)(nil),
 		(*Record_RuleReply)(nil),
 	}

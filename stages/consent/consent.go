@@ -14,7 +14,7 @@
 //   - ConsentDecision, from the gateway and `handoff consent decide`: what a person decided of possible
 //     opt-outs (C5).
 //   - ConsentImport, from the same: what the platform knows (C14).
-//   - LinkRequest, from the same, and Link and Linked, from consent of other keys: addresses of one person
+//   - LinkRequest and UnlinkRequest, from the same, and Link and Linked, from consent of other keys: addresses of one person
 //     (W7).
 //   - DeadLetterResolved, from classify, deliver and `handoff dlq`: opens the text gate that a lost
 //     record shut.
@@ -101,7 +101,14 @@ func (s *Stage) On(t *turn.Turn) error {
 		}
 		return importConsent(t, body.ConsentImport)
 	case *handoffv1.Record_LinkRequest:
-		linkRequest(t, body.LinkRequest)
+		if !t.Seen() {
+			linkRequest(t, body.LinkRequest)
+		}
+		return nil
+	case *handoffv1.Record_UnlinkRequest:
+		if !t.Seen() {
+			unlinkRequest(t, body.UnlinkRequest)
+		}
 		return nil
 	case *handoffv1.Record_Link:
 		if !t.Seen() {

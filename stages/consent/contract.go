@@ -9,7 +9,7 @@ import (
 // Contract says what the stage reads, posts and keeps.
 func (s *Stage) Contract() turn.Contract {
 	return turn.Contract{
-		Reads: []string{"customer_message", "agent_reply", "bot_reply", "rule_reply", "ticket_event", "receipt", "platform_send", "consent_decision", "consent_import", "link_request", "link", "linked", "dead_letter_resolved"},
+		Reads: []string{"customer_message", "agent_reply", "bot_reply", "rule_reply", "ticket_event", "receipt", "platform_send", "consent_decision", "consent_import", "link_request", "unlink_request", "link", "linked", "dead_letter_resolved"},
 		Posts: []turn.Post{
 			{Topic: schemas.TopicConsent, Bodies: []string{"link", "link_request", "linked"}},
 			{Topic: schemas.TopicClassify, Bodies: []string{"asked"}},
