@@ -244,7 +244,9 @@ type Parked struct {
 	// The ticket it stands on, by the ticket's episode; 0 where that is not the newest.
 	OnTicket uint64 `protobuf:"varint,3,opt,name=on_ticket,json=onTicket,proto3" json:"on_ticket,omitempty"`
 	// Episode it belongs to; 0 for none.
-	Episode       uint64 `protobuf:"varint,4,opt,name=episode,proto3" json:"episode,omitempty"`
+	Episode uint64 `protobuf:"varint,4,opt,name=episode,proto3" json:"episode,omitempty"`
+	// Call id under which the thread has it already: it was on its way when quiet hours began (C11).
+	InThread      string `protobuf:"bytes,40,opt,name=in_thread,json=inThread,proto3" json:"in_thread,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -305,6 +307,13 @@ func (x *Parked) GetEpisode() uint64 {
 		return x.Episode
 	}
 	return 0
+}
+
+func (x *Parked) GetInThread() string {
+	if x != nil {
+		return x.InThread
+	}
+	return ""
 }
 
 // BotTurn is a question to the bot that is not answered yet.
@@ -1421,12 +1430,13 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
 	"automation\x18< \x01(\v2\x1c.handoff.state.v1.AutomationR\n" +
 	"automation\x12\x14\n" +
-	"\x05holds\x18F \x01(\x04R\x05holdsJ\x04\b\v\x10\f\"\x99\x01\n" +
+	"\x05holds\x18F \x01(\x04R\x05holdsJ\x04\b\v\x10\f\"\xb6\x01\n" +
 	"\x06Parked\x12,\n" +
 	"\x05reply\x18\x01 \x01(\v2\x16.handoff.v1.AgentReplyR\x05reply\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +
 	"\ton_ticket\x18\x03 \x01(\x04R\bonTicket\x12\x18\n" +
-	"\aepisode\x18\x04 \x01(\x04R\aepisode\"\xea\x01\n" +
+	"\aepisode\x18\x04 \x01(\x04R\aepisode\x12\x1b\n" +
+	"\tin_thread\x18( \x01(\tR\binThread\"\xea\x01\n" +
 	"\aBotTurn\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x126\n" +
