@@ -570,6 +570,71 @@ func (*Command_AssignTicket) isCommand_Action() {}
 
 func (*Command_SetPriority) isCommand_Action() {}
 
+// CommandReturned gives escalate one of its commands to the desk back: deliver lost it and it was put back
+// later, when what it was decided on may be over. escalate makes it anew, or records why not.
+type CommandReturned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The command as it was.
+	Command *Command `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"`
+	// Its call id.
+	CallId string `protobuf:"bytes,2,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
+	// What it does.
+	Action        Action `protobuf:"varint,3,opt,name=action,proto3,enum=handoff.v1.Action" json:"action,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandReturned) Reset() {
+	*x = CommandReturned{}
+	mi := &file_handoff_v1_command_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandReturned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandReturned) ProtoMessage() {}
+
+func (x *CommandReturned) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_command_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandReturned.ProtoReflect.Descriptor instead.
+func (*CommandReturned) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CommandReturned) GetCommand() *Command {
+	if x != nil {
+		return x.Command
+	}
+	return nil
+}
+
+func (x *CommandReturned) GetCallId() string {
+	if x != nil {
+		return x.CallId
+	}
+	return ""
+}
+
+func (x *CommandReturned) GetAction() Action {
+	if x != nil {
+		return x.Action
+	}
+	return Action_ACTION_UNSPECIFIED
+}
+
 // SendText sends one text to the record's address from its account.
 type SendText struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -607,7 +672,7 @@ type SendText struct {
 
 func (x *SendText) Reset() {
 	*x = SendText{}
-	mi := &file_handoff_v1_command_proto_msgTypes[1]
+	mi := &file_handoff_v1_command_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +684,7 @@ func (x *SendText) String() string {
 func (*SendText) ProtoMessage() {}
 
 func (x *SendText) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[1]
+	mi := &file_handoff_v1_command_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +697,7 @@ func (x *SendText) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendText.ProtoReflect.Descriptor instead.
 func (*SendText) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{1}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SendText) GetTextClass() TextClass {
@@ -731,7 +796,7 @@ type QuietCheck struct {
 
 func (x *QuietCheck) Reset() {
 	*x = QuietCheck{}
-	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	mi := &file_handoff_v1_command_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +808,7 @@ func (x *QuietCheck) String() string {
 func (*QuietCheck) ProtoMessage() {}
 
 func (x *QuietCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	mi := &file_handoff_v1_command_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -756,7 +821,7 @@ func (x *QuietCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuietCheck.ProtoReflect.Descriptor instead.
 func (*QuietCheck) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{2}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *QuietCheck) GetExemptUntil() *timestamppb.Timestamp {
@@ -779,7 +844,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_handoff_v1_command_proto_msgTypes[3]
+	mi := &file_handoff_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +856,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[3]
+	mi := &file_handoff_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +869,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Template) GetName() string {
@@ -846,7 +911,7 @@ type CreateTicket struct {
 
 func (x *CreateTicket) Reset() {
 	*x = CreateTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[4]
+	mi := &file_handoff_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +923,7 @@ func (x *CreateTicket) String() string {
 func (*CreateTicket) ProtoMessage() {}
 
 func (x *CreateTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[4]
+	mi := &file_handoff_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +936,7 @@ func (x *CreateTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTicket.ProtoReflect.Descriptor instead.
 func (*CreateTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateTicket) GetExternalId() string {
@@ -944,7 +1009,7 @@ type AppendMessages struct {
 
 func (x *AppendMessages) Reset() {
 	*x = AppendMessages{}
-	mi := &file_handoff_v1_command_proto_msgTypes[5]
+	mi := &file_handoff_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +1021,7 @@ func (x *AppendMessages) String() string {
 func (*AppendMessages) ProtoMessage() {}
 
 func (x *AppendMessages) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[5]
+	mi := &file_handoff_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -969,7 +1034,7 @@ func (x *AppendMessages) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendMessages.ProtoReflect.Descriptor instead.
 func (*AppendMessages) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AppendMessages) GetMessages() []*ThreadMessage {
@@ -997,7 +1062,7 @@ type AddNote struct {
 
 func (x *AddNote) Reset() {
 	*x = AddNote{}
-	mi := &file_handoff_v1_command_proto_msgTypes[6]
+	mi := &file_handoff_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1074,7 @@ func (x *AddNote) String() string {
 func (*AddNote) ProtoMessage() {}
 
 func (x *AddNote) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[6]
+	mi := &file_handoff_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1087,7 @@ func (x *AddNote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNote.ProtoReflect.Descriptor instead.
 func (*AddNote) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AddNote) GetText() string {
@@ -1043,7 +1108,7 @@ type SetTicketStatus struct {
 
 func (x *SetTicketStatus) Reset() {
 	*x = SetTicketStatus{}
-	mi := &file_handoff_v1_command_proto_msgTypes[7]
+	mi := &file_handoff_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +1120,7 @@ func (x *SetTicketStatus) String() string {
 func (*SetTicketStatus) ProtoMessage() {}
 
 func (x *SetTicketStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[7]
+	mi := &file_handoff_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +1133,7 @@ func (x *SetTicketStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTicketStatus.ProtoReflect.Descriptor instead.
 func (*SetTicketStatus) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SetTicketStatus) GetStatus() TicketStatus {
@@ -1089,7 +1154,7 @@ type AddTags struct {
 
 func (x *AddTags) Reset() {
 	*x = AddTags{}
-	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	mi := &file_handoff_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1101,7 +1166,7 @@ func (x *AddTags) String() string {
 func (*AddTags) ProtoMessage() {}
 
 func (x *AddTags) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	mi := &file_handoff_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1114,7 +1179,7 @@ func (x *AddTags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddTags.ProtoReflect.Descriptor instead.
 func (*AddTags) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AddTags) GetTags() []string {
@@ -1135,7 +1200,7 @@ type RemoveTags struct {
 
 func (x *RemoveTags) Reset() {
 	*x = RemoveTags{}
-	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	mi := &file_handoff_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1212,7 @@ func (x *RemoveTags) String() string {
 func (*RemoveTags) ProtoMessage() {}
 
 func (x *RemoveTags) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	mi := &file_handoff_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1225,7 @@ func (x *RemoveTags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveTags.ProtoReflect.Descriptor instead.
 func (*RemoveTags) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RemoveTags) GetTags() []string {
@@ -1183,7 +1248,7 @@ type AssignTicket struct {
 
 func (x *AssignTicket) Reset() {
 	*x = AssignTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	mi := &file_handoff_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1195,7 +1260,7 @@ func (x *AssignTicket) String() string {
 func (*AssignTicket) ProtoMessage() {}
 
 func (x *AssignTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	mi := &file_handoff_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1208,7 +1273,7 @@ func (x *AssignTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignTicket.ProtoReflect.Descriptor instead.
 func (*AssignTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AssignTicket) GetTeam() string {
@@ -1236,7 +1301,7 @@ type SetPriority struct {
 
 func (x *SetPriority) Reset() {
 	*x = SetPriority{}
-	mi := &file_handoff_v1_command_proto_msgTypes[11]
+	mi := &file_handoff_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +1313,7 @@ func (x *SetPriority) String() string {
 func (*SetPriority) ProtoMessage() {}
 
 func (x *SetPriority) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[11]
+	mi := &file_handoff_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,7 +1326,7 @@ func (x *SetPriority) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPriority.ProtoReflect.Descriptor instead.
 func (*SetPriority) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SetPriority) GetPriority() Priority {
@@ -1285,7 +1350,7 @@ type FetchTicket struct {
 
 func (x *FetchTicket) Reset() {
 	*x = FetchTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[12]
+	mi := &file_handoff_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1297,7 +1362,7 @@ func (x *FetchTicket) String() string {
 func (*FetchTicket) ProtoMessage() {}
 
 func (x *FetchTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[12]
+	mi := &file_handoff_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1310,7 +1375,7 @@ func (x *FetchTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchTicket.ProtoReflect.Descriptor instead.
 func (*FetchTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FetchTicket) GetTicketId() string {
@@ -1344,7 +1409,7 @@ type AskBot struct {
 
 func (x *AskBot) Reset() {
 	*x = AskBot{}
-	mi := &file_handoff_v1_command_proto_msgTypes[13]
+	mi := &file_handoff_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1421,7 @@ func (x *AskBot) String() string {
 func (*AskBot) ProtoMessage() {}
 
 func (x *AskBot) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[13]
+	mi := &file_handoff_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1434,7 @@ func (x *AskBot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskBot.ProtoReflect.Descriptor instead.
 func (*AskBot) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AskBot) GetTurn() uint64 {
@@ -1419,7 +1484,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_handoff_v1_command_proto_msgTypes[14]
+	mi := &file_handoff_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1496,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[14]
+	mi := &file_handoff_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1509,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Hold) GetHeld() bool {
@@ -1491,7 +1556,7 @@ type AttemptStarted struct {
 
 func (x *AttemptStarted) Reset() {
 	*x = AttemptStarted{}
-	mi := &file_handoff_v1_command_proto_msgTypes[15]
+	mi := &file_handoff_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +1568,7 @@ func (x *AttemptStarted) String() string {
 func (*AttemptStarted) ProtoMessage() {}
 
 func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[15]
+	mi := &file_handoff_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +1581,7 @@ func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStarted.ProtoReflect.Descriptor instead.
 func (*AttemptStarted) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AttemptStarted) GetCallId() string {
@@ -1556,7 +1621,7 @@ type CallResult struct {
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_handoff_v1_command_proto_msgTypes[16]
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1568,7 +1633,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[16]
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1581,7 +1646,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CallResult) GetCallId() string {
@@ -1648,7 +1713,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1725,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1738,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Outcome) GetStatus() OutcomeStatus {
@@ -1823,7 +1888,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_handoff_v1_command_proto_msgTypes[18]
+	mi := &file_handoff_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +1900,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[18]
+	mi := &file_handoff_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +1913,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Receipt) GetCallId() string {
@@ -1936,7 +2001,7 @@ type DeliveryState struct {
 
 func (x *DeliveryState) Reset() {
 	*x = DeliveryState{}
-	mi := &file_handoff_v1_command_proto_msgTypes[19]
+	mi := &file_handoff_v1_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2013,7 @@ func (x *DeliveryState) String() string {
 func (*DeliveryState) ProtoMessage() {}
 
 func (x *DeliveryState) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[19]
+	mi := &file_handoff_v1_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2026,7 @@ func (x *DeliveryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryState.ProtoReflect.Descriptor instead.
 func (*DeliveryState) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeliveryState) GetProviderId() string {
@@ -2032,7 +2097,11 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"removeTags\x12?\n" +
 	"\rassign_ticket\x18= \x01(\v2\x18.handoff.v1.AssignTicketH\x00R\fassignTicket\x12<\n" +
 	"\fset_priority\x18> \x01(\v2\x17.handoff.v1.SetPriorityH\x00R\vsetPriorityB\b\n" +
-	"\x06action\"\xd0\x03\n" +
+	"\x06action\"\x85\x01\n" +
+	"\x0fCommandReturned\x12-\n" +
+	"\acommand\x18\x01 \x01(\v2\x13.handoff.v1.CommandR\acommand\x12\x17\n" +
+	"\acall_id\x18\x02 \x01(\tR\x06callId\x12*\n" +
+	"\x06action\x18\x03 \x01(\x0e2\x12.handoff.v1.ActionR\x06action\"\xd0\x03\n" +
 	"\bSendText\x124\n" +
 	"\n" +
 	"text_class\x18\x01 \x01(\x0e2\x15.handoff.v1.TextClassR\ttextClass\x12\x12\n" +
@@ -2194,89 +2263,92 @@ func file_handoff_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_handoff_v1_command_proto_goTypes = []any{
 	(Priority)(0),                 // 0: handoff.v1.Priority
 	(OutcomeStatus)(0),            // 1: handoff.v1.OutcomeStatus
 	(Action)(0),                   // 2: handoff.v1.Action
 	(DeliveryStatus)(0),           // 3: handoff.v1.DeliveryStatus
 	(*Command)(nil),               // 4: handoff.v1.Command
-	(*SendText)(nil),              // 5: handoff.v1.SendText
-	(*QuietCheck)(nil),            // 6: handoff.v1.QuietCheck
-	(*Template)(nil),              // 7: handoff.v1.Template
-	(*CreateTicket)(nil),          // 8: handoff.v1.CreateTicket
-	(*AppendMessages)(nil),        // 9: handoff.v1.AppendMessages
-	(*AddNote)(nil),               // 10: handoff.v1.AddNote
-	(*SetTicketStatus)(nil),       // 11: handoff.v1.SetTicketStatus
-	(*AddTags)(nil),               // 12: handoff.v1.AddTags
-	(*RemoveTags)(nil),            // 13: handoff.v1.RemoveTags
-	(*AssignTicket)(nil),          // 14: handoff.v1.AssignTicket
-	(*SetPriority)(nil),           // 15: handoff.v1.SetPriority
-	(*FetchTicket)(nil),           // 16: handoff.v1.FetchTicket
-	(*AskBot)(nil),                // 17: handoff.v1.AskBot
-	(*Hold)(nil),                  // 18: handoff.v1.Hold
-	(*AttemptStarted)(nil),        // 19: handoff.v1.AttemptStarted
-	(*CallResult)(nil),            // 20: handoff.v1.CallResult
-	(*Outcome)(nil),               // 21: handoff.v1.Outcome
-	(*Receipt)(nil),               // 22: handoff.v1.Receipt
-	(*DeliveryState)(nil),         // 23: handoff.v1.DeliveryState
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(TextClass)(0),                // 25: handoff.v1.TextClass
-	(*Media)(nil),                 // 26: handoff.v1.Media
-	(*ConsentStamp)(nil),          // 27: handoff.v1.ConsentStamp
-	(Question)(0),                 // 28: handoff.v1.Question
-	(*ThreadMessage)(nil),         // 29: handoff.v1.ThreadMessage
-	(TicketStatus)(0),             // 30: handoff.v1.TicketStatus
-	(BlockReason)(0),              // 31: handoff.v1.BlockReason
-	(*DeskItem)(nil),              // 32: handoff.v1.DeskItem
-	(*BotReply)(nil),              // 33: handoff.v1.BotReply
+	(*CommandReturned)(nil),       // 5: handoff.v1.CommandReturned
+	(*SendText)(nil),              // 6: handoff.v1.SendText
+	(*QuietCheck)(nil),            // 7: handoff.v1.QuietCheck
+	(*Template)(nil),              // 8: handoff.v1.Template
+	(*CreateTicket)(nil),          // 9: handoff.v1.CreateTicket
+	(*AppendMessages)(nil),        // 10: handoff.v1.AppendMessages
+	(*AddNote)(nil),               // 11: handoff.v1.AddNote
+	(*SetTicketStatus)(nil),       // 12: handoff.v1.SetTicketStatus
+	(*AddTags)(nil),               // 13: handoff.v1.AddTags
+	(*RemoveTags)(nil),            // 14: handoff.v1.RemoveTags
+	(*AssignTicket)(nil),          // 15: handoff.v1.AssignTicket
+	(*SetPriority)(nil),           // 16: handoff.v1.SetPriority
+	(*FetchTicket)(nil),           // 17: handoff.v1.FetchTicket
+	(*AskBot)(nil),                // 18: handoff.v1.AskBot
+	(*Hold)(nil),                  // 19: handoff.v1.Hold
+	(*AttemptStarted)(nil),        // 20: handoff.v1.AttemptStarted
+	(*CallResult)(nil),            // 21: handoff.v1.CallResult
+	(*Outcome)(nil),               // 22: handoff.v1.Outcome
+	(*Receipt)(nil),               // 23: handoff.v1.Receipt
+	(*DeliveryState)(nil),         // 24: handoff.v1.DeliveryState
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(TextClass)(0),                // 26: handoff.v1.TextClass
+	(*Media)(nil),                 // 27: handoff.v1.Media
+	(*ConsentStamp)(nil),          // 28: handoff.v1.ConsentStamp
+	(Question)(0),                 // 29: handoff.v1.Question
+	(*ThreadMessage)(nil),         // 30: handoff.v1.ThreadMessage
+	(TicketStatus)(0),             // 31: handoff.v1.TicketStatus
+	(BlockReason)(0),              // 32: handoff.v1.BlockReason
+	(*DeskItem)(nil),              // 33: handoff.v1.DeskItem
+	(*BotReply)(nil),              // 34: handoff.v1.BotReply
 }
 var file_handoff_v1_command_proto_depIdxs = []int32{
-	24, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
-	24, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
-	5,  // 2: handoff.v1.Command.send_text:type_name -> handoff.v1.SendText
-	8,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
-	9,  // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
-	10, // 5: handoff.v1.Command.add_note:type_name -> handoff.v1.AddNote
-	11, // 6: handoff.v1.Command.set_ticket_status:type_name -> handoff.v1.SetTicketStatus
-	12, // 7: handoff.v1.Command.add_tags:type_name -> handoff.v1.AddTags
-	16, // 8: handoff.v1.Command.fetch_ticket:type_name -> handoff.v1.FetchTicket
-	17, // 9: handoff.v1.Command.ask_bot:type_name -> handoff.v1.AskBot
-	13, // 10: handoff.v1.Command.remove_tags:type_name -> handoff.v1.RemoveTags
-	14, // 11: handoff.v1.Command.assign_ticket:type_name -> handoff.v1.AssignTicket
-	15, // 12: handoff.v1.Command.set_priority:type_name -> handoff.v1.SetPriority
-	25, // 13: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
-	26, // 14: handoff.v1.SendText.media:type_name -> handoff.v1.Media
-	27, // 15: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
-	28, // 16: handoff.v1.SendText.question:type_name -> handoff.v1.Question
-	6,  // 17: handoff.v1.SendText.quiet:type_name -> handoff.v1.QuietCheck
-	7,  // 18: handoff.v1.SendText.template:type_name -> handoff.v1.Template
-	24, // 19: handoff.v1.QuietCheck.exempt_until:type_name -> google.protobuf.Timestamp
-	29, // 20: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
-	30, // 21: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
-	29, // 22: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
-	30, // 23: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
-	30, // 24: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
-	0,  // 25: handoff.v1.SetPriority.priority:type_name -> handoff.v1.Priority
-	29, // 26: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
-	25, // 27: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
-	21, // 28: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
-	1,  // 29: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
-	31, // 30: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
-	32, // 31: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
-	33, // 32: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
-	24, // 33: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
-	24, // 34: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	2,  // 35: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
-	21, // 36: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
-	25, // 37: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
-	5,  // 38: handoff.v1.Receipt.not_yet:type_name -> handoff.v1.SendText
-	3,  // 39: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	25, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
+	25, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
+	6,  // 2: handoff.v1.Command.send_text:type_name -> handoff.v1.SendText
+	9,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
+	10, // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
+	11, // 5: handoff.v1.Command.add_note:type_name -> handoff.v1.AddNote
+	12, // 6: handoff.v1.Command.set_ticket_status:type_name -> handoff.v1.SetTicketStatus
+	13, // 7: handoff.v1.Command.add_tags:type_name -> handoff.v1.AddTags
+	17, // 8: handoff.v1.Command.fetch_ticket:type_name -> handoff.v1.FetchTicket
+	18, // 9: handoff.v1.Command.ask_bot:type_name -> handoff.v1.AskBot
+	14, // 10: handoff.v1.Command.remove_tags:type_name -> handoff.v1.RemoveTags
+	15, // 11: handoff.v1.Command.assign_ticket:type_name -> handoff.v1.AssignTicket
+	16, // 12: handoff.v1.Command.set_priority:type_name -> handoff.v1.SetPriority
+	4,  // 13: handoff.v1.CommandReturned.command:type_name -> handoff.v1.Command
+	2,  // 14: handoff.v1.CommandReturned.action:type_name -> handoff.v1.Action
+	26, // 15: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
+	27, // 16: handoff.v1.SendText.media:type_name -> handoff.v1.Media
+	28, // 17: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
+	29, // 18: handoff.v1.SendText.question:type_name -> handoff.v1.Question
+	7,  // 19: handoff.v1.SendText.quiet:type_name -> handoff.v1.QuietCheck
+	8,  // 20: handoff.v1.SendText.template:type_name -> handoff.v1.Template
+	25, // 21: handoff.v1.QuietCheck.exempt_until:type_name -> google.protobuf.Timestamp
+	30, // 22: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
+	31, // 23: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
+	30, // 24: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
+	31, // 25: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
+	31, // 26: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
+	0,  // 27: handoff.v1.SetPriority.priority:type_name -> handoff.v1.Priority
+	30, // 28: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
+	26, // 29: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
+	22, // 30: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
+	1,  // 31: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
+	32, // 32: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
+	33, // 33: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
+	34, // 34: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
+	25, // 35: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
+	25, // 36: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	2,  // 37: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
+	22, // 38: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
+	26, // 39: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
+	6,  // 40: handoff.v1.Receipt.not_yet:type_name -> handoff.v1.SendText
+	3,  // 41: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_command_proto_init() }
@@ -2306,7 +2378,7 @@ func file_handoff_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_command_proto_rawDesc), len(file_handoff_v1_command_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

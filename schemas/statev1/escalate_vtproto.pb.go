@@ -243,6 +243,7 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.WaitingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.WaitingSince).CloneVT())
 	r.WaitingSteps = m.WaitingSteps
 	r.Told = m.Told
+	r.ToldAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.ToldAt).CloneVT())
 	r.Subject = m.Subject
 	r.FollowUp = m.FollowUp
 	r.Announced = m.Announced
@@ -1219,6 +1220,18 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			dAtA[i] = 0xe2
 		}
 	}
+	if m.ToldAt != nil {
+		size, err := (*timestamppb1.Timestamp)(m.ToldAt).MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xb2
+	}
 	if m.Told != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Told))
 		i--
@@ -2058,6 +2071,10 @@ func (m *Ticket) SizeVT() (n int) {
 	}
 	if m.Told != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Told))
+	}
+	if m.ToldAt != nil {
+		l = (*timestamppb1.Timestamp)(m.ToldAt).SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	if len(m.Tags) > 0 {
 		for _, s := range m.Tags {
@@ -4909,6 +4926,42 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 54:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ToldAt", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.ToldAt == nil {
+				m.ToldAt = &timestamppb.Timestamp{}
+			}
+			if err := (*timestamppb1.Timestamp)(m.ToldAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Tags", wireType)

@@ -115,10 +115,18 @@ func (th *thread) onTicket(ticket uint64) {
 
 // find returns the kept message of that id; empty when it is not kept.
 func (th *thread) find(id string) *handoffv1.ThreadMessage {
+	if e := th.kept(id); e != nil {
+		return e.kept.GetMessage()
+	}
+	return nil
+}
+
+// kept returns the entry of the message of that id; nil when it is not kept.
+func (th *thread) kept(id string) *entry {
 	th.load()
 	for _, e := range th.entries {
-		if m := e.kept.GetMessage(); m.GetId() == id {
-			return m
+		if e.kept.GetMessage().GetId() == id {
+			return e
 		}
 	}
 	return nil
