@@ -58,6 +58,7 @@ func vocabulary() verbs {
 		"replay":   {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
 		"drop":     {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
 		"explain":  {args: []string{"from", "conversation", "since"}, run: (*World).explain},
+		"ledger":   {args: []string{"from"}, run: (*World).ledger},
 		"facts":    {free: "words", run: (*World).printFacts},
 	}
 }

@@ -29,6 +29,7 @@
 // per conversation ends the time in which agents may answer an opted-out person (C13), one per scope the
 // wait for that answer (C6), one per conversation the wait for a decision on a possible opt-out
 // (PossibleOptOut, C5). Subscriber counts who has had the address (C15), Person is who it is known as with others (W7).
+// One timer per address has the ledger's evidence reduced when its time is over (ReducedLedger, C9).
 package consent
 
 import (
@@ -37,15 +38,23 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/quiet"
 )
 
-// Config of the stage. All that can be set is in the shop's settings.
-type Config struct{}
+// Config of the stage. The rest of what can be set is in the shop's settings.
+type Config struct {
+	// LedgerKey is the secret of the hash that evidence is reduced to when its time is over (C9), at least
+	// evidence.MinKey bytes, the same in all processes. Empty: evidence is kept for good.
+	LedgerKey []byte
+}
 
 // Stage is the consent stage. See the package comment for what it reads and posts.
-type Stage struct{ quiet *quiet.Table }
+type Stage struct {
+	quiet     *quiet.Table
+	ledgerKey []byte
+}
 
 var (
 	_ pipeline.Stage          = (*Stage)(nil)
@@ -53,13 +62,16 @@ var (
 	_ pipeline.Carrier        = (*Stage)(nil)
 )
 
-// New returns the stage.
-func New(Config) (*Stage, error) {
+// New returns the stage. An error says what of the configuration cannot be.
+func New(cfg Config) (*Stage, error) {
+	if n := len(cfg.LedgerKey); n > 0 && n < evidence.MinKey {
+		return nil, fmt.Errorf("consent: the ledger's key has %d bytes, want at least %d", n, evidence.MinKey)
+	}
 	table, err := quiet.Shipped()
 	if err != nil {
 		return nil, fmt.Errorf("read quiet hours: %w", err)
 	}
-	return &Stage{quiet: table}, nil
+	return &Stage{quiet: table, ledgerKey: cfg.LedgerKey}, nil
 }
 
 // Name returns "consent".
@@ -82,7 +94,7 @@ func (s *Stage) Carry(name string) bool { return name == headEntry }
 // On decides a turn.
 func (s *Stage) On(t *turn.Turn) error {
 	if t.Timer != nil {
-		return onTimer(t)
+		return s.onTimer(t)
 	}
 	if letter := t.Record.GetDeadLetterResolved(); letter != nil {
 		t.OpenTexts(letter.GetDeadLetter())

@@ -28,6 +28,7 @@ func (s *Stage) Contract() turn.Contract {
 			{Name: heldPrefix, Empty: &statev1.HeldMessage{}},
 			{Name: possiblePrefix, Empty: &statev1.PossibleOptOut{}},
 			{Name: subscriberEntry, Empty: &statev1.Subscriber{}},
+			{Name: reducedEntry, Empty: &statev1.ReducedLedger{}},
 			{Name: personEntry, Empty: &statev1.Person{}},
 		},
 	}
