@@ -100,38 +100,8 @@ func (s *Stage) On(t *turn.Turn) error {
 		t.OpenTexts(letter.GetDeadLetter())
 		return nil
 	}
-	switch body := t.Record.GetBody().(type) {
-	case *handoffv1.Record_ConsentDecision:
-		if t.Seen() {
-			return nil
-		}
-		decision(t, body.ConsentDecision)
-		return nil
-	case *handoffv1.Record_ConsentImport:
-		if t.Seen() {
-			return nil
-		}
-		return importConsent(t, body.ConsentImport)
-	case *handoffv1.Record_LinkRequest:
-		if !t.Seen() {
-			linkRequest(t, body.LinkRequest)
-		}
-		return nil
-	case *handoffv1.Record_UnlinkRequest:
-		if !t.Seen() {
-			unlinkRequest(t, body.UnlinkRequest)
-		}
-		return nil
-	case *handoffv1.Record_Link:
-		if !t.Seen() {
-			link(t, body.Link)
-		}
-		return nil
-	case *handoffv1.Record_Linked:
-		if !t.Seen() {
-			linked(t, body.Linked.GetLink())
-		}
-		return nil
+	if known, err := aboutAddress(t); known {
+		return err
 	}
 	if t.Record.GetConversation() == "" {
 		return fmt.Errorf("%w: no conversation", schemas.ErrRecord)
@@ -163,6 +133,40 @@ func (s *Stage) On(t *turn.Turn) error {
 		return fmt.Errorf("%w: consent does not read %T", schemas.ErrRecord, body)
 	}
 	return nil
+}
+
+// aboutAddress decides what concerns the address as a whole. It tells whether the record does. What was seen
+// before changes nothing.
+func aboutAddress(t *turn.Turn) (known bool, err error) {
+	switch body := t.Record.GetBody().(type) {
+	case *handoffv1.Record_ConsentDecision:
+		if !t.Seen() {
+			decision(t, body.ConsentDecision)
+		}
+	case *handoffv1.Record_ConsentImport:
+		if !t.Seen() {
+			err = importConsent(t, body.ConsentImport)
+		}
+	case *handoffv1.Record_LinkRequest:
+		if !t.Seen() {
+			linkRequest(t, body.LinkRequest)
+		}
+	case *handoffv1.Record_UnlinkRequest:
+		if !t.Seen() {
+			unlinkRequest(t, body.UnlinkRequest)
+		}
+	case *handoffv1.Record_Link:
+		if !t.Seen() {
+			link(t, body.Link)
+		}
+	case *handoffv1.Record_Linked:
+		if !t.Seen() {
+			linked(t, body.Linked.GetLink())
+		}
+	default:
+		return false, nil
+	}
+	return true, err
 }
 
 // customerMessage decides a message by its directive.

@@ -28,7 +28,7 @@ func TestReducedToTheHashOfTheChanges(t *testing.T) {
 	for _, l := range w.lines() {
 		exported = append(exported, evidence.Of(schemas.Key{Shop: "acme", Address: customer}, l))
 	}
-	w.wait(5*366*24*time.Hour)
+	w.wait(5 * 366 * 24 * time.Hour)
 	r := &statev1.ReducedLedger{}
 	if len(w.lines()) != 0 || !w.read(reducedEntry, r) || len(exported) != 2 {
 		t.Fatalf("%d lines are left of %d; reduced: %v", len(w.lines()), len(exported), r)
@@ -42,7 +42,7 @@ func TestReducedToTheHashOfTheChanges(t *testing.T) {
 	first := r.GetHash()
 	w.says(accountA, "START")
 	since := evidence.Of(schemas.Key{Shop: "acme", Address: customer}, w.lines()[0])
-	w.wait(5*366*24*time.Hour)
+	w.wait(5 * 366 * 24 * time.Hour)
 	if w.read(reducedEntry, r); !bytes.Equal(r.GetHash(), evidence.Hash(key, first, []evidence.Change{since})) {
 		t.Errorf("the second hash does not follow from the first: %v", r)
 	}
