@@ -16,6 +16,7 @@ func (s *Stage) Contract() turn.Contract {
 			{Topic: schemas.TopicDeliver, Bodies: []string{"command", "hold"}},
 			{Topic: schemas.TopicAnalytics, Bodies: []string{"fact"}},
 			{Topic: schemas.TopicPlatform, Bodies: []string{"fact"}},
+			{Topic: schemas.TopicEpisodes, Bodies: []string{"with_people"}},
 		},
 		Keeps: []turn.Entry{
 			{Name: convPrefix, Empty: &statev1.Conversation{}},
