@@ -66,3 +66,20 @@ func (w *World) asks(c Command) error {
 	}
 	return nil
 }
+
+// echo is the channel's word that a message left the shop's account: what somebody wrote in the channel's own
+// app, or, with text=, one that Handoff sent.
+func (w *World) echo(c Command) error {
+	to := c.arg("to", w.account().Account)
+	channel := schemas.ChannelOf(c.arg("channel", w.account().Channel))
+	w.serial++
+	native := c.arg("id", fmt.Sprintf("echo%d", w.serial))
+	if n := c.arg("text", ""); n != "" {
+		native = "SMout" + n
+	}
+	return w.post(schemas.TopicDeliver, &handoffv1.Record{
+		Id: schemas.SourceID(w.account().Provider, w.shop, to, "echo/"+native), Channel: channel, Account: to, Address: c.arg("from", "+14155550001"),
+		Conversation: schemas.Conversation(channel, to),
+		Body:         &handoffv1.Record_ChannelEcho{ChannelEcho: &handoffv1.ChannelEcho{NativeId: native, Text: c.Input, Author: c.arg("name", "")}},
+	})
+}
