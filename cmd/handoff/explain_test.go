@@ -26,6 +26,9 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
 	}
+	if !strings.HasSuffix(out, " UTC  A message of the customer's that came then is not read yet: classify has not come to it.\n") {
+		t.Errorf("the message that no stage has read yet is not counted:\n%s", out)
+	}
 	if strings.Contains(out, "hello") {
 		t.Errorf("a message that no stage has read yet is told:\n%s", out)
 	}
