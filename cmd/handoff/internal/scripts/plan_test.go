@@ -75,7 +75,8 @@ func (p *plan) play(c script.Command) error {
 	return nil
 }
 
-// plans of the scripts that keep says yes to, all of them where it is nil.
+// plans of the scripts that keep says yes to, all of them where it is nil. Those that have a stage read record
+// by record are left out: on Kafka a stage has many scripts' records before it.
 func plans(t *testing.T, keep func(name string) bool) []*plan {
 	t.Helper()
 	topology, err := app.Topology("../../../../pipeline/script/testdata/models")
@@ -84,8 +85,12 @@ func plans(t *testing.T, keep func(name string) bool) []*plan {
 	}
 	var all []*plan
 	for i, path := range scriptFiles(t) {
-		if keep == nil || keep(strings.TrimSuffix(filepath.Base(path), ".txt")) {
-			all = append(all, planOf(t, path, fmt.Sprintf("acme%d", i), topology))
+		if keep != nil && !keep(strings.TrimSuffix(filepath.Base(path), ".txt")) {
+			continue
+		}
+		p := planOf(t, path, fmt.Sprintf("acme%d", i), topology)
+		if !slices.ContainsFunc(p.file.Steps, func(s script.Step) bool { return s.Args["stage"] != "" && s.Name != "lose" }) {
+			all = append(all, p)
 		}
 	}
 	// All end at one time, so that what they leave can be compared.

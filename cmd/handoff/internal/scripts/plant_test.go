@@ -246,11 +246,14 @@ func interleave(random *rand.Rand, records []*kgo.Record) []*kgo.Record {
 }
 
 // settle waits until nothing is left to do: no transaction is open, everything in every mailbox is committed
-// by its group, and what came of that was read.
+// by its group, and what came of that was read. Groups are asked before the topics' ends: what a transaction
+// posted is in its topics before its offset counts, so nothing can be beyond those ends that came of what the
+// groups had committed.
 func (p *plant) settle(ctx context.Context) error {
 	topics, busy := append(mailboxes(), schemas.TopicPlatform, schemas.TopicDeadLetters), ""
 	for {
-		ends, err := p.admin.ListEndOffsets(ctx, topics...) // of open transactions too
+		committed := p.admin.FetchManyOffsets(ctx, mailboxes()...) // a group is named after its mailbox
+		ends, err := p.admin.ListEndOffsets(ctx, topics...)        // of open transactions too
 		if err == nil {
 			err = ends.Error()
 		}
@@ -260,7 +263,7 @@ func (p *plant) settle(ctx context.Context) error {
 		if err := p.await(ctx, ends); err != nil {
 			return err
 		}
-		if busy = p.busy(ctx); busy == "" {
+		if busy = p.busy(committed); busy == "" {
 			return nil
 		}
 		select {
@@ -291,10 +294,8 @@ func (p *plant) await(ctx context.Context, ends kadm.ListedOffsets) error {
 	}
 }
 
-// busy is where a group has not committed a record that the tail knows of; "" where each has. A record that
-// is processed and not committed is of an open transaction, so nothing is beyond what the tail knows.
-func (p *plant) busy(ctx context.Context) string {
-	committed := p.admin.FetchManyOffsets(ctx, mailboxes()...) // a group is named after its mailbox
+// busy is where a group has not committed a record that the tail knows of; "" where each has.
+func (p *plant) busy(committed kadm.FetchOffsetsResponses) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, topic := range mailboxes() {

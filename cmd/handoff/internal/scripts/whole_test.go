@@ -173,10 +173,24 @@ func (w *whole) differences(ctx context.Context) (map[string]string, error) {
 				}
 			}
 		}
-		different[p.name] = stateDiffers(left, kept[w.worlds[i].Shop()])
+		found := kept[w.worlds[i].Shop()]
+		if crossing[p.name] != "" {
+			for _, entries := range []map[string]string{left, found} {
+				for name := range entries {
+					entries[name] = ""
+				}
+			}
+		}
+		different[p.name] = stateDiffers(left, found)
 	}
 	maps.DeleteFunc(different, func(_, diff string) bool { return diff == "" })
 	return different, nil
+}
+
+// crossing are scripts in which events of several people cross, and what depends on which comes first: of
+// their states only the names of the entries are compared.
+var crossing = map[string]string{
+	"W7_three_addresses": "from which of two linked addresses a third one hears first of an opt-out, and so what its ledger names as the source",
 }
 
 // stateDiffers compares the entries that the stages keep; places of records are not compared.
