@@ -38,6 +38,7 @@ type incarnation struct {
 	sharedBy int32   // partitions that the cache's bound was shared by last
 	txn      openTransaction
 	saved    time.Time // when all parts were saved last
+	settled  time.Time // when offsets were brought past markers last
 
 	begin      sync.Mutex
 	begun      atomic.Bool // a transaction is open at the client; set under begin
@@ -167,7 +168,9 @@ func (in *incarnation) options(id string) []kgo.Opt {
 		kgo.HeartbeatInterval(min(3*time.Second, r.cfg.SessionTimeout/6)),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		// Where the group has no offset. Partitions are paused until they are placed; an offset that is a
+		// number makes the client know them, so that they can be.
+		kgo.ConsumeStartOffset(kgo.NewOffset().At(0)),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxPartitionBytes(1<<20),
 		kgo.FetchMaxBytes(4<<20),

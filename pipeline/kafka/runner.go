@@ -27,6 +27,8 @@ type Runner struct {
 	failing   atomic.Bool  // too many failures: stop after the commit
 	owned     atomic.Int32 // partitions at work, of all members
 
+	settleEvery time.Duration
+
 	calling sync.Mutex // the Caller is told of one thing at a time
 
 	mu     sync.Mutex
@@ -54,7 +56,7 @@ func New(cfg Config) (*Runner, error) {
 	}
 	name := cfg.Stage.Name()
 	r := &Runner{cfg: cfg, mailbox: schemas.Mailbox(name), changelog: schemas.Changelog(name),
-		left: map[int32]time.Time{}, claims: map[int32]*claim{}}
+		left: map[int32]time.Time{}, claims: map[int32]*claim{}, settleEvery: settleEvery}
 	for range cfg.Members {
 		r.ready = append(r.ready, errNotYet)
 	}
