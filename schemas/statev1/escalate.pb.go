@@ -244,7 +244,9 @@ type Parked struct {
 	// The ticket it stands on, by the ticket's episode; 0 where that is not the newest.
 	OnTicket uint64 `protobuf:"varint,3,opt,name=on_ticket,json=onTicket,proto3" json:"on_ticket,omitempty"`
 	// Episode it belongs to; 0 for none.
-	Episode       uint64 `protobuf:"varint,4,opt,name=episode,proto3" json:"episode,omitempty"`
+	Episode uint64 `protobuf:"varint,4,opt,name=episode,proto3" json:"episode,omitempty"`
+	// Call id under which the thread has it already: it was on its way when quiet hours began (C11).
+	InThread      string `protobuf:"bytes,40,opt,name=in_thread,json=inThread,proto3" json:"in_thread,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -305,6 +307,13 @@ func (x *Parked) GetEpisode() uint64 {
 		return x.Episode
 	}
 	return 0
+}
+
+func (x *Parked) GetInThread() string {
+	if x != nil {
+		return x.InThread
+	}
+	return ""
 }
 
 // BotTurn is a question to the bot that is not answered yet.
@@ -863,6 +872,8 @@ type Ticket struct {
 	WaitingSteps uint32 `protobuf:"varint,52,opt,name=waiting_steps,json=waitingSteps,proto3" json:"waiting_steps,omitempty"`
 	// The status that was reported last (M3).
 	Told handoffv1.TicketStatus `protobuf:"varint,53,opt,name=told,proto3,enum=handoff.v1.TicketStatus" json:"told,omitempty"`
+	// When that happened at the desk: an older report that was lost and put back changes nothing.
+	ToldAt *timestamppb.Timestamp `protobuf:"bytes,54,opt,name=told_at,json=toldAt,proto3" json:"told_at,omitempty"`
 	// Tags on it, as the desk told last or Handoff set them.
 	Tags []string `protobuf:"bytes,60,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Subject it was created with.
@@ -1015,6 +1026,13 @@ func (x *Ticket) GetTold() handoffv1.TicketStatus {
 		return x.Told
 	}
 	return handoffv1.TicketStatus(0)
+}
+
+func (x *Ticket) GetToldAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ToldAt
+	}
+	return nil
 }
 
 func (x *Ticket) GetTags() []string {
@@ -1412,12 +1430,13 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
 	"automation\x18< \x01(\v2\x1c.handoff.state.v1.AutomationR\n" +
 	"automation\x12\x14\n" +
-	"\x05holds\x18F \x01(\x04R\x05holdsJ\x04\b\v\x10\f\"\x99\x01\n" +
+	"\x05holds\x18F \x01(\x04R\x05holdsJ\x04\b\v\x10\f\"\xb6\x01\n" +
 	"\x06Parked\x12,\n" +
 	"\x05reply\x18\x01 \x01(\v2\x16.handoff.v1.AgentReplyR\x05reply\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +
 	"\ton_ticket\x18\x03 \x01(\x04R\bonTicket\x12\x18\n" +
-	"\aepisode\x18\x04 \x01(\x04R\aepisode\"\xea\x01\n" +
+	"\aepisode\x18\x04 \x01(\x04R\aepisode\x12\x1b\n" +
+	"\tin_thread\x18( \x01(\tR\binThread\"\xea\x01\n" +
 	"\aBotTurn\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x126\n" +
@@ -1465,7 +1484,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\bended_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
-	"\tleft_open\x182 \x01(\bR\bleftOpen\"\xba\x05\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\"\xef\x05\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1484,7 +1503,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\tleft_open\x182 \x01(\bR\bleftOpen\x12?\n" +
 	"\rwaiting_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\fwaitingSince\x12#\n" +
 	"\rwaiting_steps\x184 \x01(\rR\fwaitingSteps\x12,\n" +
-	"\x04told\x185 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x04told\x12\x12\n" +
+	"\x04told\x185 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x04told\x123\n" +
+	"\atold_at\x186 \x01(\v2\x1a.google.protobuf.TimestampR\x06toldAt\x12\x12\n" +
 	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
 	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
 	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +
@@ -1590,20 +1610,21 @@ var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	13, // 29: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
 	13, // 30: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
 	17, // 31: handoff.state.v1.Ticket.told:type_name -> handoff.v1.TicketStatus
-	19, // 32: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	13, // 33: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
-	13, // 34: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
-	13, // 35: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
-	13, // 36: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
-	11, // 37: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
-	10, // 38: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
-	10, // 39: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
-	13, // 40: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	13, // 32: handoff.state.v1.Ticket.told_at:type_name -> google.protobuf.Timestamp
+	19, // 33: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	13, // 34: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	13, // 35: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	13, // 36: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	13, // 37: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	11, // 38: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	10, // 39: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
+	10, // 40: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
+	13, // 41: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }

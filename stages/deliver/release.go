@@ -43,7 +43,7 @@ func (s *Stage) Release(read pipeline.Reader, call pipeline.PendingCall, now tim
 	text := record.GetCommand().GetSendText()
 	rel.Text = text != nil
 	if rel.Text {
-		err = s.releaseText(e, open, text, &rel)
+		err = s.releaseText(e, open, text, now, &rel)
 	} else {
 		err = s.releaseDesk(e, open, &rel)
 	}
@@ -71,10 +71,13 @@ func inTime(open *statev1.OpenCall, now time.Time, rel *caller.Release) {
 	}
 }
 
-func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *handoffv1.SendText, rel *caller.Release) error {
+func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *handoffv1.SendText, now time.Time, rel *caller.Release) error {
 	j, err := judge(e, placeOf(open.GetRecord()), text)
 	if err != nil {
 		return err
+	}
+	if why := s.inQuietHours(rel.Attempt.Shop, open, now); why != "" && j.verdict == caller.Start {
+		j.verdict, j.reason, j.meaning = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_QUIET_HOURS, why
 	}
 	if r := open.GetRecord(); !rel.Attempt.Shop.Reaches(r.GetChannel(), r.GetAddress()) { // W9
 		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_COUNTRY

@@ -26,7 +26,7 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 		return
 	}
 	if text, now := cutSendNow(r.GetText()); now {
-		r.Text, r.Parking = text, nil
+		r.Text, r.Parking, c.whateverHour = text, nil, true
 		bare := text == "" && len(r.GetMedia()) == 0
 		if c.sendNow(number, bare); bare {
 			return
@@ -58,9 +58,11 @@ func (c *conversation) sendReply(p *statev1.Parked) {
 	}
 	c.sendText(outbound{
 		class: handoffv1.TextClass_TEXT_CLASS_AGENT, text: r.GetText(), media: r.GetMedia(),
-		nativeID: r.GetNativeId(), author: r.GetAuthor(), onTicket: onTicket, episode: p.GetEpisode(),
+		nativeID: r.GetNativeId(), author: r.GetAuthor(), onTicket: onTicket, episode: p.GetEpisode(), inThread: p.GetInThread(),
 	})
-	c.noteSegments(p.GetOnTicket(), r)
+	if p.GetInThread() == "" { // else it was noted when it was on its way first
+		c.noteSegments(p.GetOnTicket(), r)
+	}
 }
 
 // repliedBefore drops a reply that the desk told twice.
@@ -203,6 +205,10 @@ func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.C
 
 // textEnded tells the agents of a text that did not arrive at the provider (C7, X1).
 func (c *conversation) textEnded(r *handoffv1.Receipt) {
+	if r.GetNotYet() != nil {
+		c.metQuietHours(r)
+		return
+	}
 	var why string
 	out := r.GetOutcome()
 	switch out.GetStatus() {

@@ -32,6 +32,8 @@ type conversation struct {
 	read   struct{ state, episode, ticket, unanswered bool }
 	thread *thread
 	rules  asking
+	// whateverHour: an agent asked in this turn to have replies sent whatever the hour (C11).
+	whateverHour bool
 }
 
 // load reads a conversation and takes over what the record's stamp tells of consent.
