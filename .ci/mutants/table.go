@@ -36,7 +36,7 @@ func in(file, old, now string) []edit { return []edit{{file: file, old: old, now
 // promise that is broken.
 func mutants() []mutant {
 	var all []mutant
-	for _, group := range [][]mutant{positions(), folds(), once(), aborted(), timers(), sinks(), owners(), outboxes(), restores(), places()} {
+	for _, group := range [][]mutant{positions(), folds(), once(), aborted(), timers(), sinks(), owners(), outboxes(), restores(), places(), standbys()} {
 		all = append(all, group...)
 	}
 	return all
@@ -204,5 +204,34 @@ func places() []mutant {
 			"		if !p.state.Touched() {\n", "		if false && !p.state.Touched() {\n"), kafka, tests + "/markers$"},
 		{"place", "a stage that runs leaves its offset at a marker", in(loopGo,
 			"in.r.cfg.Now().Sub(in.settled) >= in.r.settleEvery", "false"), kafka, tests + "/markersOfARunning"},
+	}
+}
+
+// standbys are copies of state: kept where the group's leader says, and preferred.
+func standbys() []mutant {
+	const (
+		assignorGo = "pipeline/kafka/assignor/assignor.go"
+		keepersGo  = "pipeline/kafka/assignor/copies.go"
+		balancerGo = "pipeline/kafka/balancer.go"
+		copiesGo   = "pipeline/kafka/copies.go"
+		assignor   = "./pipeline/kafka/assignor"
+	)
+	return []mutant{
+		{"standby", "a copy is no reason to get a partition", in(assignorGo,
+			"	o.moveToCopies()\n", ""), assignor, "TestTakeOver|TestNewestCopy"},
+		{"standby", "an older copy will do", in(assignorGo,
+			"at > newest ||", "newest < 0 ||"), assignor, "TestNewestCopy"},
+		{"standby", "partitions move although their owner stays", in(assignorGo,
+			"	o.keep()\n", "	for p := range o.of {\n		o.of[p] = nobody\n	}\n"), assignor, "TestAssign$"},
+		{"standby", "an owner keeps a copy of its own", in(keepersGo,
+			"		if k.process == owner || k.keeps[p] {", "		if k.keeps[p] {"), assignor, "TestAssign$"},
+		{"standby", "copies of one owner's are not spread", in(keepersGo,
+			"			cmp.Compare(k.of[owner], best.of[owner]),\n", ""), assignor, "TestTakeOver"},
+		{"standby", "the leader's word on copies is not heard", in(balancerGo,
+			"	b.r.keepCopies(b.member, copies)\n", ""), kafka, "TestStandbyCopies"},
+		{"standby", "a stale claim is believed", in(balancerGo,
+			"!ok || meta.Generation > c.generation", "!ok || meta.Generation < c.generation"), kafka, "TestStaleClaim"},
+		{"standby", "what lies on the disk is not told", in(copiesGo,
+			"		if pos.Number == 0 {\n", "		if pos.Number == 0 || resume.Next > 0 {\n"), kafka, "TestStandbyCopies"},
 	}
 }

@@ -98,7 +98,7 @@ func (r *Runner) incarnation(ctx context.Context, member int) error {
 	in.workers.start(max(runtime.GOMAXPROCS(0)/r.cfg.Members, 1))
 	defer in.workers.stop()
 	in.background.Go(in.followEnds)
-	if r.cfg.Standby && member == 0 {
+	if r.cfg.Standby > 0 && member == 0 {
 		in.background.Go(in.followOthers)
 	}
 	err := in.loop(ctx)
@@ -132,6 +132,9 @@ func (in *incarnation) connect(ctx context.Context) error {
 	if err := in.checkTopics(start, kadm.NewClient(probe)); err != nil {
 		return err
 	}
+	if err := r.findCopies(in.partitions); err != nil {
+		return err
+	}
 	if _, _, err := probe.ProducerID(start); err != nil {
 		return fmt.Errorf("fence earlier transactions of %s: %w", id, err)
 	}
@@ -162,7 +165,7 @@ func (in *incarnation) options(id string) []kgo.Opt {
 		kgo.ProducerLinger(20*time.Millisecond), // ended by every commit, so it costs no latency
 		kgo.ConsumerGroup(schemas.Mailbox(r.cfg.Stage.Name())),
 		kgo.ConsumeTopics(r.mailbox),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.Balancers(newBalancer(r, in.member)),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(r.cfg.SessionTimeout),
 		kgo.HeartbeatInterval(min(3*time.Second, r.cfg.SessionTimeout/6)),
@@ -305,6 +308,7 @@ func (in *incarnation) release() {
 		if p.state == nil {
 			continue
 		}
+		in.r.copied(id, p.state.Resume().Next)
 		if err := p.state.Close(); err != nil {
 			in.r.cfg.Logger.Error("let go of a partition's state", "partition", id, "error", err)
 		}

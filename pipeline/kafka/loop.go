@@ -223,6 +223,7 @@ func (in *incarnation) drop(id int32) {
 	delete(in.parts, id)
 	in.reorder()
 	if p.state != nil {
+		in.r.copied(id, p.state.Resume().Next)
 		if err := p.state.Close(); err != nil {
 			in.r.cfg.Logger.Error("let go of a partition's state", "partition", id, "error", err)
 		}
@@ -236,11 +237,19 @@ func (in *incarnation) drop(id int32) {
 func (in *incarnation) removeLeft() {
 	in.r.mu.Lock()
 	defer in.r.mu.Unlock()
+	if !in.heartbeat.good() {
+		// Who is out of its group does not know yet what it will be assigned.
+		for id := range in.r.left {
+			in.r.left[id] = in.r.cfg.Now()
+		}
+		return
+	}
 	for id, since := range in.r.left {
 		if in.r.cfg.Now().Sub(since) < in.r.cfg.KeepRevoked {
 			continue
 		}
 		delete(in.r.left, id)
+		delete(in.r.copies.at, id)
 		if err := in.r.cfg.Store.Backing(in.r.cfg.Stage.Name(), id).Clear(); err != nil {
 			in.r.cfg.Logger.Error("remove state of a partition that left", "partition", id, "error", err)
 		}

@@ -35,6 +35,7 @@ type Runner struct {
 	ready  []error             // guarded by mu; of each member, nil when ready
 	left   map[int32]time.Time // guarded by mu; since when state is kept of partitions that left
 	claims map[int32]*claim    // guarded by mu; whose the local state of a partition is
+	copies copies              // guarded by mu
 }
 
 var (
@@ -56,7 +57,7 @@ func New(cfg Config) (*Runner, error) {
 	}
 	name := cfg.Stage.Name()
 	r := &Runner{cfg: cfg, mailbox: schemas.Mailbox(name), changelog: schemas.Changelog(name),
-		left: map[int32]time.Time{}, claims: map[int32]*claim{}, settleEvery: settleEvery}
+		left: map[int32]time.Time{}, claims: map[int32]*claim{}, settleEvery: settleEvery, copies: newCopies(cfg.Instance)}
 	for range cfg.Members {
 		r.ready = append(r.ready, errNotYet)
 	}
