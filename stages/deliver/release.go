@@ -19,7 +19,10 @@ const settingsAgain = time.Second
 // verdict, so that an earlier attempt can be looked up. A call that ended meanwhile waits: its end
 // is on the way to the caller.
 func (s *Stage) Release(read pipeline.Reader, call pipeline.PendingCall, now time.Time) (caller.Release, error) {
-	e := committedEntries{read: read, call: call}
+	e, err := readCommitted(read, call)
+	if err != nil {
+		return caller.Release{}, fmt.Errorf("release call %s: %w", call.Call.ID, err)
+	}
 	open := &statev1.OpenCall{}
 	ok, err := e.get(callPrefix+call.Call.ID, open)
 	if err != nil {
@@ -94,18 +97,17 @@ func otherIDs(e committedEntries, open *statev1.OpenCall) (ids []string, err err
 	const clockSkew = time.Hour
 	since := open.GetCreated().AsTime().Add(-clockSkew)
 	conversation := placeOf(open.GetRecord()).Conversation
-	scanErr := e.read.Scan(e.call.Partition, e.call.Key, sentPrefix, func(name string, value []byte) bool {
+	names, values := e.from(sentPrefix)
+	for i, name := range names {
 		sent := &statev1.SentText{}
-		if err = schemas.Unmarshal(value, sent); err != nil {
-			err = fmt.Errorf("decode state %s: %w", name, err)
-			return false
+		if err := schemas.Unmarshal(values[i], sent); err != nil {
+			return nil, fmt.Errorf("decode state %s of %s: %w", name, e.key, err)
 		}
 		if sent.GetConversation() == conversation && !sent.GetEnded().AsTime().Before(since) {
 			ids = append(ids, name[len(sentPrefix):])
 		}
-		return true
-	})
-	return ids, errors.Join(scanErr, err)
+	}
+	return ids, nil
 }
 
 // releaseDesk fills in the ticket of the command's episode. A ticket that will never exist refuses
