@@ -70,8 +70,10 @@ type World struct {
 
 	lines []string            // what happened since the command began
 	told  map[string][]string // what is printed only when asked for: "platform", "ticket"
-	facts []string            // facts since the last "facts"
-	steps int
+	// withPeople is the table of episodes: the newest record of each key.
+	withPeople map[string]pipeline.Emit
+	facts      []string // facts since the last "facts"
+	steps      int
 }
 
 // pending is a bot turn that waits.
@@ -103,7 +105,7 @@ func NewWorld(t Topology) (*World, error) {
 	w := &World{
 		verbs: vocabulary(), telling: explain.Topics(), watch: t.Watch, holding: holding{stages: map[string]bool{}}, inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
 		clock: start, versions: map[string][]*settings.Shop{},
-		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, told: map[string][]string{},
+		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, told: map[string][]string{}, withPeople: map[string]pipeline.Emit{},
 	}
 	if w.check, w.read = t.Check, t.Rules; w.check == nil {
 		w.check = settings.Parse
@@ -211,6 +213,10 @@ func (w *World) deliverTo(e pipeline.Emit, at time.Time) {
 	if e.Topic == schemas.TopicPlatform {
 		w.toldPlatform(e)
 		return // the same facts as analytics gets, for the platform to read
+	}
+	if e.Topic == schemas.TopicEpisodes {
+		w.withPeople[string(e.Key)] = e
+		return // the table that the platform asks
 	}
 	w.tell(e)
 	offset := w.offsets[e.Topic]
