@@ -11,8 +11,9 @@ import (
 
 // TestExplain: the story of a person is told from the log, whether stages run or not; what is asked wrongly
 // is refused with what is right.
-func TestExplain(t *testing.T) {
-	h := stageRan(t)
+func TestExplain(t *testing.T) { stageRan(t).explain(t) }
+
+func (h *inspected) explain(t *testing.T) {
 	out, problems, code := h.at("explain", "acme", "+14155550001")
 	if code != 0 {
 		t.Fatal(problems)

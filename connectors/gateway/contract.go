@@ -19,6 +19,6 @@ func webhookPosts() []turn.Post {
 	return []turn.Post{
 		{Topic: schemas.TopicClassify, Bodies: []string{"customer_message"}},
 		{Topic: schemas.TopicConsent, Bodies: []string{"platform_send"}},
-		{Topic: schemas.TopicDeliver, Bodies: []string{"delivery_state", "ticket_changed"}},
+		{Topic: schemas.TopicDeliver, Bodies: []string{"channel_echo", "delivery_state", "ticket_changed"}},
 	}
 }

@@ -47,6 +47,8 @@ func vocabulary() verbs {
 		"decide":   {words: []string{"opt-out", "keep"}, args: []string{"from", "by", "reason", "id"}, run: (*World).decide},
 		"import":   {words: statuses(), args: []string{"from", "at", "source", "scope", "channel", "account", "zone", "by", "id"}, text: mayHaveText, run: (*World).importConsent},
 		"platform": {args: []string{"from", "to", "channel", "campaign", "asks", "id"}, text: needsText, run: (*World).platform},
+		"echo":     {args: []string{"from", "to", "channel", "name", "text", "id"}, text: needsText, run: (*World).echo},
+		"asks":     {args: []string{"from"}, run: (*World).asks},
 		"link":     {args: []string{"from", "other", "by", "id"}, run: (*World).link},
 		"wait":     {free: "duration", run: (*World).wait},
 		"hold":     {words: []string{"answers"}, args: []string{"stage"}, run: (*World).hold},

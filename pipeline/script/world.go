@@ -81,8 +81,10 @@ type World struct {
 
 	lines []string            // what happened since the command began
 	told  map[string][]string // what is printed only when asked for: "platform", "ticket"
-	facts []string            // facts since the last "facts"
-	steps int
+	// withPeople is the table of episodes: the newest record of each key.
+	withPeople map[string]pipeline.Emit
+	facts      []string // facts since the last "facts"
+	steps      int
 }
 
 // pending is a bot turn that waits.
@@ -117,7 +119,7 @@ func newWorld(t Topology, plant Plant) (*World, error) {
 		plant: plant, punctual: t.Punctual,
 		verbs: vocabulary(), telling: explain.Topics(), watch: t.Watch, holding: holding{stages: map[string]bool{}}, inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
 		clock: start, versions: map[string][]*settings.Shop{},
-		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, told: map[string][]string{},
+		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, told: map[string][]string{}, withPeople: map[string]pipeline.Emit{},
 	}
 	if !t.Start.IsZero() {
 		w.clock = t.Start
@@ -250,6 +252,10 @@ func (w *World) arrived(r pipeline.Record) bool {
 	if r.Topic == schemas.TopicPlatform {
 		w.toldPlatform(e)
 		return false // the same facts as analytics gets, for the platform to read
+	}
+	if e.Topic == schemas.TopicEpisodes {
+		w.withPeople[string(e.Key)] = e
+		return // the table that the platform asks
 	}
 	w.tell(e)
 	w.remember(r)

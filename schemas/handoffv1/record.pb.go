@@ -162,6 +162,8 @@ type Record struct {
 	//	*Record_Linked
 	//	*Record_PlatformSend
 	//	*Record_CommandReturned
+	//	*Record_WithPeople
+	//	*Record_ChannelEcho
 	//	*Record_RuleReply
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -532,6 +534,24 @@ func (x *Record) GetCommandReturned() *CommandReturned {
 	return nil
 }
 
+func (x *Record) GetWithPeople() *WithPeople {
+	if x != nil {
+		if x, ok := x.Body.(*Record_WithPeople); ok {
+			return x.WithPeople
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetChannelEcho() *ChannelEcho {
+	if x != nil {
+		if x, ok := x.Body.(*Record_ChannelEcho); ok {
+			return x.ChannelEcho
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetRuleReply() *RuleReply {
 	if x != nil {
 		if x, ok := x.Body.(*Record_RuleReply); ok {
@@ -653,6 +673,14 @@ type Record_CommandReturned struct {
 	CommandReturned *CommandReturned `protobuf:"bytes,51,opt,name=command_returned,json=commandReturned,proto3,oneof"`
 }
 
+type Record_WithPeople struct {
+	WithPeople *WithPeople `protobuf:"bytes,52,opt,name=with_people,json=withPeople,proto3,oneof"`
+}
+
+type Record_ChannelEcho struct {
+	ChannelEcho *ChannelEcho `protobuf:"bytes,53,opt,name=channel_echo,json=channelEcho,proto3,oneof"`
+}
+
 type Record_RuleReply struct {
 	RuleReply *RuleReply `protobuf:"bytes,60,opt,name=rule_reply,json=ruleReply,proto3,oneof"`
 }
@@ -711,6 +739,10 @@ func (*Record_PlatformSend) isRecord_Body() {}
 
 func (*Record_CommandReturned) isRecord_Body() {}
 
+func (*Record_WithPeople) isRecord_Body() {}
+
+func (*Record_ChannelEcho) isRecord_Body() {}
+
 func (*Record_RuleReply) isRecord_Body() {}
 
 var File_handoff_v1_record_proto protoreflect.FileDescriptor
@@ -718,7 +750,7 @@ var File_handoff_v1_record_proto protoreflect.FileDescriptor
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xd1\x10\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xca\x11\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -764,7 +796,10 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\x04link\x18+ \x01(\v2\x10.handoff.v1.LinkH\x00R\x04link\x12,\n" +
 	"\x06linked\x18, \x01(\v2\x12.handoff.v1.LinkedH\x00R\x06linked\x12?\n" +
 	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSend\x12H\n" +
-	"\x10command_returned\x183 \x01(\v2\x1b.handoff.v1.CommandReturnedH\x00R\x0fcommandReturned\x126\n" +
+	"\x10command_returned\x183 \x01(\v2\x1b.handoff.v1.CommandReturnedH\x00R\x0fcommandReturned\x129\n" +
+	"\vwith_people\x184 \x01(\v2\x16.handoff.v1.WithPeopleH\x00R\n" +
+	"withPeople\x12<\n" +
+	"\fchannel_echo\x185 \x01(\v2\x17.handoff.v1.ChannelEchoH\x00R\vchannelEcho\x126\n" +
 	"\n" +
 	"rule_reply\x18< \x01(\v2\x15.handoff.v1.RuleReplyH\x00R\truleReplyB\x06\n" +
 	"\x04body*\xac\x01\n" +
@@ -824,7 +859,9 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*Linked)(nil),                // 28: handoff.v1.Linked
 	(*PlatformSend)(nil),          // 29: handoff.v1.PlatformSend
 	(*CommandReturned)(nil),       // 30: handoff.v1.CommandReturned
-	(*RuleReply)(nil),             // 31: handoff.v1.RuleReply
+	(*WithPeople)(nil),            // 31: handoff.v1.WithPeople
+	(*ChannelEcho)(nil),           // 32: handoff.v1.ChannelEcho
+	(*RuleReply)(nil),             // 33: handoff.v1.RuleReply
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -858,12 +895,14 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	28, // 28: handoff.v1.Record.linked:type_name -> handoff.v1.Linked
 	29, // 29: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
 	30, // 30: handoff.v1.Record.command_returned:type_name -> handoff.v1.CommandReturned
-	31, // 31: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	31, // 31: handoff.v1.Record.with_people:type_name -> handoff.v1.WithPeople
+	32, // 32: handoff.v1.Record.channel_echo:type_name -> handoff.v1.ChannelEcho
+	33, // 33: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -905,6 +944,8 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_Linked)(nil),
 		(*Record_PlatformSend)(nil),
 		(*Record_CommandReturned)(nil),
+		(*Record_WithPeople)(nil),
+		(*Record_ChannelEcho)(nil),
 		(*Record_RuleReply)(nil),
 	}
 	type x struct{}

@@ -9,6 +9,7 @@
 //     passes goes on to escalate with its stamp, what it does not as BlockedText (C7).
 //   - BotReply, from deliver: drops one it has seen; gated alike. One without a text always passes.
 //   - PlatformSend, from the gateway: drops one it has seen, passes on.
+//   - ChannelEcho, from deliver: passes on.
 //   - TicketEvent, from deliver: drops one it has seen, remembers whether the ticket is open, passes on.
 //   - Receipt, from deliver: one that says the provider opted the address out changes the ledger (C10).
 //   - ConsentDecision, from the gateway and `handoff consent decide`: what a person decided of possible
@@ -79,6 +80,17 @@ func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipel
 // counted from one again would not count there.
 func (s *Stage) Carry(name string) bool { return name == headEntry }
 
+// Repeat tells what may be put out again when ledgers are rebuilt: changes of consent to deliver, which takes
+// only what is newer than what it has. Everything else would be taken for new: messages would be handled,
+// keyword answers sent and changes counted a second time.
+func (s *Stage) Repeat(e *pipeline.Emit) bool {
+	if e.Topic != schemas.TopicDeliver {
+		return false
+	}
+	r, err := schemas.Decode(e.Key, e.Value)
+	return err == nil && r.GetConsentChanged() != nil
+}
+
 // On decides a turn.
 func (s *Stage) On(t *turn.Turn) error {
 	if t.Timer != nil {
@@ -132,6 +144,8 @@ func (s *Stage) On(t *turn.Turn) error {
 		if !t.Seen() {
 			forward(t) // it was sent: nothing is left to judge (H13)
 		}
+	case *handoffv1.Record_ChannelEcho:
+		forward(t) // it was sent in the channel's own app (H14); deliver has dropped repetitions
 	case *handoffv1.Record_RuleReply:
 		ruleReply(t, body.RuleReply)
 	case *handoffv1.Record_TicketEvent:

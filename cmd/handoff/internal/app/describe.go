@@ -130,6 +130,10 @@ func post(t *topology.Topology, from string, posts []turn.Post) error {
 			t.Flows = append(t.Flows, topology.Flow{Way: topology.Records, Via: p.Topic, From: []string{from}, To: []string{nodeOutside}, Carries: p.Bodies})
 			continue
 		}
+		if p.Topic == schemas.TopicEpisodes {
+			t.Flows = append(t.Flows, topology.Flow{Way: topology.Table, Via: p.Topic, From: []string{from}, To: []string{nodeGateway}, Carries: p.Bodies})
+			continue
+		}
 		stage := strings.TrimPrefix(p.Topic, schemas.Mailbox(""))
 		if !slices.Contains(StageNames(), stage) {
 			return fmt.Errorf("%s posts to %s, which is nobody's mailbox", from, p.Topic)

@@ -173,7 +173,7 @@ func TestSyntaxErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                       `complaint.txt:1: there is no command; a script begins like`,
 		"# only a remark\n":                      `complaint.txt:1: there is no command`,
-		"\n\nstop\n----\n":                       `complaint.txt:3: there is no command "stop"; there are agent, bot,`,
+		"\n\nstop\n----\n":                       `complaint.txt:3: there is no command "stop"; there are agent, asks, bot,`,
 		"customer form=+1\nhi\n----\n":           `complaint.txt:1: customer has no form=; allowed: customer [from=]`,
 		"customer name=(Kim\nhi\n----\n":         `complaint.txt:1: name=(Kim: the closing parenthesis is missing`,
 		"customer =3\nhi\n----\n":                `complaint.txt:1: "=3": the name before = is missing`,
