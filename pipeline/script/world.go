@@ -255,7 +255,7 @@ func (w *World) arrived(r pipeline.Record) bool {
 	}
 	if e.Topic == schemas.TopicEpisodes {
 		w.withPeople[string(e.Key)] = e
-		return // the table that the platform asks
+		return false // the table that the platform asks
 	}
 	w.tell(e)
 	w.remember(r)

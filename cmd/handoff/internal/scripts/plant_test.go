@@ -96,7 +96,7 @@ func newPlant(ctx context.Context, to kafka.Connection, random *rand.Rand) (*pla
 	if p.table, err = kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: to}); err != nil {
 		return nil, err
 	}
-	topics := append(mailboxes(), schemas.TopicPlatform, schemas.TopicDeadLetters)
+	topics := append(mailboxes(), schemas.TopicPlatform, schemas.TopicEpisodes, schemas.TopicDeadLetters)
 	for _, topic := range topics {
 		p.read[topic] = &[64]reached{}
 	}
@@ -250,7 +250,7 @@ func interleave(random *rand.Rand, records []*kgo.Record) []*kgo.Record {
 // posted is in its topics before its offset counts, so nothing can be beyond those ends that came of what the
 // groups had committed.
 func (p *plant) settle(ctx context.Context) error {
-	topics, busy := append(mailboxes(), schemas.TopicPlatform, schemas.TopicDeadLetters), ""
+	topics, busy := append(mailboxes(), schemas.TopicPlatform, schemas.TopicEpisodes, schemas.TopicDeadLetters), ""
 	for {
 		committed := p.admin.FetchManyOffsets(ctx, mailboxes()...) // a group is named after its mailbox
 		ends, err := p.admin.ListEndOffsets(ctx, topics...)        // of open transactions too
