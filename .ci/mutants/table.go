@@ -198,6 +198,8 @@ func places() []mutant {
 			"	case at < from:", "	case false && at < from:"), kafka, tests + "/eaten"},
 		{"place", "a mailbox that ends too soon is read", in(placeGo,
 			"	case at > end:", "	case false && at > end:"), kafka, tests + "/madeAnew"},
+		{"place", "what failed is left alone for longer and longer", in("pipeline/kafka/config.go",
+			"		kgo.RetryBackoffFn(backoff), kgo.RequestRetries(40)}", "		kgo.RequestRetries(40)}"), kafka, "TestWaitsEndSoon"},
 		{"place", "a stage that ends leaves its offset at a marker", in(loopGo,
 			"func (in *incarnation) finish() error {\n	if err := in.settle(); err != nil {\n		return err\n	}\n", "func (in *incarnation) finish() error {\n"), kafka, tests + "/markers$"},
 		{"place", "markers at the end count as unread", in(placeGo,

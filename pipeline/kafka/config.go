@@ -27,7 +27,8 @@ func (c Connection) options(id string, more ...kgo.Opt) []kgo.Opt {
 	// How often metadata may be asked for anew: for a partition's new leader, and before a batch is sent again
 	// that came while the broker was still ending the transaction before (CONCURRENT_TRANSACTIONS), which a busy
 	// broker answers often. The client's own default is 5 s, and such a batch waits for it.
-	all := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(id), kgo.MetadataMinAge(50 * time.Millisecond)}
+	all := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(id), kgo.MetadataMinAge(50 * time.Millisecond),
+		kgo.RetryBackoffFn(backoff), kgo.RequestRetries(40)}
 	all = append(all, c.Options...)
 	return append(all, more...)
 }

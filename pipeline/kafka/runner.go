@@ -130,10 +130,15 @@ func (r *Runner) member(ctx context.Context, member int) error {
 	}
 }
 
-// backoff of the n-th failure in a row: 50 ms doubling to 5 s, with jitter.
+// mostBackoff bounds how long what failed is left alone. What it waits for is back between two tries, so
+// this is added to every recovery: from a coordinator that moves or loads, from a broker that restarts. The
+// client's own default doubles to 5 s: what is back after 4 s it asks for after 7.75.
+const mostBackoff = time.Second
+
+// backoff of the n-th failure in a row: 50 ms doubling to mostBackoff, less up to half of it.
 func backoff(n int) time.Duration {
-	d := 50 * time.Millisecond << min(n-1, 7)
-	return min(d, 5*time.Second)/2 + rand.N(min(d, 5*time.Second)/2)
+	d := min(50*time.Millisecond<<min(max(n-1, 0), 5), mostBackoff)
+	return d/2 + rand.N(d/2)
 }
 
 // failureWindow counts failing records.
