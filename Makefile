@@ -78,8 +78,8 @@ torture-runtime: ## The runtime on a real Kafka under kill -9 and errors, checke
 	@go run -buildvcs=false ./.ci/torture -rounds $(or $(ROUNDS),50) -nodes $(or $(NODES),1) -seed $(or $(SEED),0) $(ARGS)
 
 .PHONY: torture-conversations
-torture-conversations: ## Random conversations through all stages in memory keep the invariants (INTERLEAVINGS=10000000, SEED=... replays)
-	@HANDOFF_INTERLEAVINGS=$(or $(INTERLEAVINGS),10000000) go test -count=1 -timeout 0 -v -run '^TestRandomConversations$$' $(SCRIPTS) -args -rapid.nofailfile -rapid.seed=$(or $(SEED),0)
+torture-conversations: ## Random conversations through all stages in memory keep the invariants (INTERLEAVINGS=10000000, SEED=1, FROM=0 goes on with that conversation)
+	@GOGC=400 HANDOFF_INTERLEAVINGS=$(or $(INTERLEAVINGS),10000000) HANDOFF_SEED=$(or $(SEED),1) HANDOFF_FROM=$(or $(FROM),0) go test -count=1 -timeout 0 -v -run '^TestRandomConversations$$' $(SCRIPTS)
 
 .PHONY: torture-scripts
 torture-scripts: ## All scripts at once through the whole pipeline on a real Kafka, disturbed, end as in memory (ROUNDS=1, SEED=... replays)

@@ -63,13 +63,15 @@ func planOf(t *testing.T, path, shop string, topology script.Topology) *plan {
 
 // play plays the next command in memory.
 func (p *plan) play(c script.Command) error {
-	step, err := planned{at: p.world.Clock()}, error(nil)
+	at := p.world.Clock()
 	if len(p.steps) > 0 {
-		step.at = step.at.Add(time.Second)
+		at = at.Add(time.Second)
 	}
-	if step.out, err = p.world.Run(c); err != nil {
+	out, err := p.world.Run(c)
+	if err != nil {
 		return err
 	}
+	step := planned{at: at, out: out}
 	step.end, step.moments = p.world.Clock(), slices.Clone(p.world.Moments())
 	p.steps = append(p.steps, step)
 	return nil
