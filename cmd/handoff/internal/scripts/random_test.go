@@ -58,6 +58,10 @@ var turned = []string{
 	"handoff: {answer_grace: 10m, close_on_thanks: true}", "handoff: {say_resumed: true, pause_from_opening: true}",
 	"bot: {in_mirror_mode: true}", "consent: {opt_out_scope: account}", "consent: {opt_out_scope: shop}", "consent: {opt_out_scope: channel}",
 	"consent: {reply_requires: subscription}", "consent: {reply_requires: conversation}", "handoff: {offer_lapses: 1h, offer_again_after: 1h}",
+}
+
+// turnedToo are more of them, by which less is texted.
+var turnedToo = []string{
 	"consent: {double_opt_in: true}", "consent: {double_opt_in: true}", "consent: {double_opt_in: false}",
 	"consent: {quiet_hours: true}", "consent: {quiet_hours: true}", "consent: {quiet_hours: false}", "time_zone: Asia/Tokyo", "time_zone: UTC",
 }
@@ -65,8 +69,9 @@ var turned = []string{
 // shipped are rules that a shop turns on: those that text, tag and hand over.
 var shipped = []string{"message-received", "order-status", "reopened-sms", "route-by-intent-and-sentiment", "new-sms-follow-up-check", "double-opt-in"}
 
-// commands are what may happen next, the likely ones more often.
-func commands() *rapid.Generator[script.Command] {
+// commands are what may happen next, the likely ones more often: what customers, agents, bot, desk and provider
+// do, and in the wide choice what the platform, whoever decides and links, and rules do as well.
+func commands(wide bool) *rapid.Generator[script.Command] {
 	upTo := func(to int) *rapid.Generator[int] { return rapid.IntRange(1, to) }
 	one := func(name string, words ...string) *rapid.Generator[script.Command] {
 		return rapid.Map(rapid.SampledFrom(words), func(w string) script.Command {
@@ -117,7 +122,11 @@ func commands() *rapid.Generator[script.Command] {
 		}
 		return c
 	})
-	settings := rapid.Map(rapid.SampledFrom(turned), func(s string) script.Command { return text("settings", s) })
+	turn := turned
+	if wide {
+		turn = slices.Concat(turned, turnedToo)
+	}
+	settings := rapid.Map(rapid.SampledFrom(turn), func(s string) script.Command { return text("settings", s) })
 	// from one of the people, or about them.
 	about := func(c script.Command, args ...string) *rapid.Generator[script.Command] {
 		return rapid.Custom(func(t *rapid.T) script.Command {
@@ -145,7 +154,6 @@ func commands() *rapid.Generator[script.Command] {
 	})
 	sends := rapid.OneOf(about(text("platform", "Sale! Do you want the code?"), "to=|"+numbers[1], "asks=yes"), about(text("platform", "Your parcel is on its way."), "to=|"+numbers[1]))
 	all := []*rapid.Generator[script.Command]{
-		imports, decisions, links, sends, sends, one("rules", shipped...), rapid.OneOf(ticket(script.Command{Name: "desk", Args: map[string]string{"assign": "Kim"}})),
 		customer, customer, customer, customer, customer, customer, customer, customer, customer, customer,
 		rapid.Just(text("bot", "It ships tomorrow.")), rapid.Just(text("bot", "It ships tomorrow.")), one("bot", "cannot-answer=unknown"), one("bot-auto", "on", "off"),
 		ticket(text("agent", "Hi, I look into it.")), ticket(text("agent", "Hi, I look into it.")), ticket(text("agent", "Done #optout")),
@@ -159,6 +167,9 @@ func commands() *rapid.Generator[script.Command] {
 		one("lose", "stage=classify", "stage=consent", "stage=escalate", "stage=deliver"),
 		rapid.OneOf(one("replay", "", "letter=1", "letter=2"), one("drop", "", "letter=1")), one("replay", ""),
 		one("restart", ""), settings, settings, delivery,
+	}
+	if wide {
+		all = append(all, imports, decisions, links, sends, sends, one("rules", shipped...), ticket(script.Command{Name: "desk", Args: map[string]string{"assign": "Kim"}}))
 	}
 	return rapid.OneOf(all...)
 }
@@ -319,13 +330,14 @@ func (t *totals) add(o totals) {
 	t.violations += o.violations
 }
 
-// converse has one random conversation, always the same one of a seed and a number, and judges it.
-func converse(topology script.Topology, many *rapid.Generator[[]script.Command], seed, number int) (totals, error) {
+// converse has one random conversation, always the same one of a seed and a number, and judges it. Those with
+// odd numbers draw from the wide choice.
+func converse(topology script.Topology, many [2]*rapid.Generator[[]script.Command], seed, number int) (totals, error) {
 	c, err := newConversation(topology)
 	if err != nil {
 		return totals{}, err
 	}
-	for _, command := range many.Example(seed<<32 + number) {
+	for _, command := range many[number%2].Example(seed<<32 + number) {
 		c.given = append(c.given, command)
 		if c.do(command); c.judge.broken != "" {
 			break
@@ -351,7 +363,7 @@ func converseFrom(t *testing.T, topology script.Topology, seed, from, to int) to
 	var workers errgroup.Group
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() error {
-			many := rapid.SliceOfN(commands(), stepsEach, stepsEach)
+			many := [2]*rapid.Generator[[]script.Command]{rapid.SliceOfN(commands(false), stepsEach, stepsEach), rapid.SliceOfN(commands(true), stepsEach, stepsEach)}
 			for n := int(next.Add(1)) - 1; n < to; n = int(next.Add(1)) - 1 {
 				one, err := converse(topology, many, seed, n)
 				if err != nil {
