@@ -29,12 +29,15 @@ type Runner struct {
 	// rebuilding has room for as many partitions as may read a long changelog at once.
 	rebuilding chan struct{}
 
+	settleEvery time.Duration
+
 	calling sync.Mutex // the Caller is told of one thing at a time
 
 	mu     sync.Mutex
 	ready  []error             // guarded by mu; of each member, nil when ready
 	left   map[int32]time.Time // guarded by mu; since when state is kept of partitions that left
 	claims map[int32]*claim    // guarded by mu; whose the local state of a partition is
+	copies copies              // guarded by mu
 }
 
 var (
@@ -56,7 +59,7 @@ func New(cfg Config) (*Runner, error) {
 	}
 	name := cfg.Stage.Name()
 	r := &Runner{cfg: cfg, mailbox: schemas.Mailbox(name), changelog: schemas.Changelog(name),
-		left: map[int32]time.Time{}, claims: map[int32]*claim{}}
+		left: map[int32]time.Time{}, claims: map[int32]*claim{}, settleEvery: settleEvery, copies: newCopies(cfg.Instance)}
 	for range cfg.Members {
 		r.ready = append(r.ready, errNotYet)
 	}

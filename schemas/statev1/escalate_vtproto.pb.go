@@ -45,6 +45,7 @@ func (m *Conversation) CloneVT() *Conversation {
 	r.SentSince = m.SentSince
 	r.Parked = m.Parked
 	r.Nudged = m.Nudged
+	r.Shown = m.Shown
 	r.Automation = m.Automation.CloneVT()
 	r.Holds = m.Holds
 	if rhs := m.Consent; rhs != nil {
@@ -244,6 +245,7 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.WaitingSteps = m.WaitingSteps
 	r.Told = m.Told
 	r.ToldAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.ToldAt).CloneVT())
+	r.ByEcho = m.ByEcho
 	r.Subject = m.Subject
 	r.FollowUp = m.FollowUp
 	r.Announced = m.Announced
@@ -433,6 +435,13 @@ func (m *Conversation) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		dAtA[i] = 0x3
 		i--
 		dAtA[i] = 0xe2
+	}
+	if m.Shown != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Shown))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xb0
 	}
 	if m.Nudged {
 		i--
@@ -1220,6 +1229,18 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			dAtA[i] = 0xe2
 		}
 	}
+	if m.ByEcho {
+		i--
+		if m.ByEcho {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xb8
+	}
 	if m.ToldAt != nil {
 		size, err := (*timestamppb1.Timestamp)(m.ToldAt).MarshalToSizedBufferVT(dAtA[:i])
 		if err != nil {
@@ -1777,6 +1798,9 @@ func (m *Conversation) SizeVT() (n int) {
 	if m.Nudged {
 		n += 3
 	}
+	if m.Shown != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.Shown))
+	}
 	if m.Automation != nil {
 		l = m.Automation.SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
@@ -2075,6 +2099,9 @@ func (m *Ticket) SizeVT() (n int) {
 	if m.ToldAt != nil {
 		l = (*timestamppb1.Timestamp)(m.ToldAt).SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.ByEcho {
+		n += 3
 	}
 	if len(m.Tags) > 0 {
 		for _, s := range m.Tags {
@@ -2738,6 +2765,25 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.Nudged = bool(v != 0)
+		case 54:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Shown", wireType)
+			}
+			m.Shown = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Shown |= handoffv1.EpisodeState(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Automation", wireType)
@@ -4962,6 +5008,26 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 55:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ByEcho", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.ByEcho = bool(v != 0)
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Tags", wireType)

@@ -115,6 +115,9 @@ func (s *Stage) On(t *turn.Turn) error {
 		return nil
 	case *handoffv1.Record_TicketChanged:
 		return s.onTicketChanged(t, body.TicketChanged)
+	case *handoffv1.Record_ChannelEcho:
+		s.onChannelEcho(t, body.ChannelEcho)
+		return nil
 	case *handoffv1.Record_DeliveryState:
 		return s.onDeliveryState(t, body.DeliveryState)
 	default:

@@ -132,11 +132,15 @@ func (c *conversation) afterReply() {
 	}
 }
 
-// take gives a mirrored conversation to the agents: the bot is paused until close or H7 (M6).
+// take gives a conversation to the agents beside the episodes, mirrored (M6) or in the channel's own app (H14):
+// the bot is paused until close or H7.
 func (c *conversation) take() {
-	c.ticket.Taken, c.ticket.TakenAt = true, c.received()
+	again := c.ticket.GetTaken()
+	c.ticket.Taken, c.ticket.TakenAt, c.ticket.ByEcho = true, c.received(), false
 	c.settle()
-	c.sayTakenOver()
+	if !again {
+		c.sayTakenOver()
+	}
 }
 
 // noteSegments tells the agents when a reply took many segments (H5).
