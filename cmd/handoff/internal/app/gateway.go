@@ -6,8 +6,10 @@ import (
 
 	"github.com/handoff-dev/handoff/connectors/gateway"
 	"github.com/handoff-dev/handoff/connectors/platform"
+	"github.com/handoff-dev/handoff/connectors/reader"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/pipeline/kafka/pubsub"
+	"github.com/handoff-dev/handoff/stages/classify/intent"
 )
 
 // gatewayParts makes the gateway, bound to its address.
@@ -29,10 +31,19 @@ func (a *App) gatewayParts(table *kafka.Settings) ([]part, error) {
 		admin.Close()
 		return publisher.Close()
 	}
+	outside, err := reader.New(reader.Config{Intents: intent.All(), Secret: a.opt.Secrets, Registerer: a.registry})
+	if err != nil {
+		return []part{shared}, err
+	}
+	shared.close = func(context.Context) error {
+		outside.Close()
+		admin.Close()
+		return publisher.Close()
+	}
 	g, err := gateway.New(gateway.Config{
 		Channels: channels(), Desks: desks(), Platform: platform.Webhook{}, Settings: table, SettingsLoaded: func() bool { return true },
 		Secret: a.opt.Secrets, Apply: a.ApplySettings, OperatorToken: token,
-		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL,
+		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL, Reader: outside,
 		Drain: a.cfg.Drain, Log: a.log, Registerer: a.registry,
 	})
 	if err != nil {
