@@ -22,6 +22,8 @@ const (
 	sideChain5 = "chain-5"
 	// sideChain3 has as many as a text goes through before its command is in deliver's mailbox.
 	sideChain3 = "chain-3"
+	// sideWrites is chain-3 whose hops also write what the stages in their places write, see chain_writes.go.
+	sideWrites = "writes"
 
 	metricLightP50 = "light-p50"
 	metricLightP99 = "light-p99"
@@ -44,7 +46,7 @@ func hopTopic(i int) string { return "chain-hop-" + strconv.Itoa(i) }
 
 // hopsOf a chain side.
 func hopsOf(side string) int {
-	if side == sideChain3 {
+	if side == sideChain3 || side == sideWrites {
 		return 3
 	}
 	return 5
@@ -69,6 +71,9 @@ func runChain(ctx context.Context, s sideSpec) error {
 
 // hopOf is the specification of one hop.
 func hopOf(s sideSpec, i int) sideSpec {
+	if s.Side == sideWrites {
+		s.Beside = stageWrites[i]
+	}
 	s.Name, s.In, s.Out = fmt.Sprintf("%s-%d", s.Name, i), hopTopic(i), hopTopic(i+1)
 	return s
 }
@@ -112,8 +117,12 @@ func (b *bench) chain(ctx context.Context, e experiment, side, broker string) (f
 			in: chainInput{topic: schemas.TopicClassify}, last: schemas.TopicDeliver}
 		return run.measure(ctx)
 	}
+	topics := []string{topicBeside, topicChangelog}
 	for i := range hopsOf(side) + 1 {
-		if err := c.create(ctx, hopTopic(i), e.Partitions, nil); err != nil {
+		topics = append(topics, hopTopic(i))
+	}
+	for _, topic := range topics {
+		if err := c.create(ctx, topic, e.Partitions, nil); err != nil {
 			return nil, err
 		}
 	}

@@ -57,7 +57,7 @@ func latencyOf(capacity experiment, rounds int, sides ...string) experiment {
 func quickSuite() [][]experiment {
 	count, dedupe := drainOf(machineCount, 100_000, 200, 3), drainOf(machineDedupe, 100_000, 200, 3)
 	chain := chainOf(1)
-	chain.Sides = []string{sideChain5, sidePipeline}
+	chain.Sides = []string{sideChain5, sideWrites, sidePipeline}
 	return [][]experiment{
 		{count, dedupe},
 		{latencyOf(count, 1, sideHandoff, sideStreams)},

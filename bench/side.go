@@ -34,6 +34,8 @@ type sideSpec struct {
 	CacheBytes int64
 	// LowLatency says that a record's way is measured, not the throughput.
 	LowLatency bool
+	// Beside is what a pass-through writes with every record.
+	Beside []beside
 	// CPUProfile is a file to write; "" for none. Go sides only.
 	CPUProfile string
 }
@@ -98,7 +100,7 @@ func serveSide(ctx context.Context, args []string) (err error) {
 		return runHandoff(ctx, s)
 	case sideGoka:
 		return runGoka(ctx, s)
-	case sideChain3, sideChain5:
+	case sideChain3, sideChain5, sideWrites:
 		return runChain(ctx, s)
 	}
 	return fmt.Errorf("no side %q", s.Side)

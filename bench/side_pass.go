@@ -37,6 +37,7 @@ func passThrough(ctx context.Context, s sideSpec) error {
 	defer session.Close()
 	var failed firstError
 	promise := failed.promise
+	filler := make([]byte, besideMost(s.Beside))
 	for ctx.Err() == nil {
 		fetches := session.PollRecords(ctx, 10_000)
 		if fetches.NumRecords() == 0 {
@@ -49,6 +50,9 @@ func passThrough(ctx context.Context, s sideSpec) error {
 		for polled := 0; ; {
 			fetches.EachRecord(func(r *kgo.Record) {
 				polled++
+				for _, b := range s.Beside {
+					session.Produce(ctx, &kgo.Record{Topic: b.Topic, Partition: r.Partition, Key: r.Key, Value: filler[:b.Bytes]}, promise)
+				}
 				r.Topic = s.Out
 				session.Produce(ctx, r, promise)
 			})

@@ -25,6 +25,8 @@ const (
 	TopicDeadLetters = "handoff.dead-letters"
 	// TopicPlatform is for the messaging platform to read.
 	TopicPlatform = "handoff.platform"
+	// TopicEpisodes is a table: who is in an episode now.
+	TopicEpisodes = "handoff.episodes"
 )
 
 // Defaults of a deployment. A topic's partition count is fixed at creation.
@@ -98,6 +100,7 @@ func Topics(partitions int) []Topic {
 	return append(all,
 		Topic{Name: TopicSettings, Key: "shop|version and shop|current", Holds: "shop settings", Partitions: 1, Cleanup: CleanupCompact, Tombstones: ChangelogTombstones, MaxBytes: MaxRecordBytes + MaxRecordBytes/4},
 		Topic{Name: TopicPlatform, Key: "shop|address", Holds: "changes of consent, and when people get a conversation or give it back: for the messaging platform to read", Partitions: AnalyticsPartitions, Cleanup: CleanupDelete, Retention: MailboxRetention, MaxBytes: MaxRecordBytes + MaxRecordBytes/4},
+		Topic{Name: TopicEpisodes, Key: "shop|address", Holds: "the conversations of an address that people have now; none where the newest record lists none", Partitions: AnalyticsPartitions, Cleanup: CleanupCompact, Tombstones: ChangelogTombstones, MaxBytes: MaxRecordBytes + MaxRecordBytes/4},
 		Topic{Name: TopicDeadLetters, Key: "the failed record's key", Holds: "records that a stage could not process, with reason", Partitions: AnalyticsPartitions, Cleanup: CleanupDelete, Retention: 2 * MailboxRetention, MaxBytes: 2 * MaxRecordBytes},
 	)
 }

@@ -79,6 +79,11 @@ func (x *exchange) complete(e *ingress.Event) (p posting, ours bool, err error) 
 			body.DeliveryState.CallId = x.req.CallID
 		}
 		p, err = x.fromChannel(r, e, schemas.TopicDeliver)
+	case *handoffv1.Record_ChannelEcho:
+		if x.req.CallID != "" {
+			return posting{}, false, &ingress.Malformed{Place: "body", Reason: "an echo came to the path of delivery callbacks"}
+		}
+		p, err = x.fromChannel(r, e, schemas.TopicDeliver)
 	case *handoffv1.Record_PlatformSend:
 		p, err = x.fromPlatform(r, e)
 	case *handoffv1.Record_TicketChanged:

@@ -3,7 +3,8 @@
 // It reads POST /in/<provider>/<shop>/<account> (messages of a channel), the same with
 // /status/<call id> (delivery callbacks), POST /in/<desk>/<shop> (a help desk's hints) and
 // POST /shops/<shop>/settings, POST /in/platform/<shop> (what the messaging platform sent by itself, to
-// handoff.consent) and POST /shops/<shop>/consent and below it (what it knows of consent, to the same). It
+// handoff.consent) and POST /shops/<shop>/consent and below it (what it knows of consent, to the same), and
+// answers GET /shops/<shop>/episodes/<address>. It
 // posts CustomerMessage records to handoff.classify, DeliveryState and TicketChanged to handoff.deliver,
 // and gives the provider's own success answer only after Kafka acknowledged every record of the request. Everything else is refused with a reason and counted.
 //
@@ -30,6 +31,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/ingress"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
@@ -68,11 +70,14 @@ type Config struct {
 	// SettingsLoaded tells whether the table was read to its end; until then every webhook is answered
 	// 503, since an unknown shop cannot be told from one not read yet.
 	SettingsLoaded func() bool
+	// Episodes tells which conversations of an address people have, nil for none; an error says that this is
+	// not known yet. nil: nobody can ask.
+	Episodes func(shop, address string) (*handoffv1.WithPeople, error)
 	// Secret resolves a reference.
 	Secret func(settings.SecretRef) (string, error)
 	// Apply stores settings; nil refuses them with 404.
 	Apply ApplyFunc
-	// OperatorToken is the bearer token of POST /shops/<shop>/settings; empty refuses all.
+	// OperatorToken is the bearer token of everything under /shops/<shop>; empty refuses all.
 	OperatorToken string
 	// Publisher writes to Kafka. Publish returns nil only when every message was acknowledged, keeps
 	// the order of one call's messages, obeys their contexts, and is safe for concurrent use. The

@@ -33,6 +33,7 @@ const (
 	busy            outcome = "busy"
 	unacknowledged  outcome = "unacknowledged"
 	settingsPending outcome = "settings_pending"
+	episodesPending outcome = "episodes_pending"
 	noSecret        outcome = "secret_unavailable"
 	refusedSettings outcome = "settings_refused"
 	refusedRows     outcome = "rows_refused"
@@ -56,7 +57,7 @@ func (o outcome) status() int {
 		return http.StatusUnprocessableEntity
 	case throttled:
 		return http.StatusTooManyRequests
-	case busy, unacknowledged, settingsPending, noSecret:
+	case busy, unacknowledged, settingsPending, episodesPending, noSecret:
 		return http.StatusServiceUnavailable
 	case accepted, empty, foreign:
 		return http.StatusOK
@@ -70,7 +71,7 @@ func (o outcome) retryAfter() time.Duration {
 	switch o {
 	case throttled:
 		return time.Second
-	case busy, unacknowledged, settingsPending:
+	case busy, unacknowledged, settingsPending, episodesPending:
 		return 5 * time.Second
 	case noSecret:
 		return 30 * time.Second

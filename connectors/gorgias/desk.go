@@ -230,6 +230,9 @@ func (c *client) createTicket(ctx context.Context, a caller.Attempt, cmd *handof
 	for _, text := range cmd.GetNotes() {
 		t.Messages = append(t.Messages, c.note(a, len(t.Messages), text))
 	}
+	if note := c.customers.Note(externalID(a.Record)); note != "" {
+		t.Messages = append(t.Messages, c.note(a, len(t.Messages), note))
+	}
 	if len(t.Messages) == 0 { // Gorgias wants at least one
 		t.Messages = append(t.Messages, c.note(a, 0, cmd.GetSubject()))
 	}

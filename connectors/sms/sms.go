@@ -8,13 +8,16 @@
 //	               "name": "Ann", "sent_at": "2026-03-01T12:00:00Z", "opt_out": "stop",
 //	               "media": [{"url": "https://…", "content_type": "image/png"}]}],
 //	 "statuses": [{"id": "…", "to": "+14155550123", "status": "delivered",
-//	               "code": "30003", "reason": "unreachable", "at": "2026-03-01T12:00:01Z"}]}
+//	               "code": "30003", "reason": "unreachable", "at": "2026-03-01T12:00:01Z"}],
+//	 "echoes": [{"id": "e1", "to": "+14155550123", "text": "It's Kim, I'll see to it.",
+//	             "name": "Kim", "sent_at": "2026-03-01T12:00:02Z"}]}
 //
-// One body holds any number of both. Of a message id, from, and text or media are
+// One body holds any number of each. Of a message id, from, and text or media are
 // needed, the rest is optional; opt_out says that the provider handled a keyword
 // itself: stop, start or help. A status names the text by the id it was sent
 // with ({{id}}) or by the provider's own, and is one of queued, sent, delivered,
-// read, failed.
+// read, failed. An echo is a message that left the account another way, e.g. written
+// by an agent in the provider's own app; Handoff's own texts may be among them.
 //
 // Both directions are signed: X-Handoff-Timestamp is the Unix time in seconds,
 // X-Handoff-Signature is "sha256=" and the hex HMAC-SHA256, keyed by the account's

@@ -45,6 +45,17 @@ type Media struct {
 	ContentType string `json:"content_type,omitempty"`
 }
 
+// Echo is a message that left the account another way: somebody wrote it in the provider's own app, or it is
+// one of Handoff's texts, which is known again by its id.
+type Echo struct {
+	ID     string  `json:"id"`
+	To     string  `json:"to"`
+	Text   string  `json:"text"`
+	Name   string  `json:"name,omitempty"`
+	SentAt string  `json:"sent_at,omitempty"`
+	Media  []Media `json:"media,omitempty"`
+}
+
 // Status is what became of a text that was sent.
 type Status struct {
 	ID     string `json:"id"`
@@ -65,34 +76,34 @@ func (Webhook) Verify(req *ingress.Request) error {
 	return Verify(req.Header, req.Secret, req.Now, req.Body)
 }
 
-// Decode reads all messages, then all statuses. One that cannot be read refuses
+// Decode reads all messages, then all statuses, then all echoes. One that cannot be read refuses
 // the whole request with its place, e.g. "messages[2].from". Fields it does not
 // know are ignored.
 func (Webhook) Decode(req *ingress.Request) ([]ingress.Event, error) {
 	var body struct {
 		Messages []json.RawMessage `json:"messages"`
 		Statuses []json.RawMessage `json:"statuses"`
+		Echoes   []json.RawMessage `json:"echoes"`
 	}
 	if err := decodeJSON(req.Body, &body, ""); err != nil {
 		return nil, err
 	}
-	if body.Messages == nil && body.Statuses == nil {
-		return nil, malformed("body", "it has neither messages nor statuses")
+	if body.Messages == nil && body.Statuses == nil && body.Echoes == nil {
+		return nil, malformed("body", "it has neither messages nor statuses nor echoes")
 	}
-	events := make([]ingress.Event, 0, len(body.Messages)+len(body.Statuses))
-	for i, raw := range body.Messages {
-		e, err := decodeMessage(raw, fmt.Sprintf("messages[%d]", i))
-		if err != nil {
-			return nil, err
+	events := make([]ingress.Event, 0, len(body.Messages)+len(body.Statuses)+len(body.Echoes))
+	for _, of := range []struct {
+		name   string
+		items  []json.RawMessage
+		decode func(raw json.RawMessage, place string) (ingress.Event, error)
+	}{{"messages", body.Messages, decodeMessage}, {"statuses", body.Statuses, decodeStatus}, {"echoes", body.Echoes, decodeEcho}} {
+		for i, raw := range of.items {
+			e, err := of.decode(raw, fmt.Sprintf("%s[%d]", of.name, i))
+			if err != nil {
+				return nil, err
+			}
+			events = append(events, e)
 		}
-		events = append(events, e)
-	}
-	for i, raw := range body.Statuses {
-		e, err := decodeStatus(raw, fmt.Sprintf("statuses[%d]", i))
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, e)
 	}
 	return events, nil
 }
@@ -149,20 +160,11 @@ func decodeMessage(raw json.RawMessage, place string) (ingress.Event, error) {
 	if !ok {
 		return ingress.Event{}, malformed(place+".opt_out", "it is none of stop, start, help")
 	}
-	if len(m.Media) > MaxMedia {
-		return ingress.Event{}, malformed(place+".media", fmt.Sprintf("it holds more than %d", MaxMedia))
-	}
-	if m.Text == "" && len(m.Media) == 0 {
-		return ingress.Event{}, malformed(place+".text", "it is missing, and there is no media either")
-	}
 	record := &handoffv1.CustomerMessage{
 		NativeId: m.ID, Text: m.Text, AddressDisplayed: m.From, SenderName: m.Name, ProviderOptOut: optOut,
 	}
-	for i, media := range m.Media {
-		if u, err := url.Parse(media.URL); err != nil || u.Host == "" {
-			return ingress.Event{}, malformed(fmt.Sprintf("%s.media[%d].url", place, i), "it is not a URL")
-		}
-		record.Media = append(record.Media, &handoffv1.Media{Url: media.URL, ContentType: media.ContentType})
+	if record.Media, err = checkWords(place, m.Text, m.Media); err != nil {
+		return ingress.Event{}, err
 	}
 	account := ""
 	if m.To != "" {
@@ -173,6 +175,49 @@ func decodeMessage(raw json.RawMessage, place string) (ingress.Event, error) {
 	return ingress.Event{NativeID: "message/" + m.ID, Record: &handoffv1.Record{
 		Address: address, Account: account, EventTime: at,
 		Body: &handoffv1.Record_CustomerMessage{CustomerMessage: record},
+	}}, nil
+}
+
+// checkWords checks text and attachments, of which there must be one, and returns the attachments.
+func checkWords(place, text string, media []Media) ([]*handoffv1.Media, error) {
+	if len(media) > MaxMedia {
+		return nil, malformed(place+".media", fmt.Sprintf("it holds more than %d", MaxMedia))
+	}
+	if text == "" && len(media) == 0 {
+		return nil, malformed(place+".text", "it is missing, and there is no media either")
+	}
+	var all []*handoffv1.Media
+	for i, m := range media {
+		if u, err := url.Parse(m.URL); err != nil || u.Host == "" {
+			return nil, malformed(fmt.Sprintf("%s.media[%d].url", place, i), "it is not a URL")
+		}
+		all = append(all, &handoffv1.Media{Url: m.URL, ContentType: m.ContentType})
+	}
+	return all, nil
+}
+
+func decodeEcho(raw json.RawMessage, place string) (ingress.Event, error) {
+	var m Echo
+	if err := decodeJSON(raw, &m, place); err != nil {
+		return ingress.Event{}, err
+	}
+	address, err := checkIdentity(place, "to", m.ID, m.To)
+	if err != nil {
+		return ingress.Event{}, err
+	}
+	at, err := eventTime(place+".sent_at", m.SentAt)
+	if err != nil {
+		return ingress.Event{}, err
+	}
+	echo := &handoffv1.ChannelEcho{NativeId: m.ID, Text: m.Text, Author: m.Name}
+	if echo.Media, err = checkWords(place, m.Text, m.Media); err != nil {
+		return ingress.Event{}, err
+	}
+	if isCallID(m.ID) {
+		echo.CallId = m.ID
+	}
+	return ingress.Event{NativeID: "echo/" + m.ID, Record: &handoffv1.Record{
+		Address: address, EventTime: at, Body: &handoffv1.Record_ChannelEcho{ChannelEcho: echo},
 	}}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -160,6 +161,9 @@ func (d *Desk) Lookup(ctx context.Context, a caller.Attempt) (*handoffv1.Outcome
 		if err != nil || !ok {
 			return nil, err
 		}
+		if _, err := c.requester(ctx, a.Record, action.CreateTicket.GetRequesterName()); err != nil { // for the note on several
+			return nil, err
+		}
 		return c.finishCreate(ctx, a, action.CreateTicket, t, true)
 	case *handoffv1.Command_FetchTicket:
 		return nil, nil
@@ -249,7 +253,11 @@ func (c *client) finishCreate(ctx context.Context, a caller.Attempt, cmd *handof
 	id := strconv.FormatInt(t.ID, 10)
 	done := c.done(id)
 	done.ProviderId, done.Found = id, seen
-	if len(cmd.GetNotes()) == 0 {
+	notes := cmd.GetNotes()
+	if note := c.requesters.Note(requesterID(a.Record)); note != "" {
+		notes = append(slices.Clone(notes), note)
+	}
+	if len(notes) == 0 {
 		return done, nil
 	}
 	calls := map[string]string{}
@@ -259,7 +267,7 @@ func (c *client) finishCreate(ctx context.Context, a caller.Attempt, cmd *handof
 			return nil, err
 		}
 	}
-	for i, note := range cmd.GetNotes() {
+	for i, note := range notes {
 		call := a.CallID + "#" + strconv.Itoa(i+1)
 		if _, ok := calls[call]; ok {
 			continue

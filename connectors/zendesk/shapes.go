@@ -15,6 +15,8 @@ type user struct {
 	Details    string `json:"details,omitempty"`
 	ExternalID string `json:"external_id,omitempty"`
 	Role       string `json:"role,omitempty"`
+	// ambiguous: others have the same number; not Zendesk's.
+	ambiguous bool
 }
 
 type userEnvelope struct {

@@ -18,9 +18,10 @@ func requesterID(r *handoffv1.Record) string {
 	return schemas.ChannelName(r.GetChannel()) + ":" + r.GetAddress()
 }
 
-// requester gives the user that stands for the record's subscriber, made if
-// there is none. What agents wrote on an existing user is never overwritten:
-// only empty fields are filled.
+// requester gives the user that stands for the record's subscriber: found by
+// external id, else by phone number, else made. What agents wrote on an existing
+// user is never overwritten: only empty fields are filled (M2). Where several
+// have the number, the note that c.requesters remembers says so.
 func (c *client) requester(ctx context.Context, r *handoffv1.Record, name string) (int64, error) {
 	external := requesterID(r)
 	if id, ok := c.requesters.Get(external); ok {
@@ -42,6 +43,17 @@ func (c *client) requester(ctx context.Context, r *handoffv1.Record, name string
 			return 0, err
 		}
 		c.requesters.Put(external, u.ID)
+		return u.ID, nil
+	}
+	u, note, err := c.byPhone(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	if u.ID != 0 {
+		if err := c.fillUser(ctx, u, r, name); err != nil {
+			return 0, err
+		}
+		c.requesters.PutNoted(external, u.ID, note)
 		return u.ID, nil
 	}
 	made := user{ExternalID: external, Name: name}
@@ -66,6 +78,9 @@ func (c *client) requester(ctx context.Context, r *handoffv1.Record, name string
 // fillUser adds what Handoff knows and the desk does not.
 func (c *client) fillUser(ctx context.Context, u user, r *handoffv1.Record, name string) error {
 	var missing user
+	if u.ExternalID == "" && !u.ambiguous {
+		missing.ExternalID = requesterID(r)
+	}
 	if phone := phoneOf(r); phone != "" {
 		if u.Phone == "" {
 			missing.Phone = phone

@@ -38,3 +38,48 @@ func (w *World) toldPlatform(e pipeline.Emit) {
 			f.GetAt().AsTime().Format("15:04:05"), r.GetConversation(), r.GetAddress(), stateName(episode.GetTo())))
 	}
 }
+
+// asks is the platform's question whether people have a subscriber's conversations now, as the gateway
+// answers it.
+func (w *World) asks(c Command) error {
+	from := c.arg("from", "+14155550001")
+	e, ok := w.withPeople[string(schemas.Key{Shop: w.shop, Address: from}.Bytes())]
+	if !ok {
+		w.say("%s is in no episode", from)
+		return nil
+	}
+	r, err := schemas.Decode(e.Key, e.Value)
+	if err != nil {
+		return err
+	}
+	held := r.GetWithPeople().GetConversations()
+	if len(held) == 0 {
+		w.say("%s is in no episode", from)
+	}
+	for _, h := range held {
+		line := fmt.Sprintf("%s is in episode %d of %s, %s since %s", from, h.GetEpisode(), h.GetConversation(),
+			stateName(h.GetState()), h.GetSince().AsTime().Format("15:04:05"))
+		if h.GetTicketUrl() != "" {
+			line += ", " + h.GetTicketUrl()
+		}
+		w.say("%s", line)
+	}
+	return nil
+}
+
+// echo is the channel's word that a message left the shop's account: what somebody wrote in the channel's own
+// app, or, with text=, one that Handoff sent.
+func (w *World) echo(c Command) error {
+	to := c.arg("to", w.account().Account)
+	channel := schemas.ChannelOf(c.arg("channel", w.account().Channel))
+	w.serial++
+	native := c.arg("id", fmt.Sprintf("echo%d", w.serial))
+	if n := c.arg("text", ""); n != "" {
+		native = "SMout" + n
+	}
+	return w.post(schemas.TopicDeliver, &handoffv1.Record{
+		Id: schemas.SourceID(w.account().Provider, w.shop, to, "echo/"+native), Channel: channel, Account: to, Address: c.arg("from", "+14155550001"),
+		Conversation: schemas.Conversation(channel, to),
+		Body:         &handoffv1.Record_ChannelEcho{ChannelEcho: &handoffv1.ChannelEcho{NativeId: native, Text: c.Input, Author: c.arg("name", "")}},
+	})
+}

@@ -47,7 +47,10 @@ func vocabulary() verbs {
 		"decide":   {words: []string{"opt-out", "keep"}, args: []string{"from", "by", "reason", "id"}, run: (*World).decide},
 		"import":   {words: statuses(), args: []string{"from", "at", "source", "scope", "channel", "account", "zone", "by", "id"}, text: mayHaveText, run: (*World).importConsent},
 		"platform": {args: []string{"from", "to", "channel", "campaign", "asks", "id"}, text: needsText, run: (*World).platform},
+		"echo":     {args: []string{"from", "to", "channel", "name", "text", "id"}, text: needsText, run: (*World).echo},
+		"asks":     {args: []string{"from"}, run: (*World).asks},
 		"link":     {args: []string{"from", "other", "by", "id"}, run: (*World).link},
+		"unlink":   {args: []string{"from", "by", "reason", "id"}, run: (*World).unlink},
 		"wait":     {free: "duration", run: (*World).wait},
 		"hold":     {words: []string{"answers"}, args: []string{"stage"}, run: (*World).hold},
 		"release":  {words: []string{"answers"}, args: []string{"stage"}, run: (*World).letGo},
@@ -57,6 +60,7 @@ func vocabulary() verbs {
 		"replay":   {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
 		"drop":     {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
 		"explain":  {args: []string{"from", "conversation", "since"}, run: (*World).explain},
+		"ledger":   {args: []string{"from"}, run: (*World).ledger},
 		"facts":    {free: "words", run: (*World).printFacts},
 	}
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -181,7 +182,12 @@ func (b *pebbleBacking) Scan(lower, upper []byte, fn func(key, value []byte) boo
 	if err != nil {
 		return fmt.Errorf("scan state: %w", err)
 	}
-	for ok := it.First(); ok; ok = it.Next() {
+	first := it.First
+	if owner := splitOwner(o.LowerBound); owner < len(o.LowerBound) && bytes.HasPrefix(o.UpperBound, o.LowerBound[:owner]) {
+		// All of it is of one record key: filters tell which files need not be looked at.
+		first = func() bool { return it.SeekPrefixGE(o.LowerBound) }
+	}
+	for ok := first(); ok; ok = it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return errors.Join(fmt.Errorf("scan state: %w", err), it.Close())

@@ -27,12 +27,13 @@ type Lost struct {
 	Timer *pipeline.Timer
 }
 
-// PutBack returns what makes the stage process it again: the record as it was, under its own id and with
-// its own time, so that whoever saw it drops it and an answer that was in time still is; for a timer the
-// order to fire at the time it was due. The error is for a timer of a shop without settings.
+// PutBack returns what makes the stage process it again: the record as it was but for the word that it was
+// put back, under its own id and with its own time, so that whoever saw it drops it and an answer that was in
+// time still is; for a timer the order to fire at the time it was due. The error is for a timer of a shop
+// without settings.
 func (l *Lost) PutBack(settings pipeline.Settings, now time.Time) (pipeline.Emit, error) {
 	if l.Timer == nil {
-		return pipeline.Emit{Topic: schemas.Mailbox(l.Stage), Key: l.Key, Value: l.Value, Time: l.Time}, nil
+		return pipeline.Emit{Topic: schemas.Mailbox(l.Stage), Key: l.Key, Value: l.marked(), Time: l.Time}, nil
 	}
 	e, err := l.word(settings, now, "fire", func(r *handoffv1.Record) {
 		r.Body = &handoffv1.Record_FireTimer{FireTimer: &handoffv1.FireTimer{Name: l.Timer.Name, At: timestamppb.New(l.Timer.At)}}
@@ -41,6 +42,21 @@ func (l *Lost) PutBack(settings pipeline.Settings, now time.Time) (pipeline.Emit
 		return e, fmt.Errorf("put the timer %s back: %w", l.Timer.Name, err)
 	}
 	return e, nil
+}
+
+// marked is the record's value with the word that it was put back. One that cannot be read stays as it is:
+// its stage says again what is wrong with it.
+func (l *Lost) marked() []byte {
+	r, err := schemas.Decode(l.Key, l.Value)
+	if err != nil {
+		return l.Value
+	}
+	r.PutBack = true
+	value, err := schemas.Encode(r)
+	if err != nil {
+		return l.Value
+	}
+	return value
 }
 
 // Resolved returns what opens the texts that ShutTexts shut for it. It is posted behind what PutBack

@@ -168,7 +168,7 @@ func (t *Turn) EmitTo(topic, address string, r *handoffv1.Record) {
 // it: what change does to it, the turn sees too.
 func (t *Turn) Forward(topic string, change func(*handoffv1.Record)) *handoffv1.Record {
 	out := t.Make(t.Here())
-	out.Body = t.Record.GetBody()
+	out.Body, out.PutBack = t.Record.GetBody(), t.Record.GetPutBack()
 	// A field that a newer version added goes on.
 	out.ProtoReflect().SetUnknown(t.Record.ProtoReflect().GetUnknown())
 	if change != nil {

@@ -570,6 +570,71 @@ func (*Command_AssignTicket) isCommand_Action() {}
 
 func (*Command_SetPriority) isCommand_Action() {}
 
+// CommandReturned gives escalate one of its commands to the desk back: deliver lost it and it was put back
+// later, when what it was decided on may be over. escalate makes it anew, or records why not.
+type CommandReturned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The command as it was.
+	Command *Command `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"`
+	// Its call id.
+	CallId string `protobuf:"bytes,2,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
+	// What it does.
+	Action        Action `protobuf:"varint,3,opt,name=action,proto3,enum=handoff.v1.Action" json:"action,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandReturned) Reset() {
+	*x = CommandReturned{}
+	mi := &file_handoff_v1_command_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandReturned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandReturned) ProtoMessage() {}
+
+func (x *CommandReturned) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_command_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandReturned.ProtoReflect.Descriptor instead.
+func (*CommandReturned) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CommandReturned) GetCommand() *Command {
+	if x != nil {
+		return x.Command
+	}
+	return nil
+}
+
+func (x *CommandReturned) GetCallId() string {
+	if x != nil {
+		return x.CallId
+	}
+	return ""
+}
+
+func (x *CommandReturned) GetAction() Action {
+	if x != nil {
+		return x.Action
+	}
+	return Action_ACTION_UNSPECIFIED
+}
+
 // SendText sends one text to the record's address from its account.
 type SendText struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -591,6 +656,9 @@ type SendText struct {
 	Question Question `protobuf:"varint,8,opt,name=question,proto3,enum=handoff.v1.Question" json:"question,omitempty"`
 	// A rule's reply that leaves although people have the conversation: its action is marked so (H4).
 	WhilePaused bool `protobuf:"varint,60,opt,name=while_paused,json=whilePaused,proto3" json:"while_paused,omitempty"`
+	// Has quiet hours judged again just before the request (C11). Absent where they do not matter: answers to
+	// keywords, the opt-in question, a reply that an agent asked to have sent now.
+	Quiet *QuietCheck `protobuf:"bytes,40,opt,name=quiet,proto3" json:"quiet,omitempty"`
 	// A template that the channel approved, in place of a free-form text (W3): the only thing that leaves
 	// outside the channel's window. text is then what it says, for the thread and for providers that know
 	// templates by their text.
@@ -604,7 +672,7 @@ type SendText struct {
 
 func (x *SendText) Reset() {
 	*x = SendText{}
-	mi := &file_handoff_v1_command_proto_msgTypes[1]
+	mi := &file_handoff_v1_command_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -616,7 +684,7 @@ func (x *SendText) String() string {
 func (*SendText) ProtoMessage() {}
 
 func (x *SendText) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[1]
+	mi := &file_handoff_v1_command_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -629,7 +697,7 @@ func (x *SendText) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendText.ProtoReflect.Descriptor instead.
 func (*SendText) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{1}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SendText) GetTextClass() TextClass {
@@ -695,6 +763,13 @@ func (x *SendText) GetWhilePaused() bool {
 	return false
 }
 
+func (x *SendText) GetQuiet() *QuietCheck {
+	if x != nil {
+		return x.Quiet
+	}
+	return nil
+}
+
 func (x *SendText) GetTemplate() *Template {
 	if x != nil {
 		return x.Template
@@ -707,6 +782,53 @@ func (x *SendText) GetHumanAgent() bool {
 		return x.HumanAgent
 	}
 	return false
+}
+
+// QuietCheck is what the gate needs to judge quiet hours; the person's zone is in the text's stamp.
+type QuietCheck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Until when the text is exempt as an answer to the person's last message; unset for one that a timer or a
+	// ticket's close caused.
+	ExemptUntil   *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=exempt_until,json=exemptUntil,proto3" json:"exempt_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuietCheck) Reset() {
+	*x = QuietCheck{}
+	mi := &file_handoff_v1_command_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuietCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuietCheck) ProtoMessage() {}
+
+func (x *QuietCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_command_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuietCheck.ProtoReflect.Descriptor instead.
+func (*QuietCheck) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *QuietCheck) GetExemptUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExemptUntil
+	}
+	return nil
 }
 
 // Template names a message that a channel approved beforehand.
@@ -722,7 +844,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	mi := &file_handoff_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +856,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[2]
+	mi := &file_handoff_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +869,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{2}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Template) GetName() string {
@@ -789,7 +911,7 @@ type CreateTicket struct {
 
 func (x *CreateTicket) Reset() {
 	*x = CreateTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[3]
+	mi := &file_handoff_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +923,7 @@ func (x *CreateTicket) String() string {
 func (*CreateTicket) ProtoMessage() {}
 
 func (x *CreateTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[3]
+	mi := &file_handoff_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +936,7 @@ func (x *CreateTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTicket.ProtoReflect.Descriptor instead.
 func (*CreateTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateTicket) GetExternalId() string {
@@ -887,7 +1009,7 @@ type AppendMessages struct {
 
 func (x *AppendMessages) Reset() {
 	*x = AppendMessages{}
-	mi := &file_handoff_v1_command_proto_msgTypes[4]
+	mi := &file_handoff_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +1021,7 @@ func (x *AppendMessages) String() string {
 func (*AppendMessages) ProtoMessage() {}
 
 func (x *AppendMessages) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[4]
+	mi := &file_handoff_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +1034,7 @@ func (x *AppendMessages) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendMessages.ProtoReflect.Descriptor instead.
 func (*AppendMessages) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AppendMessages) GetMessages() []*ThreadMessage {
@@ -940,7 +1062,7 @@ type AddNote struct {
 
 func (x *AddNote) Reset() {
 	*x = AddNote{}
-	mi := &file_handoff_v1_command_proto_msgTypes[5]
+	mi := &file_handoff_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1074,7 @@ func (x *AddNote) String() string {
 func (*AddNote) ProtoMessage() {}
 
 func (x *AddNote) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[5]
+	mi := &file_handoff_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1087,7 @@ func (x *AddNote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNote.ProtoReflect.Descriptor instead.
 func (*AddNote) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AddNote) GetText() string {
@@ -986,7 +1108,7 @@ type SetTicketStatus struct {
 
 func (x *SetTicketStatus) Reset() {
 	*x = SetTicketStatus{}
-	mi := &file_handoff_v1_command_proto_msgTypes[6]
+	mi := &file_handoff_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1120,7 @@ func (x *SetTicketStatus) String() string {
 func (*SetTicketStatus) ProtoMessage() {}
 
 func (x *SetTicketStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[6]
+	mi := &file_handoff_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1133,7 @@ func (x *SetTicketStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTicketStatus.ProtoReflect.Descriptor instead.
 func (*SetTicketStatus) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SetTicketStatus) GetStatus() TicketStatus {
@@ -1032,7 +1154,7 @@ type AddTags struct {
 
 func (x *AddTags) Reset() {
 	*x = AddTags{}
-	mi := &file_handoff_v1_command_proto_msgTypes[7]
+	mi := &file_handoff_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1166,7 @@ func (x *AddTags) String() string {
 func (*AddTags) ProtoMessage() {}
 
 func (x *AddTags) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[7]
+	mi := &file_handoff_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1179,7 @@ func (x *AddTags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddTags.ProtoReflect.Descriptor instead.
 func (*AddTags) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AddTags) GetTags() []string {
@@ -1078,7 +1200,7 @@ type RemoveTags struct {
 
 func (x *RemoveTags) Reset() {
 	*x = RemoveTags{}
-	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	mi := &file_handoff_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1090,7 +1212,7 @@ func (x *RemoveTags) String() string {
 func (*RemoveTags) ProtoMessage() {}
 
 func (x *RemoveTags) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[8]
+	mi := &file_handoff_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1103,7 +1225,7 @@ func (x *RemoveTags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveTags.ProtoReflect.Descriptor instead.
 func (*RemoveTags) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RemoveTags) GetTags() []string {
@@ -1126,7 +1248,7 @@ type AssignTicket struct {
 
 func (x *AssignTicket) Reset() {
 	*x = AssignTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	mi := &file_handoff_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1260,7 @@ func (x *AssignTicket) String() string {
 func (*AssignTicket) ProtoMessage() {}
 
 func (x *AssignTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[9]
+	mi := &file_handoff_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1273,7 @@ func (x *AssignTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignTicket.ProtoReflect.Descriptor instead.
 func (*AssignTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AssignTicket) GetTeam() string {
@@ -1179,7 +1301,7 @@ type SetPriority struct {
 
 func (x *SetPriority) Reset() {
 	*x = SetPriority{}
-	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	mi := &file_handoff_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1313,7 @@ func (x *SetPriority) String() string {
 func (*SetPriority) ProtoMessage() {}
 
 func (x *SetPriority) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[10]
+	mi := &file_handoff_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1326,7 @@ func (x *SetPriority) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPriority.ProtoReflect.Descriptor instead.
 func (*SetPriority) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SetPriority) GetPriority() Priority {
@@ -1228,7 +1350,7 @@ type FetchTicket struct {
 
 func (x *FetchTicket) Reset() {
 	*x = FetchTicket{}
-	mi := &file_handoff_v1_command_proto_msgTypes[11]
+	mi := &file_handoff_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1240,7 +1362,7 @@ func (x *FetchTicket) String() string {
 func (*FetchTicket) ProtoMessage() {}
 
 func (x *FetchTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[11]
+	mi := &file_handoff_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1253,7 +1375,7 @@ func (x *FetchTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchTicket.ProtoReflect.Descriptor instead.
 func (*FetchTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FetchTicket) GetTicketId() string {
@@ -1287,7 +1409,7 @@ type AskBot struct {
 
 func (x *AskBot) Reset() {
 	*x = AskBot{}
-	mi := &file_handoff_v1_command_proto_msgTypes[12]
+	mi := &file_handoff_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1299,7 +1421,7 @@ func (x *AskBot) String() string {
 func (*AskBot) ProtoMessage() {}
 
 func (x *AskBot) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[12]
+	mi := &file_handoff_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1312,7 +1434,7 @@ func (x *AskBot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskBot.ProtoReflect.Descriptor instead.
 func (*AskBot) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AskBot) GetTurn() uint64 {
@@ -1362,7 +1484,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_handoff_v1_command_proto_msgTypes[13]
+	mi := &file_handoff_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1374,7 +1496,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[13]
+	mi := &file_handoff_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1387,7 +1509,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Hold) GetHeld() bool {
@@ -1434,7 +1556,7 @@ type AttemptStarted struct {
 
 func (x *AttemptStarted) Reset() {
 	*x = AttemptStarted{}
-	mi := &file_handoff_v1_command_proto_msgTypes[14]
+	mi := &file_handoff_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1568,7 @@ func (x *AttemptStarted) String() string {
 func (*AttemptStarted) ProtoMessage() {}
 
 func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[14]
+	mi := &file_handoff_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1581,7 @@ func (x *AttemptStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptStarted.ProtoReflect.Descriptor instead.
 func (*AttemptStarted) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AttemptStarted) GetCallId() string {
@@ -1499,7 +1621,7 @@ type CallResult struct {
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_handoff_v1_command_proto_msgTypes[15]
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1633,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[15]
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1646,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CallResult) GetCallId() string {
@@ -1591,7 +1713,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_handoff_v1_command_proto_msgTypes[16]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1603,7 +1725,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[16]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1616,7 +1738,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Outcome) GetStatus() OutcomeStatus {
@@ -1756,14 +1878,17 @@ type Receipt struct {
 	// Desk's message id of an agent's reply.
 	NativeId string `protobuf:"bytes,7,opt,name=native_id,json=nativeId,proto3" json:"native_id,omitempty"`
 	// Attempts made.
-	Attempts      uint32 `protobuf:"varint,8,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Attempts uint32 `protobuf:"varint,8,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// An agent's reply that met quiet hours on its way (C11), without the parts that were sent before: it is
+	// parked and sent later.
+	NotYet        *SendText `protobuf:"bytes,40,opt,name=not_yet,json=notYet,proto3" json:"not_yet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	mi := &file_handoff_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1900,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	mi := &file_handoff_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1913,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Receipt) GetCallId() string {
@@ -1847,6 +1972,13 @@ func (x *Receipt) GetAttempts() uint32 {
 	return 0
 }
 
+func (x *Receipt) GetNotYet() *SendText {
+	if x != nil {
+		return x.NotYet
+	}
+	return nil
+}
+
 // DeliveryState is what the provider reports of a text after it accepted it. Posted by the gateway
 // to deliver (from a status callback) and passed on by deliver to escalate with the call id.
 type DeliveryState struct {
@@ -1869,7 +2001,7 @@ type DeliveryState struct {
 
 func (x *DeliveryState) Reset() {
 	*x = DeliveryState{}
-	mi := &file_handoff_v1_command_proto_msgTypes[18]
+	mi := &file_handoff_v1_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1881,7 +2013,7 @@ func (x *DeliveryState) String() string {
 func (*DeliveryState) ProtoMessage() {}
 
 func (x *DeliveryState) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[18]
+	mi := &file_handoff_v1_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1894,7 +2026,7 @@ func (x *DeliveryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryState.ProtoReflect.Descriptor instead.
 func (*DeliveryState) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeliveryState) GetProviderId() string {
@@ -1965,7 +2097,11 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"removeTags\x12?\n" +
 	"\rassign_ticket\x18= \x01(\v2\x18.handoff.v1.AssignTicketH\x00R\fassignTicket\x12<\n" +
 	"\fset_priority\x18> \x01(\v2\x17.handoff.v1.SetPriorityH\x00R\vsetPriorityB\b\n" +
-	"\x06action\"\xa2\x03\n" +
+	"\x06action\"\x85\x01\n" +
+	"\x0fCommandReturned\x12-\n" +
+	"\acommand\x18\x01 \x01(\v2\x13.handoff.v1.CommandR\acommand\x12\x17\n" +
+	"\acall_id\x18\x02 \x01(\tR\x06callId\x12*\n" +
+	"\x06action\x18\x03 \x01(\x0e2\x12.handoff.v1.ActionR\x06action\"\xd0\x03\n" +
 	"\bSendText\x124\n" +
 	"\n" +
 	"text_class\x18\x01 \x01(\x0e2\x15.handoff.v1.TextClassR\ttextClass\x12\x12\n" +
@@ -1976,10 +2112,14 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x06author\x18\x06 \x01(\tR\x06author\x12\x12\n" +
 	"\x04turn\x18\a \x01(\x04R\x04turn\x120\n" +
 	"\bquestion\x18\b \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12!\n" +
-	"\fwhile_paused\x18< \x01(\bR\vwhilePaused\x120\n" +
+	"\fwhile_paused\x18< \x01(\bR\vwhilePaused\x12,\n" +
+	"\x05quiet\x18( \x01(\v2\x16.handoff.v1.QuietCheckR\x05quiet\x120\n" +
 	"\btemplate\x182 \x01(\v2\x14.handoff.v1.TemplateR\btemplate\x12\x1f\n" +
 	"\vhuman_agent\x183 \x01(\bR\n" +
-	"humanAgent\":\n" +
+	"humanAgent\"K\n" +
+	"\n" +
+	"QuietCheck\x12=\n" +
+	"\fexempt_until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\vexemptUntil\":\n" +
 	"\bTemplate\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\blanguage\x18\x02 \x01(\tR\blanguage\"\xa5\x02\n" +
@@ -2056,7 +2196,7 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\vticket_gone\x18\x10 \x01(\bR\n" +
 	"ticketGone\x12\x1d\n" +
 	"\n" +
-	"more_items\x18\x11 \x01(\bR\tmoreItems\"\xa0\x02\n" +
+	"more_items\x18\x11 \x01(\bR\tmoreItems\"\xcf\x02\n" +
 	"\aReceipt\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x18\n" +
 	"\aepisode\x18\x02 \x01(\x04R\aepisode\x12*\n" +
@@ -2066,7 +2206,8 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"text_class\x18\x05 \x01(\x0e2\x15.handoff.v1.TextClassR\ttextClass\x12\x18\n" +
 	"\acrossed\x18\x06 \x01(\bR\acrossed\x12\x1b\n" +
 	"\tnative_id\x18\a \x01(\tR\bnativeId\x12\x1a\n" +
-	"\battempts\x18\b \x01(\rR\battempts\"\xd9\x01\n" +
+	"\battempts\x18\b \x01(\rR\battempts\x12-\n" +
+	"\anot_yet\x18( \x01(\v2\x14.handoff.v1.SendTextR\x06notYet\"\xd9\x01\n" +
 	"\rDeliveryState\x12\x1f\n" +
 	"\vprovider_id\x18\x01 \x01(\tR\n" +
 	"providerId\x12\x17\n" +
@@ -2122,85 +2263,92 @@ func file_handoff_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_handoff_v1_command_proto_goTypes = []any{
 	(Priority)(0),                 // 0: handoff.v1.Priority
 	(OutcomeStatus)(0),            // 1: handoff.v1.OutcomeStatus
 	(Action)(0),                   // 2: handoff.v1.Action
 	(DeliveryStatus)(0),           // 3: handoff.v1.DeliveryStatus
 	(*Command)(nil),               // 4: handoff.v1.Command
-	(*SendText)(nil),              // 5: handoff.v1.SendText
-	(*Template)(nil),              // 6: handoff.v1.Template
-	(*CreateTicket)(nil),          // 7: handoff.v1.CreateTicket
-	(*AppendMessages)(nil),        // 8: handoff.v1.AppendMessages
-	(*AddNote)(nil),               // 9: handoff.v1.AddNote
-	(*SetTicketStatus)(nil),       // 10: handoff.v1.SetTicketStatus
-	(*AddTags)(nil),               // 11: handoff.v1.AddTags
-	(*RemoveTags)(nil),            // 12: handoff.v1.RemoveTags
-	(*AssignTicket)(nil),          // 13: handoff.v1.AssignTicket
-	(*SetPriority)(nil),           // 14: handoff.v1.SetPriority
-	(*FetchTicket)(nil),           // 15: handoff.v1.FetchTicket
-	(*AskBot)(nil),                // 16: handoff.v1.AskBot
-	(*Hold)(nil),                  // 17: handoff.v1.Hold
-	(*AttemptStarted)(nil),        // 18: handoff.v1.AttemptStarted
-	(*CallResult)(nil),            // 19: handoff.v1.CallResult
-	(*Outcome)(nil),               // 20: handoff.v1.Outcome
-	(*Receipt)(nil),               // 21: handoff.v1.Receipt
-	(*DeliveryState)(nil),         // 22: handoff.v1.DeliveryState
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(TextClass)(0),                // 24: handoff.v1.TextClass
-	(*Media)(nil),                 // 25: handoff.v1.Media
-	(*ConsentStamp)(nil),          // 26: handoff.v1.ConsentStamp
-	(Question)(0),                 // 27: handoff.v1.Question
-	(*ThreadMessage)(nil),         // 28: handoff.v1.ThreadMessage
-	(TicketStatus)(0),             // 29: handoff.v1.TicketStatus
-	(BlockReason)(0),              // 30: handoff.v1.BlockReason
-	(*DeskItem)(nil),              // 31: handoff.v1.DeskItem
-	(*BotReply)(nil),              // 32: handoff.v1.BotReply
+	(*CommandReturned)(nil),       // 5: handoff.v1.CommandReturned
+	(*SendText)(nil),              // 6: handoff.v1.SendText
+	(*QuietCheck)(nil),            // 7: handoff.v1.QuietCheck
+	(*Template)(nil),              // 8: handoff.v1.Template
+	(*CreateTicket)(nil),          // 9: handoff.v1.CreateTicket
+	(*AppendMessages)(nil),        // 10: handoff.v1.AppendMessages
+	(*AddNote)(nil),               // 11: handoff.v1.AddNote
+	(*SetTicketStatus)(nil),       // 12: handoff.v1.SetTicketStatus
+	(*AddTags)(nil),               // 13: handoff.v1.AddTags
+	(*RemoveTags)(nil),            // 14: handoff.v1.RemoveTags
+	(*AssignTicket)(nil),          // 15: handoff.v1.AssignTicket
+	(*SetPriority)(nil),           // 16: handoff.v1.SetPriority
+	(*FetchTicket)(nil),           // 17: handoff.v1.FetchTicket
+	(*AskBot)(nil),                // 18: handoff.v1.AskBot
+	(*Hold)(nil),                  // 19: handoff.v1.Hold
+	(*AttemptStarted)(nil),        // 20: handoff.v1.AttemptStarted
+	(*CallResult)(nil),            // 21: handoff.v1.CallResult
+	(*Outcome)(nil),               // 22: handoff.v1.Outcome
+	(*Receipt)(nil),               // 23: handoff.v1.Receipt
+	(*DeliveryState)(nil),         // 24: handoff.v1.DeliveryState
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(TextClass)(0),                // 26: handoff.v1.TextClass
+	(*Media)(nil),                 // 27: handoff.v1.Media
+	(*ConsentStamp)(nil),          // 28: handoff.v1.ConsentStamp
+	(Question)(0),                 // 29: handoff.v1.Question
+	(*ThreadMessage)(nil),         // 30: handoff.v1.ThreadMessage
+	(TicketStatus)(0),             // 31: handoff.v1.TicketStatus
+	(BlockReason)(0),              // 32: handoff.v1.BlockReason
+	(*DeskItem)(nil),              // 33: handoff.v1.DeskItem
+	(*BotReply)(nil),              // 34: handoff.v1.BotReply
 }
 var file_handoff_v1_command_proto_depIdxs = []int32{
-	23, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
-	23, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
-	5,  // 2: handoff.v1.Command.send_text:type_name -> handoff.v1.SendText
-	7,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
-	8,  // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
-	9,  // 5: handoff.v1.Command.add_note:type_name -> handoff.v1.AddNote
-	10, // 6: handoff.v1.Command.set_ticket_status:type_name -> handoff.v1.SetTicketStatus
-	11, // 7: handoff.v1.Command.add_tags:type_name -> handoff.v1.AddTags
-	15, // 8: handoff.v1.Command.fetch_ticket:type_name -> handoff.v1.FetchTicket
-	16, // 9: handoff.v1.Command.ask_bot:type_name -> handoff.v1.AskBot
-	12, // 10: handoff.v1.Command.remove_tags:type_name -> handoff.v1.RemoveTags
-	13, // 11: handoff.v1.Command.assign_ticket:type_name -> handoff.v1.AssignTicket
-	14, // 12: handoff.v1.Command.set_priority:type_name -> handoff.v1.SetPriority
-	24, // 13: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
-	25, // 14: handoff.v1.SendText.media:type_name -> handoff.v1.Media
-	26, // 15: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
-	27, // 16: handoff.v1.SendText.question:type_name -> handoff.v1.Question
-	6,  // 17: handoff.v1.SendText.template:type_name -> handoff.v1.Template
-	28, // 18: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
-	29, // 19: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
-	28, // 20: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
-	29, // 21: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
-	29, // 22: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
-	0,  // 23: handoff.v1.SetPriority.priority:type_name -> handoff.v1.Priority
-	28, // 24: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
-	24, // 25: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
-	20, // 26: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
-	1,  // 27: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
-	30, // 28: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
-	31, // 29: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
-	32, // 30: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
-	23, // 31: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
-	23, // 32: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	2,  // 33: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
-	20, // 34: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
-	24, // 35: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
-	3,  // 36: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	25, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
+	25, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
+	6,  // 2: handoff.v1.Command.send_text:type_name -> handoff.v1.SendText
+	9,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
+	10, // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
+	11, // 5: handoff.v1.Command.add_note:type_name -> handoff.v1.AddNote
+	12, // 6: handoff.v1.Command.set_ticket_status:type_name -> handoff.v1.SetTicketStatus
+	13, // 7: handoff.v1.Command.add_tags:type_name -> handoff.v1.AddTags
+	17, // 8: handoff.v1.Command.fetch_ticket:type_name -> handoff.v1.FetchTicket
+	18, // 9: handoff.v1.Command.ask_bot:type_name -> handoff.v1.AskBot
+	14, // 10: handoff.v1.Command.remove_tags:type_name -> handoff.v1.RemoveTags
+	15, // 11: handoff.v1.Command.assign_ticket:type_name -> handoff.v1.AssignTicket
+	16, // 12: handoff.v1.Command.set_priority:type_name -> handoff.v1.SetPriority
+	4,  // 13: handoff.v1.CommandReturned.command:type_name -> handoff.v1.Command
+	2,  // 14: handoff.v1.CommandReturned.action:type_name -> handoff.v1.Action
+	26, // 15: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
+	27, // 16: handoff.v1.SendText.media:type_name -> handoff.v1.Media
+	28, // 17: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
+	29, // 18: handoff.v1.SendText.question:type_name -> handoff.v1.Question
+	7,  // 19: handoff.v1.SendText.quiet:type_name -> handoff.v1.QuietCheck
+	8,  // 20: handoff.v1.SendText.template:type_name -> handoff.v1.Template
+	25, // 21: handoff.v1.QuietCheck.exempt_until:type_name -> google.protobuf.Timestamp
+	30, // 22: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
+	31, // 23: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
+	30, // 24: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
+	31, // 25: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
+	31, // 26: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
+	0,  // 27: handoff.v1.SetPriority.priority:type_name -> handoff.v1.Priority
+	30, // 28: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
+	26, // 29: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
+	22, // 30: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
+	1,  // 31: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
+	32, // 32: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
+	33, // 33: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
+	34, // 34: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
+	25, // 35: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
+	25, // 36: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	2,  // 37: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
+	22, // 38: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
+	26, // 39: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
+	6,  // 40: handoff.v1.Receipt.not_yet:type_name -> handoff.v1.SendText
+	3,  // 41: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_command_proto_init() }
@@ -2230,7 +2378,7 @@ func file_handoff_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_command_proto_rawDesc), len(file_handoff_v1_command_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -208,21 +208,25 @@ const (
 	ConsentEventKind_CONSENT_EVENT_KIND_UNLINKED ConsentEventKind = 8
 	// An imported consent changed nothing: the reason says why (C14).
 	ConsentEventKind_CONSENT_EVENT_KIND_IMPORT_OUTDONE ConsentEventKind = 9
+	// The evidence of the ledger's changes was reduced to a keyed hash, the state stays: the reason says how many
+	// and what their hash is (C9).
+	ConsentEventKind_CONSENT_EVENT_KIND_REDUCED ConsentEventKind = 40
 )
 
 // Enum value maps for ConsentEventKind.
 var (
 	ConsentEventKind_name = map[int32]string{
-		0: "CONSENT_EVENT_KIND_UNSPECIFIED",
-		1: "CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT",
-		2: "CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED",
-		3: "CONSENT_EVENT_KIND_POSSIBLE_DECLINED",
-		4: "CONSENT_EVENT_KIND_POSSIBLE_UNDECIDED",
-		5: "CONSENT_EVENT_KIND_DETACHED",
-		6: "CONSENT_EVENT_KIND_NEW_SUBSCRIBER",
-		7: "CONSENT_EVENT_KIND_LINKED",
-		8: "CONSENT_EVENT_KIND_UNLINKED",
-		9: "CONSENT_EVENT_KIND_IMPORT_OUTDONE",
+		0:  "CONSENT_EVENT_KIND_UNSPECIFIED",
+		1:  "CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT",
+		2:  "CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED",
+		3:  "CONSENT_EVENT_KIND_POSSIBLE_DECLINED",
+		4:  "CONSENT_EVENT_KIND_POSSIBLE_UNDECIDED",
+		5:  "CONSENT_EVENT_KIND_DETACHED",
+		6:  "CONSENT_EVENT_KIND_NEW_SUBSCRIBER",
+		7:  "CONSENT_EVENT_KIND_LINKED",
+		8:  "CONSENT_EVENT_KIND_UNLINKED",
+		9:  "CONSENT_EVENT_KIND_IMPORT_OUTDONE",
+		40: "CONSENT_EVENT_KIND_REDUCED",
 	}
 	ConsentEventKind_value = map[string]int32{
 		"CONSENT_EVENT_KIND_UNSPECIFIED":        0,
@@ -235,6 +239,7 @@ var (
 		"CONSENT_EVENT_KIND_LINKED":             7,
 		"CONSENT_EVENT_KIND_UNLINKED":           8,
 		"CONSENT_EVENT_KIND_IMPORT_OUTDONE":     9,
+		"CONSENT_EVENT_KIND_REDUCED":            40,
 	}
 )
 
@@ -1388,6 +1393,143 @@ func (x *ConsentEvent) GetPerson() string {
 	return ""
 }
 
+// WithPeople lists the conversations of an address that people have now (H13): the newest record of a key on
+// handoff.episodes is what is so.
+type WithPeople struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The conversations, by their names; none when people have none.
+	Conversations []*HeldConversation `protobuf:"bytes,1,rep,name=conversations,proto3" json:"conversations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithPeople) Reset() {
+	*x = WithPeople{}
+	mi := &file_handoff_v1_fact_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithPeople) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithPeople) ProtoMessage() {}
+
+func (x *WithPeople) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_fact_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithPeople.ProtoReflect.Descriptor instead.
+func (*WithPeople) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *WithPeople) GetConversations() []*HeldConversation {
+	if x != nil {
+		return x.Conversations
+	}
+	return nil
+}
+
+// HeldConversation is one conversation that people have.
+type HeldConversation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Thread, "<channel>:<account>".
+	Conversation string `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	// EPISODE_STATE_REQUESTED or EPISODE_STATE_OPEN.
+	State EpisodeState `protobuf:"varint,2,opt,name=state,proto3,enum=handoff.v1.EpisodeState" json:"state,omitempty"`
+	// Its episode.
+	Episode uint64 `protobuf:"varint,3,opt,name=episode,proto3" json:"episode,omitempty"`
+	// Since when people have it: when the episode was requested, or reopened last.
+	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// The desk's ticket and its link, once they are known (H9).
+	TicketId      string `protobuf:"bytes,5,opt,name=ticket_id,json=ticketId,proto3" json:"ticket_id,omitempty"`
+	TicketUrl     string `protobuf:"bytes,6,opt,name=ticket_url,json=ticketUrl,proto3" json:"ticket_url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldConversation) Reset() {
+	*x = HeldConversation{}
+	mi := &file_handoff_v1_fact_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldConversation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldConversation) ProtoMessage() {}
+
+func (x *HeldConversation) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_fact_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldConversation.ProtoReflect.Descriptor instead.
+func (*HeldConversation) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_fact_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *HeldConversation) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *HeldConversation) GetState() EpisodeState {
+	if x != nil {
+		return x.State
+	}
+	return EpisodeState_EPISODE_STATE_UNSPECIFIED
+}
+
+func (x *HeldConversation) GetEpisode() uint64 {
+	if x != nil {
+		return x.Episode
+	}
+	return 0
+}
+
+func (x *HeldConversation) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *HeldConversation) GetTicketId() string {
+	if x != nil {
+		return x.TicketId
+	}
+	return ""
+}
+
+func (x *HeldConversation) GetTicketUrl() string {
+	if x != nil {
+		return x.TicketUrl
+	}
+	return ""
+}
+
 var File_handoff_v1_fact_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_fact_proto_rawDesc = "" +
@@ -1505,7 +1647,18 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\n" +
 	"subscriber\x18\x06 \x01(\x04R\n" +
 	"subscriber\x12\x16\n" +
-	"\x06person\x18\a \x01(\tR\x06person*\x9f\x02\n" +
+	"\x06person\x18\a \x01(\tR\x06person\"P\n" +
+	"\n" +
+	"WithPeople\x12B\n" +
+	"\rconversations\x18\x01 \x03(\v2\x1c.handoff.v1.HeldConversationR\rconversations\"\xee\x01\n" +
+	"\x10HeldConversation\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12.\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05state\x12\x18\n" +
+	"\aepisode\x18\x03 \x01(\x04R\aepisode\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1b\n" +
+	"\tticket_id\x18\x05 \x01(\tR\bticketId\x12\x1d\n" +
+	"\n" +
+	"ticket_url\x18\x06 \x01(\tR\tticketUrl*\x9f\x02\n" +
 	"\fEpisodeState\x12\x1d\n" +
 	"\x19EPISODE_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15EPISODE_STATE_OFFERED\x10\x01\x12\x1b\n" +
@@ -1528,7 +1681,7 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x12SIGNAL_KIND_MIRROR\x10\x06\x12\x1f\n" +
 	"\x1bSIGNAL_KIND_OPTED_OUT_WROTE\x10\a\x12\x14\n" +
 	"\x10SIGNAL_KIND_RULE\x10<\x12!\n" +
-	"\x1dSIGNAL_KIND_UNCONFIRMED_WROTE\x10\b*\x8e\x03\n" +
+	"\x1dSIGNAL_KIND_UNCONFIRMED_WROTE\x10\b*\xae\x03\n" +
 	"\x10ConsentEventKind\x12\"\n" +
 	"\x1eCONSENT_EVENT_KIND_UNSPECIFIED\x10\x00\x12'\n" +
 	"#CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT\x10\x01\x12)\n" +
@@ -1539,7 +1692,8 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"!CONSENT_EVENT_KIND_NEW_SUBSCRIBER\x10\x06\x12\x1d\n" +
 	"\x19CONSENT_EVENT_KIND_LINKED\x10\a\x12\x1f\n" +
 	"\x1bCONSENT_EVENT_KIND_UNLINKED\x10\b\x12%\n" +
-	"!CONSENT_EVENT_KIND_IMPORT_OUTDONE\x10\tB2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
+	"!CONSENT_EVENT_KIND_IMPORT_OUTDONE\x10\t\x12\x1e\n" +
+	"\x1aCONSENT_EVENT_KIND_REDUCED\x10(B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (
 	file_handoff_v1_fact_proto_rawDescOnce sync.Once
@@ -1554,7 +1708,7 @@ func file_handoff_v1_fact_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_fact_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_handoff_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_handoff_v1_fact_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_handoff_v1_fact_proto_goTypes = []any{
 	(EpisodeState)(0),             // 0: handoff.v1.EpisodeState
 	(SignalKind)(0),               // 1: handoff.v1.SignalKind
@@ -1567,20 +1721,22 @@ var file_handoff_v1_fact_proto_goTypes = []any{
 	(*DeliveryFact)(nil),          // 8: handoff.v1.DeliveryFact
 	(*RuleFact)(nil),              // 9: handoff.v1.RuleFact
 	(*ConsentEvent)(nil),          // 10: handoff.v1.ConsentEvent
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(AuthorKind)(0),               // 12: handoff.v1.AuthorKind
-	(*Classification)(nil),        // 13: handoff.v1.Classification
-	(TextClass)(0),                // 14: handoff.v1.TextClass
-	(TicketStatus)(0),             // 15: handoff.v1.TicketStatus
-	(ConsentStatus)(0),            // 16: handoff.v1.ConsentStatus
-	(ConsentSource)(0),            // 17: handoff.v1.ConsentSource
-	(Action)(0),                   // 18: handoff.v1.Action
-	(OutcomeStatus)(0),            // 19: handoff.v1.OutcomeStatus
-	(DeliveryStatus)(0),           // 20: handoff.v1.DeliveryStatus
-	(BlockReason)(0),              // 21: handoff.v1.BlockReason
+	(*WithPeople)(nil),            // 11: handoff.v1.WithPeople
+	(*HeldConversation)(nil),      // 12: handoff.v1.HeldConversation
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(AuthorKind)(0),               // 14: handoff.v1.AuthorKind
+	(*Classification)(nil),        // 15: handoff.v1.Classification
+	(TextClass)(0),                // 16: handoff.v1.TextClass
+	(TicketStatus)(0),             // 17: handoff.v1.TicketStatus
+	(ConsentStatus)(0),            // 18: handoff.v1.ConsentStatus
+	(ConsentSource)(0),            // 19: handoff.v1.ConsentSource
+	(Action)(0),                   // 20: handoff.v1.Action
+	(OutcomeStatus)(0),            // 21: handoff.v1.OutcomeStatus
+	(DeliveryStatus)(0),           // 22: handoff.v1.DeliveryStatus
+	(BlockReason)(0),              // 23: handoff.v1.BlockReason
 }
 var file_handoff_v1_fact_proto_depIdxs = []int32{
-	11, // 0: handoff.v1.Fact.at:type_name -> google.protobuf.Timestamp
+	13, // 0: handoff.v1.Fact.at:type_name -> google.protobuf.Timestamp
 	4,  // 1: handoff.v1.Fact.message:type_name -> handoff.v1.MessageFact
 	5,  // 2: handoff.v1.Fact.episode:type_name -> handoff.v1.EpisodeFact
 	7,  // 3: handoff.v1.Fact.consent:type_name -> handoff.v1.ConsentFact
@@ -1588,37 +1744,40 @@ var file_handoff_v1_fact_proto_depIdxs = []int32{
 	10, // 5: handoff.v1.Fact.consent_event:type_name -> handoff.v1.ConsentEvent
 	6,  // 6: handoff.v1.Fact.ticket:type_name -> handoff.v1.TicketFact
 	9,  // 7: handoff.v1.Fact.rule:type_name -> handoff.v1.RuleFact
-	12, // 8: handoff.v1.MessageFact.author:type_name -> handoff.v1.AuthorKind
-	13, // 9: handoff.v1.MessageFact.classification:type_name -> handoff.v1.Classification
-	14, // 10: handoff.v1.MessageFact.text_class:type_name -> handoff.v1.TextClass
+	14, // 8: handoff.v1.MessageFact.author:type_name -> handoff.v1.AuthorKind
+	15, // 9: handoff.v1.MessageFact.classification:type_name -> handoff.v1.Classification
+	16, // 10: handoff.v1.MessageFact.text_class:type_name -> handoff.v1.TextClass
 	0,  // 11: handoff.v1.EpisodeFact.from:type_name -> handoff.v1.EpisodeState
 	0,  // 12: handoff.v1.EpisodeFact.to:type_name -> handoff.v1.EpisodeState
 	1,  // 13: handoff.v1.EpisodeFact.signal:type_name -> handoff.v1.SignalKind
-	11, // 14: handoff.v1.EpisodeFact.signalled_at:type_name -> google.protobuf.Timestamp
-	11, // 15: handoff.v1.EpisodeFact.offered_at:type_name -> google.protobuf.Timestamp
-	11, // 16: handoff.v1.EpisodeFact.requested_at:type_name -> google.protobuf.Timestamp
-	11, // 17: handoff.v1.EpisodeFact.opened_at:type_name -> google.protobuf.Timestamp
-	11, // 18: handoff.v1.EpisodeFact.first_reply_at:type_name -> google.protobuf.Timestamp
-	11, // 19: handoff.v1.EpisodeFact.ended_at:type_name -> google.protobuf.Timestamp
-	15, // 20: handoff.v1.TicketFact.status:type_name -> handoff.v1.TicketStatus
-	15, // 21: handoff.v1.TicketFact.prior:type_name -> handoff.v1.TicketStatus
-	16, // 22: handoff.v1.ConsentFact.prior:type_name -> handoff.v1.ConsentStatus
-	16, // 23: handoff.v1.ConsentFact.status:type_name -> handoff.v1.ConsentStatus
-	17, // 24: handoff.v1.ConsentFact.source:type_name -> handoff.v1.ConsentSource
-	18, // 25: handoff.v1.DeliveryFact.action:type_name -> handoff.v1.Action
-	19, // 26: handoff.v1.DeliveryFact.status:type_name -> handoff.v1.OutcomeStatus
-	20, // 27: handoff.v1.DeliveryFact.delivery:type_name -> handoff.v1.DeliveryStatus
-	21, // 28: handoff.v1.DeliveryFact.block_reason:type_name -> handoff.v1.BlockReason
-	14, // 29: handoff.v1.DeliveryFact.text_class:type_name -> handoff.v1.TextClass
-	11, // 30: handoff.v1.DeliveryFact.started_at:type_name -> google.protobuf.Timestamp
-	11, // 31: handoff.v1.DeliveryFact.ended_at:type_name -> google.protobuf.Timestamp
+	13, // 14: handoff.v1.EpisodeFact.signalled_at:type_name -> google.protobuf.Timestamp
+	13, // 15: handoff.v1.EpisodeFact.offered_at:type_name -> google.protobuf.Timestamp
+	13, // 16: handoff.v1.EpisodeFact.requested_at:type_name -> google.protobuf.Timestamp
+	13, // 17: handoff.v1.EpisodeFact.opened_at:type_name -> google.protobuf.Timestamp
+	13, // 18: handoff.v1.EpisodeFact.first_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 19: handoff.v1.EpisodeFact.ended_at:type_name -> google.protobuf.Timestamp
+	17, // 20: handoff.v1.TicketFact.status:type_name -> handoff.v1.TicketStatus
+	17, // 21: handoff.v1.TicketFact.prior:type_name -> handoff.v1.TicketStatus
+	18, // 22: handoff.v1.ConsentFact.prior:type_name -> handoff.v1.ConsentStatus
+	18, // 23: handoff.v1.ConsentFact.status:type_name -> handoff.v1.ConsentStatus
+	19, // 24: handoff.v1.ConsentFact.source:type_name -> handoff.v1.ConsentSource
+	20, // 25: handoff.v1.DeliveryFact.action:type_name -> handoff.v1.Action
+	21, // 26: handoff.v1.DeliveryFact.status:type_name -> handoff.v1.OutcomeStatus
+	22, // 27: handoff.v1.DeliveryFact.delivery:type_name -> handoff.v1.DeliveryStatus
+	23, // 28: handoff.v1.DeliveryFact.block_reason:type_name -> handoff.v1.BlockReason
+	16, // 29: handoff.v1.DeliveryFact.text_class:type_name -> handoff.v1.TextClass
+	13, // 30: handoff.v1.DeliveryFact.started_at:type_name -> google.protobuf.Timestamp
+	13, // 31: handoff.v1.DeliveryFact.ended_at:type_name -> google.protobuf.Timestamp
 	2,  // 32: handoff.v1.ConsentEvent.kind:type_name -> handoff.v1.ConsentEventKind
-	11, // 33: handoff.v1.ConsentEvent.due_at:type_name -> google.protobuf.Timestamp
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	13, // 33: handoff.v1.ConsentEvent.due_at:type_name -> google.protobuf.Timestamp
+	12, // 34: handoff.v1.WithPeople.conversations:type_name -> handoff.v1.HeldConversation
+	0,  // 35: handoff.v1.HeldConversation.state:type_name -> handoff.v1.EpisodeState
+	13, // 36: handoff.v1.HeldConversation.since:type_name -> google.protobuf.Timestamp
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_fact_proto_init() }
@@ -1645,7 +1804,7 @@ func file_handoff_v1_fact_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_fact_proto_rawDesc), len(file_handoff_v1_fact_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

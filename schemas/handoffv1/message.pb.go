@@ -1340,6 +1340,89 @@ func (x *ThreadMessage) GetMedia() []*Media {
 	return nil
 }
 
+// ChannelEcho is a message that left the shop's account, as the channel tells of it (H14). The gateway posts
+// it to deliver, which drops those that Handoff sent; what is left a person wrote in the channel's own app.
+type ChannelEcho struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The provider's id of the message.
+	NativeId string `protobuf:"bytes,1,opt,name=native_id,json=nativeId,proto3" json:"native_id,omitempty"`
+	// Text as sent.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// Attachments.
+	Media []*Media `protobuf:"bytes,3,rep,name=media,proto3" json:"media,omitempty"`
+	// Who wrote it, where the channel tells.
+	Author string `protobuf:"bytes,4,opt,name=author,proto3" json:"author,omitempty"`
+	// Handoff's call id where the provider repeats it; empty otherwise.
+	CallId        string `protobuf:"bytes,5,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChannelEcho) Reset() {
+	*x = ChannelEcho{}
+	mi := &file_handoff_v1_message_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelEcho) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelEcho) ProtoMessage() {}
+
+func (x *ChannelEcho) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_message_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelEcho.ProtoReflect.Descriptor instead.
+func (*ChannelEcho) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ChannelEcho) GetNativeId() string {
+	if x != nil {
+		return x.NativeId
+	}
+	return ""
+}
+
+func (x *ChannelEcho) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ChannelEcho) GetMedia() []*Media {
+	if x != nil {
+		return x.Media
+	}
+	return nil
+}
+
+func (x *ChannelEcho) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *ChannelEcho) GetCallId() string {
+	if x != nil {
+		return x.CallId
+	}
+	return ""
+}
+
 var File_handoff_v1_message_proto protoreflect.FileDescriptor
 
 const file_handoff_v1_message_proto_rawDesc = "" +
@@ -1440,7 +1523,13 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12*\n" +
 	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12'\n" +
-	"\x05media\x18\x06 \x03(\v2\x11.handoff.v1.MediaR\x05media*\x84\x01\n" +
+	"\x05media\x18\x06 \x03(\v2\x11.handoff.v1.MediaR\x05media\"\x98\x01\n" +
+	"\vChannelEcho\x12\x1b\n" +
+	"\tnative_id\x18\x01 \x01(\tR\bnativeId\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12'\n" +
+	"\x05media\x18\x03 \x03(\v2\x11.handoff.v1.MediaR\x05media\x12\x16\n" +
+	"\x06author\x18\x04 \x01(\tR\x06author\x12\x17\n" +
+	"\acall_id\x18\x05 \x01(\tR\x06callId*\x84\x01\n" +
 	"\x0eProviderOptOut\x12 \n" +
 	"\x1cPROVIDER_OPT_OUT_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15PROVIDER_OPT_OUT_STOP\x10\x01\x12\x1a\n" +
@@ -1486,7 +1575,7 @@ func file_handoff_v1_message_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_handoff_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_handoff_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_handoff_v1_message_proto_goTypes = []any{
 	(ProviderOptOut)(0),           // 0: handoff.v1.ProviderOptOut
 	(Directive)(0),                // 1: handoff.v1.Directive
@@ -1504,7 +1593,8 @@ var file_handoff_v1_message_proto_goTypes = []any{
 	(*BotReply)(nil),              // 13: handoff.v1.BotReply
 	(*RuleReply)(nil),             // 14: handoff.v1.RuleReply
 	(*ThreadMessage)(nil),         // 15: handoff.v1.ThreadMessage
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*ChannelEcho)(nil),           // 16: handoff.v1.ChannelEcho
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
 }
 var file_handoff_v1_message_proto_depIdxs = []int32{
 	7,  // 0: handoff.v1.CustomerMessage.media:type_name -> handoff.v1.Media
@@ -1514,22 +1604,23 @@ var file_handoff_v1_message_proto_depIdxs = []int32{
 	1,  // 4: handoff.v1.Classification.directive:type_name -> handoff.v1.Directive
 	2,  // 5: handoff.v1.Classification.answers:type_name -> handoff.v1.Question
 	2,  // 6: handoff.v1.Asked.question:type_name -> handoff.v1.Question
-	16, // 7: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
+	17, // 7: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
 	7,  // 8: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
 	11, // 9: handoff.v1.AgentReply.parking:type_name -> handoff.v1.Parking
 	3,  // 10: handoff.v1.Parking.reason:type_name -> handoff.v1.ParkReason
-	16, // 11: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
+	17, // 11: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
 	7,  // 12: handoff.v1.PlatformSend.media:type_name -> handoff.v1.Media
 	2,  // 13: handoff.v1.PlatformSend.question:type_name -> handoff.v1.Question
-	16, // 14: handoff.v1.PlatformSend.until:type_name -> google.protobuf.Timestamp
+	17, // 14: handoff.v1.PlatformSend.until:type_name -> google.protobuf.Timestamp
 	4,  // 15: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
-	16, // 16: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
+	17, // 16: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
 	7,  // 17: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	7,  // 18: handoff.v1.ChannelEcho.media:type_name -> handoff.v1.Media
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_message_proto_init() }
@@ -1543,7 +1634,7 @@ func file_handoff_v1_message_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_message_proto_rawDesc), len(file_handoff_v1_message_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

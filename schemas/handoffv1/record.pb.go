@@ -128,6 +128,9 @@ type Record struct {
 	Consent *ConsentStamp `protobuf:"bytes,10,opt,name=consent,proto3" json:"consent,omitempty"`
 	// Version of the shop's settings that every stage decides this record by; stamped at entry.
 	SettingsVersion uint64 `protobuf:"varint,11,opt,name=settings_version,json=settingsVersion,proto3" json:"settings_version,omitempty"`
+	// It was a dead letter of its stage and was put back (`handoff dlq replay`): others that were posted
+	// after it may have been handled before it.
+	PutBack bool `protobuf:"varint,12,opt,name=put_back,json=putBack,proto3" json:"put_back,omitempty"`
 	// What happened.
 	//
 	// Types that are valid to be assigned to Body:
@@ -157,7 +160,11 @@ type Record struct {
 	//	*Record_LinkRequest
 	//	*Record_Link
 	//	*Record_Linked
+	//	*Record_UnlinkRequest
 	//	*Record_PlatformSend
+	//	*Record_CommandReturned
+	//	*Record_WithPeople
+	//	*Record_ChannelEcho
 	//	*Record_RuleReply
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -269,6 +276,13 @@ func (x *Record) GetSettingsVersion() uint64 {
 		return x.SettingsVersion
 	}
 	return 0
+}
+
+func (x *Record) GetPutBack() bool {
+	if x != nil {
+		return x.PutBack
+	}
+	return false
 }
 
 func (x *Record) GetBody() isRecord_Body {
@@ -503,10 +517,46 @@ func (x *Record) GetLinked() *Linked {
 	return nil
 }
 
+func (x *Record) GetUnlinkRequest() *UnlinkRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Record_UnlinkRequest); ok {
+			return x.UnlinkRequest
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetPlatformSend() *PlatformSend {
 	if x != nil {
 		if x, ok := x.Body.(*Record_PlatformSend); ok {
 			return x.PlatformSend
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetCommandReturned() *CommandReturned {
+	if x != nil {
+		if x, ok := x.Body.(*Record_CommandReturned); ok {
+			return x.CommandReturned
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetWithPeople() *WithPeople {
+	if x != nil {
+		if x, ok := x.Body.(*Record_WithPeople); ok {
+			return x.WithPeople
+		}
+	}
+	return nil
+}
+
+func (x *Record) GetChannelEcho() *ChannelEcho {
+	if x != nil {
+		if x, ok := x.Body.(*Record_ChannelEcho); ok {
+			return x.ChannelEcho
 		}
 	}
 	return nil
@@ -625,8 +675,24 @@ type Record_Linked struct {
 	Linked *Linked `protobuf:"bytes,44,opt,name=linked,proto3,oneof"`
 }
 
+type Record_UnlinkRequest struct {
+	UnlinkRequest *UnlinkRequest `protobuf:"bytes,45,opt,name=unlink_request,json=unlinkRequest,proto3,oneof"`
+}
+
 type Record_PlatformSend struct {
 	PlatformSend *PlatformSend `protobuf:"bytes,50,opt,name=platform_send,json=platformSend,proto3,oneof"`
+}
+
+type Record_CommandReturned struct {
+	CommandReturned *CommandReturned `protobuf:"bytes,51,opt,name=command_returned,json=commandReturned,proto3,oneof"`
+}
+
+type Record_WithPeople struct {
+	WithPeople *WithPeople `protobuf:"bytes,52,opt,name=with_people,json=withPeople,proto3,oneof"`
+}
+
+type Record_ChannelEcho struct {
+	ChannelEcho *ChannelEcho `protobuf:"bytes,53,opt,name=channel_echo,json=channelEcho,proto3,oneof"`
 }
 
 type Record_RuleReply struct {
@@ -683,7 +749,15 @@ func (*Record_Link) isRecord_Body() {}
 
 func (*Record_Linked) isRecord_Body() {}
 
+func (*Record_UnlinkRequest) isRecord_Body() {}
+
 func (*Record_PlatformSend) isRecord_Body() {}
+
+func (*Record_CommandReturned) isRecord_Body() {}
+
+func (*Record_WithPeople) isRecord_Body() {}
+
+func (*Record_ChannelEcho) isRecord_Body() {}
 
 func (*Record_RuleReply) isRecord_Body() {}
 
@@ -692,7 +766,7 @@ var File_handoff_v1_record_proto protoreflect.FileDescriptor
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xec\x0f\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\x8e\x12\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -707,7 +781,8 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\vtraceparent\x18\t \x01(\tR\vtraceparent\x122\n" +
 	"\aconsent\x18\n" +
 	" \x01(\v2\x18.handoff.v1.ConsentStampR\aconsent\x12)\n" +
-	"\x10settings_version\x18\v \x01(\x04R\x0fsettingsVersion\x12H\n" +
+	"\x10settings_version\x18\v \x01(\x04R\x0fsettingsVersion\x12\x19\n" +
+	"\bput_back\x18\f \x01(\bR\aputBack\x12H\n" +
 	"\x10customer_message\x18\x14 \x01(\v2\x1b.handoff.v1.CustomerMessageH\x00R\x0fcustomerMessage\x12)\n" +
 	"\x05asked\x18\x15 \x01(\v2\x11.handoff.v1.AskedH\x00R\x05asked\x129\n" +
 	"\vagent_reply\x18\x16 \x01(\v2\x16.handoff.v1.AgentReplyH\x00R\n" +
@@ -735,8 +810,13 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\x0econsent_import\x18) \x01(\v2\x19.handoff.v1.ConsentImportH\x00R\rconsentImport\x12<\n" +
 	"\flink_request\x18* \x01(\v2\x17.handoff.v1.LinkRequestH\x00R\vlinkRequest\x12&\n" +
 	"\x04link\x18+ \x01(\v2\x10.handoff.v1.LinkH\x00R\x04link\x12,\n" +
-	"\x06linked\x18, \x01(\v2\x12.handoff.v1.LinkedH\x00R\x06linked\x12?\n" +
-	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSend\x126\n" +
+	"\x06linked\x18, \x01(\v2\x12.handoff.v1.LinkedH\x00R\x06linked\x12B\n" +
+	"\x0eunlink_request\x18- \x01(\v2\x19.handoff.v1.UnlinkRequestH\x00R\runlinkRequest\x12?\n" +
+	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSend\x12H\n" +
+	"\x10command_returned\x183 \x01(\v2\x1b.handoff.v1.CommandReturnedH\x00R\x0fcommandReturned\x129\n" +
+	"\vwith_people\x184 \x01(\v2\x16.handoff.v1.WithPeopleH\x00R\n" +
+	"withPeople\x12<\n" +
+	"\fchannel_echo\x185 \x01(\v2\x17.handoff.v1.ChannelEchoH\x00R\vchannelEcho\x126\n" +
 	"\n" +
 	"rule_reply\x18< \x01(\v2\x15.handoff.v1.RuleReplyH\x00R\truleReplyB\x06\n" +
 	"\x04body*\xac\x01\n" +
@@ -794,8 +874,12 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*LinkRequest)(nil),           // 26: handoff.v1.LinkRequest
 	(*Link)(nil),                  // 27: handoff.v1.Link
 	(*Linked)(nil),                // 28: handoff.v1.Linked
-	(*PlatformSend)(nil),          // 29: handoff.v1.PlatformSend
-	(*RuleReply)(nil),             // 30: handoff.v1.RuleReply
+	(*UnlinkRequest)(nil),         // 29: handoff.v1.UnlinkRequest
+	(*PlatformSend)(nil),          // 30: handoff.v1.PlatformSend
+	(*CommandReturned)(nil),       // 31: handoff.v1.CommandReturned
+	(*WithPeople)(nil),            // 32: handoff.v1.WithPeople
+	(*ChannelEcho)(nil),           // 33: handoff.v1.ChannelEcho
+	(*RuleReply)(nil),             // 34: handoff.v1.RuleReply
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -827,13 +911,17 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	26, // 26: handoff.v1.Record.link_request:type_name -> handoff.v1.LinkRequest
 	27, // 27: handoff.v1.Record.link:type_name -> handoff.v1.Link
 	28, // 28: handoff.v1.Record.linked:type_name -> handoff.v1.Linked
-	29, // 29: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
-	30, // 30: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	29, // 29: handoff.v1.Record.unlink_request:type_name -> handoff.v1.UnlinkRequest
+	30, // 30: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
+	31, // 31: handoff.v1.Record.command_returned:type_name -> handoff.v1.CommandReturned
+	32, // 32: handoff.v1.Record.with_people:type_name -> handoff.v1.WithPeople
+	33, // 33: handoff.v1.Record.channel_echo:type_name -> handoff.v1.ChannelEcho
+	34, // 34: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -873,7 +961,11 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_LinkRequest)(nil),
 		(*Record_Link)(nil),
 		(*Record_Linked)(nil),
+		(*Record_UnlinkRequest)(nil),
 		(*Record_PlatformSend)(nil),
+		(*Record_CommandReturned)(nil),
+		(*Record_WithPeople)(nil),
+		(*Record_ChannelEcho)(nil),
 		(*Record_RuleReply)(nil),
 	}
 	type x struct{}

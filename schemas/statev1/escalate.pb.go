@@ -62,6 +62,8 @@ type Conversation struct {
 	Parked uint64 `protobuf:"varint,52,opt,name=parked,proto3" json:"parked,omitempty"`
 	// The subscriber was nudged by a template since they wrote last (W3).
 	Nudged bool `protobuf:"varint,53,opt,name=nudged,proto3" json:"nudged,omitempty"`
+	// Requested or open where handoff.episodes was told last that people have it; unspecified else (H13).
+	Shown handoffv1.EpisodeState `protobuf:"varint,54,opt,name=shown,proto3,enum=handoff.v1.EpisodeState" json:"shown,omitempty"`
 	// What rules and loops are judged by; absent while nothing is known.
 	Automation *Automation `protobuf:"bytes,60,opt,name=automation,proto3" json:"automation,omitempty"`
 	// How many holds were begun or ended: the version of the last one.
@@ -219,6 +221,13 @@ func (x *Conversation) GetNudged() bool {
 	return false
 }
 
+func (x *Conversation) GetShown() handoffv1.EpisodeState {
+	if x != nil {
+		return x.Shown
+	}
+	return handoffv1.EpisodeState(0)
+}
+
 func (x *Conversation) GetAutomation() *Automation {
 	if x != nil {
 		return x.Automation
@@ -244,7 +253,9 @@ type Parked struct {
 	// The ticket it stands on, by the ticket's episode; 0 where that is not the newest.
 	OnTicket uint64 `protobuf:"varint,3,opt,name=on_ticket,json=onTicket,proto3" json:"on_ticket,omitempty"`
 	// Episode it belongs to; 0 for none.
-	Episode       uint64 `protobuf:"varint,4,opt,name=episode,proto3" json:"episode,omitempty"`
+	Episode uint64 `protobuf:"varint,4,opt,name=episode,proto3" json:"episode,omitempty"`
+	// Call id under which the thread has it already: it was on its way when quiet hours began (C11).
+	InThread      string `protobuf:"bytes,40,opt,name=in_thread,json=inThread,proto3" json:"in_thread,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -305,6 +316,13 @@ func (x *Parked) GetEpisode() uint64 {
 		return x.Episode
 	}
 	return 0
+}
+
+func (x *Parked) GetInThread() string {
+	if x != nil {
+		return x.InThread
+	}
+	return ""
 }
 
 // BotTurn is a question to the bot that is not answered yet.
@@ -863,6 +881,10 @@ type Ticket struct {
 	WaitingSteps uint32 `protobuf:"varint,52,opt,name=waiting_steps,json=waitingSteps,proto3" json:"waiting_steps,omitempty"`
 	// The status that was reported last (M3).
 	Told handoffv1.TicketStatus `protobuf:"varint,53,opt,name=told,proto3,enum=handoff.v1.TicketStatus" json:"told,omitempty"`
+	// When that happened at the desk: an older report that was lost and put back changes nothing.
+	ToldAt *timestamppb.Timestamp `protobuf:"bytes,54,opt,name=told_at,json=toldAt,proto3" json:"told_at,omitempty"`
+	// Taken by what an agent wrote in the channel's own app, maybe without any ticket (H14).
+	ByEcho bool `protobuf:"varint,55,opt,name=by_echo,json=byEcho,proto3" json:"by_echo,omitempty"`
 	// Tags on it, as the desk told last or Handoff set them.
 	Tags []string `protobuf:"bytes,60,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Subject it was created with.
@@ -1015,6 +1037,20 @@ func (x *Ticket) GetTold() handoffv1.TicketStatus {
 		return x.Told
 	}
 	return handoffv1.TicketStatus(0)
+}
+
+func (x *Ticket) GetToldAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ToldAt
+	}
+	return nil
+}
+
+func (x *Ticket) GetByEcho() bool {
+	if x != nil {
+		return x.ByEcho
+	}
+	return false
 }
 
 func (x *Ticket) GetTags() []string {
@@ -1388,7 +1424,7 @@ var File_handoff_state_v1_escalate_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xaa\x05\n" +
+	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xda\x05\n" +
 	"\fConversation\x12\x1a\n" +
 	"\bepisodes\x18\x01 \x01(\x04R\bepisodes\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
@@ -1408,16 +1444,18 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
 	"sent_since\x183 \x01(\rR\tsentSince\x12\x16\n" +
 	"\x06parked\x184 \x01(\x04R\x06parked\x12\x16\n" +
-	"\x06nudged\x185 \x01(\bR\x06nudged\x12<\n" +
+	"\x06nudged\x185 \x01(\bR\x06nudged\x12.\n" +
+	"\x05shown\x186 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05shown\x12<\n" +
 	"\n" +
 	"automation\x18< \x01(\v2\x1c.handoff.state.v1.AutomationR\n" +
 	"automation\x12\x14\n" +
-	"\x05holds\x18F \x01(\x04R\x05holdsJ\x04\b\v\x10\f\"\x99\x01\n" +
+	"\x05holds\x18F \x01(\x04R\x05holdsJ\x04\b\v\x10\f\"\xb6\x01\n" +
 	"\x06Parked\x12,\n" +
 	"\x05reply\x18\x01 \x01(\v2\x16.handoff.v1.AgentReplyR\x05reply\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +
 	"\ton_ticket\x18\x03 \x01(\x04R\bonTicket\x12\x18\n" +
-	"\aepisode\x18\x04 \x01(\x04R\aepisode\"\xea\x01\n" +
+	"\aepisode\x18\x04 \x01(\x04R\aepisode\x12\x1b\n" +
+	"\tin_thread\x18( \x01(\tR\binThread\"\xea\x01\n" +
 	"\aBotTurn\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x126\n" +
@@ -1465,7 +1503,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\bended_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
-	"\tleft_open\x182 \x01(\bR\bleftOpen\"\xba\x05\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\"\x88\x06\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1484,7 +1522,9 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\tleft_open\x182 \x01(\bR\bleftOpen\x12?\n" +
 	"\rwaiting_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\fwaitingSince\x12#\n" +
 	"\rwaiting_steps\x184 \x01(\rR\fwaitingSteps\x12,\n" +
-	"\x04told\x185 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x04told\x12\x12\n" +
+	"\x04told\x185 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x04told\x123\n" +
+	"\atold_at\x186 \x01(\v2\x1a.google.protobuf.TimestampR\x06toldAt\x12\x17\n" +
+	"\aby_echo\x187 \x01(\bR\x06byEcho\x12\x12\n" +
 	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
 	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
 	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +
@@ -1550,9 +1590,9 @@ var file_handoff_state_v1_escalate_proto_goTypes = []any{
 	(*LastReading)(nil),             // 11: handoff.state.v1.LastReading
 	(*handoffv1.ConsentStamp)(nil),  // 12: handoff.v1.ConsentStamp
 	(*timestamppb.Timestamp)(nil),   // 13: google.protobuf.Timestamp
-	(*handoffv1.AgentReply)(nil),    // 14: handoff.v1.AgentReply
-	(handoffv1.SignalKind)(0),       // 15: handoff.v1.SignalKind
-	(handoffv1.EpisodeState)(0),     // 16: handoff.v1.EpisodeState
+	(handoffv1.EpisodeState)(0),     // 14: handoff.v1.EpisodeState
+	(*handoffv1.AgentReply)(nil),    // 15: handoff.v1.AgentReply
+	(handoffv1.SignalKind)(0),       // 16: handoff.v1.SignalKind
 	(handoffv1.TicketStatus)(0),     // 17: handoff.v1.TicketStatus
 	(handoffv1.AuthorKind)(0),       // 18: handoff.v1.AuthorKind
 	(*handoffv1.ThreadMessage)(nil), // 19: handoff.v1.ThreadMessage
@@ -1563,47 +1603,49 @@ var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	13, // 2: handoff.state.v1.Conversation.agent_replied_at:type_name -> google.protobuf.Timestamp
 	5,  // 3: handoff.state.v1.Conversation.refusals:type_name -> handoff.state.v1.Refusal
 	13, // 4: handoff.state.v1.Conversation.wrote_at:type_name -> google.protobuf.Timestamp
-	9,  // 5: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
-	14, // 6: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
-	13, // 7: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
-	13, // 8: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
-	3,  // 9: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
-	3,  // 10: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
-	13, // 11: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
-	15, // 12: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
-	13, // 13: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
-	15, // 14: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
-	13, // 15: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
-	16, // 16: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
-	4,  // 17: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
-	13, // 18: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
-	13, // 19: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
-	13, // 20: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
-	13, // 21: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
-	13, // 22: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
-	13, // 23: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
-	13, // 24: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
-	13, // 25: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
-	17, // 26: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
-	13, // 27: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
-	18, // 28: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
-	13, // 29: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
-	13, // 30: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
-	17, // 31: handoff.state.v1.Ticket.told:type_name -> handoff.v1.TicketStatus
-	19, // 32: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	13, // 33: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
-	13, // 34: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
-	13, // 35: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
-	13, // 36: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
-	11, // 37: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
-	10, // 38: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
-	10, // 39: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
-	13, // 40: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	14, // 5: handoff.state.v1.Conversation.shown:type_name -> handoff.v1.EpisodeState
+	9,  // 6: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
+	15, // 7: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
+	13, // 8: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
+	13, // 9: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
+	3,  // 10: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
+	3,  // 11: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
+	13, // 12: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
+	16, // 13: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
+	13, // 14: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
+	16, // 15: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
+	13, // 16: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
+	14, // 17: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
+	4,  // 18: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
+	13, // 19: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
+	13, // 20: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
+	13, // 21: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
+	13, // 22: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
+	13, // 23: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
+	13, // 24: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 25: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 26: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
+	17, // 27: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
+	13, // 28: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
+	18, // 29: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
+	13, // 30: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
+	13, // 31: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
+	17, // 32: handoff.state.v1.Ticket.told:type_name -> handoff.v1.TicketStatus
+	13, // 33: handoff.state.v1.Ticket.told_at:type_name -> google.protobuf.Timestamp
+	19, // 34: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	13, // 35: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	13, // 36: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	13, // 37: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	13, // 38: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	11, // 39: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	10, // 40: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
+	10, // 41: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
+	13, // 42: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }

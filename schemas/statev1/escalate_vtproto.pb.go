@@ -45,6 +45,7 @@ func (m *Conversation) CloneVT() *Conversation {
 	r.SentSince = m.SentSince
 	r.Parked = m.Parked
 	r.Nudged = m.Nudged
+	r.Shown = m.Shown
 	r.Automation = m.Automation.CloneVT()
 	r.Holds = m.Holds
 	if rhs := m.Consent; rhs != nil {
@@ -87,6 +88,7 @@ func (m *Parked) CloneVT() *Parked {
 	r.At = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.At).CloneVT())
 	r.OnTicket = m.OnTicket
 	r.Episode = m.Episode
+	r.InThread = m.InThread
 	if rhs := m.Reply; rhs != nil {
 		if vtpb, ok := interface{}(rhs).(interface{ CloneVT() *handoffv1.AgentReply }); ok {
 			r.Reply = vtpb.CloneVT()
@@ -242,6 +244,8 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.WaitingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.WaitingSince).CloneVT())
 	r.WaitingSteps = m.WaitingSteps
 	r.Told = m.Told
+	r.ToldAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.ToldAt).CloneVT())
+	r.ByEcho = m.ByEcho
 	r.Subject = m.Subject
 	r.FollowUp = m.FollowUp
 	r.Announced = m.Announced
@@ -432,6 +436,13 @@ func (m *Conversation) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0xe2
 	}
+	if m.Shown != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Shown))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xb0
+	}
 	if m.Nudged {
 		i--
 		if m.Nudged {
@@ -619,6 +630,15 @@ func (m *Parked) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if len(m.InThread) > 0 {
+		i -= len(m.InThread)
+		copy(dAtA[i:], m.InThread)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.InThread)))
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc2
 	}
 	if m.Episode != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Episode))
@@ -1209,6 +1229,30 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			dAtA[i] = 0xe2
 		}
 	}
+	if m.ByEcho {
+		i--
+		if m.ByEcho {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xb8
+	}
+	if m.ToldAt != nil {
+		size, err := (*timestamppb1.Timestamp)(m.ToldAt).MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xb2
+	}
 	if m.Told != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Told))
 		i--
@@ -1754,6 +1798,9 @@ func (m *Conversation) SizeVT() (n int) {
 	if m.Nudged {
 		n += 3
 	}
+	if m.Shown != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.Shown))
+	}
 	if m.Automation != nil {
 		l = m.Automation.SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
@@ -1790,6 +1837,10 @@ func (m *Parked) SizeVT() (n int) {
 	}
 	if m.Episode != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Episode))
+	}
+	l = len(m.InThread)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2044,6 +2095,13 @@ func (m *Ticket) SizeVT() (n int) {
 	}
 	if m.Told != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Told))
+	}
+	if m.ToldAt != nil {
+		l = (*timestamppb1.Timestamp)(m.ToldAt).SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.ByEcho {
+		n += 3
 	}
 	if len(m.Tags) > 0 {
 		for _, s := range m.Tags {
@@ -2707,6 +2765,25 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.Nudged = bool(v != 0)
+		case 54:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Shown", wireType)
+			}
+			m.Shown = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Shown |= handoffv1.EpisodeState(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Automation", wireType)
@@ -2931,6 +3008,45 @@ func (m *Parked) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 40:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field InThread", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field InThread is not UTF-8")
+			}
+			m.InThread = stringValue
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -4856,6 +4972,62 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 54:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ToldAt", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.ToldAt == nil {
+				m.ToldAt = &timestamppb.Timestamp{}
+			}
+			if err := (*timestamppb1.Timestamp)(m.ToldAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 55:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ByEcho", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.ByEcho = bool(v != 0)
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Tags", wireType)

@@ -23,6 +23,10 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 	if actionOf(c) == handoffv1.Action_ACTION_UNSPECIFIED {
 		return fmt.Errorf("a command of no known kind")
 	}
+	if t.Record.GetPutBack() && (c.GetCreateTicket() != nil || needsTicket(c)) {
+		giveBack(t, c)
+		return nil
+	}
 	record := t.Record.CloneVT()
 	if record.Conversation = placeOf(record).Conversation; record.Conversation == "" {
 		return fmt.Errorf("a command without a conversation")
@@ -39,6 +43,16 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 	}
 	store(t, schemas.HexID(record.GetId()), open)
 	return nil
+}
+
+// giveBack gives a command to the desk that was lost and put back to escalate: what was decided when it was
+// posted may be over, e.g. another ticket may be open by now.
+func giveBack(t *turn.Turn, c *handoffv1.Command) {
+	r := t.Make(placeOf(t.Record))
+	r.Body = &handoffv1.Record_CommandReturned{CommandReturned: &handoffv1.CommandReturned{
+		Command: c, CallId: schemas.HexID(t.ID()), Action: actionOf(c),
+	}}
+	t.Emit(schemas.TopicEscalate, r)
 }
 
 // open makes the call of a record that holds a command.

@@ -13,6 +13,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/quiet"
 )
 
 // Bot is the destination of AskBot.
@@ -37,7 +38,8 @@ type Config struct {
 
 // Stage is deliver. It implements pipeline.Stage and caller.Gate.
 type Stage struct {
-	cfg Config
+	cfg   Config
+	quiet *quiet.Table
 }
 
 var (
@@ -67,7 +69,11 @@ func New(cfg Config) (*Stage, error) {
 			*d.value = d.def
 		}
 	}
-	return &Stage{cfg: cfg}, nil
+	table, err := quiet.Shipped()
+	if err != nil {
+		return nil, fmt.Errorf("deliver: read quiet hours: %w", err)
+	}
+	return &Stage{cfg: cfg, quiet: table}, nil
 }
 
 func atMost(d time.Duration) string {
@@ -109,6 +115,9 @@ func (s *Stage) On(t *turn.Turn) error {
 		return nil
 	case *handoffv1.Record_TicketChanged:
 		return s.onTicketChanged(t, body.TicketChanged)
+	case *handoffv1.Record_ChannelEcho:
+		s.onChannelEcho(t, body.ChannelEcho)
+		return nil
 	case *handoffv1.Record_DeliveryState:
 		return s.onDeliveryState(t, body.DeliveryState)
 	default:

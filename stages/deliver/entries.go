@@ -3,6 +3,7 @@ package deliver
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/turn"
@@ -42,29 +43,51 @@ func (e turnEntries) get(name string, m schemas.Message) (bool, error) { return 
 
 func (e turnEntries) any(prefix string) (bool, error) { return e.t.Any(prefix), nil }
 
-// committedEntries reads committed state under a call's key.
+// committedEntries are what is committed under a call's key, read at one moment: the gate's questions are
+// answered by one reading, and never half by what a commit in between changed.
 type committedEntries struct {
-	read pipeline.Reader
-	call pipeline.PendingCall
+	key    []byte
+	names  []string // in byte order
+	values [][]byte
+}
+
+func readCommitted(read pipeline.Reader, call pipeline.PendingCall) (committedEntries, error) {
+	e := committedEntries{key: call.Key}
+	var buf []byte
+	err := read.Scan(call.Partition, call.Key, "", func(name string, value []byte) bool {
+		at := len(buf)
+		buf = append(buf, value...)
+		e.names = append(e.names, name)
+		e.values = append(e.values, buf[at:len(buf):len(buf)])
+		return true
+	})
+	return e, err
 }
 
 func (e committedEntries) get(name string, m schemas.Message) (bool, error) {
-	value, ok, err := e.read.Get(e.call.Partition, e.call.Key, name)
-	if err != nil || !ok {
-		return false, err
+	i, ok := slices.BinarySearch(e.names, name)
+	if !ok {
+		return false, nil
 	}
-	if err := schemas.Unmarshal(value, m); err != nil {
-		return false, fmt.Errorf("decode state %s of %s: %w", name, e.call.Key, err)
+	if err := schemas.Unmarshal(e.values[i], m); err != nil {
+		return false, fmt.Errorf("decode state %s of %s: %w", name, e.key, err)
 	}
 	return true, nil
 }
 
-func (e committedEntries) any(prefix string) (found bool, err error) {
-	err = e.read.Scan(e.call.Partition, e.call.Key, prefix, func(string, []byte) bool {
-		found = true
-		return false
-	})
-	return found, err
+// from returns the names that begin with prefix, and their values.
+func (e committedEntries) from(prefix string) (names []string, values [][]byte) {
+	i, _ := slices.BinarySearch(e.names, prefix)
+	j := i
+	for j < len(e.names) && strings.HasPrefix(e.names[j], prefix) {
+		j++
+	}
+	return e.names[i:j], e.values[i:j]
+}
+
+func (e committedEntries) any(prefix string) (bool, error) {
+	names, _ := e.from(prefix)
+	return len(names) > 0, nil
 }
 
 // placeOf returns the place of a record; a conversation that is not named follows from channel and

@@ -19,7 +19,10 @@ const settingsAgain = time.Second
 // verdict, so that an earlier attempt can be looked up. A call that ended meanwhile waits: its end
 // is on the way to the caller.
 func (s *Stage) Release(read pipeline.Reader, call pipeline.PendingCall, now time.Time) (caller.Release, error) {
-	e := committedEntries{read: read, call: call}
+	e, err := readCommitted(read, call)
+	if err != nil {
+		return caller.Release{}, fmt.Errorf("release call %s: %w", call.Call.ID, err)
+	}
 	open := &statev1.OpenCall{}
 	ok, err := e.get(callPrefix+call.Call.ID, open)
 	if err != nil {
@@ -43,7 +46,7 @@ func (s *Stage) Release(read pipeline.Reader, call pipeline.PendingCall, now tim
 	text := record.GetCommand().GetSendText()
 	rel.Text = text != nil
 	if rel.Text {
-		err = s.releaseText(e, open, text, &rel)
+		err = s.releaseText(e, open, text, now, &rel)
 	} else {
 		err = s.releaseDesk(e, open, &rel)
 	}
@@ -71,10 +74,13 @@ func inTime(open *statev1.OpenCall, now time.Time, rel *caller.Release) {
 	}
 }
 
-func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *handoffv1.SendText, rel *caller.Release) error {
+func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *handoffv1.SendText, now time.Time, rel *caller.Release) error {
 	j, err := judge(e, placeOf(open.GetRecord()), text)
 	if err != nil {
 		return err
+	}
+	if why := s.inQuietHours(rel.Attempt.Shop, open, now); why != "" && j.verdict == caller.Start {
+		j.verdict, j.reason, j.meaning = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_QUIET_HOURS, why
 	}
 	if r := open.GetRecord(); !rel.Attempt.Shop.Reaches(r.GetChannel(), r.GetAddress()) { // W9
 		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_COUNTRY
@@ -91,18 +97,17 @@ func otherIDs(e committedEntries, open *statev1.OpenCall) (ids []string, err err
 	const clockSkew = time.Hour
 	since := open.GetCreated().AsTime().Add(-clockSkew)
 	conversation := placeOf(open.GetRecord()).Conversation
-	scanErr := e.read.Scan(e.call.Partition, e.call.Key, sentPrefix, func(name string, value []byte) bool {
+	names, values := e.from(sentPrefix)
+	for i, name := range names {
 		sent := &statev1.SentText{}
-		if err = schemas.Unmarshal(value, sent); err != nil {
-			err = fmt.Errorf("decode state %s: %w", name, err)
-			return false
+		if err := schemas.Unmarshal(values[i], sent); err != nil {
+			return nil, fmt.Errorf("decode state %s of %s: %w", name, e.key, err)
 		}
 		if sent.GetConversation() == conversation && !sent.GetEnded().AsTime().Before(since) {
 			ids = append(ids, name[len(sentPrefix):])
 		}
-		return true
-	})
-	return ids, errors.Join(scanErr, err)
+	}
+	return ids, nil
 }
 
 // releaseDesk fills in the ticket of the command's episode. A ticket that will never exist refuses

@@ -17,6 +17,7 @@ type ended struct {
 	attempts uint32
 	crossed  bool
 	credits  uint32
+	notYet   *handoffv1.SendText
 }
 
 // onCallResult ends a call. A result of a call that is not open is a repetition.
@@ -81,6 +82,7 @@ func (s *Stage) endText(t *turn.Turn, id string, open *statev1.OpenCall, how end
 	if open.GetParts() > 1 {
 		return endPart(t, open, how), nil
 	}
+	how.notYet = notYet(open, how.outcome, nil)
 	return &how, nil
 }
 
@@ -107,10 +109,15 @@ func endPart(t *turn.Turn, open *statev1.OpenCall, how ended) *ended {
 	whole.outcome.ProviderId = split.ProviderId
 	switch {
 	case !sent:
+		var rest []string
 		for _, id := range split.GetCalls()[min(int(open.GetPart()), len(split.GetCalls())):] {
+			behind := &statev1.OpenCall{}
+			t.Get(callPrefix+id, behind)
+			rest = append(rest, behind.GetRecord().GetCommand().GetSendText().GetText())
 			t.Delete(callPrefix + id)
 			t.EndCall(id)
 		}
+		whole.notYet = notYet(open, how.outcome, rest)
 		whole.outcome.Meaning = fmt.Sprintf("part %d of %d was not sent, nor what follows it: %s",
 			open.GetPart(), open.GetParts(), cmp.Or(how.outcome.GetMeaning(), "no reason was given"))
 	case split.Unknown:
@@ -145,7 +152,7 @@ func receipt(t *turn.Turn, topic string, open *statev1.OpenCall, how ended) {
 	r.Body = &handoffv1.Record_Receipt{Receipt: &handoffv1.Receipt{
 		CallId: open.GetCommandId(), Episode: c.GetEpisode(), Action: actionOf(c), Outcome: o,
 		TextClass: c.GetSendText().GetTextClass(), NativeId: c.GetSendText().GetNativeId(),
-		Crossed: how.crossed, Attempts: how.attempts,
+		Crossed: how.crossed, Attempts: how.attempts, NotYet: how.notYet,
 	}}
 	t.Emit(topic, r)
 }

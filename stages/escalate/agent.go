@@ -26,7 +26,7 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 		return
 	}
 	if text, now := cutSendNow(r.GetText()); now {
-		r.Text, r.Parking = text, nil
+		r.Text, r.Parking, c.whateverHour = text, nil, true
 		bare := text == "" && len(r.GetMedia()) == 0
 		if c.sendNow(number, bare); bare {
 			return
@@ -58,9 +58,11 @@ func (c *conversation) sendReply(p *statev1.Parked) {
 	}
 	c.sendText(outbound{
 		class: handoffv1.TextClass_TEXT_CLASS_AGENT, text: r.GetText(), media: r.GetMedia(),
-		nativeID: r.GetNativeId(), author: r.GetAuthor(), onTicket: onTicket, episode: p.GetEpisode(),
+		nativeID: r.GetNativeId(), author: r.GetAuthor(), onTicket: onTicket, episode: p.GetEpisode(), inThread: p.GetInThread(),
 	})
-	c.noteSegments(p.GetOnTicket(), r)
+	if p.GetInThread() == "" { // else it was noted when it was on its way first
+		c.noteSegments(p.GetOnTicket(), r)
+	}
 }
 
 // repliedBefore drops a reply that the desk told twice.
@@ -130,11 +132,15 @@ func (c *conversation) afterReply() {
 	}
 }
 
-// take gives a mirrored conversation to the agents: the bot is paused until close or H7 (M6).
+// take gives a conversation to the agents beside the episodes, mirrored (M6) or in the channel's own app (H14):
+// the bot is paused until close or H7.
 func (c *conversation) take() {
-	c.ticket.Taken, c.ticket.TakenAt = true, c.received()
+	again := c.ticket.GetTaken()
+	c.ticket.Taken, c.ticket.TakenAt, c.ticket.ByEcho = true, c.received(), false
 	c.settle()
-	c.sayTakenOver()
+	if !again {
+		c.sayTakenOver()
+	}
 }
 
 // noteSegments tells the agents when a reply took many segments (H5).
@@ -203,6 +209,10 @@ func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.C
 
 // textEnded tells the agents of a text that did not arrive at the provider (C7, X1).
 func (c *conversation) textEnded(r *handoffv1.Receipt) {
+	if r.GetNotYet() != nil {
+		c.metQuietHours(r)
+		return
+	}
 	var why string
 	out := r.GetOutcome()
 	switch out.GetStatus() {

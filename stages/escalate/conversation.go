@@ -32,6 +32,8 @@ type conversation struct {
 	read   struct{ state, episode, ticket, unanswered bool }
 	thread *thread
 	rules  asking
+	// whateverHour: an agent asked in this turn to have replies sent whatever the hour (C11).
+	whateverHour bool
 }
 
 // load reads a conversation and takes over what the record's stamp tells of consent.
@@ -56,9 +58,13 @@ func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
 func (c *conversation) save() {
 	c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
 	c.thread.save()
+	shown := c.show()
 	c.put(convEntry(c.at.Conversation), c.state, c.read.state)
 	c.put(episodeEntry(c.at.Conversation), c.episode, c.read.episode)
 	c.put(ticketEntry(c.at.Conversation), c.ticket, c.read.ticket)
+	if shown {
+		c.showPeople()
+	}
 }
 
 // put writes an entry, unless it was not there and holds nothing now.
@@ -143,18 +149,6 @@ func (c *conversation) episodeFact(from State, reason string) {
 	if peopleHave(from) != peopleHave(e.GetState()) {
 		c.tellPlatform(&handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Episode{Episode: fact}})
 	}
-}
-
-// peopleHave tells whether people have the conversation in a state (H4).
-func peopleHave(s State) bool { return s == requested || s == open }
-
-// tellPlatform tells the messaging platform that people have a conversation from now on, or no more, so
-// that it holds campaigns meanwhile (H13).
-func (c *conversation) tellPlatform(f *handoffv1.Fact) {
-	f.Stage, f.At = schemas.StageEscalate, c.now()
-	r := c.t.Make(c.at)
-	r.Consent, r.Body = nil, &handoffv1.Record_Fact{Fact: f}
-	c.t.Emit(schemas.TopicPlatform, r)
 }
 
 // notAsked records why the bot was not asked, or what became of an answer nobody gets.

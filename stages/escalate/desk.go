@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/settings/rules"
@@ -23,6 +24,9 @@ func (c *conversation) onTicketEvent(ev *handoffv1.TicketEvent) {
 		return
 	}
 	c.known(ev.GetTicketId())
+	if c.outdated(c.ticket, ev) {
+		return
+	}
 	c.ticketFact(c.ticket, ev)
 	if ev.GetStatus() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED && !c.overtaken(ev) {
 		c.statusChanged(ev)
@@ -52,9 +56,30 @@ func (c *conversation) pastEvent(ev *handoffv1.TicketEvent) {
 	if ev.GetTicketId() == "" || ev.GetStatus() == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED || !c.t.Get(name, past) {
 		return
 	}
+	if c.outdated(past, ev) {
+		return
+	}
 	past.Status = ev.GetStatus()
 	c.ticketFact(past, ev)
 	c.t.Put(name, past)
+}
+
+// outdated tells that a status was lost on its way and put back when the desk had told of a later one, and
+// records it.
+func (c *conversation) outdated(k *statev1.Ticket, ev *handoffv1.TicketEvent) bool {
+	at := c.t.Record.GetEventTime()
+	if !c.t.Record.GetPutBack() || ev.GetStatus() == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED ||
+		k.GetToldAt() == nil || !at.AsTime().Before(k.GetToldAt().AsTime()) {
+		return false
+	}
+	c.t.Fact(c.at, &handoffv1.Fact{
+		Reason: "put back when a later status was known: " + strings.ToLower(strings.TrimPrefix(ev.GetStatus().String(), "TICKET_STATUS_")) + " changes nothing",
+		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
+			CallId: schemas.HexID(c.t.ID()), Action: handoffv1.Action_ACTION_FETCH_TICKET,
+			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, TicketId: ev.GetTicketId(), Episode: c.liveEpisode(),
+		}},
+	})
+	return true
 }
 
 // overtaken tells that a close is older than the reopening that Handoff asked for: it speaks of the

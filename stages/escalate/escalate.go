@@ -98,6 +98,10 @@ func (s *Stage) On(t *turn.Turn) error {
 		c.onBlockedText(body.BlockedText)
 	case *handoffv1.Record_PlatformSend:
 		c.onPlatformSend(body.PlatformSend)
+	case *handoffv1.Record_ChannelEcho:
+		c.onEcho(body.ChannelEcho)
+	case *handoffv1.Record_CommandReturned:
+		c.onReturned(body.CommandReturned)
 	case *handoffv1.Record_DeliveryState:
 		c.onDeliveryState(body.DeliveryState)
 	default:

@@ -52,6 +52,8 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 		c.onAbroad(m) // W9
 	case m.read.GetThanksOnly():
 		c.onThanks() // M5
+	case c.ticket.GetTaken() && c.ticket.GetByEcho() && !c.live():
+		c.forTheApp() // H14
 	case c.paused():
 		c.forAgents() // H4
 	case c.mirrored():

@@ -14,7 +14,7 @@ func (c *conversation) ticketFact(k *statev1.Ticket, ev *handoffv1.TicketEvent) 
 	}
 	prior := k.GetTold()
 	if ev.GetStatus() != unchanged {
-		k.Told = ev.GetStatus()
+		k.Told, k.ToldAt = ev.GetStatus(), c.t.Record.GetEventTime()
 	}
 	c.t.Fact(c.at, &handoffv1.Fact{Kind: &handoffv1.Fact_Ticket{Ticket: &handoffv1.TicketFact{
 		TicketId: ev.GetTicketId(), Desk: k.GetDesk(), Status: ev.GetStatus(), Prior: prior, NativeStatus: ev.GetNativeStatus(),

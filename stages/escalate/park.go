@@ -39,8 +39,7 @@ func parkedPrefix(conversation string) string { return "parked/" + conversation 
 func (c *conversation) parkOrBlock(p *statev1.Parked) bool {
 	r := p.GetReply()
 	if r.GetParking() != nil {
-		c.park(p, fmt.Sprintf("Parked until %s: %s. Reply %s to send it now.",
-			c.shop.Moment(r.GetParking().GetUntil().AsTime()), r.GetParking().GetWhy(), tagSendNow))
+		c.parkQuiet(p)
 		return true
 	}
 	c.releaseParked(false, "another reply follows") // what was written before leaves before, if it may
@@ -56,6 +55,12 @@ func (c *conversation) parkOrBlock(p *statev1.Parked) bool {
 	r.Parking = c.windowParking()
 	c.park(p, c.windowNote(o.class)+sentOnAnswer+c.nudge())
 	return true
+}
+
+// parkQuiet keeps a reply until its parking's time.
+func (c *conversation) parkQuiet(p *statev1.Parked) {
+	parking := p.GetReply().GetParking()
+	c.park(p, fmt.Sprintf("Parked until %s: %s. Reply %s to send it now.", c.shop.Moment(parking.GetUntil().AsTime()), parking.GetWhy(), tagSendNow))
 }
 
 const sentOnAnswer = " It is parked and sent when they answer."

@@ -19,10 +19,7 @@ func (c *conversation) onPlatformSend(s *handoffv1.PlatformSend) {
 	if s.GetQuestion() != handoffv1.Question_QUESTION_UNSPECIFIED {
 		asked.QuestionId, asked.Until = id, s.GetUntil()
 	}
-	r := c.t.Make(c.at)
-	r.Body = &handoffv1.Record_Asked{Asked: asked}
-	c.t.Emit(schemas.TopicClassify, r)
-	c.state.SentSince += c.messagesOf(outbound{text: s.GetText()})
+	c.sentElsewhere(asked, s.GetText())
 	c.t.Fact(c.at, &handoffv1.Fact{Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
 		MessageId: id, Author: handoffv1.AuthorKind_AUTHOR_KIND_PLATFORM, AuthorName: s.GetCampaign(), Text: s.GetText(),
 		MediaCount: uint32(len(s.GetMedia())), Episode: c.liveEpisode(), NativeId: s.GetNativeId(),

@@ -33,6 +33,8 @@ type outbound struct {
 	moment moment
 	// template stands in place of a free-form text: it may leave outside the channel's window (W3).
 	template *handoffv1.Template
+	// inThread is the call id under which the thread has it already: it was on its way before (C11).
+	inThread string
 }
 
 // text fills in one of the shop's texts in the conversation's language.
@@ -63,15 +65,17 @@ func (c *conversation) sendText(o outbound) (callID string) {
 		Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{
 			TextClass: o.class, Text: o.text, Media: o.media, Consent: stamp,
 			NativeId: o.nativeID, Author: o.author, Turn: o.turn, Question: o.question, WhilePaused: o.whilePaused,
-			Template: o.template, HumanAgent: c.asPerson(o),
+			Template: o.template, HumanAgent: c.asPerson(o), Quiet: c.quietCheck(o),
 		}},
 		GiveUpAt: c.windowEnds(o), NotBefore: c.notBefore(o),
 	})
 	c.state.SentSince += c.messagesOf(o)
 	c.asked(o, callID)
-	c.thread.add(&handoffv1.ThreadMessage{
-		Id: callID, Author: authorOf(o.class), Name: c.authorName(o), At: c.now(), Text: o.text, Media: o.media,
-	}, o.onTicket)
+	if o.inThread == "" || !c.thread.sentAgain(o.inThread, callID) {
+		c.thread.add(&handoffv1.ThreadMessage{
+			Id: callID, Author: authorOf(o.class), Name: c.authorName(o), At: c.now(), Text: o.text, Media: o.media,
+		}, o.onTicket)
+	}
 	c.t.Fact(c.at, &handoffv1.Fact{Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
 		MessageId: callID, Author: authorOf(o.class), AuthorName: c.authorName(o), Text: o.text,
 		MediaCount: uint32(len(o.media)), TextClass: o.class, Episode: o.episode, NativeId: o.nativeID,

@@ -115,13 +115,45 @@ func (th *thread) onTicket(ticket uint64) {
 
 // find returns the kept message of that id; empty when it is not kept.
 func (th *thread) find(id string) *handoffv1.ThreadMessage {
+	if e := th.kept(id); e != nil {
+		return e.kept.GetMessage()
+	}
+	return nil
+}
+
+// kept returns the entry of the message of that id; nil when it is not kept.
+func (th *thread) kept(id string) *entry {
 	th.load()
 	for _, e := range th.entries {
-		if m := e.kept.GetMessage(); m.GetId() == id {
-			return m
+		if e.kept.GetMessage().GetId() == id {
+			return e
 		}
 	}
 	return nil
+}
+
+// ticketOf returns the ticket that a kept message is on, 0 for none.
+func (th *thread) ticketOf(id string) uint64 {
+	th.load()
+	for _, e := range th.entries {
+		if e.kept.GetMessage().GetId() == id {
+			return e.kept.GetOnTicket()
+		}
+	}
+	return 0
+}
+
+// sentAgain gives a message the id of the call that it leaves by now. It tells whether the thread still has
+// the message.
+func (th *thread) sentAgain(id, callID string) bool {
+	th.load()
+	for _, e := range th.entries {
+		if m := e.kept.GetMessage(); m.GetId() == id {
+			m.Id, e.changed = callID, true
+			return true
+		}
+	}
+	return false
 }
 
 // save writes changed entries and forgets those beyond the last ten, but for those that still wait for

@@ -140,6 +140,7 @@ func (c *conversation) create(number uint64, subject string, tags, notes []strin
 	c.ticket = &statev1.Ticket{
 		Episode: number, Desk: c.shop.Desk.Kind, Status: handoffv1.TicketStatus_TICKET_STATUS_OPEN,
 		LastAuthor: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER,
+		Taken:      before.GetTaken(), TakenAt: before.GetTakenAt(), ByEcho: before.GetByEcho(),
 	}
 	c.ticket.Subject, c.ticket.FollowUp = subject, followUp != ""
 	c.ticket.Tags = append(c.ticketTags(), tags...)

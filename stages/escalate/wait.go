@@ -89,6 +89,8 @@ func (c *conversation) backToBot(reason, note string) {
 	if !c.move(EventExpire, reason) {
 		c.settle()
 	}
-	c.note(note)
+	if c.live() { // what an agent took in the channel's app may have no ticket (H14)
+		c.note(note)
+	}
 	c.sayReturned(false)
 }

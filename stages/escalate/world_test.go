@@ -191,8 +191,8 @@ func (w *world) nextTimer() (first string, at time.Time) {
 // take tells one emitted record.
 func (w *world) take(topic string, r *handoffv1.Record) {
 	w.t.Helper()
-	if topic == schemas.TopicPlatform {
-		return // the same facts, for the platform to read (H13)
+	if topic == schemas.TopicPlatform || topic == schemas.TopicEpisodes {
+		return // for the platform to read or to ask (H13)
 	}
 	switch body := r.GetBody().(type) {
 	case *handoffv1.Record_Command:

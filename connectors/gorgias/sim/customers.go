@@ -162,3 +162,12 @@ func (s *Sim) agent(name string) *party {
 	s.agents = append(s.agents, a)
 	return a
 }
+
+// ForgetExternalIDs takes the external ids off all customers, as an import of the shop's own would.
+func (s *Sim) ForgetExternalIDs() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.customers {
+		c.ExternalID = nil
+	}
+}

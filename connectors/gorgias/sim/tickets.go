@@ -103,12 +103,15 @@ func (s *Sim) withTicket(next func(http.ResponseWriter, *http.Request, *ticket))
 
 // listTickets includes trashed ones.
 func (s *Sim) listTickets(w http.ResponseWriter, r *http.Request) {
-	external := r.URL.Query().Get("external_id")
+	external, customer := r.URL.Query().Get("external_id"), r.URL.Query().Get("customer_id")
 	var found []*ticket
 	for _, t := range s.tickets {
-		if external == "" || t.ExternalID != nil && *t.ExternalID == external {
+		if (external == "" || t.ExternalID != nil && *t.ExternalID == external) && (customer == "" || strconv.FormatInt(t.Customer.ID, 10) == customer) {
 			found = append(found, t)
 		}
+	}
+	if strings.HasPrefix(r.URL.Query().Get("order_by"), "updated_datetime") {
+		slices.SortStableFunc(found, func(a, b *ticket) int { return strings.Compare(a.Updated, b.Updated) })
 	}
 	listed(w, r, found)
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,7 @@ func (s *Sim) userRoutes(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("GET /api/v2/users/search", s.searchUsers)
 	mux.HandleFunc("GET /api/v2/users/show_many", s.showUsers)
+	mux.HandleFunc("GET /api/v2/search", s.search)
 	mux.HandleFunc("POST /api/v2/users/create_or_update", s.createOrUpdateUser)
 	mux.HandleFunc("GET /api/v2/users/{id}", s.showUser)
 	mux.HandleFunc("PUT /api/v2/users/{id}", s.updateUser)
@@ -48,13 +50,63 @@ func (s *Sim) user(id int64) *user {
 
 func (s *Sim) searchUsers(w http.ResponseWriter, r *http.Request) {
 	found := []*user{}
-	external := r.URL.Query().Get("external_id")
+	external, query := r.URL.Query().Get("external_id"), r.URL.Query().Get("query")
+	phone := strings.Trim(strings.TrimPrefix(query, "phone:"), `"`)
 	for _, u := range s.users {
-		if u.Active && external != "" && strings.EqualFold(u.ExternalID, external) {
+		switch {
+		case !u.Active:
+		case external != "" && strings.EqualFold(u.ExternalID, external), query != "" && digitsIn(u.Phone, phone):
 			found = append(found, u)
 		}
 	}
 	standin.WriteJSON(w, http.StatusOK, map[string]any{"users": found, "count": len(found), "next_page": nil})
+}
+
+// digitsIn tells whether one number's digits hold the other's, as Zendesk's search takes a part for the whole.
+func digitsIn(written, asked string) bool {
+	digits := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if r < '0' || r > '9' {
+				return -1
+			}
+			return r
+		}, s)
+	}
+	w, a := digits(written), digits(asked)
+	return w != "" && (strings.Contains(w, a) || strings.Contains(a, w))
+}
+
+// search finds a requester's tickets, newest change first; other queries are not known here.
+func (s *Sim) search(w http.ResponseWriter, r *http.Request) {
+	requester, err := strconv.ParseInt(strings.TrimPrefix(r.URL.Query().Get("query"), "type:ticket requester:"), 10, 64)
+	if err != nil {
+		refuse(w, failures(http.StatusUnprocessableEntity))
+		return
+	}
+	found := []*ticket{}
+	for _, t := range s.tickets {
+		if !t.Gone && t.RequesterID == requester {
+			found = append(found, t)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *ticket) int { return b.UpdatedAt.Compare(a.UpdatedAt) })
+	standin.WriteJSON(w, http.StatusOK, map[string]any{"results": found, "count": len(found), "next_page": nil})
+}
+
+// AddUser adds an end user as a shop's own people would: without an external id, with a phone number.
+func (s *Sim) AddUser(name, phone string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := &user{ID: s.id(), Name: name, Phone: phone, Role: "end-user", Active: true}
+	s.users = append(s.users, u)
+	return u.ID
+}
+
+// AddTicket adds a ticket of a user as another channel would.
+func (s *Sim) AddTicket(requester int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tickets = append(s.tickets, &ticket{ID: int64(len(s.tickets) + 1), Status: "solved", RequesterID: requester, CreatedAt: s.cfg.Now(), UpdatedAt: s.cfg.Now()})
 }
 
 func (s *Sim) showUsers(w http.ResponseWriter, r *http.Request) {

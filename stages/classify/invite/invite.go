@@ -2,8 +2,8 @@
 // "Reply CANCEL to cancel your order" unsubscribes whoever does as told (R3). "Reply STOP to opt out" asks
 // for what it does and is no such text.
 //
-// It reads languages that write words apart. The words are data, in invite.tsv; the keywords are those of
-// package keyword.
+// It reads all languages that the classifier knows. The words are data, in invite.tsv; the keywords are those
+// of package keyword.
 package invite
 
 import (
@@ -22,9 +22,12 @@ var shipped string
 
 // Finder finds invitations. It never changes and may be shared.
 type Finder struct {
-	keywords       *keyword.Table
-	verbs, between map[string]bool
-	purposes       map[handoffv1.Directive]map[string]bool
+	keywords *keyword.Table
+	// verbs stand before the keyword, after behind it.
+	verbs, after, between map[string]bool
+	purposes              map[handoffv1.Directive]map[string]bool
+	// unspaced are the words of languages that do not write them apart.
+	unspaced unspaced
 }
 
 // New returns a finder with the words that ship.
@@ -34,7 +37,7 @@ func New() (*Finder, error) {
 		return nil, err
 	}
 	f := &Finder{
-		keywords: table, verbs: map[string]bool{}, between: map[string]bool{},
+		keywords: table, verbs: map[string]bool{}, after: map[string]bool{}, between: map[string]bool{},
 		purposes: map[handoffv1.Directive]map[string]bool{
 			handoffv1.Directive_DIRECTIVE_STOP: {}, handoffv1.Directive_DIRECTIVE_START: {}, handoffv1.Directive_DIRECTIVE_HELP: {},
 		},
@@ -47,7 +50,13 @@ func New() (*Finder, error) {
 		if len(columns) != 3 {
 			return nil, fmt.Errorf("invite.tsv line %d: %d columns, want 3", n+1, len(columns))
 		}
-		into := map[string]map[string]bool{"verb": f.verbs, "between": f.between}[columns[0]]
+		if unspacedLanguages[columns[1]] {
+			if !f.unspaced.add(columns[0], strings.Fields(columns[2])) {
+				return nil, fmt.Errorf("invite.tsv line %d: %q is not known", n+1, columns[0])
+			}
+			continue
+		}
+		into := map[string]map[string]bool{"verb": f.verbs, "after": f.after, "between": f.between}[columns[0]]
 		if into == nil {
 			into = f.purposes[handoffv1.Directive(handoffv1.Directive_value["DIRECTIVE_"+strings.ToUpper(columns[0])])]
 		}
@@ -86,12 +95,29 @@ func (f *Finder) Find(text string) (Invitation, bool) {
 			if found != handoffv1.Directive_DIRECTIVE_UNSPECIFIED && f.asked(sentence, verb, i, length) && !f.rightly(found, sentence, verb, i, length) {
 				return Invitation{Keyword: written(sentence[i : i+length]), Family: found}, true
 			}
+			if found != handoffv1.Directive_DIRECTIVE_UNSPECIFIED && f.askedBehind(sentence, i, length) &&
+				!says(f.purposes[found], sentence[:i]) && !says(f.purposes[found], sentence[i+length:]) {
+				return Invitation{Keyword: written(sentence[i : i+length]), Family: found}, true
+			}
 			if f.verbs[sentence[i].folded] {
 				verb = i
 			}
 		}
 	}
-	return Invitation{}, false
+	return f.findUnspaced(text)
+}
+
+// askedBehind tells whether a verb that asks for an answer follows a keyword, in a language that puts it there.
+func (f *Finder) askedBehind(s []word, at, length int) bool {
+	for _, w := range s[at+length:] {
+		if f.after[w.folded] {
+			return true
+		}
+		if !f.between[w.folded] {
+			return false
+		}
+	}
+	return false
 }
 
 // keyword returns the family of the keyword that begins at a word, and how many words it has.

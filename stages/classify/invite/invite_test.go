@@ -42,6 +42,32 @@ func TestFind(t *testing.T) {
 		"Got it! We're on it and will text you back here shortly.":              "",
 		"Our help desk will send you the end of the story, stop by our shop":    "",
 		"Please message us on the web. HELP is on its way to stop the problem.": "",
+		"Siparişinizi iptal etmek için İPTAL yazın.":                            "İPTAL",
+		"Teslimatı durdurmak için bize DUR yazarak yanıtlayın":                  "DUR",
+		"Kargo takibi için \"YARDIM\" yazıp gönderin":                           "YARDIM",
+		"Abonelikten çıkmak için DUR yazın.":                                    "",
+		"Mesajları durdurmak için İPTAL yazın":                                  "",
+		"Yardım için YARDIM yazın.":                                             "",
+		"Ödemeyi ret olarak bildirdiler, siparişinizi iptal ettik.":             "",
+		"回复“取消”以取消订单。":                                                          "取消",
+		"回复取消即可取消订单":                                                            "取消",
+		"您好！如需取消订单，请回复TD。":                                                      "TD",
+		"请回复此短信“取消”来取消您的预约":                                                     "取消",
+		"回复STOP取消送货":                                                            "STOP",
+		"发送“帮助”查询物流":                                                            "帮助",
+		"回复TD退订":                                                                "",
+		"如不想再收到短信，请回复“取消”":                                                      "",
+		"如需帮助，请回复“帮助”":                                                          "",
+		"我们已取消您的订单，请回复您的新地址":                                                    "",
+		"注文をキャンセルするには「キャンセル」と返信してください。":                                         "キャンセル",
+		"ご予約の取り消しはキャンセルとご返信ください":                                                "キャンセル",
+		"このメッセージに「停止」と返信すると配達を止めます":                                             "停止",
+		"配送状況は HELP と返信してください":                                                  "HELP",
+		"配信を停止するには「停止」と返信してください。":                                               "",
+		"メッセージが不要な場合は STOP と返信してください":                                           "",
+		"サポートが必要な場合は「ヘルプ」と返信してください":                                             "",
+		"注文のキャンセルを承りました。ご返信ありがとうございます。":                                         "",
+		"ご注文キャンセルと返信いただいた件です":                                                   "",
 	} {
 		got, ok := f.Find(text)
 		if ok != (want != "") || got.Keyword != want {
@@ -70,5 +96,7 @@ func FuzzFind(f *testing.F) {
 	}
 	f.Add("Reply STOP to opt out.")
 	f.Add("« \xff reply \"end")
+	f.Add("回复“取消\xff”以 DUR yazın")
+	f.Add("「停止」と返信")
 	f.Fuzz(func(_ *testing.T, text string) { find.Find(text) })
 }

@@ -91,7 +91,7 @@ func (a *App) Describe() (*topology.Topology, error) {
 	direct(nodeCaller, "HTTP", "requests", nodeOutside)
 	direct(schemas.StageAnalytics, "SQL", "rows", nodeClickHouse)
 	t.Flows = append(t.Flows, replays(s.list())...)
-	t.Flows = append(t.Flows, topology.Flow{Way: topology.Records, Via: schemas.TopicConsent, From: []string{nodeConsent}, To: []string{schemas.StageConsent}, Carries: []string{"consent_decision", "consent_import", "link_request"}})
+	t.Flows = append(t.Flows, topology.Flow{Way: topology.Records, Via: schemas.TopicConsent, From: []string{nodeConsent}, To: []string{schemas.StageConsent}, Carries: []string{"consent_decision", "consent_import", "link_request", "unlink_request"}})
 	t.Flows = append(t.Flows, shared()...)
 	return t, nil
 }
@@ -128,6 +128,10 @@ func post(t *topology.Topology, from string, posts []turn.Post) error {
 	for _, p := range posts {
 		if p.Topic == schemas.TopicPlatform {
 			t.Flows = append(t.Flows, topology.Flow{Way: topology.Records, Via: p.Topic, From: []string{from}, To: []string{nodeOutside}, Carries: p.Bodies})
+			continue
+		}
+		if p.Topic == schemas.TopicEpisodes {
+			t.Flows = append(t.Flows, topology.Flow{Way: topology.Table, Via: p.Topic, From: []string{from}, To: []string{nodeGateway}, Carries: p.Bodies})
 			continue
 		}
 		stage := strings.TrimPrefix(p.Topic, schemas.Mailbox(""))

@@ -8,6 +8,7 @@ import (
 	"github.com/handoff-dev/handoff/connectors/platform"
 	"github.com/handoff-dev/handoff/connectors/reader"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
+	"github.com/handoff-dev/handoff/pipeline/kafka/episodes"
 	"github.com/handoff-dev/handoff/pipeline/kafka/pubsub"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
 )
@@ -40,23 +41,31 @@ func (a *App) gatewayParts(table *kafka.Settings) ([]part, error) {
 		admin.Close()
 		return publisher.Close()
 	}
+	people, err := episodes.Open(episodes.Config{Connection: a.conn, Logger: a.log})
+	if err != nil {
+		return []part{shared}, err
+	}
+	following := part{run: people.Run, close: func(context.Context) error {
+		people.Close()
+		return nil
+	}}
 	g, err := gateway.New(gateway.Config{
 		Channels: channels(), Desks: desks(), Platform: platform.Webhook{}, Settings: table, SettingsLoaded: func() bool { return true },
-		Secret: a.opt.Secrets, Apply: a.ApplySettings, OperatorToken: token,
+		Episodes: people.Of, Secret: a.opt.Secrets, Apply: a.ApplySettings, OperatorToken: token,
 		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL, Reader: outside,
 		Drain: a.cfg.Drain, Log: a.log, Registerer: a.registry,
 	})
 	if err != nil {
-		return []part{shared}, fmt.Errorf("gateway: %w", err)
+		return []part{following, shared}, fmt.Errorf("gateway: %w", err)
 	}
 	ln, err := listen("gateway", a.cfg.HTTP.Listen)
 	if err != nil {
-		return []part{shared}, err
+		return []part{following, shared}, err
 	}
 	a.log.Info("gateway", "listen", "http://"+ln.Addr().String(), "public", a.cfg.HTTP.PublicURL)
 	serve := part{
 		run:   func(ctx context.Context) error { return g.Run(ctx, ln) },
 		close: func(context.Context) error { return ignoreClosed(ln.Close()) },
 	}
-	return []part{serve, shared}, nil
+	return []part{serve, following, shared}, nil
 }

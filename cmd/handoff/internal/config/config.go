@@ -35,6 +35,7 @@ type Config struct {
 	Outside    Outside    `koanf:"outside"`
 	Escalate   Escalate   `koanf:"escalate"`
 	Classifier Classifier `koanf:"classifier"`
+	Consent    Consent    `koanf:"consent"`
 	Log        Log        `koanf:"log"`
 	// Drain bounds a graceful stop. Default 20s.
 	Drain time.Duration `koanf:"drain"`
@@ -45,9 +46,9 @@ type Run struct {
 	// Members is how many members of its consumer group each stage is in one process. While one waits
 	// for its transaction to end, another works: 2 makes a busy process faster. Default 1.
 	Members int `koanf:"members"`
-	// Standby keeps a copy of the state of every partition that other processes own, so that one that
-	// moves here is at work at once. It costs the disk of all state in every process. Default false.
-	Standby bool `koanf:"standby"`
+	// Standby is how many processes keep a copy of a partition's state beside the one that owns it, so that
+	// one of them is at work at once when that one is gone. Each copy costs the disk of the state. Default 0.
+	Standby int `koanf:"standby"`
 	// CacheMiB bounds the memory of hot state of each stage. Default 256.
 	CacheMiB int `koanf:"cache_mib"`
 }
@@ -150,6 +151,14 @@ type Classifier struct {
 	Models string `koanf:"models"`
 }
 
+// Consent is about the stage that keeps who may be texted.
+type Consent struct {
+	// LedgerKey is the secret of the hash that evidence of consent is reduced to when its time is over (C9), a
+	// reference, env:NAME or file:/path, of at least 32 bytes, the same in all processes. Default none: evidence
+	// is kept for good, and the process says so when it starts.
+	LedgerKey settings.SecretRef `koanf:"ledger_key"`
+}
+
 // Log of the process.
 type Log struct {
 	// Level: debug, info (default), warn, error.
@@ -212,12 +221,12 @@ func defaults() map[string]any {
 		"clickhouse.password": "", "clickhouse.cluster": "",
 		"clickhouse.tls.enabled": false, "clickhouse.tls.ca": "", "clickhouse.tls.cert": "", "clickhouse.tls.key": "", "clickhouse.tls.server_name": "",
 		"instance": host, "state_dir": filepath.Join(".handoff", "state"),
-		"run.members": 1, "run.standby": false, "run.cache_mib": 256,
+		"run.members": 1, "run.standby": 0, "run.cache_mib": 256,
 		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.admin": "127.0.0.1:9090", "http.operator_token": "",
 		"outside.request_timeout": "10s", "outside.settle": "5s",
 		"escalate.desk_silence": escalate.DefaultDeskSilence.String(),
-		"classifier.models":     "",
-		"log.level":             "info", "log.format": "text",
+		"classifier.models":     "", "consent.ledger_key": "",
+		"log.level": "info", "log.format": "text",
 		"drain": "20s",
 	}
 }
@@ -329,6 +338,7 @@ func (c *Config) check() error {
 	}
 	for key, ref := range map[string]settings.SecretRef{
 		"kafka.sasl.password": c.Kafka.SASL.Password, "clickhouse.password": c.ClickHouse.Password, "http.operator_token": c.HTTP.OperatorToken,
+		"consent.ledger_key": c.Consent.LedgerKey,
 	} {
 		if ref != "" && !strings.HasPrefix(string(ref), "env:") && !strings.HasPrefix(string(ref), "file:") {
 			bad("%s: must be a reference, env:NAME or file:/path", key)

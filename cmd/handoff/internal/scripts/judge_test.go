@@ -28,9 +28,8 @@ const (
 
 // judge watches a world and keeps its own account of it, from what was committed and what left.
 type judge struct {
-	detached   map[string]bool // by key: somebody wrote that it is a wrong number
-	lostTicket map[string]bool // by thread: a command that creates a ticket became a dead letter
-	world      *script.World
+	detached map[string]bool // by key: somebody wrote that it is a wrong number
+	world    *script.World
 	// broken is the first invariant that was seen broken, and how.
 	broken, how string
 	messages    int // inbound ones
@@ -58,8 +57,7 @@ type judge struct {
 
 func newJudge() *judge {
 	return &judge{
-		lostTicket: map[string]bool{}, detached: map[string]bool{},
-		held:    map[string]uint64{},
+		detached: map[string]bool{}, held: map[string]uint64{},
 		consent: map[string]*handoffv1.ConsentChanged{}, holds: map[string][]handoffv1.TextClass{}, state: map[string]handoffv1.EpisodeState{},
 		stopped: map[string]bool{}, people: map[string]bool{}, tickets: map[int]bool{},
 		root: map[string]string{}, inbound: map[string]string{}, done: map[string]string{}, lines: map[string][]byte{}, carries: map[string][]*handoffv1.ThreadMessage{},
@@ -182,9 +180,6 @@ func (j *judge) Lost(_ string, r *pipeline.Record) {
 	}
 	lost := decode(r.Key, r.Value)
 	j.done[j.origin(lost)] = "a dead letter"
-	if lost.GetCommand().GetCreateTicket() != nil {
-		j.lostTicket[thread(lost)] = true
-	}
 }
 
 // Called implements script.Watcher.
@@ -246,9 +241,6 @@ func (j *judge) textStarted(a caller.Attempt, t *handoffv1.SendText) {
 func (j *judge) ticketMade(a caller.Attempt) {
 	if j.detached[keyOf(a.Record)] {
 		return // who has the number now is not put on the ticket of who had it (C15)
-	}
-	if j.lostTicket[thread(a.Record)] {
-		return // escalate may have opened another one since: whoever puts such a letter back gets both
 	}
 	all := j.world.Tickets()
 	made := all[len(all)-1]

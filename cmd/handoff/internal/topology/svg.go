@@ -76,13 +76,13 @@ func (t *Topology) svg() (string, error) {
 	}
 	straight := p.sort(t.Flows)
 	p.above, p.below = levels(p.above), levels(p.below)
-	p.row = margin + 34 + trackStep*float64(depth(p.above))
+	p.row = margin + 48 + trackStep*float64(depth(p.above))
 	p.ports()
 	busY := p.row + boxHeight + 10 + trackStep*float64(depth(p.below)) + 40
 	p.begin(at-gap+margin, busY+30+boxHeight+100)
 	p.bus(t, facts, store, busY)
 	for _, r := range p.above {
-		p.run(r, p.row, p.row-28-trackStep*float64(r.level))
+		p.run(r, p.row, p.row-42-trackStep*float64(r.level))
 	}
 	for _, r := range p.below {
 		p.run(r, p.row+boxHeight, p.row+boxHeight+46+trackStep*float64(r.level))

@@ -1,0 +1,183 @@
+// Package episodes reads the table of handoff.episodes: which conversations people have now, as escalate has
+// committed it. It is what the messaging platform's question is answered from before it sends on its own
+// (H13). Memory is for those who are in an episode alone.
+package episodes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/handoff-dev/handoff/pipeline/kafka"
+	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+)
+
+// ErrPending says that the table was not read to its end yet: who is in no episode is not known.
+var ErrPending = errors.New("the table of episodes is still being read")
+
+// quiet is how long nothing may come before the end counts as read although its very last records were
+// compacted away.
+const quiet = time.Second
+
+// Config of a Table.
+type Config struct {
+	kafka.Connection
+	// Logger; default slog.Default().
+	Logger *slog.Logger
+}
+
+// Table is the table as far as it was read. It is safe for concurrent use.
+type Table struct {
+	client *kgo.Client
+	log    *slog.Logger
+
+	mu   sync.RWMutex
+	read bool                             // guarded by mu: to the end, once
+	held map[string]*handoffv1.WithPeople // guarded by mu, by record key; never changed once there
+}
+
+// Open makes a table. Nothing is read before Run.
+func Open(cfg Config) (*Table, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	client, err := cfg.NewClient("handoff-episodes",
+		kgo.ConsumeTopics(schemas.TopicEpisodes),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // reading it again does no harm
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords())
+	if err != nil {
+		return nil, fmt.Errorf("configure the client of %s: %w", schemas.TopicEpisodes, err)
+	}
+	return &Table{client: client, log: cfg.Logger, held: map[string]*handoffv1.WithPeople{}}, nil
+}
+
+// Close ends the client. Run must have returned.
+func (t *Table) Close() { t.client.Close() }
+
+// Of returns what people have of an address's conversations; nil for nothing. The error is ErrPending until
+// the table was read to its end once. The answer must not be changed.
+func (t *Table) Of(shop, address string) (*handoffv1.WithPeople, error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if !t.read {
+		return nil, ErrPending
+	}
+	return t.held[schemas.Key{Shop: shop, Address: address}.String()], nil
+}
+
+// Run reads the table and follows it until ctx ends. A broker that is away is waited for.
+func (t *Table) Run(ctx context.Context) error {
+	left := t.ends(ctx)
+	for ctx.Err() == nil {
+		poll, cancel := context.WithTimeout(ctx, quiet)
+		fetches := t.client.PollFetches(poll)
+		cancel()
+		t.apply(fetches)
+		if left == nil {
+			t.pause(ctx, fetches)
+			continue
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if end, ok := left[r.Partition]; ok && r.Offset+1 >= end {
+				delete(left, r.Partition)
+			}
+		})
+		if fetches.NumRecords() == 0 {
+			if _, err := t.ask(ctx); err == nil { // the broker is there, so nothing more comes
+				clear(left)
+			}
+		}
+		if len(left) == 0 {
+			left = nil
+			t.mu.Lock()
+			t.read = true
+			t.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// pause keeps a broker that is away from being asked without end; the client tries again by itself.
+func (t *Table) pause(ctx context.Context, fetches kgo.Fetches) {
+	if fetches.NumRecords() > 0 || len(fetches.Errors()) == 0 {
+		return
+	}
+	select {
+	case <-time.After(100 * time.Millisecond):
+	case <-ctx.Done():
+	}
+}
+
+// ends returns the end of every partition that is not empty, once the broker tells it; never nil.
+func (t *Table) ends(ctx context.Context) map[int32]int64 {
+	for {
+		all, err := t.ask(ctx)
+		if err == nil || ctx.Err() != nil {
+			return all
+		}
+		t.log.Warn("waiting for the table of episodes", "topic", schemas.TopicEpisodes, "error", err)
+		select {
+		case <-time.After(quiet):
+		case <-ctx.Done():
+			return all
+		}
+	}
+}
+
+func (t *Table) ask(ctx context.Context) (map[int32]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	all, admin := map[int32]int64{}, kadm.NewClient(t.client)
+	starts, err := admin.ListStartOffsets(ctx, schemas.TopicEpisodes)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return all, fmt.Errorf("ask where %s begins: %w", schemas.TopicEpisodes, err)
+	}
+	ends, err := admin.ListCommittedOffsets(ctx, schemas.TopicEpisodes)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return all, fmt.Errorf("ask where %s ends: %w", schemas.TopicEpisodes, err)
+	}
+	ends.Each(func(o kadm.ListedOffset) {
+		if start, ok := starts.Lookup(o.Topic, o.Partition); ok && start.Offset < o.Offset {
+			all[o.Partition] = o.Offset
+		}
+	})
+	return all, nil
+}
+
+func (t *Table) apply(fetches kgo.Fetches) {
+	if fetches.NumRecords() == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fetches.EachRecord(func(r *kgo.Record) {
+		if r.Attrs.IsControl() {
+			return
+		}
+		record, err := schemas.Decode(r.Key, r.Value)
+		if err != nil || record.GetWithPeople() == nil {
+			t.log.Error("record of the table of episodes ignored", "key", string(r.Key), "offset", r.Offset, "error", err)
+			return
+		}
+		if held := record.GetWithPeople(); len(held.GetConversations()) > 0 {
+			t.held[string(r.Key)] = held
+		} else {
+			delete(t.held, string(r.Key))
+		}
+	})
+}
