@@ -29,11 +29,14 @@ type reading struct {
 	because string
 	// in is what the classifier read.
 	in intent.Reading
+	// unread is why the shop's classifier outside read nothing; "" where it did, or there is none.
+	unread string
 }
 
 // read reads everything that does not depend on what was asked: the keyword, else answer, intent,
-// sentiment and language. language is the conversation's so far.
-func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, language string) reading {
+// sentiment and language. language is the conversation's so far, sureFrom the confidence from which what the shop's
+// classifier outside said counts.
+func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, language string, sureFrom float32) reading {
 	var buf [foldedSize]byte
 	folded := fold.Append(buf[:0], m.GetText())
 	r := reading{out: &handoffv1.Classification{Classifier: s.classifier.Name(), Language: language}}
@@ -60,6 +63,7 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	if stops && r.in.OptOut == intent.OptOutClear {
 		r.in.OptOut = intent.OptOutPossible // "yes stop": which of the two
 	}
+	r.outside(m.GetOutsideReading(), sureFrom)
 	if s.optsOut(&r, folded) {
 		return r
 	}
@@ -304,9 +308,9 @@ func (r *reading) reason() string {
 	case r.out.GetThanksOnly():
 		return "only thanks"
 	case r.out.GetUnsure():
-		return "not placed"
+		return r.without("not placed")
 	case r.because != "":
-		return r.because
+		return r.without(r.because)
 	}
 	return ""
 }
