@@ -71,7 +71,7 @@ kafka: ## A real Apache Kafka on loopback until Ctrl-C: one node, or three with 
 	@go run -buildvcs=false ./.ci/kafka $(ARGS)
 
 .PHONY: torture
-torture: torture-runtime torture-conversations ## Both of the next
+torture: torture-runtime torture-conversations torture-scripts ## All of the next
 
 .PHONY: torture-runtime
 torture-runtime: ## The runtime on a real Kafka under kill -9 and errors, checked against a model (ROUNDS=50 NODES=1, SEED=... replays)
@@ -80,6 +80,10 @@ torture-runtime: ## The runtime on a real Kafka under kill -9 and errors, checke
 .PHONY: torture-conversations
 torture-conversations: ## Random conversations through all stages in memory keep the invariants (INTERLEAVINGS=10000000, SEED=... replays)
 	@HANDOFF_INTERLEAVINGS=$(or $(INTERLEAVINGS),10000000) go test -count=1 -timeout 0 -v -run '^TestRandomConversations$$' $(SCRIPTS) -args -rapid.nofailfile -rapid.seed=$(or $(SEED),0)
+
+.PHONY: torture-scripts
+torture-scripts: ## All scripts at once through the whole pipeline on a real Kafka, disturbed, end as in memory (ROUNDS=1, SEED=... replays)
+	@HANDOFF_TEST_KAFKA=start HANDOFF_ROUNDS=$(or $(ROUNDS),1) HANDOFF_SEED=$(or $(SEED),0) go test -count=1 -timeout 0 -v -run '^TestRealKafkaScripts$$' $(SCRIPTS)
 
 .PHONY: check
 check: ## Linters, protobuf rules, fresh generated files, import directions, budgets, licences

@@ -43,6 +43,13 @@ type Carrier interface {
 	Carry(name string) bool
 }
 
+// Repeater is implemented by a stage some of whose outputs may be produced again when its state is rebuilt,
+// because their reader takes a second one for what it is. Repeat tells whether an output is such a one; no
+// other is ever produced again.
+type Repeater interface {
+	Repeat(e *Emit) bool
+}
+
 // ErrSettingsPending is returned by a stage when the settings version stamped on its record has not
 // been read yet. The runner retries the record; a version that does not come within the runner's
 // limit makes the record a dead letter.

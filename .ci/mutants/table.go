@@ -23,6 +23,7 @@ const (
 	sinkGo    = "pipeline/kafka/sink.go"
 	restoreGo = "pipeline/kafka/restore.go"
 	lifeGo    = "pipeline/kafka/incarnation.go"
+	placeGo   = "pipeline/kafka/place.go"
 	stateGo   = "pipeline/state/partition.go"
 	sealGo    = "pipeline/state/commit.go"
 	effectsGo = "pipeline/state/effects.go"
@@ -35,7 +36,7 @@ func in(file, old, now string) []edit { return []edit{{file: file, old: old, now
 // promise that is broken.
 func mutants() []mutant {
 	var all []mutant
-	for _, group := range [][]mutant{positions(), folds(), once(), aborted(), timers(), sinks(), owners(), outboxes(), restores()} {
+	for _, group := range [][]mutant{positions(), folds(), once(), aborted(), timers(), sinks(), owners(), outboxes(), restores(), places(), standbys()} {
 		all = append(all, group...)
 	}
 	return all
@@ -167,10 +168,6 @@ func restores() []mutant {
 			" || now.Sub(r.At) > schemas.ChangelogTombstones/2", " || now.IsZero()"), kafka, "TestTombstonesGone|TestOldLocalState"},
 		{"restore", "a store from before the changelog's start is used", in(restoreGo,
 			"return r.Next < changelog.from || r.Next > changelog.end", "return r.Next > changelog.end"), kafka, "TestStoreOfAnotherChangelog"},
-		{"restore", "an expired offset begins at the log's start", []edit{
-			{restoreGo, "	case at.Number > 0: // the", "	case at.Number > 1<<40: // the", 0},
-			{partGo, "	if p.moveTo >= 0 && s.Position().Number == 0 {\n", "	if p.moveTo >= 0 {\n", 0},
-		}, kafka, "TestGroupOffsetExpired"},
 		{"restore", "state of a newer schema is taken", in(stateGo,
 			"	if pos.Schema > p.cfg.Schema {", "	if false && pos.Schema > p.cfg.Schema {"), kafka, "TestSchemaVersions"},
 		{"restore", "everything is restored, whatever the store has", in(restoreGo,
@@ -181,5 +178,60 @@ func restores() []mutant {
 			"		case forgets && (", "		case false && forgets && ("), kafka, "TestTopicsMadeByHand"},
 		{"restore", "a changelog that is behind its group is gone on from", in(restoreGo,
 			"	case commit.found:\n		return errBehind{", "	case commit.found && commit.number == 0:\n		return errBehind{"), kafka, "TestChangelogBehindItsGroup"},
+	}
+}
+
+// places are where a partition goes on when group, state and mailbox do not tell the same.
+func places() []mutant {
+	const tests = "TestOffsets$"
+	return []mutant{
+		{"place", "a partition without an offset cannot be placed", in(lifeGo,
+			"kgo.ConsumeStartOffset(kgo.NewOffset().At(0))", "kgo.ConsumeStartOffset(kgo.NewOffset().AtStart())"), kafka, "TestOffsets$/forgotten"},
+		{"place", "it is read from where the client thinks", in(placeGo,
+			"	in.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {p.id: {Epoch: -1, Offset: at}}})\n	placed, known := in.client.CommittedOffsets()[topic][p.id]\n	return known && placed.Offset == at\n",
+			"	_, known := in.client.CommittedOffsets()[topic][p.id]\n	return known || kgo.EpochOffset{Offset: at}.Offset >= 0\n"), kafka, tests + "/forgotten"},
+		{"place", "a forgotten offset is not committed anew", in(loopGo,
+			"	if p.forgotten {", "	if false && p.forgotten {"), kafka, tests + "/forgotten"},
+		{"place", "an open transaction is no reason to wait", in(placeGo,
+			"	if all[partition].end < written {", "	if false && all[partition].end < written {"), kafka, tests + "/undecided"},
+		{"place", "records that are gone are not looked for", in(placeGo,
+			"	case at < from:", "	case false && at < from:"), kafka, tests + "/eaten"},
+		{"place", "a mailbox that ends too soon is read", in(placeGo,
+			"	case at > end:", "	case false && at > end:"), kafka, tests + "/madeAnew"},
+		{"place", "a stage that ends leaves its offset at a marker", in(loopGo,
+			"func (in *incarnation) finish() error {\n	if err := in.settle(); err != nil {\n		return err\n	}\n", "func (in *incarnation) finish() error {\n"), kafka, tests + "/markers$"},
+		{"place", "markers at the end count as unread", in(placeGo,
+			"		if !p.state.Touched() {\n", "		if false && !p.state.Touched() {\n"), kafka, tests + "/markers$"},
+		{"place", "a stage that runs leaves its offset at a marker", in(loopGo,
+			"in.r.cfg.Now().Sub(in.settled) >= in.r.settleEvery", "false"), kafka, tests + "/markersOfARunning"},
+	}
+}
+
+// standbys are copies of state: kept where the group's leader says, and preferred.
+func standbys() []mutant {
+	const (
+		assignorGo = "pipeline/kafka/assignor/assignor.go"
+		keepersGo  = "pipeline/kafka/assignor/copies.go"
+		balancerGo = "pipeline/kafka/balancer.go"
+		copiesGo   = "pipeline/kafka/copies.go"
+		assignor   = "./pipeline/kafka/assignor"
+	)
+	return []mutant{
+		{"standby", "a copy is no reason to get a partition", in(assignorGo,
+			"	o.moveToCopies()\n", ""), assignor, "TestTakeOver|TestNewestCopy"},
+		{"standby", "an older copy will do", in(assignorGo,
+			"at > newest ||", "newest < 0 ||"), assignor, "TestNewestCopy"},
+		{"standby", "partitions move although their owner stays", in(assignorGo,
+			"	o.keep()\n", "	for p := range o.of {\n		o.of[p] = nobody\n	}\n"), assignor, "TestAssign$"},
+		{"standby", "an owner keeps a copy of its own", in(keepersGo,
+			"		if k.process == owner || k.keeps[p] {", "		if k.keeps[p] {"), assignor, "TestAssign$"},
+		{"standby", "copies of one owner's are not spread", in(keepersGo,
+			"			cmp.Compare(k.of[owner], best.of[owner]),\n", ""), assignor, "TestTakeOver"},
+		{"standby", "the leader's word on copies is not heard", in(balancerGo,
+			"	b.r.keepCopies(b.member, copies)\n", ""), kafka, "TestStandbyCopies"},
+		{"standby", "a stale claim is believed", in(balancerGo,
+			"!ok || meta.Generation > c.generation", "!ok || meta.Generation < c.generation"), kafka, "TestStaleClaim"},
+		{"standby", "what lies on the disk is not told", in(copiesGo,
+			"		if pos.Number == 0 {\n", "		if pos.Number == 0 || resume.Next > 0 {\n"), kafka, "TestStandbyCopies"},
 	}
 }

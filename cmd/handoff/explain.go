@@ -23,7 +23,7 @@ type explainCommand struct {
 
 // Help says what is read and printed.
 func (c *explainCommand) Help() string {
-	return "Tells in plain sentences what happened with a person at a shop and why: how each message was read and by which keyword, rule or score, what consent said, why something was offered, handed over, blocked, sent or dropped, by which version of the settings, with links to tickets; in the shop's time and UTC. It is read from the records of consent, escalate, deliver and analytics and the dead letters, committed transactions only, up to where they end when the command starts, and only the person's own partition of each. Mailboxes go back 14 days. Nothing is changed. Texts and addresses are personal data, and are printed."
+	return "Tells in plain sentences what happened with a person at a shop and why: how each message was read and by which keyword, rule or score, what consent said, why something was offered, handed over, blocked, sent or dropped, by which version of the settings, with links to tickets; in the shop's time and UTC. Messages that no stage has read yet are counted at the end. It is read from the records of consent, escalate, deliver and analytics and the dead letters, committed transactions only, up to where they end when the command starts, and only the person's own partition of each. Mailboxes go back 14 days. Nothing is changed. Texts and addresses are personal data, and are printed."
 }
 
 // Run tells it.

@@ -11,8 +11,9 @@ import (
 
 // TestExplain: the story of a person is told from the log, whether stages run or not; what is asked wrongly
 // is refused with what is right.
-func TestExplain(t *testing.T) {
-	h := stageRan(t)
+func TestExplain(t *testing.T) { stageRan(t).explain(t) }
+
+func (h *inspected) explain(t *testing.T) {
 	out, problems, code := h.at("explain", "acme", "+14155550001")
 	if code != 0 {
 		t.Fatal(problems)
@@ -25,6 +26,9 @@ func TestExplain(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
+	}
+	if !strings.HasSuffix(out, " UTC  A message of the customer's that came then is not read yet: classify has not come to it.\n") {
+		t.Errorf("the message that no stage has read yet is not counted:\n%s", out)
 	}
 	if strings.Contains(out, "hello") {
 		t.Errorf("a message that no stage has read yet is told:\n%s", out)

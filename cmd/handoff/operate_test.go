@@ -157,8 +157,9 @@ func (h *inspected) list() (all []listed) {
 }
 
 // TestResetCommand: the plan first, then the reset; what must not be reset is refused with its reason.
-func TestResetCommand(t *testing.T) {
-	h := stageRan(t)
+func TestResetCommand(t *testing.T) { resetCommands(t, stageRan(t)) }
+
+func resetCommands(t *testing.T, h *inspected) {
 	before, _, _ := h.at("state", "get", "consent", person)
 	if !strings.Contains(before, "UNSUBSCRIBED") {
 		t.Fatalf("before: %s", before)
@@ -193,6 +194,9 @@ func TestResetCommand(t *testing.T) {
 	}{
 		{[]string{"deliver", "--yes"}, 2, "would send texts twice"},
 		{[]string{"analytics", "--yes"}, 2, "rows apart by partition and offset"},
+		{[]string{"classify", "--emit", "--yes"}, 2, "consent would handle every message a second time"},
+		{[]string{"escalate", "--emit"}, 2, "would reach customers days late"},
+		{[]string{"consent", "--emit"}, 0, "All other outputs are discarded."},
 		{[]string{"nobody"}, 2, "there is no stage"},
 		{[]string{"consent", "--to-offset", "x"}, 2, "give partition:offset"},
 		{[]string{"consent", "--to-offset", "1:0", "--to-earliest"}, 2, "can't be used together"},

@@ -27,12 +27,19 @@ func realBroker(t *testing.T) string {
 	return c.Brokers()[0]
 }
 
-// TestRealKafkaInspect: `handoff state` and `handoff lag` print of a real broker what they print of kfake.
+// TestRealKafkaInspect: `handoff state`, `handoff lag` and `handoff explain` print of a real broker what they
+// print of kfake.
 func TestRealKafkaInspect(t *testing.T) {
 	h := stageRanOn(t, realBroker(t), "kafka.unique_ids=true")
 	t.Run("state get", h.stateGet)
 	t.Run("state scan", h.stateScan)
 	t.Run("lag", h.lag)
+	t.Run("explain", h.explain)
+}
+
+// TestRealKafkaReset: `handoff reset` rebuilds, keeps and refuses on a real broker as on kfake.
+func TestRealKafkaReset(t *testing.T) {
+	resetCommands(t, stageRanOn(t, realBroker(t), "kafka.unique_ids=true"))
 }
 
 // TestRealKafkaDlq: `handoff dlq` lists, replays and drops on a real broker, in transactions of its own.

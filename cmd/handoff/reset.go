@@ -23,7 +23,7 @@ type resetCommand struct {
 	ToTime        string        `xor:"start" placeholder:"TIME" help:"Process again what was received since: how long ago (90m, 24h, 3d), a day or a moment (UTC)."`
 	KeepState     bool          `help:"Throw nothing away: set the group to where the state stands, or to the first record that is there."`
 	Partition     []int32       `placeholder:"N" help:"Only these partitions; may be repeated."`
-	Emit          bool          `help:"Produce the outputs again, under the same ids; otherwise they are discarded."`
+	Emit          bool          `help:"Tell deliver of every change of consent again (only consent); otherwise outputs are discarded."`
 	AllowFailures int           `placeholder:"N" help:"Let so many records become dead letters that cannot be processed now; otherwise the reset stops at the first."`
 	AcceptLoss    bool          `help:"Rebuild consent though not all of its records are there."`
 	Wait          time.Duration `placeholder:"DURATION" help:"Wait so long for the stage's processes to be gone from their group."`

@@ -49,7 +49,7 @@ type Line struct {
 	Stage string `json:"stage"`
 	// Settings is the version of the shop's settings that it was decided by; 0 where none was.
 	Settings uint64 `json:"settings,omitempty"`
-	// Kind of it: message, text, episode, consent, delivery, bot, rule, note, hold, agent or lost.
+	// Kind of it: message, text, episode, consent, delivery, bot, rule, note, hold, agent, lost or unread.
 	Kind string `json:"kind"`
 	// Text is the sentence.
 	Text string `json:"text"`

@@ -56,6 +56,18 @@ func TestToldOnce(t *testing.T) {
 	}
 }
 
+// TestTellUnread: what nobody has read yet is counted, for each conversation.
+func TestTellUnread(t *testing.T) {
+	lines := TellUnread([]Unread{{"a", noon, "handoff.classify/1/7"}, {"b", noon.Add(time.Second), "handoff.classify/1/8"}, {"a", noon.Add(time.Minute), "handoff.classify/1/9"}})
+	if len(lines) != 2 || lines[0].Conversation != "a" || !strings.HasPrefix(lines[0].Text, "2 messages") || !lines[0].At.Equal(noon) ||
+		lines[1].Conversation != "b" || !strings.HasPrefix(lines[1].Text, "A message") || lines[1].Place != "handoff.classify/1/8" {
+		t.Errorf("%+v", lines)
+	}
+	if lines := TellUnread(nil); lines != nil {
+		t.Errorf("%+v", lines)
+	}
+}
+
 // TestWrite: days and clocks are the shop's, UTC beside them.
 func TestWrite(t *testing.T) {
 	zone, err := time.LoadLocation("America/New_York")

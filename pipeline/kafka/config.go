@@ -66,10 +66,11 @@ type Config struct {
 	// transactions of its own: while one waits for the end of its transaction, another processes.
 	// Default 1.
 	Members int
-	// Standby keeps local state of all partitions that other processes own too, near what is committed,
-	// so that one that comes here is at work at once. It costs the disk, and the reading, of the whole
-	// changelog in every process.
-	Standby bool
+	// Standby is how many other processes keep a copy of each partition's state, near what is committed, so
+	// that one of them is at work at once where its owner is gone. Each copy costs the disk of the state and
+	// the reading of its changelog. A process with 0, the default, keeps none; else the largest number that a
+	// member of the group has counts.
+	Standby int
 	// Schema version of the stage's state entries. State of a newer version is refused.
 	Schema uint32
 

@@ -104,7 +104,15 @@ func start(t *testing.T, cfg Config) *running {
 func launch(t *testing.T, r *Runner) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &running{t: t, runner: r, cancel: cancel, done: make(chan error, 1)}
-	go func() { run.done <- r.Run(ctx) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		run.done <- r.Run(ctx)
+	}()
+	t.Cleanup(func() { // of a test that failed: its store is closed after this
+		cancel()
+		<-ended
+	})
 	return run
 }
 

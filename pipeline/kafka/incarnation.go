@@ -38,6 +38,7 @@ type incarnation struct {
 	sharedBy int32   // partitions that the cache's bound was shared by last
 	txn      openTransaction
 	saved    time.Time // when all parts were saved last
+	settled  time.Time // when offsets were brought past markers last
 
 	begin      sync.Mutex
 	begun      atomic.Bool // a transaction is open at the client; set under begin
@@ -97,7 +98,7 @@ func (r *Runner) incarnation(ctx context.Context, member int) error {
 	in.workers.start(max(runtime.GOMAXPROCS(0)/r.cfg.Members, 1))
 	defer in.workers.stop()
 	in.background.Go(in.followEnds)
-	if r.cfg.Standby && member == 0 {
+	if r.cfg.Standby > 0 && member == 0 {
 		in.background.Go(in.followOthers)
 	}
 	err := in.loop(ctx)
@@ -131,6 +132,9 @@ func (in *incarnation) connect(ctx context.Context) error {
 	if err := in.checkTopics(start, kadm.NewClient(probe)); err != nil {
 		return err
 	}
+	if err := r.findCopies(in.partitions); err != nil {
+		return err
+	}
 	if _, _, err := probe.ProducerID(start); err != nil {
 		return fmt.Errorf("fence earlier transactions of %s: %w", id, err)
 	}
@@ -161,13 +165,15 @@ func (in *incarnation) options(id string) []kgo.Opt {
 		kgo.ProducerLinger(20*time.Millisecond), // ended by every commit, so it costs no latency
 		kgo.ConsumerGroup(schemas.Mailbox(r.cfg.Stage.Name())),
 		kgo.ConsumeTopics(r.mailbox),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.Balancers(newBalancer(r, in.member)),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(r.cfg.SessionTimeout),
 		kgo.HeartbeatInterval(min(3*time.Second, r.cfg.SessionTimeout/6)),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		// Where the group has no offset. Partitions are paused until they are placed; an offset that is a
+		// number makes the client know them, so that they can be.
+		kgo.ConsumeStartOffset(kgo.NewOffset().At(0)),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxPartitionBytes(1<<20),
 		kgo.FetchMaxBytes(4<<20),
@@ -302,6 +308,7 @@ func (in *incarnation) release() {
 		if p.state == nil {
 			continue
 		}
+		in.r.copied(id, p.state.Resume().Next)
 		if err := p.state.Close(); err != nil {
 			in.r.cfg.Logger.Error("let go of a partition's state", "partition", id, "error", err)
 		}

@@ -17,6 +17,7 @@ const idlePoll = time.Second
 // loop polls, processes and commits until ctx ends or something is not a clean commit.
 func (in *incarnation) loop(ctx context.Context) error {
 	in.saved = in.r.cfg.Now()
+	in.settled = in.saved
 	for {
 		fetches := in.poll(ctx)
 		if err := in.takeEvents(); err != nil {
@@ -31,6 +32,11 @@ func (in *incarnation) loop(ctx context.Context) error {
 		if err := in.work(); err != nil {
 			return err
 		}
+		if in.r.cfg.Now().Sub(in.settled) >= in.r.settleEvery {
+			if err := in.settle(); err != nil {
+				return err
+			}
+		}
 		if in.commitDue() {
 			if err := in.commit(); err != nil {
 				return err
@@ -44,6 +50,9 @@ func (in *incarnation) loop(ctx context.Context) error {
 
 // finish commits what is processed and saves it.
 func (in *incarnation) finish() error {
+	if err := in.settle(); err != nil {
+		return err
+	}
 	if !in.txn.began.IsZero() {
 		if err := in.commit(); err != nil {
 			return err
@@ -142,7 +151,9 @@ func (in *incarnation) takeEvents() error {
 		case e.err != nil:
 			return e.err
 		case e.restored != nil:
-			in.started(e.restored)
+			if err := in.started(e.restored); err != nil {
+				return err
+			}
 		case e.written != nil:
 			e.written.sink.writing, e.written.sink.written = false, true
 		}
@@ -212,6 +223,7 @@ func (in *incarnation) drop(id int32) {
 	delete(in.parts, id)
 	in.reorder()
 	if p.state != nil {
+		in.r.copied(id, p.state.Resume().Next)
 		if err := p.state.Close(); err != nil {
 			in.r.cfg.Logger.Error("let go of a partition's state", "partition", id, "error", err)
 		}
@@ -225,11 +237,19 @@ func (in *incarnation) drop(id int32) {
 func (in *incarnation) removeLeft() {
 	in.r.mu.Lock()
 	defer in.r.mu.Unlock()
+	if !in.heartbeat.good() {
+		// Who is out of its group does not know yet what it will be assigned.
+		for id := range in.r.left {
+			in.r.left[id] = in.r.cfg.Now()
+		}
+		return
+	}
 	for id, since := range in.r.left {
 		if in.r.cfg.Now().Sub(since) < in.r.cfg.KeepRevoked {
 			continue
 		}
 		delete(in.r.left, id)
+		delete(in.r.copies.at, id)
 		if err := in.r.cfg.Store.Backing(in.r.cfg.Stage.Name(), id).Clear(); err != nil {
 			in.r.cfg.Logger.Error("remove state of a partition that left", "partition", id, "error", err)
 		}
@@ -250,14 +270,20 @@ func (in *incarnation) reorder() {
 }
 
 // started lets a restored partition be fetched, from the offset its state stands at.
-func (in *incarnation) started(p *part) {
+func (in *incarnation) started(p *part) error {
 	if in.parts[p.id] != p {
-		return
+		return nil
+	}
+	if !in.place(p) {
+		in.placeLater(p)
+		return nil
 	}
 	p.begin()
 	in.reorder()
-	if p.moveTo >= 0 {
-		in.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{in.r.mailbox: {p.id: {Epoch: -1, Offset: p.moveTo}}})
+	if p.forgotten {
+		if err := in.remember(p); err != nil {
+			return err
+		}
 	}
 	in.client.ResumeFetchPartitions(map[string][]int32{in.r.mailbox: {p.id}})
 	in.r.reader.own(p.id, in.heartbeat, p.state.Next(), p.state.Clock())
@@ -273,6 +299,7 @@ func (in *incarnation) started(p *part) {
 		c.Assigned(p.id, in.r.reader, calls)
 		in.r.calling.Unlock()
 	}
+	return nil
 }
 
 func (in *incarnation) tellReady() {
@@ -314,7 +341,8 @@ func (in *incarnation) fetchError(partition int32, err error) error {
 	case errors.Is(err, kgo.ErrClientClosed):
 		return err
 	case errors.As(err, &lost), isOutOfRange(err):
-		return fatal{fmt.Errorf("%s/%d: records that were never processed are gone from the topic (%w); \"handoff reset %s --keep-state\" goes on at the first that is there", in.r.mailbox, partition, err, in.r.cfg.Stage.Name())}
+		return fatal{fmt.Errorf("%s/%d: what comes next is not in the topic (%w): records that were never processed are gone from the topic, or it lost its end or was made anew; \"handoff reset %s --keep-state\" tells which, and goes on at the first that is there",
+			in.r.mailbox, partition, err, in.r.cfg.Stage.Name())}
 	}
 	return fmt.Errorf("fetch %s/%d: %w", in.r.mailbox, partition, err)
 }
@@ -341,6 +369,7 @@ func (in *incarnation) work() error {
 	if err := in.workers.each(busy, (*part).work); err != nil {
 		return err
 	}
+	in.pass(busy)
 	next := int64(1<<63 - 1)
 	for _, p := range in.order {
 		next = min(next, p.nextDue)

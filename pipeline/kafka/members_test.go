@@ -23,7 +23,7 @@ func TestStandby(t *testing.T) {
 
 	cfg := c.config(counter{"count"}, two)
 	registry := prometheus.NewRegistry()
-	cfg.Standby, cfg.Registerer = true, registry
+	cfg.Standby, cfg.Registerer = 1, registry
 	second := start(t, cfg)
 	for key, n := range c.load("count", 2000, 1000) {
 		perKey[key] += n
@@ -83,7 +83,7 @@ func TestStandbyStartsOver(t *testing.T) {
 	load(4000)
 	cfg := c.config(counter{"count"}, two)
 	registry, line := prometheus.NewRegistry(), newWire()
-	cfg.Standby, cfg.Registerer = true, registry
+	cfg.Standby, cfg.Registerer = 1, registry
 	cfg.Options = []kgo.Opt{line.option(), kgo.RequestRetries(3)}
 	second := start(t, cfg)
 	level := func() bool {

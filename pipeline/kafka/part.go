@@ -15,14 +15,15 @@ import (
 
 // part is one assigned partition. The loop owns it, and one worker while it works.
 type part struct {
-	in     *incarnation
-	id     int32
-	ctx    context.Context // ends when the partition leaves
-	cancel context.CancelFunc
-	state  *state.Partition // nil until restored
-	opened *state.Partition // what the restore will make it
-	calls  []pipeline.PendingCall
-	moveTo int64 // where to set the group's offset; -1 where it is right
+	in        *incarnation
+	id        int32
+	ctx       context.Context // ends when the partition leaves
+	cancel    context.CancelFunc
+	state     *state.Partition // nil until restored
+	opened    *state.Partition // what the restore will make it
+	calls     []pipeline.PendingCall
+	first     int64 // where the mailbox begins, for a partition without state; -1 for others
+	forgotten bool  // the group has no offset any more, though there is a state
 
 	queue  []*kgo.Record // polled, not processed
 	done   []*kgo.Record // processed in the open transaction
@@ -46,7 +47,7 @@ type part struct {
 }
 
 func newPart(in *incarnation, id int32) *part {
-	p := &part{in: in, id: id, moveTo: -1, nextDue: 1<<63 - 1, end: -1}
+	p := &part{in: in, id: id, first: -1, nextDue: 1<<63 - 1, end: -1}
 	p.ctx, p.cancel = context.WithCancel(in.ctx)
 	return p
 }
@@ -58,8 +59,8 @@ func (p *part) open() error {
 	if err != nil {
 		return fatal{err}
 	}
-	if p.moveTo >= 0 && s.Position().Number == 0 {
-		s.SetNext(p.moveTo)
+	if p.first >= 0 {
+		s.SetNext(p.first)
 	}
 	if p.calls, err = s.PendingCalls(); err != nil {
 		return fatal{err}

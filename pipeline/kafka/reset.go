@@ -49,7 +49,8 @@ type ResetConfig struct {
 	Partitions []int32
 	// Start of what is processed again.
 	Start ResetStart
-	// Emit produces the outputs again, under the same ids; otherwise they are discarded.
+	// Emit produces those outputs again, under the same ids, that the Stage says may be (pipeline.Repeater);
+	// all others are discarded, without it all.
 	Emit bool
 	// KeepState throws nothing away and processes nothing: the group is set to where the changelog
 	// stands, or to the first record that is there.
@@ -144,6 +145,9 @@ func OpenReset(ctx context.Context, cfg ResetConfig) (_ *Reset, err error) {
 	}
 	if cfg.Stage == nil && !cfg.KeepState {
 		return nil, fmt.Errorf("reset %s: no stage given that could process its records again", cfg.Name)
+	}
+	if _, ok := cfg.Stage.(pipeline.Repeater); cfg.Emit && !ok {
+		return nil, fmt.Errorf("reset %s: none of its outputs may be produced again: who reads them would take them for new", cfg.Name)
 	}
 	r := &Reset{cfg: cfg, mailbox: schemas.Mailbox(cfg.Name), changelog: schemas.Changelog(cfg.Name)}
 	defer func() {

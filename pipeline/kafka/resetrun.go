@@ -370,8 +370,9 @@ func (b *rebuild) full(ctx context.Context, do func() error) error {
 // collect takes what the last input put out: dead letters always, the rest if it is wanted.
 func (b *rebuild) collect() error {
 	r := b.r
+	repeater, _ := r.cfg.Stage.(pipeline.Repeater)
 	for _, e := range b.state.TakeEmits() {
-		if b.p.mark.emit {
+		if b.p.mark.emit && repeater != nil && repeater.Repeat(&e) {
 			b.emit(e)
 			r.result.Emitted++
 		}

@@ -149,11 +149,10 @@ func (in *incarnation) restoreOnce(p *part, now time.Time) error {
 		return fatal{fmt.Errorf("the offset of group %s for %s/%d was set to %d by something else (metadata %q): state and offset must move together; \"handoff reset %s --keep-state\" sets it back to where the state stands",
 			schemas.Mailbox(cfg.Stage.Name()), in.r.mailbox, p.id, commit.offset, commit.metadata, cfg.Stage.Name())}
 	}
-	changelogs, err := spans(p.ctx, in.admin, in.r.changelog)
+	changelog, err := in.changelogSpan(p.ctx, p.id, commit)
 	if err != nil {
 		return err
 	}
-	changelog := changelogs[p.id]
 	pos, resume, err := state.ReadPosition(back)
 	if err == nil && pos.Number > 0 && in.stale(resume, changelog, now) {
 		in.r.cfg.Logger.Info("rebuilding local state: it is too old or not of this changelog", "partition", p.id)
@@ -187,7 +186,11 @@ func (in *incarnation) restoreOnce(p *part, now time.Time) error {
 	if err := replay.Finish(); err != nil {
 		return fatal{err}
 	}
-	return in.agree(p, replay.Position(), commit)
+	at := replay.Position()
+	if err := in.agree(p, at, commit); err != nil || at.Number == 0 {
+		return err
+	}
+	return in.readable(p, at.Offset)
 }
 
 // agree decides where the partition goes on, or that group and changelog do not agree.
@@ -198,8 +201,8 @@ func (in *incarnation) agree(p *part, at state.Position, commit groupCommit) err
 	case commit.found:
 		return errBehind{fmt.Sprintf("%s/%d: the group stands at offset %d of transaction %d, the changelog at offset %d of transaction %d; should that last, \"handoff reset %s --keep-state\" goes on from the changelog",
 			in.r.changelog, p.id, commit.offset, commit.number, at.Offset, at.Number, in.r.cfg.Stage.Name())}
-	case at.Number > 0: // the group's offset expired
-		p.moveTo = at.Offset
+	case at.Number > 0:
+		p.forgotten = true
 		return nil
 	}
 	return in.fromLogStart(p)
@@ -218,7 +221,7 @@ func (in *incarnation) fromLogStart(p *part) error {
 	if !ok {
 		return fmt.Errorf("look up where %s begins: partition %d was not answered", in.r.mailbox, p.id)
 	}
-	p.moveTo = o.Offset
+	p.first = o.Offset
 	return nil
 }
 

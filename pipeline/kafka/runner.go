@@ -27,12 +27,15 @@ type Runner struct {
 	failing   atomic.Bool  // too many failures: stop after the commit
 	owned     atomic.Int32 // partitions at work, of all members
 
+	settleEvery time.Duration
+
 	calling sync.Mutex // the Caller is told of one thing at a time
 
 	mu     sync.Mutex
 	ready  []error             // guarded by mu; of each member, nil when ready
 	left   map[int32]time.Time // guarded by mu; since when state is kept of partitions that left
 	claims map[int32]*claim    // guarded by mu; whose the local state of a partition is
+	copies copies              // guarded by mu
 }
 
 var (
@@ -54,7 +57,7 @@ func New(cfg Config) (*Runner, error) {
 	}
 	name := cfg.Stage.Name()
 	r := &Runner{cfg: cfg, mailbox: schemas.Mailbox(name), changelog: schemas.Changelog(name),
-		left: map[int32]time.Time{}, claims: map[int32]*claim{}}
+		left: map[int32]time.Time{}, claims: map[int32]*claim{}, settleEvery: settleEvery, copies: newCopies(cfg.Instance)}
 	for range cfg.Members {
 		r.ready = append(r.ready, errNotYet)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -11,8 +12,9 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/state"
 )
 
-// standby keeps local state of partitions that are somebody else's near what is committed, by reading
-// their changelogs. A partition that comes here is then restored from what is left to read.
+// standby keeps local state of partitions that are somebody else's, as the group's leader has shared them
+// out, near what is committed, by reading their changelogs. A partition that comes here is then restored
+// from what is left to read.
 type standby struct {
 	in     *incarnation // whose client asks for offsets
 	token  *incarnation // what its claims are by
@@ -91,10 +93,18 @@ func (s *standby) step() error {
 	return nil
 }
 
-// begin follows partitions that no member of this process has.
+// begin follows the partitions that are to be kept here, unless a member of this process has them, and
+// lets go of others. Their state stays for a while, as that of a partition that left.
 func (s *standby) begin() error {
 	var free []int32
-	for id := range s.in.partitions {
+	keep := s.in.r.toKeep()
+	for id := range s.parts {
+		if !slices.Contains(keep, id) {
+			s.client.RemoveConsumePartitions(map[string][]int32{s.in.r.changelog: {id}})
+			s.drop(id)
+		}
+	}
+	for _, id := range keep {
 		if s.parts[id] == nil && s.in.r.claimFree(id, s.token) {
 			free = append(free, id)
 		}
@@ -174,6 +184,9 @@ func (s *standby) apply(id int32, records []*kgo.Record) error {
 	}
 	if err == nil {
 		if err = replay.Finish(); err == nil {
+			if len(records) > 0 {
+				s.in.r.copied(id, records[len(records)-1].Offset+1)
+			}
 			return nil
 		}
 	}

@@ -44,17 +44,32 @@ func (c Command) word() string { return strings.Join(c.Words, " ") }
 // each. The clock then moves on by a second. An error means that the script itself is wrong.
 func (w *World) Run(c Command) (string, error) {
 	w.lines = w.lines[:0]
+	w.moments = w.moments[:0]
+	if w.punctual && w.ran {
+		if err := w.advance(time.Second); err != nil {
+			return "", fmt.Errorf("%s: %w", c.Name, err)
+		}
+	}
+	w.ran = true
 	if err := w.carryOut(c); err != nil {
 		return "", fmt.Errorf("%s: %w", c.Name, err)
 	}
 	if err := w.settle(); err != nil {
 		return "", fmt.Errorf("%s: %w: %w", c.Name, ErrWorld, err)
 	}
-	w.clock = w.clock.Add(time.Second)
-	if len(w.lines) == 0 {
-		return "nothing\n", nil
+	return w.happened(), nil
+}
+
+// happened ends a command: the clock moves on by a second, where the next command does not do that, and what
+// happened is told.
+func (w *World) happened() string {
+	if !w.punctual {
+		w.clock = w.clock.Add(time.Second)
 	}
-	return strings.Join(w.lines, "\n") + "\n", nil
+	if len(w.lines) == 0 {
+		return "nothing\n"
+	}
+	return strings.Join(w.lines, "\n") + "\n"
 }
 
 func (w *World) carryOut(c Command) error {
@@ -69,9 +84,11 @@ func (w *World) carryOut(c Command) error {
 // were in flight are made again.
 func (w *World) restart(Command) error {
 	w.asked, w.order, w.holding.onWire, w.ended = map[string]pending{}, nil, nil, map[string]bool{}
-	for _, m := range w.stages {
-		if err := m.restart(); err != nil {
-			return err
+	if w.plant == nil {
+		for _, m := range w.stages {
+			if err := m.restart(); err != nil {
+				return err
+			}
 		}
 	}
 	return w.ok()
@@ -173,7 +190,7 @@ func (w *World) bot(c Command) error {
 	if reason, ok := c.Args["cannot-answer"]; ok {
 		reply = &handoffv1.BotReply{Turn: p.turn, CannotAnswer: true, Reason: reason}
 	}
-	calls, err := w.deliver.calls()
+	calls, err := w.calls()
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
-// errLost is why a record that the script loses cannot be processed.
-var errLost = errors.New("lost by the script")
+// ErrLost is why a record that the script loses cannot be processed.
+var ErrLost = errors.New("lost by the script")
 
 // lose makes the next record of a stage one that cannot be processed.
 func (w *World) lose(c Command) error {
@@ -22,7 +22,11 @@ func (w *World) lose(c Command) error {
 	if _, err := w.machine(stage); err != nil {
 		return err
 	}
-	w.losing[stage]++
+	if w.plant != nil {
+		w.plant.Lose(w.shop, stage)
+	} else {
+		w.losing[stage]++
+	}
 	return w.ok()
 }
 
@@ -32,7 +36,7 @@ func (w *World) record(m *machine, r *pipeline.Record) ([]pipeline.Emit, []state
 		return m.record(r, w.clock)
 	}
 	w.losing[m.stage.Name()]--
-	return m.reject(r, errLost, w.clock)
+	return m.reject(r, ErrLost, w.clock)
 }
 
 // keepLetter remembers a dead letter for replay and drop.
@@ -41,8 +45,12 @@ func (w *World) keepLetter(m *machine, f *state.Failure) {
 	if f.Record != nil {
 		l.Value, l.Time = bytes.Clone(f.Record.Value), f.Record.Time
 	}
+	w.letter(l, f.Cause.Error())
+}
+
+func (w *World) letter(l *turn.Lost, why string) {
 	w.letters = append(w.letters, l)
-	w.lostStory(m, f, l)
+	w.lostStory(l, why)
 }
 
 // resolve replays or drops a dead letter, the last one unless named.

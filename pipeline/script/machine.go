@@ -19,8 +19,12 @@ type machine struct {
 	part     *state.Partition
 }
 
-func newMachine(stage pipeline.Stage, set pipeline.Settings) (*machine, error) {
+// newMachine makes a machine, which stands still where something else runs the stage.
+func newMachine(stage pipeline.Stage, set pipeline.Settings, runs bool) (*machine, error) {
 	m := &machine{stage: stage, mailbox: schemas.Mailbox(stage.Name()), settings: set, back: state.Memory()}
+	if !runs {
+		return m, nil
+	}
 	return m, m.restart()
 }
 

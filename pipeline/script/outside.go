@@ -47,7 +47,7 @@ func (w *World) release() (bool, error) {
 	if w.holding.calls || w.deliver == nil {
 		return false, nil
 	}
-	calls, err := w.deliver.calls()
+	calls, err := w.calls()
 	if err != nil {
 		return false, err
 	}
@@ -72,6 +72,22 @@ func (w *World) release() (bool, error) {
 	return false, nil
 }
 
+// calls returns the pending calls, in the order of their creation.
+func (w *World) calls() ([]pipeline.PendingCall, error) {
+	if w.plant != nil {
+		return w.plant.Calls(w.shop), nil
+	}
+	return w.deliver.calls()
+}
+
+// reader reads what deliver has committed.
+func (w *World) reader() pipeline.Reader {
+	if w.plant != nil {
+		return w.plant.Reader()
+	}
+	return committed{w.deliver}
+}
+
 // end posts a call's end, unless answers are held.
 func (w *World) end(c pipeline.PendingCall, o *handoffv1.Outcome) {
 	if w.holding.answers {
@@ -87,7 +103,7 @@ func (w *World) try(c pipeline.PendingCall) *handoffv1.Outcome {
 	if done := w.outside.done[c.Call.ID]; done != nil {
 		return done
 	}
-	rel, err := w.gate.Release(committed{w.deliver}, c, w.clock)
+	rel, err := w.gate.Release(w.reader(), c, w.clock)
 	if err != nil {
 		return &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED, Meaning: err.Error()}
 	}
@@ -123,12 +139,12 @@ func (w *World) nextRelease() (next time.Time, ok bool) {
 			next, ok = t, true
 		}
 	}
-	calls, err := w.deliver.calls()
+	calls, err := w.calls()
 	if err != nil {
 		return next, false
 	}
 	for _, c := range calls {
-		if rel, err := w.gate.Release(committed{w.deliver}, c, w.clock); err == nil && rel.Verdict == caller.Wait {
+		if rel, err := w.gate.Release(w.reader(), c, w.clock); err == nil && rel.Verdict == caller.Wait {
 			earlier(rel.Until)
 		}
 		earlier(c.Call.GiveUpAt)

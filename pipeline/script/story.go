@@ -8,7 +8,6 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/explain"
-	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 )
@@ -21,8 +20,8 @@ func (w *World) remember(r pipeline.Record) {
 }
 
 // lostStory is what explain tells of a dead letter.
-func (w *World) lostStory(m *machine, f *state.Failure, l *turn.Lost) {
-	told := explain.Letter{Stage: m.stage.Name(), Why: f.Cause.Error(), Place: l.Name, At: w.clock}
+func (w *World) lostStory(l *turn.Lost, why string) {
+	told := explain.Letter{Stage: l.Stage, Why: why, Place: l.Name, At: w.clock}
 	if r, err := schemas.Decode(l.Key, l.Value); err == nil {
 		told.Conversation = r.GetConversation()
 	}

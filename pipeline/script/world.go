@@ -32,6 +32,12 @@ type Topology struct {
 	Watch Watcher
 	// Check reads settings and refuses what only parts outside this package can judge; nil: settings.Parse.
 	Check func(document []byte) (*settings.Shop, error)
+	// Start is when the script begins; zero: Monday, 2026-03-02 at 10:00:00 UTC.
+	Start time.Time
+	// Punctual lets the second between two commands pass like any other time, before the later one. Else the
+	// clock moves on with a command, and a stage's own clock, with its timers, follows when it next has
+	// something to read.
+	Punctual bool
 	// Rules reads a file of rules that a script names; nil: scripts cannot.
 	Rules func(name string) ([]byte, error)
 }
@@ -49,8 +55,13 @@ type World struct {
 	offsets map[string]int64
 	gate    caller.Gate
 	deliver *machine
+	plant   Plant // runs the stages in place of the machines; nil: they do
 
 	clock    time.Time
+	posted   int         // records, of all stages and the outside
+	moments  []time.Time // at which time alone made something happen since the command began
+	punctual bool
+	ran      bool // a command
 	shop     string
 	document map[string]any
 	versions map[string][]*settings.Shop
@@ -101,17 +112,23 @@ consent: {quiet_hours: false}
 func BaseSettings() []byte { return []byte(base) }
 
 // NewWorld starts a world with the topology's shop.
-func NewWorld(t Topology) (*World, error) {
+func NewWorld(t Topology) (*World, error) { return newWorld(t, nil) }
+
+func newWorld(t Topology, plant Plant) (*World, error) {
 	w := &World{
+		plant: plant, punctual: t.Punctual,
 		verbs: vocabulary(), telling: explain.Topics(), watch: t.Watch, holding: holding{stages: map[string]bool{}}, inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
 		clock: start, versions: map[string][]*settings.Shop{},
 		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, told: map[string][]string{}, withPeople: map[string]pipeline.Emit{},
+	}
+	if !t.Start.IsZero() {
+		w.clock = t.Start
 	}
 	if w.check, w.read = t.Check, t.Rules; w.check == nil {
 		w.check = settings.Parse
 	}
 	for _, s := range t.Stages {
-		m, err := newMachine(s, w)
+		m, err := newMachine(s, w, plant == nil)
 		if err != nil {
 			return nil, err
 		}
@@ -132,8 +149,16 @@ func NewWorld(t Topology) (*World, error) {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
 	w.shop = shop.Shop
-	w.versions[w.shop] = append(w.versions[w.shop], shop)
-	return w, nil
+	return w, w.next(shop, document)
+}
+
+// next makes settings the shop's next version.
+func (w *World) next(s *settings.Shop, document []byte) error {
+	w.versions[s.Shop] = append(w.versions[s.Shop], s)
+	if w.plant == nil {
+		return nil
+	}
+	return w.plant.Publish(s.Shop, uint64(len(w.versions[s.Shop])), document)
 }
 
 // publish makes the world's settings document the shop's next version.
@@ -149,8 +174,7 @@ func (w *World) publish() error {
 	if s.Shop != w.shop {
 		return fmt.Errorf("shop: a script has one shop, %s", w.shop)
 	}
-	w.versions[s.Shop] = append(w.versions[s.Shop], s)
-	return nil
+	return w.next(s, doc)
 }
 
 // At implements pipeline.Settings.
@@ -210,20 +234,32 @@ func (w *World) deliverTo(e pipeline.Emit, at time.Time) {
 	if e.Time.IsZero() {
 		e.Time = at
 	}
-	if e.Topic == schemas.TopicPlatform {
+	w.posted++
+	if w.plant != nil {
+		w.plant.Post(e)
+		return
+	}
+	r := pipeline.Record{Topic: e.Topic, Offset: w.offsets[e.Topic], Key: e.Key, Value: e.Value, Time: e.Time}
+	if w.arrived(r) {
+		w.offsets[e.Topic]++
+		w.inbox[e.Topic] = append(w.inbox[e.Topic], r)
+	}
+}
+
+// arrived tells what a record that was posted means, and whether a stage is to read it.
+func (w *World) arrived(r pipeline.Record) bool {
+	e := pipeline.Emit{Topic: r.Topic, Key: r.Key, Value: r.Value, Time: r.Time}
+	if r.Topic == schemas.TopicPlatform {
 		w.toldPlatform(e)
-		return // the same facts as analytics gets, for the platform to read
+		return false // the same facts as analytics gets, for the platform to read
 	}
 	if e.Topic == schemas.TopicEpisodes {
 		w.withPeople[string(e.Key)] = e
-		return // the table that the platform asks
+		return false // the table that the platform asks
 	}
 	w.tell(e)
-	offset := w.offsets[e.Topic]
-	w.offsets[e.Topic]++
-	r := pipeline.Record{Topic: e.Topic, Offset: offset, Key: e.Key, Value: e.Value, Time: e.Time}
-	w.inbox[e.Topic] = append(w.inbox[e.Topic], r)
 	w.remember(r)
+	return true
 }
 
 // settle runs until nothing is left to do at the present time.
@@ -302,19 +338,31 @@ func (w *World) advance(d time.Duration) error {
 	end := w.clock.Add(d)
 	for w.clock.Before(end) {
 		w.clock = w.nextEvent(end)
-		for _, m := range w.stages {
-			if w.behind(m) {
-				continue
-			}
-			emits, failures, err := m.advance(w.clock)
-			if err != nil {
-				return fmt.Errorf("%w: %w", ErrWorld, err)
-			}
-			w.took(m, nil, emits, failures)
+		posted := w.posted
+		if err := w.fireDue(); err != nil {
+			return err
 		}
-		if err := w.settle(); err != nil {
+		if w.posted > posted {
+			w.moments = append(w.moments, w.clock)
+		}
+	}
+	return nil
+}
+
+// fireDue fires the timers that are due at the present time and lets them play out.
+func (w *World) fireDue() error {
+	for _, m := range w.stages {
+		if w.behind(m) {
+			continue
+		}
+		emits, failures, err := m.advance(w.clock)
+		if err != nil {
 			return fmt.Errorf("%w: %w", ErrWorld, err)
 		}
+		w.took(m, nil, emits, failures)
+	}
+	if err := w.settle(); err != nil {
+		return fmt.Errorf("%w: %w", ErrWorld, err)
 	}
 	return nil
 }

@@ -80,6 +80,17 @@ func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipel
 // counted from one again would not count there.
 func (s *Stage) Carry(name string) bool { return name == headEntry }
 
+// Repeat tells what may be put out again when ledgers are rebuilt: changes of consent to deliver, which takes
+// only what is newer than what it has. Everything else would be taken for new: messages would be handled,
+// keyword answers sent and changes counted a second time.
+func (s *Stage) Repeat(e *pipeline.Emit) bool {
+	if e.Topic != schemas.TopicDeliver {
+		return false
+	}
+	r, err := schemas.Decode(e.Key, e.Value)
+	return err == nil && r.GetConsentChanged() != nil
+}
+
 // On decides a turn.
 func (s *Stage) On(t *turn.Turn) error {
 	if t.Timer != nil {

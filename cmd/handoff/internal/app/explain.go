@@ -18,6 +18,10 @@ import (
 // Story tells what happened with a person, from what is committed now in the partition of their key of each
 // topic. It is empty where nothing is known of them.
 func (a *App) Story(ctx context.Context, key schemas.Key) ([]explain.Line, error) {
+	unread, err := a.unread(ctx, key)
+	if err != nil {
+		return nil, err
+	}
 	var entries []explain.Entry
 	for _, topic := range explain.Topics() {
 		err := a.conn.ReadKey(ctx, topic, key.Bytes(), func(r *kgo.Record) error {
@@ -40,7 +44,36 @@ func (a *App) Story(ctx context.Context, key schemas.Key) ([]explain.Line, error
 	for i := range lost.All {
 		letters = append(letters, told(&lost.All[i]))
 	}
-	return explain.Tell(entries, letters), nil
+	return append(explain.Tell(entries, letters), unread...), nil
+}
+
+// unread tells how many messages of a person no stage has read yet, of each conversation: they lie behind
+// where classify's group stands. It is asked before the story is read, so that none is left out of both.
+func (a *App) unread(ctx context.Context, key schemas.Key) ([]explain.Line, error) {
+	lag, err := kafka.OpenLag(a.conn)
+	if err != nil {
+		return nil, err
+	}
+	defer lag.Close()
+	stands, err := lag.Read(ctx, []string{schemas.StageClassify})
+	if err != nil {
+		return nil, err
+	}
+	at := stands[0].Partitions[schemas.Partition(key.Bytes(), len(stands[0].Partitions))]
+	if at.Records == 0 {
+		return nil, nil
+	}
+	var waiting []explain.Unread
+	err = a.conn.ReadKey(ctx, schemas.TopicClassify, key.Bytes(), func(r *kgo.Record) error {
+		record, err := schemas.Decode(r.Key, r.Value)
+		if err != nil || r.Offset < at.Committed || record.GetCustomerMessage() == nil {
+			return nil //nolint:nilerr // what cannot be decoded will be a dead letter, which is told then
+		}
+		waiting = append(waiting, explain.Unread{Conversation: record.GetConversation(), At: record.GetReceivedAt().AsTime(),
+			Place: fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)})
+		return nil
+	})
+	return explain.TellUnread(waiting), err
 }
 
 // told is a dead letter as the story has it.

@@ -26,11 +26,27 @@ func whyNotRebuilt(stage string) string {
 	return ""
 }
 
+// whyNotEmitted says of stages why their outputs must not be produced again, and what to do instead.
+func whyNotEmitted(stage string) string {
+	switch stage {
+	case schemas.StageClassify:
+		return "consent would handle every message a second time: tickets, texts and figures would come twice. " +
+			"Without --emit the mended classify reads what comes from now on"
+	case schemas.StageEscalate:
+		return "its ids follow from the order of what it decides, so texts that a mended version decides differently would reach customers days late, and figures would count twice. " +
+			"Without --emit its state is right for what comes; \"handoff explain\" tells what was said in a conversation, and an agent can put it right"
+	}
+	return ""
+}
+
 // OpenReset plans a reset of a stage; what the plan says is in want, the rest is filled in here. release
 // must be called.
 func (a *App) OpenReset(ctx context.Context, stage string, want kafka.ResetConfig) (r *kafka.Reset, release func() error, err error) {
 	if why := whyNotRebuilt(stage); why != "" && !want.KeepState {
 		return nil, nil, fmt.Errorf("%s %w: %s. With --keep-state it goes on from the state it has", stage, ErrNotRebuilt, why)
+	}
+	if why := whyNotEmitted(stage); why != "" && want.Emit {
+		return nil, nil, fmt.Errorf("with its outputs %s %w: %s", stage, ErrNotRebuilt, why)
 	}
 	all, err := newStages(a.cfg.Escalate, a.cfg.Classifier)
 	if err != nil {

@@ -45,9 +45,9 @@ type Run struct {
 	// Members is how many members of its consumer group each stage is in one process. While one waits
 	// for its transaction to end, another works: 2 makes a busy process faster. Default 1.
 	Members int `koanf:"members"`
-	// Standby keeps a copy of the state of every partition that other processes own, so that one that
-	// moves here is at work at once. It costs the disk of all state in every process. Default false.
-	Standby bool `koanf:"standby"`
+	// Standby is how many processes keep a copy of a partition's state beside the one that owns it, so that
+	// one of them is at work at once when that one is gone. Each copy costs the disk of the state. Default 0.
+	Standby int `koanf:"standby"`
 	// CacheMiB bounds the memory of hot state of each stage. Default 256.
 	CacheMiB int `koanf:"cache_mib"`
 }
@@ -212,7 +212,7 @@ func defaults() map[string]any {
 		"clickhouse.password": "", "clickhouse.cluster": "",
 		"clickhouse.tls.enabled": false, "clickhouse.tls.ca": "", "clickhouse.tls.cert": "", "clickhouse.tls.key": "", "clickhouse.tls.server_name": "",
 		"instance": host, "state_dir": filepath.Join(".handoff", "state"),
-		"run.members": 1, "run.standby": false, "run.cache_mib": 256,
+		"run.members": 1, "run.standby": 0, "run.cache_mib": 256,
 		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.admin": "127.0.0.1:9090", "http.operator_token": "",
 		"outside.request_timeout": "10s", "outside.settle": "5s",
 		"escalate.desk_silence": escalate.DefaultDeskSilence.String(),

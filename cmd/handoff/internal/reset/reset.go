@@ -100,7 +100,7 @@ func (p Plan) explain(out io.Writer) {
 		fmt.Fprintln(out, "PARTIAL: what came of records before those is not built again.")
 	}
 	if p.any((*kafka.PartitionReset).Emits) {
-		fmt.Fprintln(out, "Outputs are produced again, under the same ids. deliver drops what it has seen within 31 days; other readers may take some a second time.")
+		fmt.Fprintln(out, "Changes of consent are told to deliver again, which takes what is newer than what it has. All other outputs are discarded.")
 		return
 	}
 	fmt.Fprintln(out, "Outputs are discarded.")

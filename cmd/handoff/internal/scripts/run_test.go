@@ -97,6 +97,59 @@ func TestPageComplaint(t *testing.T) {
 	}
 }
 
+// ruled is a script that a rule answers.
+const ruled = `customer
+Where is my order?
+----
+consent: conversational, was unknown (first message, account:sms:+15557770000)
+list curious: the subscriber is on it (rule questions)
+bot asked (turn 1): Where is my order?
+`
+
+// TestGivenRules: rules that are given are in force from the beginning, beside those of the settings and
+// without a change to the script; bad ones are refused with their place.
+func TestGivenRules(t *testing.T) {
+	file := scriptFile(t, ruled)
+	write := func(name, text string) string {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	rules := write("curious.yaml", `rules:
+  - name: questions
+    when: message_created
+    if: {intent: order_status}
+    then:
+      - add_to_list: curious
+`)
+	run := func(opt Options) (bool, error, string) {
+		var out bytes.Buffer
+		opt.Out = &out
+		same, err := RunFile(file, opt)
+		return same, err, out.String()
+	}
+	if same, err, out := run(Options{Rules: rules}); err != nil || !same {
+		t.Errorf("with the rules: same %v, %v\n%s", same, err, out)
+	}
+	if same, err, out := run(Options{}); err != nil || same || !strings.Contains(out, "-list curious") {
+		t.Errorf("without them: same %v, %v\n%s", same, err, out)
+	}
+	settings := shopDocument + "rules:\n  - {name: all, when: message_created, then: [{add_to_list: everybody}]}\n"
+	if same, err, out := run(Options{Rules: rules, Settings: []byte(settings)}); err != nil || same ||
+		!strings.Contains(out, "+list everybody: the subscriber is on it (rule all)") || strings.Contains(out, "-list curious") {
+		t.Errorf("beside the settings': same %v, %v\n%s", same, err, out)
+	}
+	bad := write("bad.yaml", "rules:\n  - {name: x, when: message_created, then: [{dance: true}]}\n")
+	if _, err, _ := run(Options{Rules: bad}); err == nil || !strings.HasPrefix(err.Error(), "bad.yaml is refused: ") || !strings.Contains(err.Error(), "dance") {
+		t.Errorf("bad rules: %v", err)
+	}
+	if _, err, _ := run(Options{Rules: "none.yaml"}); err == nil || !strings.Contains(err.Error(), "none.yaml") {
+		t.Errorf("rules that are not there: %v", err)
+	}
+}
+
 // TestPageNamesEveryCommand: the page's table has each command and each argument.
 func TestPageNamesEveryCommand(t *testing.T) {
 	text, err := os.ReadFile(page)

@@ -1,0 +1,187 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/handoff-dev/handoff/pipeline/kafka/assignor"
+)
+
+// balancer shares a stage's partitions among its members by assignor.Assign. To the group it is the
+// cooperative sticky one, whose name, metadata and two-step handing over it keeps, so that processes of a
+// version without it can be in the same group, and lead it. Behind the metadata stands a hint: the
+// member's process, and what copies of state it has. The leader's answer says which copies to keep.
+type balancer struct {
+	kgo.GroupBalancer
+	r      *Runner
+	member int
+}
+
+func newBalancer(r *Runner, member int) *balancer {
+	return &balancer{kgo.CooperativeStickyBalancer(), r, member}
+}
+
+// hint is what a member tells beside what it owns.
+type hint struct {
+	Process string `json:"process"`
+	// Standby is how many copies of each partition it wants kept; 0 is a process that keeps none itself.
+	Standby int `json:"standby,omitempty"`
+	// Copies of state in the process' store: up to which offset of the changelog.
+	Copies map[int32]int64 `json:"copies,omitempty"`
+}
+
+// hintMark ends user data that has a hint before it, and the hint's length.
+const hintMark = "hndf"
+
+func (h hint) appendTo(data []byte) []byte {
+	raw, err := json.Marshal(h)
+	if err != nil {
+		return data // it cannot be, and a member without a hint is one of before
+	}
+	data = append(data, raw...)
+	data = binary.BigEndian.AppendUint32(data, uint32(len(raw)))
+	return append(data, hintMark...)
+}
+
+// parseHint finds the hint at the end of user data.
+func parseHint(data []byte) (h hint, ok bool) {
+	body := len(data) - len(hintMark) - 4
+	if body < 0 || string(data[len(data)-len(hintMark):]) != hintMark {
+		return h, false
+	}
+	n := binary.BigEndian.Uint32(data[body:])
+	if int64(n) > int64(body) {
+		return h, false
+	}
+	err := json.Unmarshal(data[body-int(n):body], &h)
+	return h, err == nil && h.Process != ""
+}
+
+// JoinGroupMetadata implements kgo.GroupBalancer.
+func (b *balancer) JoinGroupMetadata(topics []string, current map[string][]int32, generation int32) []byte {
+	raw := b.GroupBalancer.JoinGroupMetadata(topics, current, generation)
+	var meta kmsg.ConsumerMemberMetadata
+	if err := meta.ReadFrom(raw); err != nil {
+		return raw
+	}
+	meta.UserData = b.r.hint().appendTo(slices.Clone(meta.UserData))
+	return meta.AppendTo(nil)
+}
+
+// ParseSyncAssignment implements kgo.GroupBalancer: it takes from the answer which copies are to be kept.
+func (b *balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, error) {
+	owned, err := b.GroupBalancer.ParseSyncAssignment(assignment)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // It is kgo's own, to kgo.
+	}
+	var a kmsg.ConsumerMemberAssignment
+	if err := a.ReadFrom(assignment); err != nil {
+		return nil, fmt.Errorf("read assignment: %w", err)
+	}
+	var copies []int32
+	if len(a.UserData) > 0 {
+		if err := json.Unmarshal(a.UserData, &copies); err != nil {
+			return nil, fmt.Errorf("read which copies to keep: %w", err)
+		}
+	}
+	b.r.keepCopies(b.member, copies)
+	return owned, nil
+}
+
+// MemberBalancer implements kgo.GroupBalancer.
+func (b *balancer) MemberBalancer(members []kmsg.JoinGroupResponseMember) (kgo.GroupMemberBalancer, map[string]struct{}, error) {
+	of, err := kgo.NewConsumerBalancer(b, members)
+	if err != nil {
+		return nil, nil, err //nolint:wrapcheck // It is kgo's own, to kgo.
+	}
+	return of, of.MemberTopics(), nil
+}
+
+// Balance implements kgo.ConsumerBalancerBalance.
+func (b *balancer) Balance(of *kgo.ConsumerBalancer, topics map[string]int32) kgo.IntoSyncAssignment {
+	mailbox := b.r.mailbox
+	members, copies := membersOf(of, mailbox)
+	shared := assignor.Assign(members, topics[mailbox], copies)
+	plan, keep := of.NewPlan(), map[string][]int32{}
+	told := map[string]bool{}
+	i := 0
+	of.EachMember(func(member *kmsg.JoinGroupResponseMember, _ *kmsg.ConsumerMemberMetadata) {
+		m := &members[i]
+		i++
+		if owned := shared.Owned[m.ID]; len(owned) > 0 {
+			plan.AddPartitions(member, mailbox, owned)
+		}
+		if !told[m.Process] { // one member of the process is enough
+			told[m.Process], keep[m.ID] = true, shared.Copies[m.Process]
+		}
+	})
+	plan.AdjustCooperative(of)
+	return balanced{plan, keep}
+}
+
+// membersOf reads what members tell, and how many copies of each partition are wanted. A partition that
+// several say they own belongs to the one that knew of the newest generation: the others have missed one.
+func membersOf(of *kgo.ConsumerBalancer, mailbox string) (members []assignor.Member, copies int) {
+	type claim struct {
+		member     int
+		generation int32
+	}
+	claims := map[int32]claim{}
+	of.EachMember(func(member *kmsg.JoinGroupResponseMember, meta *kmsg.ConsumerMemberMetadata) {
+		m := assignor.Member{ID: member.MemberID, Process: member.MemberID}
+		if h, ok := parseHint(meta.UserData); ok {
+			m.Process, m.Copies, m.Keeps = h.Process, h.Copies, h.Standby > 0
+			copies = max(copies, h.Standby)
+		}
+		for _, t := range meta.OwnedPartitions {
+			if t.Topic != mailbox {
+				continue
+			}
+			for _, p := range t.Partitions {
+				if c, ok := claims[p]; !ok || meta.Generation > c.generation {
+					claims[p] = claim{len(members), meta.Generation}
+				}
+			}
+		}
+		members = append(members, m)
+	})
+	for p, c := range claims {
+		members[c.member].Owned = append(members[c.member].Owned, p)
+	}
+	for i := range members {
+		slices.Sort(members[i].Owned)
+	}
+	return members, copies
+}
+
+// balanced is a plan with the copies that members are to keep.
+type balanced struct {
+	plan *kgo.BalancePlan
+	keep map[string][]int32 // by member
+}
+
+// IntoSyncAssignment implements kgo.IntoSyncAssignment.
+func (p balanced) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
+	all := p.plan.IntoSyncAssignment()
+	for i := range all {
+		keep := p.keep[all[i].MemberID]
+		if len(keep) == 0 {
+			continue
+		}
+		var a kmsg.ConsumerMemberAssignment
+		raw, err := json.Marshal(keep)
+		if err == nil {
+			err = a.ReadFrom(all[i].MemberAssignment)
+		}
+		if err == nil { // what kgo wrote itself it reads
+			a.UserData = raw
+			all[i].MemberAssignment = a.AppendTo(nil)
+		}
+	}
+	return all
+}

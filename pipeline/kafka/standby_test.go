@@ -1,0 +1,235 @@
+package kafka
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/handoff-dev/handoff/pipeline/state"
+)
+
+// TestHints: what a member tells is read back, behind whatever else there is; anything else is no hint.
+func TestHints(t *testing.T) {
+	h := hint{Process: "a", Standby: 1, Copies: map[int32]int64{3: 1200, 4: 0}}
+	for _, before := range []string{"", "of another kind", hintMark} {
+		data := h.appendTo([]byte(before))
+		got, ok := parseHint(data)
+		if !ok || fmt.Sprint(got) != fmt.Sprint(h) {
+			t.Errorf("behind %q: %v %v", before, got, ok)
+		}
+		for n := range data {
+			if _, ok := parseHint(data[:n]); ok && n > 0 && string(data[:n]) != before {
+				t.Errorf("the first %d bytes are a hint", n)
+			}
+		}
+	}
+	for _, other := range []string{"", hintMark, "\x00\x00\x00\x09" + hintMark, "{}\x00\x00\x00\x02" + hintMark, "\xff\xff\xff\xff" + hintMark} {
+		if got, ok := parseHint([]byte(other)); ok {
+			t.Errorf("%q is taken for %v", other, got)
+		}
+	}
+}
+
+// TestBalancerBesideOlder: in one group with processes of a version without hints every partition has one
+// owner, whoever leads, and what is kept stays.
+func TestBalancerBesideOlder(t *testing.T) {
+	const topic = "handoff.count"
+	runner := func(name string) *Runner {
+		return &Runner{cfg: Config{Standby: 1}, mailbox: topic, copies: newCopies(name)}
+	}
+	balancers := []kgo.GroupBalancer{newBalancer(runner("a"), 0), kgo.CooperativeStickyBalancer(), newBalancer(runner("c"), 0), kgo.CooperativeStickyBalancer()}
+	for leader := range balancers {
+		owned := make([]map[string][]int32, len(balancers))
+		for round := range 4 {
+			var members []kmsg.JoinGroupResponseMember
+			for i, b := range balancers {
+				if round >= 2 && i == 1 {
+					continue // it is gone
+				}
+				members = append(members, kmsg.JoinGroupResponseMember{MemberID: strconv.Itoa(i), ProtocolMetadata: b.JoinGroupMetadata([]string{topic}, owned[i], int32(round))})
+			}
+			of, _, err := balancers[leader].MemberBalancer(members)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan, err := of.(kgo.GroupMemberBalancerOrError).BalanceOrError(map[string]int32{topic: 16})
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen := map[int32]bool{}
+			for _, a := range plan.IntoSyncAssignment() {
+				i, err := strconv.Atoi(a.MemberID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				before := owned[i][topic]
+				if owned[i], err = balancers[i].ParseSyncAssignment(a.MemberAssignment); err != nil {
+					t.Fatal(err)
+				}
+				for _, p := range owned[i][topic] {
+					if seen[p] {
+						t.Fatalf("led by %d, round %d: partition %d has two owners", leader, round, p)
+					}
+					seen[p] = true
+				}
+				for _, p := range before {
+					if round != 0 && !slices.Contains(owned[i][topic], p) {
+						t.Fatalf("led by %d, round %d: %d gives up partition %d though nobody came", leader, round, i, p)
+					}
+				}
+			}
+			if len(seen) != 16 {
+				t.Fatalf("led by %d, round %d: %d of 16 partitions have an owner", leader, round, len(seen))
+			}
+		}
+	}
+}
+
+// TestStaleClaim: a member that missed a rebalance still says it owns what has gone to another; the newer
+// generation is believed.
+func TestStaleClaim(t *testing.T) {
+	const topic = "handoff.count"
+	b := newBalancer(&Runner{mailbox: topic, copies: newCopies("a")}, 0)
+	claim := func(id string, generation int32, partitions ...int32) kmsg.JoinGroupResponseMember {
+		return kmsg.JoinGroupResponseMember{MemberID: id, ProtocolMetadata: b.JoinGroupMetadata([]string{topic}, map[string][]int32{topic: partitions}, generation)}
+	}
+	of, err := kgo.NewConsumerBalancer(b, []kmsg.JoinGroupResponseMember{claim("stale", 3, 0, 1), claim("fresh", 7, 1, 2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	members, _ := membersOf(of, topic)
+	if got := fmt.Sprint(members[0].Owned, members[1].Owned); got != "[0] [1 2]" {
+		t.Errorf("they own %s", got)
+	}
+}
+
+// TestStandbyCopies: of three processes each partition's state is kept by one beside its owner's; when
+// one goes, what it had goes to where the copies are. After everything was stopped, each process gets what
+// lies on its disk.
+func TestStandbyCopies(t *testing.T) {
+	t.Parallel()
+	c := newClusterOf(t, 1, 4)
+	standbyCopies(t, Connection{Brokers: c.ListenAddrs()}, "")
+}
+
+// TestRealKafkaStandby is the same on a real broker, with static members.
+func TestRealKafkaStandby(t *testing.T) {
+	standbyCopies(t, Connection{Brokers: realBrokers(t)}, "one")
+}
+
+// replica is one of the processes.
+type replica struct {
+	store    *state.Store
+	registry *prometheus.Registry
+	run      *running
+}
+
+func standbyCopies(t *testing.T, to Connection, instance string) {
+	a := newAdrift(t, to)
+	all := make([]*replica, 3)
+	launchOne := func(i int) {
+		cfg := a.config()
+		all[i].registry = prometheus.NewRegistry()
+		cfg.Store, cfg.Standby, cfg.Registerer, cfg.RestoreWait = all[i].store, 1, all[i].registry, 30*time.Second
+		if instance != "" {
+			cfg.Instance = instance + strconv.Itoa(i)
+		}
+		all[i].run = start(t, cfg)
+	}
+	for i := range all {
+		all[i] = &replica{store: openStore(t, t.TempDir())}
+		t.Cleanup(func() {
+			if err := all[i].store.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		launchOne(i)
+	}
+	a.load(3000)
+	holds := func(i int, p int32) bool {
+		pos, _, err := state.ReadPosition(all[i].store.Backing(a.stage.name, p))
+		return err == nil && pos.Offset >= a.committed()[p].At && pos.Number > 0
+	}
+	owner := func(p int32) int {
+		for i, r := range all {
+			if r.run != nil && r.run.runner.reader.of(p) != nil {
+				return i
+			}
+		}
+		return -1
+	}
+	settled := func(processes int) bool {
+		if !a.drained() {
+			return false
+		}
+		owners := map[int]bool{}
+		for p := range int32(4) {
+			o, copies := owner(p), 0
+			for i, r := range all {
+				if r.run != nil && i != o && slices.Contains(r.run.runner.toKeep(), p) && holds(i, p) {
+					copies++
+				}
+			}
+			if o < 0 || copies != 1 {
+				return false
+			}
+			owners[o] = true
+		}
+		return len(owners) == processes
+	}
+	eventually(t, "each partition has an owner and one copy", func() bool { return settled(3) })
+
+	before := map[int32]int{}
+	for p := range int32(4) {
+		before[p] = owner(p)
+	}
+	if err := all[1].run.stop(); err != nil {
+		t.Fatal(err)
+	}
+	all[1].run = nil
+	restored := restoredRecords(t, all[0].registry) + restoredRecords(t, all[2].registry)
+	a.load(1000)
+	eventually(t, "two go on, with one copy of each partition", func() bool { return settled(2) })
+	for p, was := range before {
+		if was != 1 && owner(p) != was {
+			t.Errorf("partition %d went from %d to %d though its owner stayed", p, was, owner(p))
+		}
+	}
+	if n := restoredRecords(t, all[0].registry) + restoredRecords(t, all[2].registry) - restored; n > 100 {
+		t.Errorf("%v records were restored although copies were there", n)
+	}
+
+	home := map[int32]int{}
+	for p := range int32(4) {
+		home[p] = owner(p)
+	}
+	for _, i := range []int{0, 2} {
+		if err := all[i].run.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the group is empty", func() bool {
+		groups, err := a.admin.DescribeGroups(a.ctx, a.mailbox())
+		return err == nil && len(groups[a.mailbox()].Members) == 0
+	})
+	for _, i := range []int{2, 0} {
+		launchOne(i)
+	}
+	a.load(1000)
+	eventually(t, "both are back", func() bool { return settled(2) })
+	if n := restoredRecords(t, all[0].registry) + restoredRecords(t, all[2].registry); n > 100 {
+		t.Errorf("%v records were restored although each has its state on its disk", n)
+	}
+	for _, i := range []int{0, 2} {
+		if err := all[i].run.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.check()
+}
