@@ -25,6 +25,7 @@ type consentCommand struct {
 	Possible consentPossible `cmd:"" help:"List possible opt-outs that nobody has decided yet."`
 	Decide   consentDecide   `cmd:"" help:"Decide the possible opt-outs of an address."`
 	Link     consentLink     `cmd:"" help:"Link two addresses as one person's."`
+	Unlink   consentUnlink   `cmd:"" help:"Undo a wrong link: take an address from its person."`
 }
 
 // importBatch is how many records are posted at once.
@@ -199,6 +200,34 @@ func (c *consentLink) Run(s *session) error {
 	}}})
 	if err == nil {
 		fmt.Printf("%s and %s: the link is posted; handoff consent show tells what came of it\n", c.Address, c.Other)
+	}
+	return err
+}
+
+type consentUnlink struct {
+	Shop    string `arg:"" help:"The shop."`
+	Address string `arg:"" help:"The address that is another person's, e.g. +14155550123."`
+	By      string `placeholder:"WHO" help:"Who undoes it; the user of this machine unless given."`
+	Reason  string `placeholder:"TEXT" help:"Why, for the record."`
+}
+
+// Help says what stays.
+func (c *consentUnlink) Help() string {
+	return "The person's other addresses stay linked. Conversations, tickets and ledgers never moved, so nothing moves back. An opt-out from everything of the shop that the link spread stays, until the person lifts it by START or an import says so. See docs/consent.md."
+}
+
+// Run posts the request.
+func (c *consentUnlink) Run(s *session) error {
+	key, err := schemas.ParseKey([]byte(c.Shop + "|" + c.Address))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if c.By == "" {
+		c.By = whoAmI()
+	}
+	err = fileOne(s, key, "unlink", &handoffv1.Record{Body: &handoffv1.Record_UnlinkRequest{UnlinkRequest: &handoffv1.UnlinkRequest{By: c.By, Reason: c.Reason}}})
+	if err == nil {
+		fmt.Printf("%s: that it is another person's is posted; handoff consent show tells what came of it\n", key)
 	}
 	return err
 }

@@ -82,6 +82,15 @@ func TestConsentCommands(t *testing.T) {
 			return shows("+14155550001", both) && shows("+14155550002", both)
 		})
 	})
+	if out, problems, code := h.at("consent", "unlink", "acme", "+14155550002", "--by", "Ann", "--reason", "a typo"); code != 0 || !strings.Contains(out, "is another person's is posted") {
+		t.Errorf("unlink: %d %s %s", code, out, problems)
+	}
+	h.whileRunning([]string{schemas.StageConsent}, func() {
+		h.until("they are two again", func() bool {
+			out, _, code := h.at("consent", "show", "acme", "+14155550001")
+			return code == 0 && !strings.Contains(out, "one person")
+		})
+	})
 	if _, problems, code := h.at("consent", "show", "acme", "+14155559999"); code != exitFailed || !strings.Contains(problems, "there is no consent record of acme|+14155559999") {
 		t.Errorf("nobody: %d %s", code, problems)
 	}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline/ingress"
 	"github.com/handoff-dev/handoff/schemas"
-	"github.com/handoff-dev/handoff/schemas/consentfile"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -31,6 +28,16 @@ type platformCall struct {
 
 // platform checks who calls, finds the shop, and reads the body.
 func (g *Gateway) platform(w http.ResponseWriter, r *http.Request) (*platformCall, error) {
+	c, err := g.caller(w, r)
+	if err != nil {
+		return nil, err
+	}
+	c.req.Body, err = g.readBody(w, r)
+	return c, err
+}
+
+// caller checks who calls and finds the shop; the body is not read yet.
+func (g *Gateway) caller(w http.ResponseWriter, r *http.Request) (*platformCall, error) {
 	if err := g.authorised(r); err != nil {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		return nil, err
@@ -42,52 +49,9 @@ func (g *Gateway) platform(w http.ResponseWriter, r *http.Request) (*platformCal
 	if err := g.shopOf(c.exchange, r); err != nil {
 		return nil, err
 	}
-	body, err := g.readBody(w, r)
-	if err != nil {
-		return nil, err
-	}
-	c.req.Body, c.req.Now = body, g.cfg.Now().UTC().Truncate(time.Millisecond)
+	c.req.Now = g.cfg.Now().UTC().Truncate(time.Millisecond)
 	c.traceparent = traceparent(r.Header)
 	return c, nil
-}
-
-// importConsent serves POST /shops/<shop>/consent: CSV, or an object a line, of what the platform knows
-// (C14). Nothing of a file with a bad row is taken, unless ?skip_bad=true.
-func (g *Gateway) importConsent(w http.ResponseWriter, r *http.Request) (string, outcome, error) {
-	c, err := g.platform(w, r)
-	if err != nil {
-		return providerConsent, "", err
-	}
-	format := consentfile.JSON
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "text/csv" {
-		format = consentfile.CSV
-	}
-	of := consentfile.For{Shop: c.req.Shop.Shop, By: c.by, Now: c.req.Now, Settings: c.version}
-	var records []*handoffv1.Record
-	refused := refusalBody{Error: refusedRows, Reason: "rows were refused; nothing was taken"}
-	for record, err := range consentfile.Read(bytes.NewReader(c.req.Body), format, of) {
-		if err == nil {
-			records = append(records, record)
-			continue
-		}
-		bad, ok := errors.AsType[*consentfile.Error](err)
-		if !ok {
-			return providerConsent, "", &ingress.Malformed{Place: "body", Reason: err.Error()}
-		}
-		refused.Problems = append(refused.Problems, problem{Line: bad.Line, Path: bad.Column, Reason: bad.Reason})
-	}
-	if len(refused.Problems) > 0 && r.URL.Query().Get("skip_bad") != "true" {
-		writeJSON(w, refusedRows.status(), refused)
-		return providerConsent, refusedRows, nil
-	}
-	if err := g.file(r.Context(), c, records); err != nil {
-		return providerConsent, "", err
-	}
-	writeJSON(w, http.StatusAccepted, struct {
-		Taken    int       `json:"taken"`
-		Problems []problem `json:"problems,omitempty"`
-	}{len(records), refused.Problems})
-	return providerConsent, accepted, nil
 }
 
 // decide serves POST /shops/<shop>/consent/decisions: what a person decided of the possible opt-outs of
@@ -118,11 +82,7 @@ func (g *Gateway) decide(w http.ResponseWriter, r *http.Request) (string, outcom
 	record := c.about(d.Address, "decision", &handoffv1.Record{Body: &handoffv1.Record_ConsentDecision{ConsentDecision: &handoffv1.ConsentDecision{
 		OptOut: d.Decision == "opt-out", By: d.By, Reason: d.Reason,
 	}}})
-	if err := g.file(r.Context(), c, []*handoffv1.Record{record}); err != nil {
-		return providerConsent, "", err
-	}
-	writeJSON(w, http.StatusAccepted, map[string]int{"taken": 1})
-	return providerConsent, accepted, nil
+	return c.fileOne(g, w, r, record)
 }
 
 // link serves POST /shops/<shop>/consent/links: two addresses are one person's (W7).
@@ -148,7 +108,37 @@ func (g *Gateway) link(w http.ResponseWriter, r *http.Request) (string, outcome,
 	record := c.about(min(l.Address, l.Other), "link", &handoffv1.Record{Body: &handoffv1.Record_LinkRequest{LinkRequest: &handoffv1.LinkRequest{
 		Other: max(l.Address, l.Other), By: l.By,
 	}}})
-	if err := g.file(r.Context(), c, []*handoffv1.Record{record}); err != nil {
+	return c.fileOne(g, w, r, record)
+}
+
+// unlink serves POST /shops/<shop>/consent/unlinks: an address is not the person's that it was linked as (W7).
+func (g *Gateway) unlink(w http.ResponseWriter, r *http.Request) (string, outcome, error) {
+	c, err := g.platform(w, r)
+	if err != nil {
+		return providerConsent, "", err
+	}
+	var u struct {
+		Address string `json:"address"`
+		By      string `json:"by"`
+		Reason  string `json:"reason"`
+	}
+	if err := c.read(&u); err != nil {
+		return providerConsent, "", err
+	}
+	if !validAddress(u.Address) {
+		return providerConsent, "", &ingress.Malformed{Place: "address", Reason: "it is missing or cannot be one"}
+	}
+	if strings.TrimSpace(u.By) == "" {
+		return providerConsent, "", &ingress.Malformed{Place: "by", Reason: "it must say who undoes the link"}
+	}
+	return c.fileOne(g, w, r, c.about(u.Address, "unlink", &handoffv1.Record{Body: &handoffv1.Record_UnlinkRequest{UnlinkRequest: &handoffv1.UnlinkRequest{
+		By: u.By, Reason: u.Reason,
+	}}}))
+}
+
+// fileOne posts one record and answers.
+func (c *platformCall) fileOne(g *Gateway, w http.ResponseWriter, r *http.Request, record *handoffv1.Record) (string, outcome, error) {
+	if err := g.file(r.Context(), len(c.req.Body), []*handoffv1.Record{record}); err != nil {
 		return providerConsent, "", err
 	}
 	writeJSON(w, http.StatusAccepted, map[string]int{"taken": 1})
@@ -175,9 +165,8 @@ func (c *platformCall) about(address, what string, r *handoffv1.Record) *handoff
 	return r
 }
 
-// file posts records to consent and returns when Kafka acknowledged all.
-func (g *Gateway) file(ctx context.Context, c *platformCall, records []*handoffv1.Record) error {
-	n := len(c.req.Body)
+// file posts records to consent, made of n bytes of a request, and returns when Kafka acknowledged all.
+func (g *Gateway) file(ctx context.Context, n int, records []*handoffv1.Record) error {
 	if !g.pending.take(n) {
 		return refuse(busy, "too many requests wait for Kafka")
 	}

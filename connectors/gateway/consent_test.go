@@ -37,6 +37,9 @@ func TestImportConsent(t *testing.T) {
 		{"a link", "/shops/acme/consent/links", `{"address":"+14155550002","other":"+14155550001","by":"Ann"}`, "", operator, 202, `"taken":1`, 1},
 		{"with itself", "/shops/acme/consent/links", `{"address":"+14155550001","other":"+14155550001","by":"Ann"}`, "", operator, 400, `two addresses`, 0},
 		{"by nobody", "/shops/acme/consent/links", `{"address":"+14155550002","other":"+14155550001"}`, "", operator, 400, `"place":"by"`, 0},
+		{"a link undone", "/shops/acme/consent/unlinks", `{"address":"+14155550002","by":"Ann","reason":"a typo"}`, "", operator, 202, `"taken":1`, 1},
+		{"undone by nobody", "/shops/acme/consent/unlinks", `{"address":"+14155550002"}`, "", operator, 400, `"place":"by"`, 0},
+		{"of nothing", "/shops/acme/consent/unlinks", `{"by":"Ann"}`, "", operator, 400, `"place":"address"`, 0},
 		{"no object", "/shops/acme/consent/decisions", `[]`, "", operator, 400, `"place":"body"`, 0},
 	} {
 		before := w.posted()

@@ -11,7 +11,7 @@ func Posts() []turn.Post { return append(webhookPosts(), platformPosts()...) }
 
 // platformPosts says what the platform's own calls become.
 func platformPosts() []turn.Post {
-	return []turn.Post{{Topic: schemas.TopicConsent, Bodies: []string{"consent_decision", "consent_import", "link_request"}}}
+	return []turn.Post{{Topic: schemas.TopicConsent, Bodies: []string{"consent_decision", "consent_import", "link_request", "unlink_request"}}}
 }
 
 // webhookPosts says what webhooks become.

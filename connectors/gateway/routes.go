@@ -33,6 +33,7 @@ func (g *Gateway) routes() http.Handler {
 	r.Post("/shops/{shop}/consent", g.serve(g.importConsent))
 	r.Post("/shops/{shop}/consent/decisions", g.serve(g.decide))
 	r.Post("/shops/{shop}/consent/links", g.serve(g.link))
+	r.Post("/shops/{shop}/consent/unlinks", g.serve(g.unlink))
 	r.Get("/shops/{shop}/episodes/{address}", g.serve(g.inEpisode))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]bool{"healthy": true})

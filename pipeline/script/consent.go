@@ -56,3 +56,10 @@ func (w *World) link(c Command) error {
 		Other: c.arg("other", "+14155550002"), By: c.arg("by", "Ann"),
 	}}})
 }
+
+// unlink asks that an address be taken from its person: "unlink from=+14155550001 by=Ann".
+func (w *World) unlink(c Command) error {
+	return w.fromOutside(c, "unlink", &handoffv1.Record{Body: &handoffv1.Record_UnlinkRequest{UnlinkRequest: &handoffv1.UnlinkRequest{
+		By: c.arg("by", "Ann"), Reason: c.arg("reason", ""),
+	}}})
+}

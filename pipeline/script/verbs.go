@@ -50,6 +50,7 @@ func vocabulary() verbs {
 		"echo":     {args: []string{"from", "to", "channel", "name", "text", "id"}, text: needsText, run: (*World).echo},
 		"asks":     {args: []string{"from"}, run: (*World).asks},
 		"link":     {args: []string{"from", "other", "by", "id"}, run: (*World).link},
+		"unlink":   {args: []string{"from", "by", "reason", "id"}, run: (*World).unlink},
 		"wait":     {free: "duration", run: (*World).wait},
 		"hold":     {words: []string{"answers"}, args: []string{"stage"}, run: (*World).hold},
 		"release":  {words: []string{"answers"}, args: []string{"stage"}, run: (*World).letGo},
@@ -59,6 +60,7 @@ func vocabulary() verbs {
 		"replay":   {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
 		"drop":     {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
 		"explain":  {args: []string{"from", "conversation", "since"}, run: (*World).explain},
+		"ledger":   {args: []string{"from"}, run: (*World).ledger},
 		"facts":    {free: "words", run: (*World).printFacts},
 	}
 }

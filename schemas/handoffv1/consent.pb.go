@@ -807,8 +807,14 @@ type Link struct {
 	OptedOutAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=opted_out_at,json=optedOutAt,proto3" json:"opted_out_at,omitempty"`
 	// The opt-out is told for the first time: it counts also where the receiver knew of the sender.
 	Spreads bool `protobuf:"varint,5,opt,name=spreads,proto3" json:"spreads,omitempty"`
-	// The sender is none of the person's any more (C15).
-	Parts         bool `protobuf:"varint,6,opt,name=parts,proto3" json:"parts,omitempty"`
+	// The sender is none of the person's any more (C15, or a link that was undone).
+	Parts bool `protobuf:"varint,6,opt,name=parts,proto3" json:"parts,omitempty"`
+	// It comes of a request, not of what addresses tell each other: the receiver joins, however often it left
+	// before.
+	Asked bool `protobuf:"varint,7,opt,name=asked,proto3" json:"asked,omitempty"`
+	// How often addresses had left a person when this was known of them; those that never did are left out. A
+	// word about an address is out of date where it left more often since.
+	Left          []*TimesLeft `protobuf:"bytes,8,rep,name=left,proto3" json:"left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -885,6 +891,75 @@ func (x *Link) GetParts() bool {
 	return false
 }
 
+func (x *Link) GetAsked() bool {
+	if x != nil {
+		return x.Asked
+	}
+	return false
+}
+
+func (x *Link) GetLeft() []*TimesLeft {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+// TimesLeft is how often an address was taken from a person.
+type TimesLeft struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The address.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// How often.
+	Times         uint64 `protobuf:"varint,2,opt,name=times,proto3" json:"times,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimesLeft) Reset() {
+	*x = TimesLeft{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimesLeft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimesLeft) ProtoMessage() {}
+
+func (x *TimesLeft) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimesLeft.ProtoReflect.Descriptor instead.
+func (*TimesLeft) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TimesLeft) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *TimesLeft) GetTimes() uint64 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
 // Linked answers a Link of an address that was not linked with the sender before, with the same (W7).
 type Linked struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -896,7 +971,7 @@ type Linked struct {
 
 func (x *Linked) Reset() {
 	*x = Linked{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +983,7 @@ func (x *Linked) String() string {
 func (*Linked) ProtoMessage() {}
 
 func (x *Linked) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_v1_consent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +996,7 @@ func (x *Linked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Linked.ProtoReflect.Descriptor instead.
 func (*Linked) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Linked) GetLink() *Link {
@@ -929,6 +1004,62 @@ func (x *Linked) GetLink() *Link {
 		return x.Link
 	}
 	return nil
+}
+
+// UnlinkRequest takes its record's address from the person that it is linked as: the link was wrong (W7).
+// Posted by the gateway and the command line.
+type UnlinkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who asks.
+	By string `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	// Why; may be empty.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlinkRequest) Reset() {
+	*x = UnlinkRequest{}
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlinkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlinkRequest) ProtoMessage() {}
+
+func (x *UnlinkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlinkRequest.ProtoReflect.Descriptor instead.
+func (*UnlinkRequest) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UnlinkRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *UnlinkRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // ConsentDecision decides the possible opt-outs of an address (C5). Posted by the gateway and the command
@@ -947,7 +1078,7 @@ type ConsentDecision struct {
 
 func (x *ConsentDecision) Reset() {
 	*x = ConsentDecision{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_v1_consent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1090,7 @@ func (x *ConsentDecision) String() string {
 func (*ConsentDecision) ProtoMessage() {}
 
 func (x *ConsentDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_v1_consent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1103,7 @@ func (x *ConsentDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentDecision.ProtoReflect.Descriptor instead.
 func (*ConsentDecision) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ConsentDecision) GetOptOut() bool {
@@ -1017,7 +1148,7 @@ type ConsentChanged struct {
 
 func (x *ConsentChanged) Reset() {
 	*x = ConsentChanged{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_v1_consent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1160,7 @@ func (x *ConsentChanged) String() string {
 func (*ConsentChanged) ProtoMessage() {}
 
 func (x *ConsentChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_v1_consent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,7 +1173,7 @@ func (x *ConsentChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentChanged.ProtoReflect.Descriptor instead.
 func (*ConsentChanged) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ConsentChanged) GetScope() string {
@@ -1098,7 +1229,7 @@ type BlockedText struct {
 
 func (x *BlockedText) Reset() {
 	*x = BlockedText{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[8]
+	mi := &file_handoff_v1_consent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1241,7 @@ func (x *BlockedText) String() string {
 func (*BlockedText) ProtoMessage() {}
 
 func (x *BlockedText) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[8]
+	mi := &file_handoff_v1_consent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1254,7 @@ func (x *BlockedText) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockedText.ProtoReflect.Descriptor instead.
 func (*BlockedText) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{8}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BlockedText) GetReason() BlockReason {
@@ -1171,7 +1302,7 @@ type AuthorRef struct {
 
 func (x *AuthorRef) Reset() {
 	*x = AuthorRef{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[9]
+	mi := &file_handoff_v1_consent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1314,7 @@ func (x *AuthorRef) String() string {
 func (*AuthorRef) ProtoMessage() {}
 
 func (x *AuthorRef) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[9]
+	mi := &file_handoff_v1_consent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1327,7 @@ func (x *AuthorRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorRef.ProtoReflect.Descriptor instead.
 func (*AuthorRef) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{9}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AuthorRef) GetTextClass() TextClass {
@@ -1241,7 +1372,7 @@ type TextGate struct {
 
 func (x *TextGate) Reset() {
 	*x = TextGate{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[10]
+	mi := &file_handoff_v1_consent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1384,7 @@ func (x *TextGate) String() string {
 func (*TextGate) ProtoMessage() {}
 
 func (x *TextGate) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[10]
+	mi := &file_handoff_v1_consent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1397,7 @@ func (x *TextGate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextGate.ProtoReflect.Descriptor instead.
 func (*TextGate) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{10}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TextGate) GetShut() bool {
@@ -1297,7 +1428,7 @@ type FireTimer struct {
 
 func (x *FireTimer) Reset() {
 	*x = FireTimer{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[11]
+	mi := &file_handoff_v1_consent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1309,7 +1440,7 @@ func (x *FireTimer) String() string {
 func (*FireTimer) ProtoMessage() {}
 
 func (x *FireTimer) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[11]
+	mi := &file_handoff_v1_consent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1322,7 +1453,7 @@ func (x *FireTimer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FireTimer.ProtoReflect.Descriptor instead.
 func (*FireTimer) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{11}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FireTimer) GetName() string {
@@ -1359,7 +1490,7 @@ type DeadLetterResolved struct {
 
 func (x *DeadLetterResolved) Reset() {
 	*x = DeadLetterResolved{}
-	mi := &file_handoff_v1_consent_proto_msgTypes[12]
+	mi := &file_handoff_v1_consent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1502,7 @@ func (x *DeadLetterResolved) String() string {
 func (*DeadLetterResolved) ProtoMessage() {}
 
 func (x *DeadLetterResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_consent_proto_msgTypes[12]
+	mi := &file_handoff_v1_consent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1515,7 @@ func (x *DeadLetterResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetterResolved.ProtoReflect.Descriptor instead.
 func (*DeadLetterResolved) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{12}
+	return file_handoff_v1_consent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeadLetterResolved) GetDeadLetter() string {
@@ -1456,7 +1587,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\ttime_zone\x18\a \x01(\tR\btimeZone\"3\n" +
 	"\vLinkRequest\x12\x14\n" +
 	"\x05other\x18\x01 \x01(\tR\x05other\x12\x0e\n" +
-	"\x02by\x18\x02 \x01(\tR\x02by\"\xbe\x01\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"\xff\x01\n" +
 	"\x04Link\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
 	"\x06person\x18\x02 \x01(\tR\x06person\x12\x1c\n" +
@@ -1464,9 +1595,17 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\fopted_out_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"optedOutAt\x12\x18\n" +
 	"\aspreads\x18\x05 \x01(\bR\aspreads\x12\x14\n" +
-	"\x05parts\x18\x06 \x01(\bR\x05parts\".\n" +
+	"\x05parts\x18\x06 \x01(\bR\x05parts\x12\x14\n" +
+	"\x05asked\x18\a \x01(\bR\x05asked\x12)\n" +
+	"\x04left\x18\b \x03(\v2\x15.handoff.v1.TimesLeftR\x04left\";\n" +
+	"\tTimesLeft\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x14\n" +
+	"\x05times\x18\x02 \x01(\x04R\x05times\".\n" +
 	"\x06Linked\x12$\n" +
-	"\x04link\x18\x01 \x01(\v2\x10.handoff.v1.LinkR\x04link\"R\n" +
+	"\x04link\x18\x01 \x01(\v2\x10.handoff.v1.LinkR\x04link\"7\n" +
+	"\rUnlinkRequest\x12\x0e\n" +
+	"\x02by\x18\x01 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"R\n" +
 	"\x0fConsentDecision\x12\x17\n" +
 	"\aopt_out\x18\x01 \x01(\bR\x06optOut\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -1563,7 +1702,7 @@ func file_handoff_v1_consent_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_consent_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_handoff_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_handoff_v1_consent_proto_goTypes = []any{
 	(ConsentStatus)(0),            // 0: handoff.v1.ConsentStatus
 	(ConsentSource)(0),            // 1: handoff.v1.ConsentSource
@@ -1575,41 +1714,44 @@ var file_handoff_v1_consent_proto_goTypes = []any{
 	(*ConsentImport)(nil),         // 7: handoff.v1.ConsentImport
 	(*LinkRequest)(nil),           // 8: handoff.v1.LinkRequest
 	(*Link)(nil),                  // 9: handoff.v1.Link
-	(*Linked)(nil),                // 10: handoff.v1.Linked
-	(*ConsentDecision)(nil),       // 11: handoff.v1.ConsentDecision
-	(*ConsentChanged)(nil),        // 12: handoff.v1.ConsentChanged
-	(*BlockedText)(nil),           // 13: handoff.v1.BlockedText
-	(*AuthorRef)(nil),             // 14: handoff.v1.AuthorRef
-	(*TextGate)(nil),              // 15: handoff.v1.TextGate
-	(*FireTimer)(nil),             // 16: handoff.v1.FireTimer
-	(*DeadLetterResolved)(nil),    // 17: handoff.v1.DeadLetterResolved
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*TimesLeft)(nil),             // 10: handoff.v1.TimesLeft
+	(*Linked)(nil),                // 11: handoff.v1.Linked
+	(*UnlinkRequest)(nil),         // 12: handoff.v1.UnlinkRequest
+	(*ConsentDecision)(nil),       // 13: handoff.v1.ConsentDecision
+	(*ConsentChanged)(nil),        // 14: handoff.v1.ConsentChanged
+	(*BlockedText)(nil),           // 15: handoff.v1.BlockedText
+	(*AuthorRef)(nil),             // 16: handoff.v1.AuthorRef
+	(*TextGate)(nil),              // 17: handoff.v1.TextGate
+	(*FireTimer)(nil),             // 18: handoff.v1.FireTimer
+	(*DeadLetterResolved)(nil),    // 19: handoff.v1.DeadLetterResolved
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
 }
 var file_handoff_v1_consent_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.ConsentStamp.status:type_name -> handoff.v1.ConsentStatus
-	18, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
+	20, // 1: handoff.v1.ConsentStamp.since:type_name -> google.protobuf.Timestamp
 	2,  // 2: handoff.v1.ConsentNotice.kind:type_name -> handoff.v1.ConsentNoticeKind
 	1,  // 3: handoff.v1.ConsentNotice.source:type_name -> handoff.v1.ConsentSource
 	0,  // 4: handoff.v1.ConsentNotice.prior:type_name -> handoff.v1.ConsentStatus
 	0,  // 5: handoff.v1.ConsentNotice.status:type_name -> handoff.v1.ConsentStatus
-	18, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
+	20, // 6: handoff.v1.ConsentNotice.since:type_name -> google.protobuf.Timestamp
 	0,  // 7: handoff.v1.ConsentImport.status:type_name -> handoff.v1.ConsentStatus
-	18, // 8: handoff.v1.ConsentImport.changed_at:type_name -> google.protobuf.Timestamp
-	18, // 9: handoff.v1.Link.opted_out_at:type_name -> google.protobuf.Timestamp
-	9,  // 10: handoff.v1.Linked.link:type_name -> handoff.v1.Link
-	0,  // 11: handoff.v1.ConsentChanged.status:type_name -> handoff.v1.ConsentStatus
-	3,  // 12: handoff.v1.ConsentChanged.allowed:type_name -> handoff.v1.TextClass
-	18, // 13: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
-	4,  // 14: handoff.v1.BlockedText.reason:type_name -> handoff.v1.BlockReason
-	18, // 15: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
-	14, // 16: handoff.v1.BlockedText.author:type_name -> handoff.v1.AuthorRef
-	3,  // 17: handoff.v1.AuthorRef.text_class:type_name -> handoff.v1.TextClass
-	18, // 18: handoff.v1.FireTimer.at:type_name -> google.protobuf.Timestamp
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	20, // 8: handoff.v1.ConsentImport.changed_at:type_name -> google.protobuf.Timestamp
+	20, // 9: handoff.v1.Link.opted_out_at:type_name -> google.protobuf.Timestamp
+	10, // 10: handoff.v1.Link.left:type_name -> handoff.v1.TimesLeft
+	9,  // 11: handoff.v1.Linked.link:type_name -> handoff.v1.Link
+	0,  // 12: handoff.v1.ConsentChanged.status:type_name -> handoff.v1.ConsentStatus
+	3,  // 13: handoff.v1.ConsentChanged.allowed:type_name -> handoff.v1.TextClass
+	20, // 14: handoff.v1.ConsentChanged.at:type_name -> google.protobuf.Timestamp
+	4,  // 15: handoff.v1.BlockedText.reason:type_name -> handoff.v1.BlockReason
+	20, // 16: handoff.v1.BlockedText.since:type_name -> google.protobuf.Timestamp
+	16, // 17: handoff.v1.BlockedText.author:type_name -> handoff.v1.AuthorRef
+	3,  // 18: handoff.v1.AuthorRef.text_class:type_name -> handoff.v1.TextClass
+	20, // 19: handoff.v1.FireTimer.at:type_name -> google.protobuf.Timestamp
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_consent_proto_init() }
@@ -1623,7 +1765,7 @@ func file_handoff_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_consent_proto_rawDesc), len(file_handoff_v1_consent_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

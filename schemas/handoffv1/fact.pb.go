@@ -208,21 +208,25 @@ const (
 	ConsentEventKind_CONSENT_EVENT_KIND_UNLINKED ConsentEventKind = 8
 	// An imported consent changed nothing: the reason says why (C14).
 	ConsentEventKind_CONSENT_EVENT_KIND_IMPORT_OUTDONE ConsentEventKind = 9
+	// The evidence of the ledger's changes was reduced to a keyed hash, the state stays: the reason says how many
+	// and what their hash is (C9).
+	ConsentEventKind_CONSENT_EVENT_KIND_REDUCED ConsentEventKind = 40
 )
 
 // Enum value maps for ConsentEventKind.
 var (
 	ConsentEventKind_name = map[int32]string{
-		0: "CONSENT_EVENT_KIND_UNSPECIFIED",
-		1: "CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT",
-		2: "CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED",
-		3: "CONSENT_EVENT_KIND_POSSIBLE_DECLINED",
-		4: "CONSENT_EVENT_KIND_POSSIBLE_UNDECIDED",
-		5: "CONSENT_EVENT_KIND_DETACHED",
-		6: "CONSENT_EVENT_KIND_NEW_SUBSCRIBER",
-		7: "CONSENT_EVENT_KIND_LINKED",
-		8: "CONSENT_EVENT_KIND_UNLINKED",
-		9: "CONSENT_EVENT_KIND_IMPORT_OUTDONE",
+		0:  "CONSENT_EVENT_KIND_UNSPECIFIED",
+		1:  "CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT",
+		2:  "CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED",
+		3:  "CONSENT_EVENT_KIND_POSSIBLE_DECLINED",
+		4:  "CONSENT_EVENT_KIND_POSSIBLE_UNDECIDED",
+		5:  "CONSENT_EVENT_KIND_DETACHED",
+		6:  "CONSENT_EVENT_KIND_NEW_SUBSCRIBER",
+		7:  "CONSENT_EVENT_KIND_LINKED",
+		8:  "CONSENT_EVENT_KIND_UNLINKED",
+		9:  "CONSENT_EVENT_KIND_IMPORT_OUTDONE",
+		40: "CONSENT_EVENT_KIND_REDUCED",
 	}
 	ConsentEventKind_value = map[string]int32{
 		"CONSENT_EVENT_KIND_UNSPECIFIED":        0,
@@ -235,6 +239,7 @@ var (
 		"CONSENT_EVENT_KIND_LINKED":             7,
 		"CONSENT_EVENT_KIND_UNLINKED":           8,
 		"CONSENT_EVENT_KIND_IMPORT_OUTDONE":     9,
+		"CONSENT_EVENT_KIND_REDUCED":            40,
 	}
 )
 
@@ -1676,7 +1681,7 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x12SIGNAL_KIND_MIRROR\x10\x06\x12\x1f\n" +
 	"\x1bSIGNAL_KIND_OPTED_OUT_WROTE\x10\a\x12\x14\n" +
 	"\x10SIGNAL_KIND_RULE\x10<\x12!\n" +
-	"\x1dSIGNAL_KIND_UNCONFIRMED_WROTE\x10\b*\x8e\x03\n" +
+	"\x1dSIGNAL_KIND_UNCONFIRMED_WROTE\x10\b*\xae\x03\n" +
 	"\x10ConsentEventKind\x12\"\n" +
 	"\x1eCONSENT_EVENT_KIND_UNSPECIFIED\x10\x00\x12'\n" +
 	"#CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT\x10\x01\x12)\n" +
@@ -1687,7 +1692,8 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"!CONSENT_EVENT_KIND_NEW_SUBSCRIBER\x10\x06\x12\x1d\n" +
 	"\x19CONSENT_EVENT_KIND_LINKED\x10\a\x12\x1f\n" +
 	"\x1bCONSENT_EVENT_KIND_UNLINKED\x10\b\x12%\n" +
-	"!CONSENT_EVENT_KIND_IMPORT_OUTDONE\x10\tB2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
+	"!CONSENT_EVENT_KIND_IMPORT_OUTDONE\x10\t\x12\x1e\n" +
+	"\x1aCONSENT_EVENT_KIND_REDUCED\x10(B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (
 	file_handoff_v1_fact_proto_rawDescOnce sync.Once

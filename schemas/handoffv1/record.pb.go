@@ -160,6 +160,7 @@ type Record struct {
 	//	*Record_LinkRequest
 	//	*Record_Link
 	//	*Record_Linked
+	//	*Record_UnlinkRequest
 	//	*Record_PlatformSend
 	//	*Record_CommandReturned
 	//	*Record_WithPeople
@@ -516,6 +517,15 @@ func (x *Record) GetLinked() *Linked {
 	return nil
 }
 
+func (x *Record) GetUnlinkRequest() *UnlinkRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Record_UnlinkRequest); ok {
+			return x.UnlinkRequest
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetPlatformSend() *PlatformSend {
 	if x != nil {
 		if x, ok := x.Body.(*Record_PlatformSend); ok {
@@ -665,6 +675,10 @@ type Record_Linked struct {
 	Linked *Linked `protobuf:"bytes,44,opt,name=linked,proto3,oneof"`
 }
 
+type Record_UnlinkRequest struct {
+	UnlinkRequest *UnlinkRequest `protobuf:"bytes,45,opt,name=unlink_request,json=unlinkRequest,proto3,oneof"`
+}
+
 type Record_PlatformSend struct {
 	PlatformSend *PlatformSend `protobuf:"bytes,50,opt,name=platform_send,json=platformSend,proto3,oneof"`
 }
@@ -735,6 +749,8 @@ func (*Record_Link) isRecord_Body() {}
 
 func (*Record_Linked) isRecord_Body() {}
 
+func (*Record_UnlinkRequest) isRecord_Body() {}
+
 func (*Record_PlatformSend) isRecord_Body() {}
 
 func (*Record_CommandReturned) isRecord_Body() {}
@@ -750,7 +766,7 @@ var File_handoff_v1_record_proto protoreflect.FileDescriptor
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xca\x11\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\x8e\x12\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -794,7 +810,8 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\x0econsent_import\x18) \x01(\v2\x19.handoff.v1.ConsentImportH\x00R\rconsentImport\x12<\n" +
 	"\flink_request\x18* \x01(\v2\x17.handoff.v1.LinkRequestH\x00R\vlinkRequest\x12&\n" +
 	"\x04link\x18+ \x01(\v2\x10.handoff.v1.LinkH\x00R\x04link\x12,\n" +
-	"\x06linked\x18, \x01(\v2\x12.handoff.v1.LinkedH\x00R\x06linked\x12?\n" +
+	"\x06linked\x18, \x01(\v2\x12.handoff.v1.LinkedH\x00R\x06linked\x12B\n" +
+	"\x0eunlink_request\x18- \x01(\v2\x19.handoff.v1.UnlinkRequestH\x00R\runlinkRequest\x12?\n" +
 	"\rplatform_send\x182 \x01(\v2\x18.handoff.v1.PlatformSendH\x00R\fplatformSend\x12H\n" +
 	"\x10command_returned\x183 \x01(\v2\x1b.handoff.v1.CommandReturnedH\x00R\x0fcommandReturned\x129\n" +
 	"\vwith_people\x184 \x01(\v2\x16.handoff.v1.WithPeopleH\x00R\n" +
@@ -857,11 +874,12 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*LinkRequest)(nil),           // 26: handoff.v1.LinkRequest
 	(*Link)(nil),                  // 27: handoff.v1.Link
 	(*Linked)(nil),                // 28: handoff.v1.Linked
-	(*PlatformSend)(nil),          // 29: handoff.v1.PlatformSend
-	(*CommandReturned)(nil),       // 30: handoff.v1.CommandReturned
-	(*WithPeople)(nil),            // 31: handoff.v1.WithPeople
-	(*ChannelEcho)(nil),           // 32: handoff.v1.ChannelEcho
-	(*RuleReply)(nil),             // 33: handoff.v1.RuleReply
+	(*UnlinkRequest)(nil),         // 29: handoff.v1.UnlinkRequest
+	(*PlatformSend)(nil),          // 30: handoff.v1.PlatformSend
+	(*CommandReturned)(nil),       // 31: handoff.v1.CommandReturned
+	(*WithPeople)(nil),            // 32: handoff.v1.WithPeople
+	(*ChannelEcho)(nil),           // 33: handoff.v1.ChannelEcho
+	(*RuleReply)(nil),             // 34: handoff.v1.RuleReply
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -893,16 +911,17 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	26, // 26: handoff.v1.Record.link_request:type_name -> handoff.v1.LinkRequest
 	27, // 27: handoff.v1.Record.link:type_name -> handoff.v1.Link
 	28, // 28: handoff.v1.Record.linked:type_name -> handoff.v1.Linked
-	29, // 29: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
-	30, // 30: handoff.v1.Record.command_returned:type_name -> handoff.v1.CommandReturned
-	31, // 31: handoff.v1.Record.with_people:type_name -> handoff.v1.WithPeople
-	32, // 32: handoff.v1.Record.channel_echo:type_name -> handoff.v1.ChannelEcho
-	33, // 33: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	29, // 29: handoff.v1.Record.unlink_request:type_name -> handoff.v1.UnlinkRequest
+	30, // 30: handoff.v1.Record.platform_send:type_name -> handoff.v1.PlatformSend
+	31, // 31: handoff.v1.Record.command_returned:type_name -> handoff.v1.CommandReturned
+	32, // 32: handoff.v1.Record.with_people:type_name -> handoff.v1.WithPeople
+	33, // 33: handoff.v1.Record.channel_echo:type_name -> handoff.v1.ChannelEcho
+	34, // 34: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -942,6 +961,7 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_LinkRequest)(nil),
 		(*Record_Link)(nil),
 		(*Record_Linked)(nil),
+		(*Record_UnlinkRequest)(nil),
 		(*Record_PlatformSend)(nil),
 		(*Record_CommandReturned)(nil),
 		(*Record_WithPeople)(nil),

@@ -86,6 +86,9 @@ func check(s *Shop) []Problem {
 	if n := s.Consent.PossibleOptOutDays; n < 1 || n > 10 {
 		c.add("consent.possible_opt_out_days", "must be 1 to 10: the law allows 10 business days to honour an opt-out")
 	}
+	if n := s.Consent.LedgerYears; n < 1 || n > 100 {
+		c.add("consent.ledger_years", "must be 1 to 100: evidence of consent is kept for years after the last change")
+	}
 	c.hours(s.Hours)
 	c.texts(s.Texts)
 	c.automation(s.Automation)

@@ -136,7 +136,7 @@ func defaults() *Shop {
 			ActionsPerRecord: 10, ReplyEvery: time.Hour, AnswerOnceWithin: 5 * time.Second,
 			StopAfterTexts: 10, StopWithin: 10 * time.Minute, StopAfterSame: 3, ResumeAfter: time.Hour,
 		},
-		Consent: Consent{OptOutScope: "channel", ReplyRequires: "conversation", ConversationalFor: 7 * 24 * time.Hour, PossibleOptOutDays: 5, QuietHours: true},
+		Consent: Consent{OptOutScope: "channel", ReplyRequires: "conversation", ConversationalFor: 7 * 24 * time.Hour, PossibleOptOutDays: 5, LedgerYears: 5, QuietHours: true},
 	}
 }
 

@@ -284,6 +284,10 @@ type Consent struct {
 	// PossibleOptOutDays is how many business days people have to decide a possible opt-out, before it
 	// counts as one (C5); 1 to 10, default 5.
 	PossibleOptOutDays int `yaml:"possible_opt_out_days"`
+	// LedgerYears is how long after an address's last change of consent the evidence of its changes is kept,
+	// before it is reduced to a keyed hash and the state (C9); 1 to 100 years, default 5. consent.ledger_key of
+	// the process makes the hash; without it evidence is kept.
+	LedgerYears int `yaml:"ledger_years"`
 	// QuietHours keeps texts from leaving at night, by the recipient's time (C11); default true. Answers to
 	// keywords, and replies while the person's last message is at most 24 h old, are never held back.
 	QuietHours bool `yaml:"quiet_hours"`

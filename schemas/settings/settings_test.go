@@ -106,6 +106,7 @@ func TestParseRefuses(t *testing.T) {
 		{least + "bot: {url: \"ftp://x\"}\n", "line 6: bot.url:"},
 		{least + "consent: {opt_out_scope: world}\n", "line 6: consent.opt_out_scope:"},
 		{least + "consent: {reply_requires: luck}\n", "line 6: consent.reply_requires:"},
+		{least + "consent: {ledger_years: 0}\n", "line 6: consent.ledger_years:"},
 		{least + "handoff: {sentiment_below: -2}\n", "line 6: handoff.sentiment_below:"},
 		{least + "handoff: {on_stop: shred}\n", "line 6: handoff.on_stop:"},
 		{least + "handoff: {reopen_within: {fax: 1h}}\n", `line 6: handoff.reopen_within.fax: "fax" is not a channel`},

@@ -719,20 +719,106 @@ func (x *Subscriber) GetEnded() bool {
 	return false
 }
 
+// ReducedLedger is what is left of the changes of an address whose time is over, under "reduced": besides it
+// stay the states that they led to, in ScopeConsent (C9).
+type ReducedLedger struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// HMAC-SHA256 of the changes as they are exported, and of the hash before this one; see schemas/evidence.
+	Hash []byte `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	// Fingerprint of the key that made it.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// When they were reduced.
+	At *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	// Version of the last one.
+	Through uint64 `protobuf:"varint,4,opt,name=through,proto3" json:"through,omitempty"`
+	// When the last one was received.
+	LastAt        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_at,json=lastAt,proto3" json:"last_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReducedLedger) Reset() {
+	*x = ReducedLedger{}
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReducedLedger) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReducedLedger) ProtoMessage() {}
+
+func (x *ReducedLedger) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReducedLedger.ProtoReflect.Descriptor instead.
+func (*ReducedLedger) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ReducedLedger) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *ReducedLedger) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ReducedLedger) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ReducedLedger) GetThrough() uint64 {
+	if x != nil {
+		return x.Through
+	}
+	return 0
+}
+
+func (x *ReducedLedger) GetLastAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastAt
+	}
+	return nil
+}
+
 // Person is who the address is known as together with others, under "person" (W7).
 type Person struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the person.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// All addresses of the person that are known here, this one among them, sorted.
-	Addresses     []string `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Addresses []string `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// How often these and former ones had left a person, this one always where it did; sorted by address. It
+	// stays when the address is linked with nobody any more.
+	Left          []*handoffv1.TimesLeft `protobuf:"bytes,3,rep,name=left,proto3" json:"left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +830,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +843,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{9}
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Person) GetId() string {
@@ -770,6 +856,13 @@ func (x *Person) GetId() string {
 func (x *Person) GetAddresses() []string {
 	if x != nil {
 		return x.Addresses
+	}
+	return nil
+}
+
+func (x *Person) GetLeft() []*handoffv1.TimesLeft {
+	if x != nil {
+		return x.Left
 	}
 	return nil
 }
@@ -837,10 +930,17 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\n" +
 	"Subscriber\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
-	"\x05ended\x18\x02 \x01(\bR\x05ended\"6\n" +
+	"\x05ended\x18\x02 \x01(\bR\x05ended\"\xb0\x01\n" +
+	"\rReducedLedger\x12\x12\n" +
+	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x18\n" +
+	"\athrough\x18\x04 \x01(\x04R\athrough\x123\n" +
+	"\alast_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06lastAt\"a\n" +
 	"\x06Person\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
-	"\taddresses\x18\x02 \x03(\tR\taddressesB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
+	"\taddresses\x18\x02 \x03(\tR\taddresses\x12)\n" +
+	"\x04left\x18\x03 \x03(\v2\x15.handoff.v1.TimesLeftR\x04leftB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
 
 var (
 	file_handoff_state_v1_consent_proto_rawDescOnce sync.Once
@@ -854,7 +954,7 @@ func file_handoff_state_v1_consent_proto_rawDescGZIP() []byte {
 	return file_handoff_state_v1_consent_proto_rawDescData
 }
 
-var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_handoff_state_v1_consent_proto_goTypes = []any{
 	(*LedgerHead)(nil),            // 0: handoff.state.v1.LedgerHead
 	(*LedgerLine)(nil),            // 1: handoff.state.v1.LedgerLine
@@ -865,37 +965,42 @@ var file_handoff_state_v1_consent_proto_goTypes = []any{
 	(*HeldMessage)(nil),           // 6: handoff.state.v1.HeldMessage
 	(*PossibleOptOut)(nil),        // 7: handoff.state.v1.PossibleOptOut
 	(*Subscriber)(nil),            // 8: handoff.state.v1.Subscriber
-	(*Person)(nil),                // 9: handoff.state.v1.Person
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(handoffv1.ConsentStatus)(0),  // 11: handoff.v1.ConsentStatus
-	(handoffv1.ConsentSource)(0),  // 12: handoff.v1.ConsentSource
-	(*handoffv1.Record)(nil),      // 13: handoff.v1.Record
+	(*ReducedLedger)(nil),         // 9: handoff.state.v1.ReducedLedger
+	(*Person)(nil),                // 10: handoff.state.v1.Person
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(handoffv1.ConsentStatus)(0),  // 12: handoff.v1.ConsentStatus
+	(handoffv1.ConsentSource)(0),  // 13: handoff.v1.ConsentSource
+	(*handoffv1.Record)(nil),      // 14: handoff.v1.Record
+	(*handoffv1.TimesLeft)(nil),   // 15: handoff.v1.TimesLeft
 }
 var file_handoff_state_v1_consent_proto_depIdxs = []int32{
-	10, // 0: handoff.state.v1.LedgerHead.time_zone_at:type_name -> google.protobuf.Timestamp
-	10, // 1: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
-	11, // 2: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
-	11, // 3: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
-	12, // 4: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
-	10, // 5: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
-	10, // 6: handoff.state.v1.LedgerLine.since:type_name -> google.protobuf.Timestamp
-	11, // 7: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
-	10, // 8: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
-	12, // 9: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
-	10, // 10: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
-	10, // 11: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
-	10, // 12: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
-	10, // 13: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
-	10, // 14: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
-	10, // 15: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
-	13, // 16: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
-	10, // 17: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
-	10, // 18: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	11, // 0: handoff.state.v1.LedgerHead.time_zone_at:type_name -> google.protobuf.Timestamp
+	11, // 1: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
+	12, // 2: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
+	12, // 3: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
+	13, // 4: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
+	11, // 5: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
+	11, // 6: handoff.state.v1.LedgerLine.since:type_name -> google.protobuf.Timestamp
+	12, // 7: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
+	11, // 8: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
+	13, // 9: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
+	11, // 10: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
+	11, // 11: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
+	11, // 12: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
+	11, // 13: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
+	11, // 14: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
+	11, // 15: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
+	14, // 16: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
+	11, // 17: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
+	11, // 18: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
+	11, // 19: handoff.state.v1.ReducedLedger.at:type_name -> google.protobuf.Timestamp
+	11, // 20: handoff.state.v1.ReducedLedger.last_at:type_name -> google.protobuf.Timestamp
+	15, // 21: handoff.state.v1.Person.left:type_name -> handoff.v1.TimesLeft
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_consent_proto_init() }
@@ -909,7 +1014,7 @@ func file_handoff_state_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_state_v1_consent_proto_rawDesc), len(file_handoff_state_v1_consent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

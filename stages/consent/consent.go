@@ -15,7 +15,7 @@
 //   - ConsentDecision, from the gateway and `handoff consent decide`: what a person decided of possible
 //     opt-outs (C5).
 //   - ConsentImport, from the same: what the platform knows (C14).
-//   - LinkRequest, from the same, and Link and Linked, from consent of other keys: addresses of one person
+//   - LinkRequest and UnlinkRequest, from the same, and Link and Linked, from consent of other keys: addresses of one person
 //     (W7).
 //   - DeadLetterResolved, from classify, deliver and `handoff dlq`: opens the text gate that a lost
 //     record shut.
@@ -30,6 +30,7 @@
 // per conversation ends the time in which agents may answer an opted-out person (C13), one per scope the
 // wait for that answer (C6), one per conversation the wait for a decision on a possible opt-out
 // (PossibleOptOut, C5). Subscriber counts who has had the address (C15), Person is who it is known as with others (W7).
+// One timer per address has the ledger's evidence reduced when its time is over (ReducedLedger, C9).
 package consent
 
 import (
@@ -38,15 +39,23 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/quiet"
 )
 
-// Config of the stage. All that can be set is in the shop's settings.
-type Config struct{}
+// Config of the stage. The rest of what can be set is in the shop's settings.
+type Config struct {
+	// LedgerKey is the secret of the hash that evidence is reduced to when its time is over (C9), at least
+	// evidence.MinKey bytes, the same in all processes. Empty: evidence is kept for good.
+	LedgerKey []byte
+}
 
 // Stage is the consent stage. See the package comment for what it reads and posts.
-type Stage struct{ quiet *quiet.Table }
+type Stage struct {
+	quiet     *quiet.Table
+	ledgerKey []byte
+}
 
 var (
 	_ pipeline.Stage          = (*Stage)(nil)
@@ -54,13 +63,16 @@ var (
 	_ pipeline.Carrier        = (*Stage)(nil)
 )
 
-// New returns the stage.
-func New(Config) (*Stage, error) {
+// New returns the stage. An error says what of the configuration cannot be.
+func New(cfg Config) (*Stage, error) {
+	if n := len(cfg.LedgerKey); n > 0 && n < evidence.MinKey {
+		return nil, fmt.Errorf("consent: the ledger's key has %d bytes, want at least %d", n, evidence.MinKey)
+	}
 	table, err := quiet.Shipped()
 	if err != nil {
 		return nil, fmt.Errorf("read quiet hours: %w", err)
 	}
-	return &Stage{quiet: table}, nil
+	return &Stage{quiet: table, ledgerKey: cfg.LedgerKey}, nil
 }
 
 // Name returns "consent".
@@ -94,37 +106,14 @@ func (s *Stage) Repeat(e *pipeline.Emit) bool {
 // On decides a turn.
 func (s *Stage) On(t *turn.Turn) error {
 	if t.Timer != nil {
-		return onTimer(t)
+		return s.onTimer(t)
 	}
 	if letter := t.Record.GetDeadLetterResolved(); letter != nil {
 		t.OpenTexts(letter.GetDeadLetter())
 		return nil
 	}
-	switch body := t.Record.GetBody().(type) {
-	case *handoffv1.Record_ConsentDecision:
-		if t.Seen() {
-			return nil
-		}
-		decision(t, body.ConsentDecision)
-		return nil
-	case *handoffv1.Record_ConsentImport:
-		if t.Seen() {
-			return nil
-		}
-		return importConsent(t, body.ConsentImport)
-	case *handoffv1.Record_LinkRequest:
-		linkRequest(t, body.LinkRequest)
-		return nil
-	case *handoffv1.Record_Link:
-		if !t.Seen() {
-			link(t, body.Link)
-		}
-		return nil
-	case *handoffv1.Record_Linked:
-		if !t.Seen() {
-			linked(t, body.Linked.GetLink())
-		}
-		return nil
+	if known, err := aboutAddress(t); known {
+		return err
 	}
 	if t.Record.GetConversation() == "" {
 		return fmt.Errorf("%w: no conversation", schemas.ErrRecord)
@@ -158,6 +147,40 @@ func (s *Stage) On(t *turn.Turn) error {
 		return fmt.Errorf("%w: consent does not read %T", schemas.ErrRecord, body)
 	}
 	return nil
+}
+
+// aboutAddress decides what concerns the address as a whole. It tells whether the record does. What was seen
+// before changes nothing.
+func aboutAddress(t *turn.Turn) (known bool, err error) {
+	switch body := t.Record.GetBody().(type) {
+	case *handoffv1.Record_ConsentDecision:
+		if !t.Seen() {
+			decision(t, body.ConsentDecision)
+		}
+	case *handoffv1.Record_ConsentImport:
+		if !t.Seen() {
+			err = importConsent(t, body.ConsentImport)
+		}
+	case *handoffv1.Record_LinkRequest:
+		if !t.Seen() {
+			linkRequest(t, body.LinkRequest)
+		}
+	case *handoffv1.Record_UnlinkRequest:
+		if !t.Seen() {
+			unlinkRequest(t, body.UnlinkRequest)
+		}
+	case *handoffv1.Record_Link:
+		if !t.Seen() {
+			link(t, body.Link)
+		}
+	case *handoffv1.Record_Linked:
+		if !t.Seen() {
+			linked(t, body.Linked.GetLink())
+		}
+	default:
+		return false, nil
+	}
+	return true, err
 }
 
 // customerMessage decides a message by its directive.

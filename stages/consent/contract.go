@@ -9,7 +9,7 @@ import (
 // Contract says what the stage reads, posts and keeps.
 func (s *Stage) Contract() turn.Contract {
 	return turn.Contract{
-		Reads: []string{"customer_message", "agent_reply", "bot_reply", "rule_reply", "ticket_event", "receipt", "platform_send", "channel_echo", "consent_decision", "consent_import", "link_request", "link", "linked", "dead_letter_resolved"},
+		Reads: []string{"customer_message", "agent_reply", "bot_reply", "rule_reply", "ticket_event", "receipt", "platform_send", "channel_echo", "consent_decision", "consent_import", "link_request", "unlink_request", "link", "linked", "dead_letter_resolved"},
 		Posts: []turn.Post{
 			{Topic: schemas.TopicConsent, Bodies: []string{"link", "link_request", "linked"}},
 			{Topic: schemas.TopicClassify, Bodies: []string{"asked"}},
@@ -28,6 +28,7 @@ func (s *Stage) Contract() turn.Contract {
 			{Name: heldPrefix, Empty: &statev1.HeldMessage{}},
 			{Name: possiblePrefix, Empty: &statev1.PossibleOptOut{}},
 			{Name: subscriberEntry, Empty: &statev1.Subscriber{}},
+			{Name: reducedEntry, Empty: &statev1.ReducedLedger{}},
 			{Name: personEntry, Empty: &statev1.Person{}},
 		},
 	}

@@ -132,6 +132,7 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 	}
 	t.Put(fmt.Sprintf("%s%020d", linePrefix, head.GetVersion()), line)
 	t.Put(scopePrefix+c.scope, now)
+	retain(t, t.At())
 
 	r := t.Make(at)
 	r.Consent = nil

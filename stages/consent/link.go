@@ -29,12 +29,14 @@ func linkRequest(t *turn.Turn, m *handoffv1.LinkRequest) {
 		t.EmitTo(schemas.TopicConsent, other, r)
 		return
 	}
-	p := person(t)
-	if slices.Contains(p.GetAddresses(), other) {
+	before := person(t)
+	if slices.Contains(before.GetAddresses(), other) {
 		return
 	}
-	id := cmp.Or(p.GetId(), schemas.HexID(schemas.SourceID("person", t.Key.Shop, "", own)))
-	tell(t, p.GetAddresses(), know(t, p, id, []string{other}, m.GetBy()))
+	now := know(t, before, &handoffv1.Link{
+		Person: cmp.Or(before.GetId(), newPerson(t, before)), Addresses: []string{other}, Left: before.GetLeft(),
+	}, m.GetBy())
+	tell(t, before.GetAddresses(), now)
 }
 
 // link takes another address's word that both are one person's, and answers one that was not linked with
@@ -42,13 +44,17 @@ func linkRequest(t *turn.Turn, m *handoffv1.LinkRequest) {
 func link(t *turn.Turn, m *handoffv1.Link) {
 	p := person(t)
 	if m.GetParts() {
-		parted(t, p, m.GetFrom())
+		parted(t, p, m)
+		return
+	}
+	if !m.GetAsked() && outOfDate(t, p, m) {
+		sendParts(t, m.GetFrom(), m.GetPerson(), p.GetLeft())
 		return
 	}
 	isNew := !slices.Contains(p.GetAddresses(), m.GetFrom())
 	mine := optedOutAt(t)
 	before := p
-	p = know(t, before, m.GetPerson(), append(m.GetAddresses(), m.GetFrom()), "")
+	p = know(t, before, m, "")
 	if isNew || m.GetSpreads() {
 		foldOptOut(t, m)
 	}
@@ -63,14 +69,18 @@ func link(t *turn.Turn, m *handoffv1.Link) {
 // linked takes the answer to a Link.
 func linked(t *turn.Turn, m *handoffv1.Link) {
 	before := person(t)
-	p := know(t, before, m.GetPerson(), append(m.GetAddresses(), m.GetFrom()), "")
+	if outOfDate(t, before, m) {
+		sendParts(t, m.GetFrom(), m.GetPerson(), before.GetLeft())
+		return
+	}
+	p := know(t, before, m, "")
 	foldOptOut(t, m)
 	passOn(t, before, p, m.GetFrom())
 }
 
 // passOn tells the person's other addresses what was new in an address's word, if anything was.
 func passOn(t *turn.Turn, before, now *statev1.Person, from string) {
-	if before.GetId() != now.GetId() || !slices.Equal(before.GetAddresses(), now.GetAddresses()) {
+	if before.GetId() != now.GetId() || !slices.Equal(before.GetAddresses(), now.GetAddresses()) || !sameLeft(before.GetLeft(), now.GetLeft()) {
 		tell(t, append(slices.Clone(before.GetAddresses()), from), now)
 	}
 }
@@ -83,17 +93,24 @@ func person(t *turn.Turn) *statev1.Person {
 }
 
 // know adds what is heard of a person to what is known, keeps it, and reports it when the address got an
-// id, or another one. Of two ids the lower is kept, so all of a person's addresses come to the same.
-func know(t *turn.Turn, p *statev1.Person, id string, addresses []string, by string) *statev1.Person {
-	now := &statev1.Person{Id: id, Addresses: append(append([]string{t.Key.Address}, p.GetAddresses()...), addresses...)}
+// id, or another one. Of two ids the lower is kept, so all of a person's addresses come to the same. What
+// is out of date about an address is left out.
+func know(t *turn.Turn, p *statev1.Person, m *handoffv1.Link, by string) *statev1.Person {
+	now := &statev1.Person{Id: m.GetPerson(), Addresses: append(slices.Clone(p.GetAddresses()), t.Key.Address), Left: p.CloneVT().GetLeft()}
 	if p.GetId() != "" {
-		now.Id = min(id, p.GetId())
+		now.Id = min(m.GetPerson(), p.GetId())
+	}
+	for _, address := range append(slices.Clone(m.GetAddresses()), m.GetFrom()) {
+		if times := timesLeft(m.GetLeft(), address); address != "" && times >= timesLeft(now.GetLeft(), address) {
+			now.Addresses = append(now.Addresses, address)
+			now.Left = withLeft(now.Left, address, times)
+		}
 	}
 	slices.Sort(now.Addresses)
 	now.Addresses = slices.Compact(now.GetAddresses())
 	t.Put(personEntry, now)
 	if now.GetId() != p.GetId() {
-		personEvent(t, turn.Place{}, now.GetId(), handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_LINKED, by)
+		personEvent(t, turn.Place{}, now.GetId(), handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_LINKED, by, "")
 	}
 	return now
 }
@@ -111,6 +128,7 @@ func tell(t *turn.Turn, knew []string, p *statev1.Person) {
 			w.OptedOutAt = nil // it heard of that with the first word
 		}
 		w.Spreads = w.GetOptedOutAt() != nil
+		w.Asked = address == t.Record.GetLinkRequest().GetOther()
 		sendLink(t, address, w)
 	}
 }
@@ -123,7 +141,7 @@ func sendLink(t *turn.Turn, address string, w *handoffv1.Link) {
 
 // word is what other addresses are told.
 func word(t *turn.Turn, p *statev1.Person, optedOut *timestamppb.Timestamp) *handoffv1.Link {
-	return &handoffv1.Link{From: t.Key.Address, Person: p.GetId(), Addresses: p.GetAddresses(), OptedOutAt: optedOut}
+	return &handoffv1.Link{From: t.Key.Address, Person: p.GetId(), Addresses: p.GetAddresses(), OptedOutAt: optedOut, Left: p.GetLeft()}
 }
 
 // optedOutAt is since when the address is opted out of everything of the shop; nil when it is not.
@@ -173,35 +191,6 @@ func (c change) spread(t *turn.Turn) {
 	}
 }
 
-// part takes the address from its person (C15), and tells the others.
-func part(t *turn.Turn, at turn.Place) {
-	p := person(t)
-	if p.GetId() == "" {
-		return
-	}
-	t.Delete(personEntry)
-	personEvent(t, at, p.GetId(), handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_UNLINKED, "")
-	for _, address := range p.GetAddresses() {
-		if address != t.Key.Address {
-			sendLink(t, address, &handoffv1.Link{From: t.Key.Address, Person: p.GetId(), Parts: true})
-		}
-	}
-}
-
-// parted forgets an address that is none of the person's any more. A person of one address is none.
-func parted(t *turn.Turn, p *statev1.Person, from string) {
-	if !slices.Contains(p.GetAddresses(), from) {
-		return
-	}
-	p.Addresses = slices.DeleteFunc(p.GetAddresses(), func(a string) bool { return a == from })
-	if len(p.GetAddresses()) > 1 {
-		t.Put(personEntry, p)
-		return
-	}
-	t.Delete(personEntry)
-	personEvent(t, turn.Place{}, p.GetId(), handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_UNLINKED, "")
-}
-
-func personEvent(t *turn.Turn, at turn.Place, id string, kind handoffv1.ConsentEventKind, by string) {
-	t.Fact(at, &handoffv1.Fact{Kind: &handoffv1.Fact_ConsentEvent{ConsentEvent: &handoffv1.ConsentEvent{Kind: kind, By: by, Person: id}}})
+func personEvent(t *turn.Turn, at turn.Place, id string, kind handoffv1.ConsentEventKind, by, why string) {
+	t.Fact(at, &handoffv1.Fact{Reason: why, Kind: &handoffv1.Fact_ConsentEvent{ConsentEvent: &handoffv1.ConsentEvent{Kind: kind, By: by, Person: id}}})
 }

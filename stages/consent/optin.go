@@ -188,9 +188,11 @@ func unanswered(t *turn.Turn, now standing) bool {
 }
 
 // onTimer decides a timer by its name.
-func onTimer(t *turn.Turn) error {
+func (s *Stage) onTimer(t *turn.Turn) error {
 	name := t.Timer.Name
 	switch {
+	case name == retainTimer:
+		return s.reduce(t)
 	case strings.HasPrefix(name, answerTimer):
 		return endAnswers(t)
 	case strings.HasPrefix(name, optInPrefix):

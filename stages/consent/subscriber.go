@@ -38,7 +38,7 @@ func detach(t *turn.Turn, at turn.Place, text string) {
 		t.StopTimer(name)
 	}
 	subscriberEvent(t, at, s, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_DETACHED, text)
-	part(t, at)
+	part(t, at, "", "")
 }
 
 // begin makes the writer of a START a new subscriber, where the one before was a wrong number (C15).

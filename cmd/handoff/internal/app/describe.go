@@ -91,7 +91,7 @@ func (a *App) Describe() (*topology.Topology, error) {
 	direct(nodeCaller, "HTTP", "requests", nodeOutside)
 	direct(schemas.StageAnalytics, "SQL", "rows", nodeClickHouse)
 	t.Flows = append(t.Flows, replays(s.list())...)
-	t.Flows = append(t.Flows, topology.Flow{Way: topology.Records, Via: schemas.TopicConsent, From: []string{nodeConsent}, To: []string{schemas.StageConsent}, Carries: []string{"consent_decision", "consent_import", "link_request"}})
+	t.Flows = append(t.Flows, topology.Flow{Way: topology.Records, Via: schemas.TopicConsent, From: []string{nodeConsent}, To: []string{schemas.StageConsent}, Carries: []string{"consent_decision", "consent_import", "link_request", "unlink_request"}})
 	t.Flows = append(t.Flows, shared()...)
 	return t, nil
 }

@@ -176,7 +176,7 @@ func (a *App) open(p *process, names []string) error {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	limitMemory(int64(len(names)) * a.runnerConfig(p).HeapBytes())
-	all, err := newStages(a.cfg.Escalate, a.cfg.Classifier)
+	all, err := a.runningStages(names)
 	if err != nil {
 		return err
 	}
@@ -192,6 +192,18 @@ func (a *App) open(p *process, names []string) error {
 		return a.addSink(p)
 	}
 	return nil
+}
+
+// runningStages makes the stages with what only a process that runs them needs: the ledger's key.
+func (a *App) runningStages(names []string) (stages, error) {
+	key, err := a.opt.Secrets(a.cfg.Consent.LedgerKey)
+	if err != nil {
+		return stages{}, fmt.Errorf("consent.ledger_key: %w", err)
+	}
+	if key == "" && slices.Contains(names, schemas.StageConsent) {
+		a.log.Warn("consent.ledger_key is not set: evidence of consent is kept for good, though shops set a time (C9)")
+	}
+	return newStagesOf(stageConfig{deskSilence: a.cfg.Escalate.DeskSilence, reading: a.cfg.Classifier, ledgerKey: []byte(key)})
 }
 
 // limitMemory bounds the heap by what the stages are configured to take, unless GOMEMLIMIT says otherwise.

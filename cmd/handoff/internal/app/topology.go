@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/classifier"
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/config"
@@ -31,22 +32,30 @@ type stages struct {
 
 // newStages makes them; what cfg leaves zero has the stage's default.
 func newStages(cfg config.Escalate, reading config.Classifier) (s stages, err error) {
-	return newStagesAsked(cfg, reading, nil)
+	return newStagesOf(stageConfig{deskSilence: cfg.DeskSilence, reading: reading})
 }
 
-// newStagesAsked makes them with an ear for what rules were asked.
-func newStagesAsked(cfg config.Escalate, reading config.Classifier, asked func(escalate.RuleAsked)) (s stages, err error) {
-	models, err := classifier.ReadModels(reading.Models)
+// stageConfig is what stages are made of that is not the shops' settings.
+type stageConfig struct {
+	reading     config.Classifier
+	deskSilence time.Duration
+	ledgerKey   []byte
+	// asked is told what rules were asked; nil: nobody is.
+	asked func(escalate.RuleAsked)
+}
+
+func newStagesOf(cfg stageConfig) (s stages, err error) {
+	models, err := classifier.ReadModels(cfg.reading.Models)
 	if err != nil {
 		return s, err
 	}
 	if s.classify, err = classify.New(classify.Config{Models: models}); err != nil {
 		return s, err
 	}
-	if s.consent, err = consent.New(consent.Config{}); err != nil {
+	if s.consent, err = consent.New(consent.Config{LedgerKey: cfg.ledgerKey}); err != nil {
 		return s, err
 	}
-	if s.escalate, err = escalate.New(escalate.Config{DeskSilence: cfg.DeskSilence, Asked: asked}); err != nil {
+	if s.escalate, err = escalate.New(escalate.Config{DeskSilence: cfg.deskSilence, Asked: cfg.asked}); err != nil {
 		return s, err
 	}
 	s.deliver, err = deliver.New(deliver.Config{})
@@ -63,7 +72,9 @@ func Topology(models string) (script.Topology, error) { return TopologyAsked(mod
 
 // TopologyAsked is Topology with an ear for what rules were asked.
 func TopologyAsked(models string, asked func(escalate.RuleAsked)) (script.Topology, error) {
-	s, err := newStagesAsked(config.Escalate{}, config.Classifier{Models: models}, asked)
+	s, err := newStagesOf(stageConfig{
+		asked: asked, reading: config.Classifier{Models: models}, ledgerKey: []byte("a key for scripts, which is no secret"),
+	})
 	return script.Topology{Stages: s.list(), Gate: s.deliver, Check: CheckSettings}, err
 }
 

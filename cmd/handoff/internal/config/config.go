@@ -35,6 +35,7 @@ type Config struct {
 	Outside    Outside    `koanf:"outside"`
 	Escalate   Escalate   `koanf:"escalate"`
 	Classifier Classifier `koanf:"classifier"`
+	Consent    Consent    `koanf:"consent"`
 	Log        Log        `koanf:"log"`
 	// Drain bounds a graceful stop. Default 20s.
 	Drain time.Duration `koanf:"drain"`
@@ -150,6 +151,14 @@ type Classifier struct {
 	Models string `koanf:"models"`
 }
 
+// Consent is about the stage that keeps who may be texted.
+type Consent struct {
+	// LedgerKey is the secret of the hash that evidence of consent is reduced to when its time is over (C9), a
+	// reference, env:NAME or file:/path, of at least 32 bytes, the same in all processes. Default none: evidence
+	// is kept for good, and the process says so when it starts.
+	LedgerKey settings.SecretRef `koanf:"ledger_key"`
+}
+
 // Log of the process.
 type Log struct {
 	// Level: debug, info (default), warn, error.
@@ -216,8 +225,8 @@ func defaults() map[string]any {
 		"http.listen": "127.0.0.1:8080", "http.public_url": "", "http.admin": "127.0.0.1:9090", "http.operator_token": "",
 		"outside.request_timeout": "10s", "outside.settle": "5s",
 		"escalate.desk_silence": escalate.DefaultDeskSilence.String(),
-		"classifier.models":     "",
-		"log.level":             "info", "log.format": "text",
+		"classifier.models":     "", "consent.ledger_key": "",
+		"log.level": "info", "log.format": "text",
 		"drain": "20s",
 	}
 }
@@ -329,6 +338,7 @@ func (c *Config) check() error {
 	}
 	for key, ref := range map[string]settings.SecretRef{
 		"kafka.sasl.password": c.Kafka.SASL.Password, "clickhouse.password": c.ClickHouse.Password, "http.operator_token": c.HTTP.OperatorToken,
+		"consent.ledger_key": c.Consent.LedgerKey,
 	} {
 		if ref != "" && !strings.HasPrefix(string(ref), "env:") && !strings.HasPrefix(string(ref), "file:") {
 			bad("%s: must be a reference, env:NAME or file:/path", key)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
@@ -21,6 +22,8 @@ type Person struct {
 	Lines []*statev1.LedgerLine
 	// Now is the newest change of each scope, by scope.
 	Now map[string]*statev1.ScopeConsent
+	// Reduced is what is left of changes whose time is over; nil where all are there.
+	Reduced *statev1.ReducedLedger
 	// Possible opt-outs that nobody has decided, by conversation.
 	Possible map[string]*statev1.PossibleOptOut
 	// Held is how many messages wait for a yes.
@@ -49,6 +52,8 @@ func (p *Person) Take(contract *turn.Contract, name string, value []byte) error 
 	switch m := m.(type) {
 	case *statev1.LedgerLine:
 		p.Lines = append(p.Lines, m)
+	case *statev1.ReducedLedger:
+		p.Reduced = m
 	case *statev1.ScopeConsent:
 		p.Now[rest] = m
 	case *statev1.PossibleOptOut:
@@ -70,19 +75,6 @@ func (p *Person) sort() {
 
 // Empty tells that nothing is kept of the person's consent.
 func (p *Person) Empty() bool { return len(p.Lines) == 0 && len(p.Now) == 0 }
-
-// statusName names a status; "unknown" for none.
-func statusName(s handoffv1.ConsentStatus) string {
-	if s == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED {
-		return "unknown"
-	}
-	return strings.ToLower(strings.TrimPrefix(s.String(), "CONSENT_STATUS_"))
-}
-
-// sourceName names a source as tables do, e.g. "first_message".
-func sourceName(s handoffv1.ConsentSource) string {
-	return strings.ToLower(strings.TrimPrefix(s.String(), "CONSENT_SOURCE_"))
-}
 
 // because says in words where a change came from.
 func because(l *statev1.LedgerLine) string {
@@ -113,7 +105,7 @@ func because(l *statev1.LedgerLine) string {
 		return "they opted out under " + l.GetKeyword() + ", linked as the same person"
 	case handoffv1.ConsentSource_CONSENT_SOURCE_UNSPECIFIED:
 	}
-	return sourceName(l.GetSource())
+	return evidence.Source(l.GetSource())
 }
 
 // scopeWords says what a scope covers.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/csv"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
@@ -31,7 +33,7 @@ func (p *Person) Show(w io.Writer) error {
 	b.WriteString("\n\nNow (of changes that cover an account the newest counts):\n")
 	for _, scope := range slices.Sorted(maps.Keys(p.Now)) {
 		c := p.Now[scope]
-		fmt.Fprintf(&b, "  %s: %s since %s (change %d)\n", scopeWords(scope), statusName(c.GetStatus()), moment(c.GetSince().AsTime()), c.GetVersion())
+		fmt.Fprintf(&b, "  %s: %s since %s (change %d)\n", scopeWords(scope), evidence.Status(c.GetStatus()), moment(c.GetSince().AsTime()), c.GetVersion())
 		if until := c.GetAnswerUntil(); until != nil {
 			fmt.Fprintf(&b, "    agents may answer their last message until %s\n", moment(until.AsTime()))
 		}
@@ -41,6 +43,10 @@ func (p *Person) Show(w io.Writer) error {
 	}
 	p.showPossible(&b)
 	b.WriteString("\nChanges:\n")
+	if r := p.Reduced; r != nil {
+		fmt.Fprintf(&b, "  up to %d, the last of %s: their evidence was reduced at %s\n       to hmac-sha256 %x, by key %s\n",
+			r.GetThrough(), moment(r.GetLastAt().AsTime()), moment(r.GetAt().AsTime()), r.GetHash(), r.GetKey())
+	}
 	for _, l := range p.Lines {
 		showLine(&b, l)
 	}
@@ -49,7 +55,7 @@ func (p *Person) Show(w io.Writer) error {
 }
 
 func showLine(b *strings.Builder, l *statev1.LedgerLine) {
-	fmt.Fprintf(b, "  %d  %s  %s -> %s for %s: %s\n", l.GetVersion(), moment(l.GetAt().AsTime()), statusName(l.GetPrior()), statusName(l.GetStatus()),
+	fmt.Fprintf(b, "  %d  %s  %s -> %s for %s: %s\n", l.GetVersion(), moment(l.GetAt().AsTime()), evidence.Status(l.GetPrior()), evidence.Status(l.GetStatus()),
 		scopeWords(l.GetScope()), safe(because(l)))
 	if since := l.GetSince(); since != nil {
 		fmt.Fprintf(b, "       holds since %s\n", moment(since.AsTime()))
@@ -85,44 +91,33 @@ func (p *Person) ShowPossible(w io.Writer) error {
 	return nil
 }
 
-// exported is a change as it is exported.
-type exported struct {
-	Shop         string    `json:"shop"`
-	Address      string    `json:"address"`
-	Subscriber   uint64    `json:"subscriber"`
-	Change       uint64    `json:"change"`
-	At           time.Time `json:"at"`
-	Since        time.Time `json:"since"`
-	Scope        string    `json:"scope"`
-	Prior        string    `json:"prior"`
-	Status       string    `json:"status"`
-	Source       string    `json:"source"`
-	Keyword      string    `json:"keyword"`
-	Text         string    `json:"text"`
-	By           string    `json:"by"`
-	Conversation string    `json:"conversation"`
-	Record       string    `json:"record"`
-}
-
-func (p *Person) export(l *statev1.LedgerLine) exported {
-	since := l.GetAt()
-	if l.GetSince() != nil {
-		since = l.GetSince()
+// changes are a person's changes as they are exported. Where evidence was reduced, what it led to stands first,
+// a line for each scope whose change is gone, with the hash in place of the record.
+func (p *Person) changes() (all []evidence.Change) {
+	p.sort()
+	if p.Reduced != nil {
+		for _, scope := range slices.Sorted(maps.Keys(p.Now)) {
+			if c := p.Now[scope]; c.GetVersion() <= p.Reduced.GetThrough() {
+				all = append(all, evidence.Change{
+					Shop: p.Key.Shop, Address: p.Key.Address, Subscriber: p.Subscriber, Change: c.GetVersion(),
+					At: p.Reduced.GetAt().AsTime(), Since: c.GetSince().AsTime(), Scope: scope, Prior: evidence.Status(0), Status: evidence.Status(c.GetStatus()),
+					Source: "reduced", Record: hex.EncodeToString(p.Reduced.GetHash()),
+				})
+			}
+		}
 	}
-	return exported{
-		Shop: p.Key.Shop, Address: p.Key.Address, Subscriber: max(l.GetSubscriber(), 1), Change: l.GetVersion(), At: l.GetAt().AsTime(), Since: since.AsTime(),
-		Scope: l.GetScope(), Prior: statusName(l.GetPrior()), Status: statusName(l.GetStatus()), Source: sourceName(l.GetSource()),
-		Keyword: l.GetKeyword(), Text: l.GetText(), By: l.GetBy(), Conversation: l.GetConversation(), Record: l.GetRecordId(),
+	for _, l := range p.Lines {
+		all = append(all, evidence.Of(p.Key, l))
 	}
+	return all
 }
 
 // JSON writes a person's changes, an object a line.
 func (p *Person) JSON(w io.Writer) error {
-	p.sort()
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	for _, l := range p.Lines {
-		if err := e.Encode(p.export(l)); err != nil {
+	for _, c := range p.changes() {
+		if err := e.Encode(c); err != nil {
 			return err
 		}
 	}
@@ -136,9 +131,7 @@ func CSVHeader(w *csv.Writer) error {
 
 // CSV writes a person's changes, a line each.
 func (p *Person) CSV(w *csv.Writer) error {
-	p.sort()
-	for _, l := range p.Lines {
-		x := p.export(l)
+	for _, x := range p.changes() {
 		if err := w.Write([]string{
 			x.Shop, x.Address, strconv.FormatUint(x.Subscriber, 10), strconv.FormatUint(x.Change, 10),
 			x.At.Format(time.RFC3339Nano), x.Since.Format(time.RFC3339Nano), x.Scope, x.Prior, x.Status, x.Source,
