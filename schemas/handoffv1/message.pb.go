@@ -529,7 +529,10 @@ type Classification struct {
 	OptOutBy string `protobuf:"bytes,16,opt,name=opt_out_by,json=optOutBy,proto3" json:"opt_out_by,omitempty"`
 	// True where the person says that someone else is written to (C15): a STOP in plain language, or a
 	// possible one where possible_opt_out is true.
-	WrongNumber   bool `protobuf:"varint,17,opt,name=wrong_number,json=wrongNumber,proto3" json:"wrong_number,omitempty"`
+	WrongNumber bool `protobuf:"varint,17,opt,name=wrong_number,json=wrongNumber,proto3" json:"wrong_number,omitempty"`
+	// True where the message is a tap on another one, told in words: "Liked “…”" (W11). thanks_only is true as
+	// well, unless it answers a question.
+	Reaction      bool `protobuf:"varint,40,opt,name=reaction,proto3" json:"reaction,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -679,6 +682,13 @@ func (x *Classification) GetOptOutBy() string {
 func (x *Classification) GetWrongNumber() bool {
 	if x != nil {
 		return x.WrongNumber
+	}
+	return false
+}
+
+func (x *Classification) GetReaction() bool {
+	if x != nil {
+		return x.Reaction
 	}
 	return false
 }
@@ -1348,7 +1358,7 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"publicPost\"<\n" +
 	"\x05Media\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12!\n" +
-	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\"\xd2\x04\n" +
+	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\"\xee\x04\n" +
 	"\x0eClassification\x123\n" +
 	"\tdirective\x18\x01 \x01(\x0e2\x15.handoff.v1.DirectiveR\tdirective\x12\x18\n" +
 	"\amatched\x18\x02 \x01(\tR\amatched\x12.\n" +
@@ -1374,7 +1384,8 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x10possible_opt_out\x18\x0f \x01(\bR\x0epossibleOptOut\x12\x1c\n" +
 	"\n" +
 	"opt_out_by\x18\x10 \x01(\tR\boptOutBy\x12!\n" +
-	"\fwrong_number\x18\x11 \x01(\bR\vwrongNumber\"\x8c\x01\n" +
+	"\fwrong_number\x18\x11 \x01(\bR\vwrongNumber\x12\x1a\n" +
+	"\breaction\x18( \x01(\bR\breaction\"\x8c\x01\n" +
 	"\x05Asked\x120\n" +
 	"\bquestion\x18\x01 \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12\x1f\n" +
 	"\vquestion_id\x18\x02 \x01(\tR\n" +

@@ -95,6 +95,7 @@ func (m *Classification) CloneVT() *Classification {
 	r.PossibleOptOut = m.PossibleOptOut
 	r.OptOutBy = m.OptOutBy
 	r.WrongNumber = m.WrongNumber
+	r.Reaction = m.Reaction
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -472,6 +473,18 @@ func (m *Classification) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.Reaction {
+		i--
+		if m.Reaction {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc0
 	}
 	if m.WrongNumber {
 		i--
@@ -1299,6 +1312,9 @@ func (m *Classification) SizeVT() (n int) {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	if m.WrongNumber {
+		n += 3
+	}
+	if m.Reaction {
 		n += 3
 	}
 	n += len(m.unknownFields)
@@ -2444,6 +2460,26 @@ func (m *Classification) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.WrongNumber = bool(v != 0)
+		case 40:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reaction", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Reaction = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

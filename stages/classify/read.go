@@ -37,6 +37,10 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	var buf [foldedSize]byte
 	folded := fold.Append(buf[:0], m.GetText())
 	r := reading{out: &handoffv1.Classification{Classifier: s.classifier.Name(), Language: language}}
+	if m.GetPublicPost() {
+		s.readPublic(&r, m, folded)
+		return r
+	}
 	if s.keyword(&r, m, folded, channel) {
 		return r
 	}
@@ -61,6 +65,21 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	}
 	s.classify(&r, m, folded)
 	return r
+}
+
+// readPublic reads what everybody can read: it changes no consent (C1) and answers no question that was asked
+// in private, whatever it says.
+func (s *Stage) readPublic(r *reading, m *handoffv1.CustomerMessage, folded []byte) {
+	if s.neverAnswers(folded) {
+		r.out.Unsure = true
+		return
+	}
+	if a := s.answers.Find(folded); a.Kind == answer.None {
+		r.answer = a
+	}
+	r.in = s.place(folded, m.GetText(), r.out.GetLanguage())
+	r.in.OptOut, r.in.OptOutBy, r.in.WrongNumber = intent.OptOutNone, "", false
+	s.classify(r, m, folded)
 }
 
 // place lets the classifier read a message. The one that ships is given the folded text; another one folds

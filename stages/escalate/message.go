@@ -53,7 +53,7 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 	case c.abroad():
 		c.onAbroad(m) // W9
 	case m.read.GetThanksOnly():
-		c.onThanks() // M5
+		c.onThanks(m) // M5
 	case c.ticket.GetTaken() && c.ticket.GetByEcho() && !c.live():
 		c.forTheApp() // H14
 	case c.paused():
@@ -126,21 +126,26 @@ func (c *conversation) forAgents() {
 	}
 }
 
-// onThanks keeps a message that only thanks: it reopens nothing and is not answered (M5).
-func (c *conversation) onThanks() {
-	if c.mirrored() && c.ticket.GetEpisode() == 0 {
+// onThanks keeps a message that only thanks: it reopens nothing and is not answered (M5). A tap on a message is
+// kept alike, and besides opens and closes no ticket (W11).
+func (c *conversation) onThanks(m inbound) {
+	if c.mirrored() && c.ticket.GetEpisode() == 0 && !m.read.GetReaction() {
 		c.mirror() // the first message of a mirrored conversation is a ticket whatever it says (M1)
 		if !c.live() {
 			c.notAsked("only thanks, and no ticket may be opened")
 		}
 		return
 	}
-	c.notAsked("only thanks: kept as history, not answered")
+	if m.read.GetReaction() {
+		c.notAsked("a reaction to a message: kept as history, not answered")
+	} else {
+		c.notAsked("only thanks: kept as history, not answered")
+	}
 	byAgent := c.ticket.GetLastAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_AGENT
 	if c.live() {
 		c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
 		c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
-		if byAgent && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested {
+		if byAgent && !m.read.GetReaction() && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested {
 			c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
 			c.ticketClosed("thanked after an agent's reply (close_on_thanks)")
 		}
