@@ -41,7 +41,7 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	folded := fold.Append(buf[:0], m.GetText())
 	r := reading{out: &handoffv1.Classification{Classifier: s.classifier.Name(), Language: language}}
 	if m.GetPublicPost() {
-		s.readPublic(&r, m, folded)
+		s.readPublic(&r, m, folded, sureFrom)
 		return r
 	}
 	if s.keyword(&r, m, folded, channel) {
@@ -73,7 +73,7 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 
 // readPublic reads what everybody can read: it changes no consent (C1) and answers no question that was asked
 // in private, whatever it says.
-func (s *Stage) readPublic(r *reading, m *handoffv1.CustomerMessage, folded []byte) {
+func (s *Stage) readPublic(r *reading, m *handoffv1.CustomerMessage, folded []byte, sureFrom float32) {
 	if s.neverAnswers(folded) {
 		r.out.Unsure = true
 		return
@@ -83,6 +83,7 @@ func (s *Stage) readPublic(r *reading, m *handoffv1.CustomerMessage, folded []by
 	}
 	r.in = s.place(folded, m.GetText(), r.out.GetLanguage())
 	r.in.OptOut, r.in.OptOutBy, r.in.WrongNumber = intent.OptOutNone, "", false
+	r.outside(m.GetOutsideReading(), sureFrom)
 	s.classify(r, m, folded)
 }
 
