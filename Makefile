@@ -93,6 +93,16 @@ check: ## Linters, protobuf rules, fresh generated files, import directions, bud
 train: ## Train the classifier that ships from the grammars and the public sets in DATA=dir; the same files make the same bytes
 	@go run -buildvcs=false ./cmd/handoff train --shipped stages/classify/corpus --data "$(or $(DATA),$(error DATA is not set: the directory of the public sets))" --out stages/classify/shipped
 
+.PHONY: bars
+bars: build ## Public sets of intents with a model of their own each, as a shop would train it: the files in DATA=dir
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for set in clinc150:val hwu64:valid; do name=$${set%:*}; echo "== $$name"; \
+		cat "$(or $(DATA),$(error DATA is not set: the directory of the public sets))/$$name.train.tsv" > "$$dir/$$name.tsv"; \
+		bin/handoff train --data "$$dir/$$name.tsv" --out "$$dir/$$name.model" >/dev/null; \
+		bin/handoff eval --data "$(DATA)/$$name.$${set#*:}.tsv" --model "$$dir/$$name.model" | sed -n 1,6p; done; \
+	echo "== banking77: 1 of 5 training messages held back"; \
+	bin/handoff train --data "$(DATA)/banking77.train.tsv" --out "$$dir/banking77.model" | sed -n 1,6p
+
 .PHONY: generate
 generate: ## Generate Go from schemas/proto, and docs/reference
 	@.ci/tool buf generate

@@ -1,12 +1,14 @@
 package escalate
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -192,11 +194,32 @@ func (c *conversation) begin(signal *statev1.Signal) {
 	c.episode = &statev1.Episode{Number: c.state.GetEpisodes(), Signal: signal}
 }
 
-// tag gives the subscriber the escalation's tag (H8).
+// tag gives the subscriber the escalation's tag, which all their conversations show (H8).
 func (c *conversation) tag() {
-	if tag := c.shop.Handoff.Tag; !slices.Contains(c.state.GetTags(), tag) {
-		c.state.Tags = append(c.state.Tags, tag)
+	tag := c.shop.Handoff.Tag
+	if slices.Contains(c.state.GetTags(), tag) {
+		return
 	}
+	c.state.Tags = append(c.state.Tags, tag)
+	others := map[string]*statev1.Conversation{}
+	turn.Scan(c.t, convPrefix, &statev1.Conversation{}, func(name string, other *statev1.Conversation) bool {
+		if name != convEntry(c.at.Conversation) && !slices.Contains(other.GetTags(), tag) {
+			others[name] = other
+		}
+		return true
+	})
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		others[name].Tags = append(others[name].Tags, tag)
+		c.t.Put(name, others[name])
+	}
+}
+
+// inherit gives a conversation that is new the tags that the subscriber has (H8).
+func (c *conversation) inherit() {
+	turn.Scan(c.t, convPrefix, &statev1.Conversation{}, func(_ string, other *statev1.Conversation) bool {
+		c.state.Tags = other.GetTags()
+		return len(c.state.GetTags()) == 0
+	})
 }
 
 // later returns the later of two times, either of which may be missing.

@@ -158,6 +158,9 @@ func commands(wide bool) *rapid.Generator[script.Command] {
 		rapid.Just(text("bot", "It ships tomorrow.")), rapid.Just(text("bot", "It ships tomorrow.")), one("bot", "cannot-answer=unknown"), one("bot-auto", "on", "off"),
 		ticket(text("agent", "Hi, I look into it.")), ticket(text("agent", "Hi, I look into it.")), ticket(text("agent", "Done #optout")),
 		status("solved"), status("solved"), status("closed"), status("open"), rapid.OneOf(status("pending"), status("spam"), status("deleted")),
+		rapid.Map(rapid.SampledFrom(people), func(from string) script.Command {
+			return script.Command{Name: "echo", Args: map[string]string{"from": from}, Input: "I see to it myself."}
+		}),
 		one("wait", "1s", "10s", "1m", "6m", "1h", "23h", "24h", "26h"), one("wait", "2s", "11s", "30m"),
 		one("hold", "", "answers", "stage=classify", "stage=consent", "stage=escalate", "stage=deliver"),
 		one("release", "", "answers", "stage=classify", "stage=consent", "stage=escalate", "stage=deliver"),
