@@ -289,15 +289,14 @@ func TestPowerLossInLoad(t *testing.T) {
 	seize := func() {
 		mu.Lock()
 		defer mu.Unlock()
-		if len(left) < 40 && cut.IntN(2) == 0 {
+		if len(left) < 60 && cut.IntN(4) == 0 {
 			left = append(left, fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 30, 60, 100}[len(left)%4], RNG: cut}))
 		}
 	}
-	fs.hook.Store(&seize)
 	back, end := store.Backing("s", 0), int64(len(l.log))
 	for _, part := range []struct {
 		to, collect int
-	}{{len(l.log) / 3, 8 << 20}, {len(l.log), 50_000}} {
+	}{{len(l.log) / 3, 8 << 20}, {len(l.log), 20_000}} {
 		cfg := busyConfig()
 		cfg.ReplayBytes = part.collect
 		_, resume, err := state.ReadPosition(back)
@@ -307,6 +306,7 @@ func TestPowerLossInLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		fs.hook.Store(&seize) // from the second part on
 	}
 	fs.hook.Store(nil)
 	if got, want := l.seen(back), l.upTo(end); got != want {
