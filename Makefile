@@ -78,8 +78,8 @@ torture-runtime: ## The runtime on a real Kafka under kill -9 and errors, checke
 	@go run -buildvcs=false ./.ci/torture -rounds $(or $(ROUNDS),50) -nodes $(or $(NODES),1) -seed $(or $(SEED),0) $(ARGS)
 
 .PHONY: torture-conversations
-torture-conversations: ## Random conversations through all stages in memory keep the invariants (INTERLEAVINGS=10000000, SEED=... replays)
-	@HANDOFF_INTERLEAVINGS=$(or $(INTERLEAVINGS),10000000) go test -count=1 -timeout 0 -v -run '^TestRandomConversations$$' $(SCRIPTS) -args -rapid.nofailfile -rapid.seed=$(or $(SEED),0)
+torture-conversations: ## Random conversations through all stages in memory keep the invariants (INTERLEAVINGS=10000000, SEED=1, FROM=0 goes on with that conversation)
+	@GOGC=400 HANDOFF_INTERLEAVINGS=$(or $(INTERLEAVINGS),10000000) HANDOFF_SEED=$(or $(SEED),1) HANDOFF_FROM=$(or $(FROM),0) go test -count=1 -timeout 0 -v -run '^TestRandomConversations$$' $(SCRIPTS)
 
 .PHONY: torture-scripts
 torture-scripts: ## All scripts at once through the whole pipeline on a real Kafka, disturbed, end as in memory (ROUNDS=1, SEED=... replays)
@@ -92,6 +92,16 @@ check: ## Linters, protobuf rules, fresh generated files, import directions, bud
 .PHONY: train
 train: ## Train the classifier that ships from the grammars and the public sets in DATA=dir; the same files make the same bytes
 	@go run -buildvcs=false ./cmd/handoff train --shipped stages/classify/corpus --data "$(or $(DATA),$(error DATA is not set: the directory of the public sets))" --out stages/classify/shipped
+
+.PHONY: bars
+bars: build ## Public sets of intents with a model of their own each, as a shop would train it: the files in DATA=dir
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for set in clinc150:val hwu64:valid; do name=$${set%:*}; echo "== $$name"; \
+		cat "$(or $(DATA),$(error DATA is not set: the directory of the public sets))/$$name.train.tsv" > "$$dir/$$name.tsv"; \
+		bin/handoff train --data "$$dir/$$name.tsv" --out "$$dir/$$name.model" >/dev/null; \
+		bin/handoff eval --data "$(DATA)/$$name.$${set#*:}.tsv" --model "$$dir/$$name.model" | sed -n 1,6p; done; \
+	echo "== banking77: 1 of 5 training messages held back"; \
+	bin/handoff train --data "$(DATA)/banking77.train.tsv" --out "$$dir/banking77.model" | sed -n 1,6p
 
 .PHONY: generate
 generate: ## Generate Go from schemas/proto, and docs/reference

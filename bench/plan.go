@@ -104,7 +104,7 @@ func runnerSuite(rounds int) []experiment {
 	memory := drainOf(machineCount, 5_000_000, 200, min(rounds, 3))
 	memory.Name, memory.Sides, memory.Records, memory.Warm, memory.Cache = memoryName, []string{sideHandoff}, 10_000_000, 1_000_000, memoryCache
 	restore := drainOf(machineCount, 5_000_000, 200, rounds)
-	restore.Name, restore.Kind, restore.Sides, restore.Records = "restore/count/5M keys", kindRestore, []string{sideHandoff, sideStreams}, 10_000_000
+	restore.Name, restore.Kind, restore.Sides, restore.Records = "restore/count/5M keys", kindRestore, []string{sideHandoff}, 10_000_000
 	restore.Limit = 15 * time.Minute
 	return []experiment{one, many, long, memory, restore}
 }

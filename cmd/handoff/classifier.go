@@ -114,6 +114,7 @@ type evalCommand struct {
 	Model   string `type:"existingfile" help:"A shop's own model; without it the one that ships."`
 	Shipped string `type:"existingdir" help:"The figures of the model card, from the grammars and messages in this directory."`
 	Parts   int    `help:"With --shipped: cut the messages of training into so many parts and read each with a model trained without it."`
+	Blind   string `type:"existingdir" help:"Messages of a blind set in this directory (optout.tsv, notoptout.tsv, intents.tsv): totals only, no text is shown."`
 	Misses  bool   `help:"With --shipped: list the messages that are read otherwise than they are labelled, on standard error."`
 }
 
@@ -123,6 +124,9 @@ func (c *evalCommand) Run() error { return c.report(os.Stdout) }
 func (c *evalCommand) report(out io.Writer) error {
 	if c.Shipped != "" {
 		return c.card(out)
+	}
+	if c.Blind != "" {
+		return usageOf(classifier.Blind(c.Blind, out))
 	}
 	if c.Data == "" {
 		return fmt.Errorf("%w: eval: say with --data what to read", errUsage)

@@ -69,6 +69,7 @@ func (x *exchange) complete(e *ingress.Event) (p posting, ours bool, err error) 
 		if x.req.CallID != "" {
 			return posting{}, false, &ingress.Malformed{Place: "body", Reason: "a message came to the path of delivery callbacks"}
 		}
+		body.CustomerMessage.Classification, body.CustomerMessage.OutsideReading = nil, nil // others' to fill in
 		if body.CustomerMessage.GetNativeId() == "" {
 			body.CustomerMessage.NativeId = e.NativeID
 		}

@@ -85,6 +85,8 @@ type Config struct {
 	Publisher message.Publisher
 	// Message makes what Publisher takes.
 	Message MessageFunc
+	// Reader asks the classifiers that shops have outside; nil asks none.
+	Reader Reader
 	// Ready adds a condition to /readyz; nil for none.
 	Ready func() error
 	// PublicURL is the base that providers call, e.g. "https://in.example.com"; it replaces scheme and

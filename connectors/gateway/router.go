@@ -122,6 +122,7 @@ func (g *Gateway) post(msg *message.Message) error {
 	if err != nil {
 		return err
 	}
+	g.askReaders(msg.Context(), x, postings)
 	if err := g.publish(msg, postings); err != nil {
 		return err
 	}

@@ -10,6 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/handoff-dev/handoff/pipeline/caller"
@@ -63,7 +66,44 @@ func newClient(to account, h *http.Client) (*client, error) {
 
 // do makes one request and decodes a 2xx answer into out (nil to ignore it).
 // doing completes "… the desk failed" in errors; every error is a *caller.Error.
+// What is written to a ticket that was merged into another one is written there
+// (M7): the desk answers 301 and has done nothing.
 func (c *client) do(ctx context.Context, method, path string, body, out any, doing string) error {
+	err := c.once(ctx, method, path, body, out, doing)
+	for range 5 { // merged tickets can be merged again
+		refusal, ok := errors.AsType[*httpcall.Refusal](err)
+		if !ok || method == http.MethodGet || refusal.Status != http.StatusMovedPermanently {
+			break
+		}
+		into, ok := survivorOf(refusal.Header.Get("Location"))
+		if !ok {
+			break
+		}
+		path = mergedPath.ReplaceAllString(path, "/tickets/"+into)
+		err = c.once(ctx, method, path, body, out, doing)
+	}
+	return err
+}
+
+// mergedPath is a ticket in the path of a request.
+var mergedPath = regexp.MustCompile(`/tickets/[0-9]+`)
+
+// survivorOf reads the ticket that a redirect leads to.
+func survivorOf(location string) (id string, ok bool) {
+	return strings.CutPrefix(mergedPath.FindString(location), "/tickets/")
+}
+
+// current gives the id under which a ticket is found now: that of the one that it was merged into.
+func (c *client) current(ctx context.Context, id string) (string, error) {
+	var t ticket
+	err := c.do(ctx, http.MethodGet, "/tickets/"+url.PathEscape(id), nil, &t, "reading the ticket")
+	if notThere(err) {
+		return id, nil
+	}
+	return strconv.FormatInt(t.ID, 10), err
+}
+
+func (c *client) once(ctx context.Context, method, path string, body, out any, doing string) error {
 	_, err := httpcall.JSON{
 		Method: method, URL: c.base + "/api" + path, User: c.account.Email, Password: c.account.Key,
 		Body: body, Who: doing + ": the desk",

@@ -271,7 +271,11 @@ func (c *client) written(ctx context.Context, a caller.Attempt) (map[string]stri
 	prefix := ownPrefix + a.CallID + ":"
 	// Nothing of a call is older than its command; an hour for the desk's clock.
 	oldest := a.Created.Add(-time.Hour)
-	path := "/messages?limit=100&order_by=created_datetime%3Adesc&ticket_id=" + url.QueryEscape(a.TicketID)
+	id, err := c.current(ctx, a.TicketID)
+	if err != nil {
+		return nil, err
+	}
+	path := "/messages?limit=100&order_by=created_datetime%3Adesc&ticket_id=" + url.QueryEscape(id)
 	found, err := newest(ctx, c, path, func(m message) bool { return m.at().Before(oldest) }, "looking for the message")
 	if notThere(err) {
 		return map[string]string{}, nil // the write itself will say so

@@ -321,11 +321,31 @@ func (c *client) doAppend(ctx context.Context, a caller.Attempt, cmd *handoffv1.
 }
 
 func (c *client) doUpdate(ctx context.Context, a caller.Attempt, doing string, u ticketUpdate) (*handoffv1.Outcome, error) {
-	made, err := c.update(ctx, a.TicketID, a.CallID, u, doing)
+	id := a.TicketID
+	made, err := c.update(ctx, id, a.CallID, u, doing)
+	for range 5 { // a ticket that was merged into another one takes nothing: it goes there (M7)
+		if !caller.AsError(err).TicketGone {
+			break
+		}
+		into, ok, lookErr := c.survivor(ctx, id)
+		if lookErr != nil || !ok {
+			break
+		}
+		id = into
+		calls, lookErr := c.marked(ctx, id)
+		if lookErr != nil {
+			return nil, lookErr
+		}
+		if done, ok := calls[a.CallID]; ok { // an earlier attempt came there
+			made, err = done, nil
+			break
+		}
+		made, err = c.update(ctx, id, a.CallID, u, doing)
+	}
 	if err != nil {
 		return nil, err
 	}
-	done := c.done(a.TicketID)
+	done := c.done(id)
 	done.ProviderId = made
 	return done, nil
 }

@@ -141,6 +141,17 @@ func (c *client) audits(ctx context.Context, id, from string, each func(a audit,
 	return &caller.Error{Kind: caller.Permanent, Meaning: "reading the ticket's history: it does not end"}
 }
 
+// survivor gives the ticket that another one was merged into; not ok where it was not.
+func (c *client) survivor(ctx context.Context, id string) (into string, ok bool, err error) {
+	err = c.audits(ctx, id, "", func(a audit, _ string) bool {
+		if to := mergedInto(a); to != "" {
+			into, ok = to, true
+		}
+		return !ok
+	})
+	return into, ok, err
+}
+
 // marked gives the markers that Handoff left on a ticket, each with the id of
 // the comment made with it.
 func (c *client) marked(ctx context.Context, id string) (map[string]string, error) {

@@ -103,6 +103,10 @@ func (b claimedBacking) Clear() error { return b.r.claimed(b.partition, b.by, b.
 
 func (b claimedBacking) Batch() state.Batch { return claimedBatch{b.Backing.Batch(), b} }
 
+func (b claimedBacking) Load(writes, bytes int) state.Batch {
+	return claimedBatch{b.Backing.Load(writes, bytes), b}
+}
+
 type claimedBatch struct {
 	state.Batch
 	of claimedBacking

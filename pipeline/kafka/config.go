@@ -163,6 +163,7 @@ func (c *Config) partitionConfig(partition, partitions int32) state.Config {
 	return state.Config{
 		Stage: c.Stage, Partition: partition, Partitions: partitions, Schema: c.Schema,
 		SeenWindow: c.SeenWindow, CacheBytes: c.CacheBytes, MaxRecordBytes: c.MaxRecordBytes,
+		ReplayBytes: max(c.CacheBytes/(2*rebuilds()), 8<<20),
 	}
 }
 

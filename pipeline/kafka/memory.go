@@ -1,6 +1,9 @@
 package kafka
 
-import "cmp"
+import (
+	"cmp"
+	"runtime"
+)
 
 const (
 	defaultCacheBytes = 256 << 20
@@ -16,3 +19,11 @@ const (
 func (c Config) HeapBytes() int64 {
 	return int64(cmp.Or(c.CacheBytes, defaultCacheBytes)) + besideCache
 }
+
+// rebuilds is how many partitions of a stage read a long changelog at the same time: as many as there are cores
+// for, and the memory in which they collect it is half of what is there for hot state, which they do not
+// have yet.
+func rebuilds() int { return min(runtime.GOMAXPROCS(0), 4) }
+
+// longChangelog is from how many offsets on a partition waits for its turn to read them.
+const longChangelog = 100_000

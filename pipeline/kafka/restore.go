@@ -234,6 +234,14 @@ func (in *incarnation) stale(r state.Resume, changelog span, now time.Time) bool
 // replay reads the changelog from an offset to end. Where nothing more comes before it, reached says
 // whether that is enough.
 func (in *incarnation) replay(p *part, to *state.Replay, from, end int64, reached func() bool) error {
+	if end-from > longChangelog {
+		select {
+		case in.r.rebuilding <- struct{}{}:
+			defer func() { <-in.r.rebuilding }()
+		case <-p.ctx.Done():
+			return p.ctx.Err()
+		}
+	}
 	client, err := kgo.NewClient(in.r.cfg.options("handoff-restore",
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{in.r.changelog: {p.id: kgo.NewOffset().At(from)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),

@@ -26,6 +26,8 @@ type Runner struct {
 	records   recordPool
 	failing   atomic.Bool  // too many failures: stop after the commit
 	owned     atomic.Int32 // partitions at work, of all members
+	// rebuilding has room for as many partitions as may read a long changelog at once.
+	rebuilding chan struct{}
 
 	settleEvery time.Duration
 
@@ -63,7 +65,7 @@ func New(cfg Config) (*Runner, error) {
 	}
 	cfg.Logger = cfg.Logger.With("stage", name)
 	r.cfg = cfg
-	r.reader = newReader(r)
+	r.reader, r.rebuilding = newReader(r), make(chan struct{}, rebuilds())
 	m, err := newRunnerMetrics(cfg.Registerer, name, r)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics of %s: %w", name, err)

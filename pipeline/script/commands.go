@@ -223,7 +223,11 @@ func (w *World) desk(c Command) error {
 	case c.Name == "note":
 		// Connectors leave notes out of what they fetch; the ticket has changed all the same.
 	case c.arg("merge", "") != "":
-		t.status = handoffv1.TicketStatus_TICKET_STATUS_CLOSED
+		into, err := strconv.Atoi(c.arg("merge", ""))
+		if err != nil || into < 1 || into > len(w.outside.tickets) || into == number || w.outside.tickets[into-1].merged != 0 {
+			return fmt.Errorf("ticket %d cannot be merged into %s", number, c.arg("merge", ""))
+		}
+		t.status, t.merged = handoffv1.TicketStatus_TICKET_STATUS_CLOSED, into
 		t.add(w.clock, &handoffv1.DeskItem{MergedInto: c.arg("merge", "")})
 	case c.arg("assign", "") != "":
 		t.add(w.clock, &handoffv1.DeskItem{Assignee: c.arg("assign", "")})

@@ -22,18 +22,25 @@ const (
 // time was over, and what counts now.
 func (w *World) ledger(c Command) error {
 	key := schemas.Key{Shop: w.shop, Address: c.arg("from", "+14155550001")}
-	for _, m := range w.stages {
-		if m.stage.Name() != schemas.StageConsent {
-			continue
-		}
-		var bad error
-		err := committed{m}.Scan(0, key.Bytes(), "", func(name string, value []byte) bool {
-			bad = w.sayEntry(key, name, value)
-			return bad == nil
-		})
-		return errors.Join(err, bad)
+	var bad error
+	err := w.state(schemas.StageConsent, key.Bytes(), func(name string, value []byte) bool {
+		bad = w.sayEntry(key, name, value)
+		return bad == nil
+	})
+	return errors.Join(err, bad)
+}
+
+// state gives what a stage has committed under a key.
+func (w *World) state(stage string, key []byte, fn func(name string, value []byte) bool) error {
+	if w.plant != nil {
+		return w.plant.State(stage, key, fn)
 	}
-	return fmt.Errorf("there is no consent stage here")
+	for _, m := range w.stages {
+		if m.stage.Name() == stage {
+			return committed{m}.Scan(0, key, "", fn)
+		}
+	}
+	return fmt.Errorf("there is no stage %s here", stage)
 }
 
 func (w *World) sayEntry(key schemas.Key, name string, value []byte) error {

@@ -36,6 +36,8 @@ type ticket struct {
 	episode  uint64
 	items    []*handoffv1.DeskItem
 	status   handoffv1.TicketStatus
+	// merged is the number of the ticket that it was merged into; 0 for none.
+	merged int
 }
 
 func newOutside() *outside { return &outside{done: map[string]*handoffv1.Outcome{}} }
@@ -196,6 +198,11 @@ func (w *World) do(c pipeline.PendingCall, a caller.Attempt) *handoffv1.Outcome 
 	}
 	if err != nil || number < 1 || number > len(w.outside.tickets) {
 		return refused("404", "there is no ticket "+strconv.Quote(a.TicketID))
+	}
+	if a.Command.GetFetchTicket() == nil {
+		for w.outside.tickets[number-1].merged != 0 { // as connectors do: what is written to it goes to the one that is left
+			number = w.outside.tickets[number-1].merged
+		}
 	}
 	return w.onTicket(number, w.outside.tickets[number-1], a.Command)
 }

@@ -20,6 +20,8 @@ type Plant interface {
 	Calls(shop string) []pipeline.PendingCall
 	// Reader of what deliver has committed.
 	Reader() pipeline.Reader
+	// State gives what a stage has committed under a key, entry by entry in the order of their names.
+	State(stage string, key []byte, fn func(name string, value []byte) bool) error
 }
 
 // Remote is a world whose stages a plant runs. The same people, desk, provider and bot do the same things

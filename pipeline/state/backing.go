@@ -24,6 +24,9 @@ type Backing interface {
 	Cursor() (Cursor, error)
 	// Batch begins a batch of writes, applied whole by Apply, in order.
 	Batch() Batch
+	// Load begins a batch of about so many writes, each of another key, of about so many bytes in all, in any
+	// order and without ranges.
+	Load(writes, bytes int) Batch
 	// Clear removes everything, at once.
 	Clear() error
 }
@@ -99,6 +102,8 @@ func (c *memoryCursor) Prefix(prefix []byte, fn func(key, value []byte) bool) er
 }
 
 func (*memoryCursor) Close() error { return nil }
+
+func (m *memory) Load(int, int) Batch { return m.Batch() }
 
 func (m *memory) Batch() Batch { return &memoryBatch{of: m} }
 

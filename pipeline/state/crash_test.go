@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -88,7 +90,11 @@ func (l *ledger) transaction(p *state.Partition) error {
 
 // replay applies the log from one offset to another.
 func (l *ledger) replay(back state.Backing, from, to int64) error {
-	r, err := state.NewReplay(busyConfig(), back)
+	return l.replayWith(busyConfig(), back, from, to)
+}
+
+func (l *ledger) replayWith(cfg state.Config, back state.Backing, from, to int64) error {
+	r, err := state.NewReplay(cfg, back)
 	if err != nil {
 		return err
 	}
@@ -143,15 +149,16 @@ func (l *ledger) upTo(offset int64) string {
 	return l.seen(back)
 }
 
-// loggedFS calls a hook around every write to a log of the database.
+// loggedFS calls a hook around every write to files of some kinds.
 type loggedFS struct {
 	*vfs.MemFS
-	hook *atomic.Pointer[func()]
+	hook  *atomic.Pointer[func()]
+	kinds []string // what is in their names
 }
 
-func (f loggedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+func (f *loggedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	file, err := f.MemFS.Create(name, category)
-	if err != nil || !strings.HasSuffix(name, ".log") {
+	if err != nil || !slices.ContainsFunc(f.kinds, func(kind string) bool { return strings.Contains(name, kind) }) {
 		return file, err
 	}
 	return loggedFile{file, f.hook}, nil
@@ -178,7 +185,7 @@ func (f loggedFile) Write(b []byte) (int, error) {
 // brings it to the end.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
-	fs := loggedFS{vfs.NewCrashableMem(), &atomic.Pointer[func()]{}}
+	fs := &loggedFS{vfs.NewCrashableMem(), &atomic.Pointer[func()]{}, []string{".log"}}
 	store, err := state.OpenStore(state.StoreConfig{Dir: "db", FS: fs})
 	if err != nil {
 		t.Fatal(err)
@@ -210,6 +217,14 @@ func TestPowerLoss(t *testing.T) {
 	if err := errors.Join(p.Close(), store.Close()); err != nil {
 		t.Fatal(err)
 	}
+	l.recovers(left, 4)
+}
+
+// recovers holds what is left of a store at several moments against the log. At how many transactions they
+// are at least tells whether that shows anything.
+func (l *ledger) recovers(left []*vfs.MemFS, least int) {
+	t := l.t
+	t.Helper()
 	whole, older := l.upTo(int64(len(l.log))), map[state.Position]bool{}
 	for i, fs := range left {
 		store, err := state.OpenStore(state.StoreConfig{Dir: "db", FS: fs})
@@ -234,10 +249,73 @@ func TestPowerLoss(t *testing.T) {
 		if err := store.Close(); err != nil {
 			t.Fatal(err)
 		}
+		files, err := fs.List("db")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			if strings.HasPrefix(name, "load-") {
+				t.Errorf("clone %d: %s was left", i, name)
+			}
+		}
 	}
-	if len(left) < 10 || len(older) < 4 {
+	if len(left) < 10 || len(older) < least {
 		t.Errorf("%d moments at %d transactions: this test shows little", len(left), len(older))
 	}
+}
+
+// TestPowerLossInLoad: the same while a changelog is replayed, the first part of it in batches and the rest
+// in files that the database takes, the last of which is over entries of all that came before.
+func TestPowerLossInLoad(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	p, err := state.NewPartition(busyConfig(), state.Memory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 120 {
+		if err := l.transaction(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fs := &loggedFS{vfs.NewCrashableMem(), &atomic.Pointer[func()]{}, []string{".log", "MANIFEST", "load-"}}
+	store, err := state.OpenStore(state.StoreConfig{Dir: "db", FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := rand.New(rand.NewPCG(3, 3))
+	var left []*vfs.MemFS
+	var mu sync.Mutex // of left: the database writes from several goroutines
+	seize := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(left) < 60 && cut.IntN(4) == 0 {
+			left = append(left, fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 30, 60, 100}[len(left)%4], RNG: cut}))
+		}
+	}
+	back, end := store.Backing("s", 0), int64(len(l.log))
+	for _, part := range []struct {
+		to, collect int
+	}{{len(l.log) / 3, 8 << 20}, {len(l.log), 20_000}} {
+		cfg := busyConfig()
+		cfg.ReplayBytes = part.collect
+		_, resume, err := state.ReadPosition(back)
+		if err == nil {
+			err = l.replayWith(cfg, back, resume.Next, int64(part.to))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs.hook.Store(&seize) // from the second part on
+	}
+	fs.hook.Store(nil)
+	if got, want := l.seen(back), l.upTo(end); got != want {
+		t.Fatalf("replayed:\n%s\nwant\n%s", got, want)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.recovers(left, 4)
 }
 
 var errDisk = errors.New("the disk is at fault")

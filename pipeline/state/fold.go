@@ -103,7 +103,7 @@ func (f *Fold) position(value []byte, offset int64) error {
 		return fmt.Errorf("%w: changelog record %d is of transaction %d, after one of %d", ErrFormat, offset, pos.Number, f.pos.Number)
 	}
 	f.pos, f.open = pos, false
-	if f.bytes < replayBytes {
+	if f.bytes < loadBytes {
 		return nil
 	}
 	return f.flush()

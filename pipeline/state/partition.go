@@ -27,6 +27,9 @@ type Config struct {
 	SeenInMemory int
 	// CacheBytes bounds the memory of cached state; default 32 MiB.
 	CacheBytes int
+	// ReplayBytes is how much of a changelog a Replay collects, about, before it writes it; default 8 MiB. Of
+	// more than that a file is made, which takes as much memory again.
+	ReplayBytes int
 	// MaxRecordBytes bounds a produced record, key and value; default schemas.MaxRecordBytes.
 	MaxRecordBytes int
 	// MaxTimers bounds the timers that fire in one transaction; default 10000.
@@ -45,6 +48,9 @@ func (c *Config) validate() error {
 	}
 	if c.CacheBytes <= 0 {
 		c.CacheBytes = 32 << 20
+	}
+	if c.ReplayBytes <= 0 {
+		c.ReplayBytes = loadBytes
 	}
 	if c.MaxRecordBytes <= 0 {
 		c.MaxRecordBytes = schemas.MaxRecordBytes

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -21,6 +22,10 @@ import (
 type Store struct {
 	db      *pebble.DB
 	lock    *pebble.Lock // of the directory
+	fs      vfs.FS
+	dir     string
+	options *pebble.Options
+	loads   atomic.Uint64 // files that loads have written
 	mu      sync.Mutex
 	cursors map[*pebbleCursor]struct{} // guarded by mu; open ones
 }
@@ -50,6 +55,10 @@ func OpenStore(cfg StoreConfig) (*Store, error) {
 	if cfg.Dir == "" && cfg.FS == nil {
 		return nil, errors.New("open state: no directory given")
 	}
+	fs := cfg.FS
+	if fs == nil {
+		fs = vfs.Default
+	}
 	if cfg.BlockCache == 0 {
 		cfg.BlockCache = 16 << 20
 	}
@@ -57,7 +66,7 @@ func OpenStore(cfg StoreConfig) (*Store, error) {
 	cache := pebble.NewCache(cfg.BlockCache + memTables*memTableBytes)
 	defer cache.Unref()
 	o := &pebble.Options{
-		FS:                          cfg.FS,
+		FS:                          fs,
 		FormatMajorVersion:          pebble.FormatNewest,
 		Cache:                       cache,
 		Comparer:                    comparer(),
@@ -76,6 +85,11 @@ func OpenStore(cfg StoreConfig) (*Store, error) {
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
 	lock, err := lockDir(cfg)
+	if err == nil {
+		if err = removeLoads(fs, cfg.Dir); err != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open state in %s: %w", cfg.Dir, err)
 	}
@@ -84,7 +98,7 @@ func OpenStore(cfg StoreConfig) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state in %s: %w", cfg.Dir, errors.Join(err, lock.Close()))
 	}
-	return &Store{db: db, lock: lock, cursors: map[*pebbleCursor]struct{}{}}, nil
+	return &Store{db: db, lock: lock, fs: fs, dir: cfg.Dir, options: o, cursors: map[*pebbleCursor]struct{}{}}, nil
 }
 
 // comparer orders keys by their bytes, and tells filters which part of a key is looked for: of an
@@ -267,6 +281,10 @@ func (c *pebbleCursor) Close() error {
 		return fmt.Errorf("read state: %w", err)
 	}
 	return nil
+}
+
+func (b *pebbleBacking) Load(writes, bytes int) Batch {
+	return &pebbleLoad{of: b, memory: make([]byte, 0, bytes), writes: make([]loadWrite, 0, writes)}
 }
 
 func (b *pebbleBacking) Batch() Batch { return &pebbleBatch{of: b, batch: b.db.NewBatch()} }

@@ -11,20 +11,19 @@ import (
 // never a part of a transaction. Of records of one key that come near each other only the last is
 // written.
 type Replay struct {
-	cfg  Config
-	back Backing
-	pos  Position
-	life Position // the backing's at first; zero once nothing is left of that
+	cfg   Config
+	back  Backing
+	pos   Position
+	life  Position // the backing's at first; zero once nothing is left of that
+	empty bool     // nothing was written to the backing yet, and nothing was there
 
-	txn     []replayed     // since the last position; their memory is the caller's
-	latest  map[string]int // of records, by changelog key
-	records []replayed     // up to the last position, not written yet
-	bytes   int            // of records
-	resume  Resume         // after the last position
+	txn     []replayed // since the last position; their memory is the caller's
+	kept    kept       // up to the last position, not written yet
+	resume  Resume     // after the last position
 	scratch []byte
 }
 
-// replayed is a changelog record that is not written yet; ok is false for a deletion.
+// replayed is a changelog record; ok is false for a deletion.
 type replayed struct {
 	key, value []byte
 	ok         bool
@@ -43,14 +42,24 @@ func NewReplay(cfg Config, back Backing) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Replay{cfg: cfg, back: back, latest: map[string]int{}, pos: pos, life: pos}, nil
+	empty := pos.Number == 0
+	if empty {
+		err := back.Scan(nil, nil, func(_, _ []byte) bool {
+			empty = false
+			return false
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &Replay{cfg: cfg, back: back, pos: pos, life: pos, empty: empty}, nil
 }
 
 // Position of the last position record, or the backing's.
 func (r *Replay) Position() Position { return r.pos }
 
-// replayBytes is how much is collected before it is written.
-const replayBytes = 8 << 20
+// loadBytes is from when on, at the latest, what was collected is loaded as files.
+const loadBytes = 8 << 20
 
 // Apply takes the next changelog record; value is nil for a deletion. Both must stay as they are until
 // the next position record was applied. offset is the record's, now the wall time.
@@ -93,12 +102,13 @@ func (r *Replay) position(value []byte, offset int64, now time.Time) error {
 		return fmt.Errorf("%w: changelog record %d", ErrOtherLife, offset)
 	}
 	for i := range r.txn {
-		r.keep(&r.txn[i])
+		c := &r.txn[i]
+		r.kept.put(c.key, c.value, c.ok)
 	}
 	clear(r.txn)
 	r.txn = r.txn[:0]
 	r.pos, r.resume = pos, Resume{Next: offset + 1, At: now}
-	if r.bytes < replayBytes {
+	if r.kept.bytes() < r.cfg.ReplayBytes {
 		return nil
 	}
 	return r.flush()
@@ -110,36 +120,20 @@ func (r *Replay) reset() error {
 		return err
 	}
 	clear(r.txn)
-	clear(r.latest)
-	r.txn, r.records, r.bytes, r.resume = r.txn[:0], r.records[:0], 0, Resume{}
-	r.pos, r.life = Position{}, Position{}
+	r.kept.clear()
+	r.txn, r.resume = r.txn[:0], Resume{}
+	r.pos, r.life, r.empty = Position{}, Position{}, true
 	return nil
-}
-
-// keep copies a record over an earlier one of its key.
-func (r *Replay) keep(c *replayed) {
-	i, ok := r.latest[string(c.key)]
-	if !ok {
-		i = len(r.records)
-		if i < cap(r.records) {
-			r.records = r.records[:i+1] // its memory is used again
-		} else {
-			r.records = append(r.records, replayed{})
-		}
-		k := &r.records[i]
-		k.key, k.value = append(k.key[:0], c.key...), k.value[:0]
-		r.latest[string(c.key)] = i
-		r.bytes += 2*len(c.key) + 64
-	}
-	k := &r.records[i]
-	r.bytes += len(c.value) - len(k.value)
-	k.value, k.ok = append(k.value[:0], c.value...), c.ok
 }
 
 func (r *Replay) flush() error {
 	batch := r.back.Batch()
-	for i := range r.records {
-		if err := r.write(batch, &r.records[i]); err != nil {
+	if r.kept.bytes() >= min(loadBytes, r.cfg.ReplayBytes) {
+		n := len(r.kept.records) + 2
+		batch = r.back.Load(n, len(r.kept.memory)+4*n)
+	}
+	for c := range r.kept.all {
+		if err := r.write(batch, &c); err != nil {
 			return err
 		}
 	}
@@ -148,13 +142,16 @@ func (r *Replay) flush() error {
 	if err := batch.Apply(); err != nil {
 		return err
 	}
-	r.records, r.bytes, r.resume = r.records[:0], 0, Resume{}
-	clear(r.latest)
+	r.kept.clear()
+	r.resume, r.empty = Resume{}, false
 	return nil
 }
 
 func (r *Replay) write(batch Batch, c *replayed) error {
 	kind := c.key[0]
+	if r.empty && !c.ok {
+		return nil // there is nothing to delete
+	}
 	if kind == kindSeen {
 		if c.ok {
 			batch.Set(c.key, c.value)
@@ -169,13 +166,15 @@ func (r *Replay) write(batch Batch, c *replayed) error {
 	}
 	var was, is int64
 	if kind == kindTimer {
-		r.scratch = appendLocal(r.scratch[:0], kind, key, name)
-		old, _, err := r.back.Get(r.scratch)
-		if err != nil {
-			return err
-		}
-		if len(old) == 8 {
-			was = int64(binary.BigEndian.Uint64(old))
+		if !r.empty {
+			r.scratch = appendLocal(r.scratch[:0], kind, key, name)
+			old, _, err := r.back.Get(r.scratch)
+			if err != nil {
+				return err
+			}
+			if len(old) == 8 {
+				was = int64(binary.BigEndian.Uint64(old))
+			}
 		}
 		if c.ok {
 			is = int64(binary.BigEndian.Uint64(c.value))

@@ -341,6 +341,9 @@ type CustomerMessage struct {
 	ProviderOptOut ProviderOptOut `protobuf:"varint,6,opt,name=provider_opt_out,json=providerOptOut,proto3,enum=handoff.v1.ProviderOptOut" json:"provider_opt_out,omitempty"`
 	// What classify read in it; absent until then.
 	Classification *Classification `protobuf:"bytes,7,opt,name=classification,proto3" json:"classification,omitempty"`
+	// What the shop's own classifier outside said of it, asked before the record was written; absent where the
+	// shop has none.
+	OutsideReading *OutsideReading `protobuf:"bytes,8,opt,name=outside_reading,json=outsideReading,proto3" json:"outside_reading,omitempty"`
 	// A post that everybody can read, not a direct message (W5).
 	PublicPost    bool `protobuf:"varint,60,opt,name=public_post,json=publicPost,proto3" json:"public_post,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -426,11 +429,102 @@ func (x *CustomerMessage) GetClassification() *Classification {
 	return nil
 }
 
+func (x *CustomerMessage) GetOutsideReading() *OutsideReading {
+	if x != nil {
+		return x.OutsideReading
+	}
+	return nil
+}
+
 func (x *CustomerMessage) GetPublicPost() bool {
 	if x != nil {
 		return x.PublicPost
 	}
 	return false
+}
+
+// OutsideReading is what a shop's own classifier, asked over HTTP where messages come in, said of one. It is a fact
+// from then on: whoever processes the record again reads the same.
+type OutsideReading struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which classifier and model was asked, e.g. "intents.acme.example/small".
+	Classifier string `protobuf:"bytes,1,opt,name=classifier,proto3" json:"classifier,omitempty"`
+	// One of the intents it was offered; empty where it said that none fits, or said nothing.
+	Intent string `protobuf:"bytes,2,opt,name=intent,proto3" json:"intent,omitempty"`
+	// What it says it is worth, 0 to 1.
+	Confidence float32 `protobuf:"fixed32,3,opt,name=confidence,proto3" json:"confidence,omitempty"`
+	// Why there is no reading: "timeout", "unreachable", "status", "answer", "label", "key", "open"; empty where there is
+	// one.
+	Failed string `protobuf:"bytes,4,opt,name=failed,proto3" json:"failed,omitempty"`
+	// How long it took, in milliseconds.
+	TookMs        uint32 `protobuf:"varint,5,opt,name=took_ms,json=tookMs,proto3" json:"took_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutsideReading) Reset() {
+	*x = OutsideReading{}
+	mi := &file_handoff_v1_message_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutsideReading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutsideReading) ProtoMessage() {}
+
+func (x *OutsideReading) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_message_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutsideReading.ProtoReflect.Descriptor instead.
+func (*OutsideReading) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *OutsideReading) GetClassifier() string {
+	if x != nil {
+		return x.Classifier
+	}
+	return ""
+}
+
+func (x *OutsideReading) GetIntent() string {
+	if x != nil {
+		return x.Intent
+	}
+	return ""
+}
+
+func (x *OutsideReading) GetConfidence() float32 {
+	if x != nil {
+		return x.Confidence
+	}
+	return 0
+}
+
+func (x *OutsideReading) GetFailed() string {
+	if x != nil {
+		return x.Failed
+	}
+	return ""
+}
+
+func (x *OutsideReading) GetTookMs() uint32 {
+	if x != nil {
+		return x.TookMs
+	}
+	return 0
 }
 
 // Media is one attachment.
@@ -446,7 +540,7 @@ type Media struct {
 
 func (x *Media) Reset() {
 	*x = Media{}
-	mi := &file_handoff_v1_message_proto_msgTypes[1]
+	mi := &file_handoff_v1_message_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -458,7 +552,7 @@ func (x *Media) String() string {
 func (*Media) ProtoMessage() {}
 
 func (x *Media) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[1]
+	mi := &file_handoff_v1_message_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -471,7 +565,7 @@ func (x *Media) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Media.ProtoReflect.Descriptor instead.
 func (*Media) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{1}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Media) GetUrl() string {
@@ -529,14 +623,17 @@ type Classification struct {
 	OptOutBy string `protobuf:"bytes,16,opt,name=opt_out_by,json=optOutBy,proto3" json:"opt_out_by,omitempty"`
 	// True where the person says that someone else is written to (C15): a STOP in plain language, or a
 	// possible one where possible_opt_out is true.
-	WrongNumber   bool `protobuf:"varint,17,opt,name=wrong_number,json=wrongNumber,proto3" json:"wrong_number,omitempty"`
+	WrongNumber bool `protobuf:"varint,17,opt,name=wrong_number,json=wrongNumber,proto3" json:"wrong_number,omitempty"`
+	// True where the message is a tap on another one, told in words: "Liked “…”" (W11). thanks_only is true as
+	// well, unless it answers a question.
+	Reaction      bool `protobuf:"varint,40,opt,name=reaction,proto3" json:"reaction,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Classification) Reset() {
 	*x = Classification{}
-	mi := &file_handoff_v1_message_proto_msgTypes[2]
+	mi := &file_handoff_v1_message_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -548,7 +645,7 @@ func (x *Classification) String() string {
 func (*Classification) ProtoMessage() {}
 
 func (x *Classification) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[2]
+	mi := &file_handoff_v1_message_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -561,7 +658,7 @@ func (x *Classification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Classification.ProtoReflect.Descriptor instead.
 func (*Classification) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{2}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Classification) GetDirective() Directive {
@@ -683,6 +780,13 @@ func (x *Classification) GetWrongNumber() bool {
 	return false
 }
 
+func (x *Classification) GetReaction() bool {
+	if x != nil {
+		return x.Reaction
+	}
+	return false
+}
+
 // Asked tells classify what the subscriber was asked last. Posted by escalate and consent in the
 // transaction that emits the text, one per outbound text, so it precedes any answer in classify's log.
 type Asked struct {
@@ -699,7 +803,7 @@ type Asked struct {
 
 func (x *Asked) Reset() {
 	*x = Asked{}
-	mi := &file_handoff_v1_message_proto_msgTypes[3]
+	mi := &file_handoff_v1_message_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -711,7 +815,7 @@ func (x *Asked) String() string {
 func (*Asked) ProtoMessage() {}
 
 func (x *Asked) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[3]
+	mi := &file_handoff_v1_message_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -724,7 +828,7 @@ func (x *Asked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Asked.ProtoReflect.Descriptor instead.
 func (*Asked) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Asked) GetQuestion() Question {
@@ -772,7 +876,7 @@ type AgentReply struct {
 
 func (x *AgentReply) Reset() {
 	*x = AgentReply{}
-	mi := &file_handoff_v1_message_proto_msgTypes[4]
+	mi := &file_handoff_v1_message_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +888,7 @@ func (x *AgentReply) String() string {
 func (*AgentReply) ProtoMessage() {}
 
 func (x *AgentReply) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[4]
+	mi := &file_handoff_v1_message_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +901,7 @@ func (x *AgentReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentReply.ProtoReflect.Descriptor instead.
 func (*AgentReply) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{4}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AgentReply) GetTicketId() string {
@@ -866,7 +970,7 @@ type Parking struct {
 
 func (x *Parking) Reset() {
 	*x = Parking{}
-	mi := &file_handoff_v1_message_proto_msgTypes[5]
+	mi := &file_handoff_v1_message_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +982,7 @@ func (x *Parking) String() string {
 func (*Parking) ProtoMessage() {}
 
 func (x *Parking) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[5]
+	mi := &file_handoff_v1_message_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +995,7 @@ func (x *Parking) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parking.ProtoReflect.Descriptor instead.
 func (*Parking) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{5}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Parking) GetReason() ParkReason {
@@ -938,7 +1042,7 @@ type PlatformSend struct {
 
 func (x *PlatformSend) Reset() {
 	*x = PlatformSend{}
-	mi := &file_handoff_v1_message_proto_msgTypes[6]
+	mi := &file_handoff_v1_message_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1054,7 @@ func (x *PlatformSend) String() string {
 func (*PlatformSend) ProtoMessage() {}
 
 func (x *PlatformSend) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[6]
+	mi := &file_handoff_v1_message_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1067,7 @@ func (x *PlatformSend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlatformSend.ProtoReflect.Descriptor instead.
 func (*PlatformSend) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{6}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PlatformSend) GetNativeId() string {
@@ -1025,7 +1129,7 @@ type BotReply struct {
 
 func (x *BotReply) Reset() {
 	*x = BotReply{}
-	mi := &file_handoff_v1_message_proto_msgTypes[7]
+	mi := &file_handoff_v1_message_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1141,7 @@ func (x *BotReply) String() string {
 func (*BotReply) ProtoMessage() {}
 
 func (x *BotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[7]
+	mi := &file_handoff_v1_message_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1154,7 @@ func (x *BotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotReply.ProtoReflect.Descriptor instead.
 func (*BotReply) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{7}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BotReply) GetTurn() uint64 {
@@ -1099,7 +1203,7 @@ type RuleReply struct {
 
 func (x *RuleReply) Reset() {
 	*x = RuleReply{}
-	mi := &file_handoff_v1_message_proto_msgTypes[8]
+	mi := &file_handoff_v1_message_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1215,7 @@ func (x *RuleReply) String() string {
 func (*RuleReply) ProtoMessage() {}
 
 func (x *RuleReply) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[8]
+	mi := &file_handoff_v1_message_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1228,7 @@ func (x *RuleReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleReply.ProtoReflect.Descriptor instead.
 func (*RuleReply) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{8}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RuleReply) GetRule() string {
@@ -1176,7 +1280,7 @@ type ThreadMessage struct {
 
 func (x *ThreadMessage) Reset() {
 	*x = ThreadMessage{}
-	mi := &file_handoff_v1_message_proto_msgTypes[9]
+	mi := &file_handoff_v1_message_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1292,7 @@ func (x *ThreadMessage) String() string {
 func (*ThreadMessage) ProtoMessage() {}
 
 func (x *ThreadMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[9]
+	mi := &file_handoff_v1_message_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1305,7 @@ func (x *ThreadMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadMessage.ProtoReflect.Descriptor instead.
 func (*ThreadMessage) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{9}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ThreadMessage) GetId() string {
@@ -1266,7 +1370,7 @@ type ChannelEcho struct {
 
 func (x *ChannelEcho) Reset() {
 	*x = ChannelEcho{}
-	mi := &file_handoff_v1_message_proto_msgTypes[10]
+	mi := &file_handoff_v1_message_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1382,7 @@ func (x *ChannelEcho) String() string {
 func (*ChannelEcho) ProtoMessage() {}
 
 func (x *ChannelEcho) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_message_proto_msgTypes[10]
+	mi := &file_handoff_v1_message_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1395,7 @@ func (x *ChannelEcho) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelEcho.ProtoReflect.Descriptor instead.
 func (*ChannelEcho) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{10}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ChannelEcho) GetNativeId() string {
@@ -1334,7 +1438,7 @@ var File_handoff_v1_message_proto protoreflect.FileDescriptor
 const file_handoff_v1_message_proto_rawDesc = "" +
 	"\n" +
 	"\x18handoff/v1/message.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x02\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x03\n" +
 	"\x0fCustomerMessage\x12\x1b\n" +
 	"\tnative_id\x18\x01 \x01(\tR\bnativeId\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12'\n" +
@@ -1343,12 +1447,23 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\vsender_name\x18\x05 \x01(\tR\n" +
 	"senderName\x12D\n" +
 	"\x10provider_opt_out\x18\x06 \x01(\x0e2\x1a.handoff.v1.ProviderOptOutR\x0eproviderOptOut\x12B\n" +
-	"\x0eclassification\x18\a \x01(\v2\x1a.handoff.v1.ClassificationR\x0eclassification\x12\x1f\n" +
+	"\x0eclassification\x18\a \x01(\v2\x1a.handoff.v1.ClassificationR\x0eclassification\x12C\n" +
+	"\x0foutside_reading\x18\b \x01(\v2\x1a.handoff.v1.OutsideReadingR\x0eoutsideReading\x12\x1f\n" +
 	"\vpublic_post\x18< \x01(\bR\n" +
-	"publicPost\"<\n" +
+	"publicPost\"\x99\x01\n" +
+	"\x0eOutsideReading\x12\x1e\n" +
+	"\n" +
+	"classifier\x18\x01 \x01(\tR\n" +
+	"classifier\x12\x16\n" +
+	"\x06intent\x18\x02 \x01(\tR\x06intent\x12\x1e\n" +
+	"\n" +
+	"confidence\x18\x03 \x01(\x02R\n" +
+	"confidence\x12\x16\n" +
+	"\x06failed\x18\x04 \x01(\tR\x06failed\x12\x17\n" +
+	"\atook_ms\x18\x05 \x01(\rR\x06tookMs\"<\n" +
 	"\x05Media\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12!\n" +
-	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\"\xd2\x04\n" +
+	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\"\xee\x04\n" +
 	"\x0eClassification\x123\n" +
 	"\tdirective\x18\x01 \x01(\x0e2\x15.handoff.v1.DirectiveR\tdirective\x12\x18\n" +
 	"\amatched\x18\x02 \x01(\tR\amatched\x12.\n" +
@@ -1374,7 +1489,8 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x10possible_opt_out\x18\x0f \x01(\bR\x0epossibleOptOut\x12\x1c\n" +
 	"\n" +
 	"opt_out_by\x18\x10 \x01(\tR\boptOutBy\x12!\n" +
-	"\fwrong_number\x18\x11 \x01(\bR\vwrongNumber\"\x8c\x01\n" +
+	"\fwrong_number\x18\x11 \x01(\bR\vwrongNumber\x12\x1a\n" +
+	"\breaction\x18( \x01(\bR\breaction\"\x8c\x01\n" +
 	"\x05Asked\x120\n" +
 	"\bquestion\x18\x01 \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12\x1f\n" +
 	"\vquestion_id\x18\x02 \x01(\tR\n" +
@@ -1470,7 +1586,7 @@ func file_handoff_v1_message_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_handoff_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_handoff_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_handoff_v1_message_proto_goTypes = []any{
 	(ProviderOptOut)(0),           // 0: handoff.v1.ProviderOptOut
 	(Directive)(0),                // 1: handoff.v1.Directive
@@ -1478,42 +1594,44 @@ var file_handoff_v1_message_proto_goTypes = []any{
 	(ParkReason)(0),               // 3: handoff.v1.ParkReason
 	(AuthorKind)(0),               // 4: handoff.v1.AuthorKind
 	(*CustomerMessage)(nil),       // 5: handoff.v1.CustomerMessage
-	(*Media)(nil),                 // 6: handoff.v1.Media
-	(*Classification)(nil),        // 7: handoff.v1.Classification
-	(*Asked)(nil),                 // 8: handoff.v1.Asked
-	(*AgentReply)(nil),            // 9: handoff.v1.AgentReply
-	(*Parking)(nil),               // 10: handoff.v1.Parking
-	(*PlatformSend)(nil),          // 11: handoff.v1.PlatformSend
-	(*BotReply)(nil),              // 12: handoff.v1.BotReply
-	(*RuleReply)(nil),             // 13: handoff.v1.RuleReply
-	(*ThreadMessage)(nil),         // 14: handoff.v1.ThreadMessage
-	(*ChannelEcho)(nil),           // 15: handoff.v1.ChannelEcho
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*OutsideReading)(nil),        // 6: handoff.v1.OutsideReading
+	(*Media)(nil),                 // 7: handoff.v1.Media
+	(*Classification)(nil),        // 8: handoff.v1.Classification
+	(*Asked)(nil),                 // 9: handoff.v1.Asked
+	(*AgentReply)(nil),            // 10: handoff.v1.AgentReply
+	(*Parking)(nil),               // 11: handoff.v1.Parking
+	(*PlatformSend)(nil),          // 12: handoff.v1.PlatformSend
+	(*BotReply)(nil),              // 13: handoff.v1.BotReply
+	(*RuleReply)(nil),             // 14: handoff.v1.RuleReply
+	(*ThreadMessage)(nil),         // 15: handoff.v1.ThreadMessage
+	(*ChannelEcho)(nil),           // 16: handoff.v1.ChannelEcho
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
 }
 var file_handoff_v1_message_proto_depIdxs = []int32{
-	6,  // 0: handoff.v1.CustomerMessage.media:type_name -> handoff.v1.Media
+	7,  // 0: handoff.v1.CustomerMessage.media:type_name -> handoff.v1.Media
 	0,  // 1: handoff.v1.CustomerMessage.provider_opt_out:type_name -> handoff.v1.ProviderOptOut
-	7,  // 2: handoff.v1.CustomerMessage.classification:type_name -> handoff.v1.Classification
-	1,  // 3: handoff.v1.Classification.directive:type_name -> handoff.v1.Directive
-	2,  // 4: handoff.v1.Classification.answers:type_name -> handoff.v1.Question
-	2,  // 5: handoff.v1.Asked.question:type_name -> handoff.v1.Question
-	16, // 6: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
-	6,  // 7: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
-	10, // 8: handoff.v1.AgentReply.parking:type_name -> handoff.v1.Parking
-	3,  // 9: handoff.v1.Parking.reason:type_name -> handoff.v1.ParkReason
-	16, // 10: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
-	6,  // 11: handoff.v1.PlatformSend.media:type_name -> handoff.v1.Media
-	2,  // 12: handoff.v1.PlatformSend.question:type_name -> handoff.v1.Question
-	16, // 13: handoff.v1.PlatformSend.until:type_name -> google.protobuf.Timestamp
-	4,  // 14: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
-	16, // 15: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
-	6,  // 16: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
-	6,  // 17: handoff.v1.ChannelEcho.media:type_name -> handoff.v1.Media
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	8,  // 2: handoff.v1.CustomerMessage.classification:type_name -> handoff.v1.Classification
+	6,  // 3: handoff.v1.CustomerMessage.outside_reading:type_name -> handoff.v1.OutsideReading
+	1,  // 4: handoff.v1.Classification.directive:type_name -> handoff.v1.Directive
+	2,  // 5: handoff.v1.Classification.answers:type_name -> handoff.v1.Question
+	2,  // 6: handoff.v1.Asked.question:type_name -> handoff.v1.Question
+	17, // 7: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
+	7,  // 8: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
+	11, // 9: handoff.v1.AgentReply.parking:type_name -> handoff.v1.Parking
+	3,  // 10: handoff.v1.Parking.reason:type_name -> handoff.v1.ParkReason
+	17, // 11: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
+	7,  // 12: handoff.v1.PlatformSend.media:type_name -> handoff.v1.Media
+	2,  // 13: handoff.v1.PlatformSend.question:type_name -> handoff.v1.Question
+	17, // 14: handoff.v1.PlatformSend.until:type_name -> google.protobuf.Timestamp
+	4,  // 15: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
+	17, // 16: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
+	7,  // 17: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
+	7,  // 18: handoff.v1.ChannelEcho.media:type_name -> handoff.v1.Media
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_message_proto_init() }
@@ -1527,7 +1645,7 @@ func file_handoff_v1_message_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_message_proto_rawDesc), len(file_handoff_v1_message_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -71,6 +71,7 @@ func check(s *Shop) []Problem {
 	if m := s.Classifier.Model; m != "" && !shopID.MatchString(m) {
 		c.add("classifier.model", "%q is not a model's name: letters, digits, '-', '_' and '.', without \".model\"", m)
 	}
+	c.endpoint(s.Classifier.Endpoint)
 	c.handoff(&s.Handoff)
 	c.agentTimer(s)
 	c.oneOf("consent.opt_out_scope", s.Consent.OptOutScope, "account", "channel", "shop")
@@ -94,6 +95,32 @@ func check(s *Shop) []Problem {
 	c.automation(s.Automation)
 	c.rules(s)
 	return c.problems
+}
+
+// longestEndpoint is how long a channel's provider may be let wait for a classifier: they wait five seconds and more
+// for an answer, of which Kafka may take four.
+const longestEndpoint = 2 * time.Second
+
+// endpoint checks the classifier that is asked over HTTP.
+func (c *checker) endpoint(e endpoint) {
+	const path = "classifier.endpoint."
+	c.url(path+"url", e.URL)
+	c.secret(path+"key", e.Key)
+	c.oneOf(path+"format", e.Format, "handoff", "openai")
+	if e.URL != "" && e.Format == "openai" && e.Model == "" {
+		c.add(path+"model", "is missing: chat completions name the model that answers")
+	}
+	if e.Timeout <= 0 || e.Timeout > longestEndpoint {
+		c.add(path+"timeout", "must be above 0 and at most %s: the channel's provider waits meanwhile", longestEndpoint)
+	}
+	if !(e.SureFrom >= 0 && e.SureFrom <= 1) {
+		c.add(path+"sure_from", "must be 0 to 1")
+	}
+	for i, intent := range e.Intents {
+		if !shopID.MatchString(intent) {
+			c.add(fmt.Sprintf("%sintents[%d]", path, i), "%q is not an intent's name: 1 to 64 letters, digits, '-', '_' or '.'", intent)
+		}
+	}
 }
 
 // countries checks the list, and that the shop's own numbers are from there (W9).

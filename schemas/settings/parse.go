@@ -123,8 +123,9 @@ func defaults() *Shop {
 	return &Shop{
 		Bot: "Shopper", Language: "en", TimeZone: "UTC", Mode: ModeEscalate,
 		Active: true, SupportDetails: true, SMSCountries: []string{"US", "GB", "CA"},
-		AutoReply: Bot{Timeout: 10 * time.Second},
-		Desk:      Desk{Poll: 10 * time.Minute},
+		AutoReply:  Bot{Timeout: 10 * time.Second},
+		Classifier: Classifier{Endpoint: endpoint{Format: "handoff", Timeout: 800 * time.Millisecond, SureFrom: 0.6}},
+		Desk:       Desk{Poll: 10 * time.Minute},
 		Handoff: Handoff{
 			Intents:      []string{"cancel_order", "order_issue", "return_refund", "complaint", "human"},
 			UnsureInARow: 2, SentimentBelow: -0.8,

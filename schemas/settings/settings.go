@@ -179,6 +179,27 @@ type Classifier struct {
 	// classifier.models of the process. Where it knows a message, its intent counts before that of what
 	// ships. Empty, the default, for none.
 	Model string `yaml:"model"`
+	// Endpoint is a classifier of the shop's own that is asked over HTTP when a message comes in.
+	Endpoint endpoint `yaml:"endpoint"`
+}
+
+// endpoint is a classifier that is asked over HTTP. What it says counts where it is sure enough; where it is not, or
+// fails, the message is read as if there were none. It never decides on keywords, opt-outs or wrong numbers.
+type endpoint struct {
+	// URL that takes the message; empty, the default, for none.
+	URL string `yaml:"url"`
+	// Format of questions and answers: "handoff" (default) or "openai", chat completions.
+	Format string `yaml:"format"`
+	// Model that is named in the question; required for openai.
+	Model string `yaml:"model"`
+	// Key goes along as a bearer token; optional.
+	Key SecretRef `yaml:"key"`
+	// Timeout of an answer; default 800ms, at most 2s: the channel's provider waits meanwhile.
+	Timeout time.Duration `yaml:"timeout"`
+	// SureFrom is the confidence from which an answer counts, 0 to 1; default 0.6.
+	SureFrom float64 `yaml:"sure_from"`
+	// Intents that it may answer besides those that ship and those of handoff.intents.
+	Intents []string `yaml:"intents"`
 }
 
 // Handoff tunes episodes.

@@ -155,7 +155,7 @@ func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	if tap, ok := reactionIn(m.GetText()); ok {
 		r = s.readReaction(tap, t.Shop.Text(settings.TextOffer, before), before)
 	} else {
-		r = s.read(m, t.Record.GetChannel(), before)
+		r = s.read(m, t.Record.GetChannel(), before, float32(t.Shop.Classifier.Endpoint.SureFrom))
 	}
 	changed := r.resolve(c, t.At())
 	if r.out.GetLanguage() != before {

@@ -64,7 +64,11 @@ func newWorld(t testing.TB) *world {
 	}
 }
 
-func (w *world) At(string, uint64) (*settings.Shop, error)      { return &settings.Shop{}, nil }
+func (w *world) At(string, uint64) (*settings.Shop, error) {
+	s := &settings.Shop{}
+	s.Classifier.Endpoint.SureFrom = 0.6
+	return s, nil
+}
 func (w *world) Current(string) (*settings.Shop, uint64, error) { return &settings.Shop{}, 1, nil }
 func (w *world) Get(name string) ([]byte, bool)                 { v, ok := w.entries[name]; return v, ok }
 func (w *world) Put(name string, value []byte)                  { w.entries[name] = value }

@@ -62,7 +62,7 @@ func (r reaction) quotes(text string) bool {
 // kept like thanks (W11).
 func (s *Stage) readReaction(tap reaction, offer, language string) reading {
 	r := reading{tap: true, answer: answer.Answer{Thanks: true}, out: &handoffv1.Classification{
-		Classifier: s.classifier.Name(), Language: language, Intent: intent.Other, Confidence: 1, Matched: "reaction",
+		Classifier: s.classifier.Name(), Language: language, Intent: intent.Other, Confidence: 1, Matched: "reaction", Reaction: true,
 	}}
 	if tap.quotes(offer) {
 		r.answer.Kind = tap.kind

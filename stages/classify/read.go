@@ -29,14 +29,21 @@ type reading struct {
 	because string
 	// in is what the classifier read.
 	in intent.Reading
+	// unread is why the shop's classifier outside read nothing; "" where it did, or there is none.
+	unread string
 }
 
 // read reads everything that does not depend on what was asked: the keyword, else answer, intent,
-// sentiment and language. language is the conversation's so far.
-func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, language string) reading {
+// sentiment and language. language is the conversation's so far, sureFrom the confidence from which what the shop's
+// classifier outside said counts.
+func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, language string, sureFrom float32) reading {
 	var buf [foldedSize]byte
 	folded := fold.Append(buf[:0], m.GetText())
 	r := reading{out: &handoffv1.Classification{Classifier: s.classifier.Name(), Language: language}}
+	if m.GetPublicPost() {
+		s.readPublic(&r, m, folded, sureFrom)
+		return r
+	}
 	if s.keyword(&r, m, folded, channel) {
 		return r
 	}
@@ -56,11 +63,28 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	if stops && r.in.OptOut == intent.OptOutClear {
 		r.in.OptOut = intent.OptOutPossible // "yes stop": which of the two
 	}
+	r.outside(m.GetOutsideReading(), sureFrom)
 	if s.optsOut(&r, folded) {
 		return r
 	}
 	s.classify(&r, m, folded)
 	return r
+}
+
+// readPublic reads what everybody can read: it changes no consent (C1) and answers no question that was asked
+// in private, whatever it says.
+func (s *Stage) readPublic(r *reading, m *handoffv1.CustomerMessage, folded []byte, sureFrom float32) {
+	if s.neverAnswers(folded) {
+		r.out.Unsure = true
+		return
+	}
+	if a := s.answers.Find(folded); a.Kind == answer.None {
+		r.answer = a
+	}
+	r.in = s.place(folded, m.GetText(), r.out.GetLanguage())
+	r.in.OptOut, r.in.OptOutBy, r.in.WrongNumber = intent.OptOutNone, "", false
+	r.outside(m.GetOutsideReading(), sureFrom)
+	s.classify(r, m, folded)
 }
 
 // place lets the classifier read a message. The one that ships is given the folded text; another one folds
@@ -285,9 +309,9 @@ func (r *reading) reason() string {
 	case r.out.GetThanksOnly():
 		return "only thanks"
 	case r.out.GetUnsure():
-		return "not placed"
+		return r.without("not placed")
 	case r.because != "":
-		return r.because
+		return r.without(r.because)
 	}
 	return ""
 }

@@ -31,7 +31,7 @@ const (
 // awaitOptIn keeps a message back until its writer has confirmed, where the shop wants that, and asks for
 // it (C6). It tells whether the message is held. What only thanks causes no text (M5).
 func awaitOptIn(t *turn.Turn, m *handoffv1.CustomerMessage, now standing) bool {
-	asks := t.Shop.Consent.DoubleOptIn && !m.GetClassification().GetThanksOnly()
+	asks := t.Shop.Consent.DoubleOptIn && !m.GetClassification().GetThanksOnly() && !m.GetPublicPost()
 	if now.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_PENDING {
 		if !asks {
 			return false

@@ -149,7 +149,8 @@ func (b *books) look() {
 	for _, c := range w.calls {
 		rel := w.release(c.Call.ID)
 		if f := rel.Attempt.Command.GetFetchTicket(); f != nil {
-			fetching[rel.Attempt.Record.GetConversation()+f.GetTicketId()]++
+			// Two episodes can have one ticket, after a merge; each follows it by itself.
+			fetching[fmt.Sprint(rel.Attempt.Record.GetConversation(), " episode ", rel.Attempt.Command.GetTicketEpisode(), " ", f.GetTicketId())]++
 		}
 	}
 	for ticket, n := range fetching {

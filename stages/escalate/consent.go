@@ -271,7 +271,7 @@ type unanswerable struct {
 func (c *conversation) onUnanswerable(m inbound, why unanswerable) {
 	switch {
 	case m.read.GetThanksOnly():
-		c.onThanks()
+		c.onThanks(m)
 		return
 	case c.live():
 		c.forAgents()
@@ -297,7 +297,7 @@ func (c *conversation) onUnconfirmedMessage(m inbound) {
 	note := c.text(settings.TextUnconfirmedNote)
 	switch {
 	case m.read.GetThanksOnly():
-		c.onThanks()
+		c.onThanks(m)
 		return
 	case c.live():
 		c.forAgents()

@@ -42,7 +42,9 @@ func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
 		stage: s, t: t, shop: t.Shop, at: at,
 		state: &statev1.Conversation{}, episode: &statev1.Episode{}, ticket: &statev1.Ticket{},
 	}
-	c.read.state = t.Get(convEntry(at.Conversation), c.state)
+	if c.read.state = t.Get(convEntry(at.Conversation), c.state); !c.read.state {
+		c.inherit()
+	}
 	c.read.unanswered = c.state.GetConsent().GetUnanswered()
 	c.read.episode = t.Get(episodeEntry(at.Conversation), c.episode)
 	c.read.ticket = t.Get(ticketEntry(at.Conversation), c.ticket)

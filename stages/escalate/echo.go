@@ -32,6 +32,7 @@ func (c *conversation) onEcho(e *handoffv1.ChannelEcho) {
 		return
 	}
 	c.move(EventLapse, "an agent wrote in the channel's app")
+	c.dropWaiting("an agent answers in the channel's app")
 	c.take()
 	c.ticket.ByEcho = true
 }

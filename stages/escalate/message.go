@@ -1,12 +1,14 @@
 package escalate
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -51,7 +53,7 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 	case c.abroad():
 		c.onAbroad(m) // W9
 	case m.read.GetThanksOnly():
-		c.onThanks() // M5
+		c.onThanks(m) // M5
 	case c.ticket.GetTaken() && c.ticket.GetByEcho() && !c.live():
 		c.forTheApp() // H14
 	case c.paused():
@@ -124,21 +126,26 @@ func (c *conversation) forAgents() {
 	}
 }
 
-// onThanks keeps a message that only thanks: it reopens nothing and is not answered (M5).
-func (c *conversation) onThanks() {
-	if c.mirrored() && c.ticket.GetEpisode() == 0 {
+// onThanks keeps a message that only thanks: it reopens nothing and is not answered (M5). A tap on a message is
+// kept alike, and besides opens and closes no ticket (W11).
+func (c *conversation) onThanks(m inbound) {
+	if c.mirrored() && c.ticket.GetEpisode() == 0 && !m.read.GetReaction() {
 		c.mirror() // the first message of a mirrored conversation is a ticket whatever it says (M1)
 		if !c.live() {
 			c.notAsked("only thanks, and no ticket may be opened")
 		}
 		return
 	}
-	c.notAsked("only thanks: kept as history, not answered")
+	if m.read.GetReaction() {
+		c.notAsked("a reaction to a message: kept as history, not answered")
+	} else {
+		c.notAsked("only thanks: kept as history, not answered")
+	}
 	byAgent := c.ticket.GetLastAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_AGENT
 	if c.live() {
 		c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
 		c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
-		if byAgent && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested {
+		if byAgent && !m.read.GetReaction() && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested {
 			c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
 			c.ticketClosed("thanked after an agent's reply (close_on_thanks)")
 		}
@@ -187,11 +194,32 @@ func (c *conversation) begin(signal *statev1.Signal) {
 	c.episode = &statev1.Episode{Number: c.state.GetEpisodes(), Signal: signal}
 }
 
-// tag gives the subscriber the escalation's tag (H8).
+// tag gives the subscriber the escalation's tag, which all their conversations show (H8).
 func (c *conversation) tag() {
-	if tag := c.shop.Handoff.Tag; !slices.Contains(c.state.GetTags(), tag) {
-		c.state.Tags = append(c.state.Tags, tag)
+	tag := c.shop.Handoff.Tag
+	if slices.Contains(c.state.GetTags(), tag) {
+		return
 	}
+	c.state.Tags = append(c.state.Tags, tag)
+	others := map[string]*statev1.Conversation{}
+	turn.Scan(c.t, convPrefix, &statev1.Conversation{}, func(name string, other *statev1.Conversation) bool {
+		if name != convEntry(c.at.Conversation) && !slices.Contains(other.GetTags(), tag) {
+			others[name] = other
+		}
+		return true
+	})
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		others[name].Tags = append(others[name].Tags, tag)
+		c.t.Put(name, others[name])
+	}
+}
+
+// inherit gives a conversation that is new the tags that the subscriber has (H8).
+func (c *conversation) inherit() {
+	turn.Scan(c.t, convPrefix, &statev1.Conversation{}, func(_ string, other *statev1.Conversation) bool {
+		c.state.Tags = other.GetTags()
+		return len(c.state.GetTags()) == 0
+	})
 }
 
 // later returns the later of two times, either of which may be missing.

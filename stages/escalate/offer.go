@@ -11,18 +11,23 @@ import (
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
-// offer asks the subscriber (H2). The question is known to classify before an answer can come.
-func (c *conversation) offer(reason string) {
+// offerText is the question (H2), outside support hours with when the team is back (H15).
+func (c *conversation) offerText() string {
 	text := c.text(settings.TextOffer)
 	if !c.shop.SupportOpen(c.t.Now) {
-		if next, ok := c.shop.NextOpen(c.t.Now); ok { // H15
+		if next, ok := c.shop.NextOpen(c.t.Now); ok {
 			text += " " + c.text(settings.TextOutsideHours, "day, time", next.In(c.shop.Location()).Format("Monday, 15:04"))
 		}
 	}
+	return text
+}
+
+// offer asks the subscriber (H2). The question is known to classify before an answer can come.
+func (c *conversation) offer(reason string) {
 	until := c.t.Now.Add(c.shop.Handoff.OfferLapses)
 	c.move(EventOffer, reason)
 	c.episode.QuestionId = c.sendText(outbound{
-		class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: text,
+		class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.offerText(),
 		question: handoffv1.Question_QUESTION_OFFER, until: until, moment: momentOfOffer(c.episode.GetSignal()),
 	})
 	c.episode.OfferUntil = timestamppb.New(until)

@@ -78,6 +78,9 @@ func (c *conversation) handoff(signal *statev1.Signal) (notDone string) {
 	case !c.mayAsk():
 		c.begin(signal)
 		c.request(EventRequest, signal.GetReason()+"; the offer may not be sent before the subscription is confirmed")
+	case c.mayLeave(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.offerText()}) != handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
+		c.begin(signal)
+		c.request(EventRequest, signal.GetReason()+"; the channel takes no offer now")
 	default:
 		c.begin(signal)
 		c.offer(signal.GetReason())

@@ -1,6 +1,7 @@
 package escalate
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -143,7 +144,12 @@ func (c *conversation) create(number uint64, subject string, tags, notes []strin
 		Taken:      before.GetTaken(), TakenAt: before.GetTakenAt(), ByEcho: before.GetByEcho(),
 	}
 	c.ticket.Subject, c.ticket.FollowUp = subject, followUp != ""
-	c.ticket.Tags = append(c.ticketTags(), tags...)
+	c.ticket.Tags = c.ticketTags()
+	for _, tag := range slices.Concat(c.state.GetTags(), tags) {
+		if !contains(c.ticket.GetTags(), tag) {
+			c.ticket.Tags = append(c.ticket.Tags, tag)
+		}
+	}
 	notes = append(notes, c.waitingNotes()...)
 	c.thread.onTicket(number)
 	messages := c.thread.last()

@@ -81,6 +81,8 @@ func (c *Corpus) add(s Source, document []byte, messages []Message) {
 const (
 	Dev  = "dev"
 	Held = "held"
+	// Second is by a second author, who had not seen Handoff; read since, like Dev.
+	Second = "second"
 )
 
 // Judge reads a set of messages to judge by: files of lines below a label and a language.

@@ -16,7 +16,7 @@ type public struct {
 	rest string
 	// labels of intents; Unlabelled for what is near a shop's intents and none of them.
 	labels map[string]string
-	// unknown intents may opt out or not.
+	// unknown intents may opt out or not: "please stop" tells a device to be silent, and a shop to write no more.
 	unknown []string
 }
 
@@ -56,13 +56,13 @@ func publicSets() []public {
 	const hwuCredit = "HWU64; Liu, Eshghi, Swietojanski, Rieser 2019; CC BY 4.0"
 	const bitextCredit = "Bitext customer support intents, 8,100 utterances; CDLA-Sharing 1.0"
 	return []public{
-		{file: "clinc150.train.tsv", credit: clincCredit, rest: None, labels: clinc},
-		{file: "clinc150.val.tsv", credit: clincCredit, rest: None, labels: clinc},
+		{file: "clinc150.train.tsv", credit: clincCredit, rest: None, labels: clinc, unknown: []string{"cancel"}},
+		{file: "clinc150.val.tsv", credit: clincCredit, rest: None, labels: clinc, unknown: []string{"cancel"}},
 		{file: "clinc150.oos_train.tsv", credit: clincCredit, rest: None},
 		{file: "clinc150.oos_val.tsv", credit: clincCredit, rest: None},
 		{file: "banking77.train.tsv", credit: "BANKING77; Casanueva et al. 2020; CC BY 4.0", rest: Unlabelled},
-		{file: "hwu64.train.tsv", credit: hwuCredit, rest: None, labels: hwu},
-		{file: "hwu64.valid.tsv", credit: hwuCredit, rest: None, labels: hwu},
+		{file: "hwu64.train.tsv", credit: hwuCredit, rest: None, labels: hwu, unknown: []string{"general_commandstop"}},
+		{file: "hwu64.valid.tsv", credit: hwuCredit, rest: None, labels: hwu, unknown: []string{"general_commandstop"}},
 		{file: "bitext.train.tsv", credit: bitextCredit, rest: Unlabelled, labels: bitext, unknown: []string{"newsletter_subscription"}},
 		{file: "bitext.val.tsv", credit: bitextCredit, rest: Unlabelled, labels: bitext, unknown: []string{"newsletter_subscription"}},
 		{file: "multidogo.smalltalk.train.tsv", credit: "MultiDoGO; Peskov et al. 2019; CDLA-Permissive 1.0", rest: Unlabelled,

@@ -3,8 +3,10 @@ package shipped
 import (
 	_ "embed"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/handoff-dev/handoff/stages/classify/intent"
+	"github.com/handoff-dev/handoff/stages/classify/model"
 	"github.com/handoff-dev/handoff/stages/classify/words"
 )
 
@@ -18,15 +20,22 @@ type band struct{ clear, possible float32 }
 // meanings that shows it, or by a higher score alone. Phrases alone never do: "stop sending me the wrong
 // size" has one too. The bands were set on messages that were read by models trained without them, with the
 // natural ones among them; decision 10 has the figures.
-func bands() (b struct{ phrase, pair, alone, elsewhere, both, wrong, notName, wrongAlone band }) {
-	b.phrase = band{-0.55, -0.9}
-	b.pair = band{0.1, -0.65}
-	b.alone = band{0.2, -0.2}
+func bands() (b struct{ phrase, pair, alone, short, elsewhere, both, wrong, notName, wrongAlone band }) {
+	b.phrase = band{-0.35, -0.9}
+	b.pair = band{0.35, -0.65}
+	b.alone, b.short = band{0.35, -0.2}, band{0.9, -0.2}
 	// About something else: an order, e-mails. With a phrase that says an opt-out it may be both.
-	b.elsewhere, b.both = band{0.45, -0.3}, band{0.1, -0.6}
-	b.wrong, b.notName, b.wrongAlone = band{-0.5, -0.8}, band{0, -0.3}, band{0.5, 0.1}
+	b.elsewhere, b.both = band{0.7, -0.3}, band{0.1, -0.6}
+	b.wrong, b.notName, b.wrongAlone = band{-0.3, -0.8}, band{0.25, -0.3}, band{0.5, 0}
 	return b
 }
+
+// clauseClear is the score from which one clause of a message opts out that has a phrase which says so: "Please stop
+// texting, I'll check the website" is one, whatever stands beside it.
+const clauseClear = 0.3
+
+// fewWords are so few that the score says little of them: "new messages" comes near "no messages".
+const fewWords = 2
 
 // shortName is how many words a message has at most that begins "I am not" and names who it is not.
 const shortName = 6
@@ -49,8 +58,9 @@ type evidence struct {
 	then [256]words.Set
 	// rules are named for explanations.
 	rules map[[2]words.Concept]string
-	// phrases are those of optouts.tsv.
+	// phrases are those of optouts.tsv, frames those of frames.tsv.
 	phrases                              *words.Table
+	frames                               *frames
 	optOut, wrong, notName, keep, others words.Concept
 }
 
@@ -82,6 +92,9 @@ func newEvidence(t *words.Table) (*evidence, error) {
 			return nil, fmt.Errorf("phrases of opt-outs: there are none of %s", name)
 		}
 	}
+	if e.frames, err = readFrames(frameLines, e.phrases.Concept); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 
@@ -109,6 +122,7 @@ func (e *evidence) said(folded []byte) said {
 	for _, h := range m.Hits[:m.Found] {
 		s.Add(h.Concept)
 	}
+	e.frames.find(&s.Set, folded)
 	return s
 }
 
@@ -128,14 +142,14 @@ func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, m *words
 	if s.Has(c.evidence.keep) {
 		return // "don't stop", "sign me up"
 	}
-	if c.judgeWrongNumber(out, s, wrong) {
-		return
-	}
 	from, by := b.alone, "score opt-out"
-	if s.Has(c.evidence.optOut) {
+	switch name := c.evidence.pair(m); {
+	case s.Has(c.evidence.optOut):
 		from, by = b.phrase, "phrase opt-out"
-	} else if name := c.evidence.pair(m); name != "" {
+	case name != "":
 		from, by = b.pair, name
+	case s.words <= fewWords && folded[0] < utf8.RuneSelf:
+		from = b.short
 	}
 	if s.Has(c.evidence.others) {
 		from = b.elsewhere
@@ -143,7 +157,63 @@ func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, m *words
 			from = b.both
 		}
 	}
-	decide(out, optOut, from, by)
+	if c.judgeWrongNumber(out, s, wrong) && (out.OptOut == intent.OptOutClear || optOut < from.clear) {
+		return
+	}
+	if optOut < from.clear && s.Has(c.evidence.optOut) && c.clause(folded) >= clauseClear {
+		optOut, from = clauseClear, band{clauseClear, clauseClear}
+	}
+	if decide(out, optOut, from, by) {
+		out.WrongNumber = false
+	}
+}
+
+// clause returns the highest opt-out score of the clauses of a message; of a message of one clause none that counts.
+// Clauses end where the writer ended them, and where the next is joined by an "and".
+func (c *Classifier) clause(folded []byte) float32 {
+	best := float32(interesting)
+	if one, rest := firstClause(folded); len(rest) == 0 || len(one) == 0 {
+		return best
+	}
+	var room [4*shortest + 64 + words.Most]uint32
+	var scores [maxScores]float32
+	for len(folded) > 0 {
+		var one []byte
+		if one, folded = firstClause(folded); len(one) == 0 || len(one) > shortest {
+			continue
+		}
+		var m words.Meanings
+		c.words.Read(&m, one)
+		c.model.Score(scores[:], c.words.Features(model.Features(room[:0], one, ""), &m))
+		best = max(best, scores[c.optOut.from])
+	}
+	return best
+}
+
+// firstClause cuts a folded message behind its first clause.
+func firstClause(folded []byte) (first, rest []byte) {
+	begin := 0
+	for i, b := range folded {
+		switch b {
+		case '\n':
+			return folded[:i], folded[i+1:]
+		case ' ':
+			if begin > 0 && joins(folded[begin:i]) {
+				return folded[:begin-1], folded[i+1:]
+			}
+			begin = i + 1
+		}
+	}
+	return folded, nil
+}
+
+// joins tells the words that join clauses, in the languages that write them by themselves.
+func joins(word []byte) bool {
+	switch string(word) {
+	case "and", "but", "y", "pero", "et", "mais", "und", "aber", "e", "mas", "ma", "en", "maar", "i", "ale", "ve", "ama":
+		return true
+	}
+	return false
 }
 
 // judgeWrongNumber decides whether the message says that someone else is written to, and tells whether it may.

@@ -6,9 +6,11 @@ import (
 
 	"github.com/handoff-dev/handoff/connectors/gateway"
 	"github.com/handoff-dev/handoff/connectors/platform"
+	"github.com/handoff-dev/handoff/connectors/reader"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/pipeline/kafka/episodes"
 	"github.com/handoff-dev/handoff/pipeline/kafka/pubsub"
+	"github.com/handoff-dev/handoff/stages/classify/intent"
 )
 
 // gatewayParts makes the gateway, bound to its address.
@@ -30,6 +32,15 @@ func (a *App) gatewayParts(table *kafka.Settings) ([]part, error) {
 		admin.Close()
 		return publisher.Close()
 	}
+	outside, err := reader.New(reader.Config{Intents: intent.All(), Secret: a.opt.Secrets, Registerer: a.registry})
+	if err != nil {
+		return []part{shared}, err
+	}
+	shared.close = func(context.Context) error {
+		outside.Close()
+		admin.Close()
+		return publisher.Close()
+	}
 	people, err := episodes.Open(episodes.Config{Connection: a.conn, Logger: a.log})
 	if err != nil {
 		return []part{shared}, err
@@ -41,7 +52,7 @@ func (a *App) gatewayParts(table *kafka.Settings) ([]part, error) {
 	g, err := gateway.New(gateway.Config{
 		Channels: channels(), Desks: desks(), Platform: platform.Webhook{}, Settings: table, SettingsLoaded: func() bool { return true },
 		Episodes: people.Of, Secret: a.opt.Secrets, Apply: a.ApplySettings, OperatorToken: token,
-		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL,
+		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL, Reader: outside,
 		Drain: a.cfg.Drain, Log: a.log, Registerer: a.registry,
 	})
 	if err != nil {

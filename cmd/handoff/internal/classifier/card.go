@@ -43,7 +43,7 @@ func (c Card) Judge() error {
 	if err != nil {
 		return err
 	}
-	for _, set := range []string{corpus.Dev, corpus.Held} {
+	for _, set := range []string{corpus.Dev, corpus.Held, corpus.Second} {
 		messages, err := corpus.Judge(os.DirFS(c.Grammar), set)
 		if err != nil {
 			return err
@@ -253,12 +253,20 @@ func (t *tally) write(out io.Writer, of string) error {
 		fmt.Fprintln(w)
 	}
 	row("", func(l string) string { return strings.TrimSpace(l + " ") })
+	ofIntents := func(cell func(of map[string]*count) string) func(string) string {
+		return func(l string) string {
+			if t.intents[l] == nil {
+				return "-"
+			}
+			return cell(t.intents[l])
+		}
+	}
 	if len(t.intents) > 0 {
-		row("macro-F1 of intents", func(l string) string { return fmt.Sprintf("%.1f", macroF1(t.intents[l])) })
-		row("left unsure, %", func(l string) string { return fmt.Sprintf("%.0f", unsure(t.intents[l])) })
-		row("right of the rest, %", func(l string) string {
-			return fmt.Sprintf("%.0f", percent(t.intents[l][placed].right, t.intents[l][placed].got))
-		})
+		row("macro-F1 of intents", ofIntents(func(of map[string]*count) string { return fmt.Sprintf("%.1f", macroF1(of)) }))
+		row("left unsure, %", ofIntents(func(of map[string]*count) string { return fmt.Sprintf("%.0f", unsure(of)) }))
+		row("right of the rest, %", ofIntents(func(of map[string]*count) string {
+			return fmt.Sprintf("%.0f", percent(of[placed].right, of[placed].got))
+		}))
 	}
 	if len(t.optOuts) > 0 {
 		row("opt-outs taken, %", func(l string) string { return share(t.optOuts[l], 1) })

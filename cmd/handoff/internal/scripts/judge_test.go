@@ -24,6 +24,7 @@ const (
 	allAnswered        = "an inbound message was answered by nobody and nothing says why"
 	goesOn             = "the world does not go on"
 	historyGrows       = "consent history shrank or changed"
+	noTextUnconfirmed  = "a text's request started to somebody who has yet to confirm"
 )
 
 // judge watches a world and keeps its own account of it, from what was committed and what left.
@@ -47,11 +48,13 @@ type judge struct {
 	root    map[string]string                     // record id to that of the outside record it comes from
 	inbound map[string]string                     // id of a customer's record to its text
 	done    map[string]string                     // to what became of it
+	native  map[string]string                     // the provider's id of a customer's message to its record's
 	carries map[string][]*handoffv1.ThreadMessage // messages of calls to bot and desk
 	lines   map[string][]byte                     // the ledger's, by key and name
 
 	deskDown         bool
 	dropped          bool // somebody decided to do without a lost record
+	mustConfirm      bool // the shop asked people to confirm at some time
 	answersAfterStop bool // the shop let agents answer opted-out people at some time
 }
 
@@ -60,7 +63,7 @@ func newJudge() *judge {
 		detached: map[string]bool{}, held: map[string]uint64{},
 		consent: map[string]*handoffv1.ConsentChanged{}, holds: map[string][]handoffv1.TextClass{}, state: map[string]handoffv1.EpisodeState{},
 		stopped: map[string]bool{}, people: map[string]bool{}, tickets: map[int]bool{},
-		root: map[string]string{}, inbound: map[string]string{}, done: map[string]string{}, lines: map[string][]byte{}, carries: map[string][]*handoffv1.ThreadMessage{},
+		root: map[string]string{}, inbound: map[string]string{}, done: map[string]string{}, native: map[string]string{}, lines: map[string][]byte{}, carries: map[string][]*handoffv1.ThreadMessage{},
 	}
 }
 
@@ -84,6 +87,7 @@ func (j *judge) Committed(stage string, r *pipeline.Record, emits []pipeline.Emi
 		if m := in.GetCustomerMessage(); m != nil && stage == schemas.StageClassify {
 			if _, again := j.inbound[origin]; !again {
 				j.inbound[origin] = m.GetText()
+				j.native[thread(in)+m.GetNativeId()] = origin
 				j.messages++
 			}
 		}
@@ -93,8 +97,12 @@ func (j *judge) Committed(stage string, r *pipeline.Record, emits []pipeline.Emi
 	}
 	for _, e := range emits {
 		out := decode(e.Key, e.Value)
-		j.root[schemas.HexID(out.GetId())] = origin
-		j.emitted(stage, origin, out)
+		from, id := origin, schemas.HexID(out.GetId())
+		if m := out.GetCustomerMessage(); m != nil && j.native[thread(out)+m.GetNativeId()] != "" {
+			from = j.native[thread(out)+m.GetNativeId()] // also one that was held, whatever let it go on
+		}
+		j.root[id] = from
+		j.emitted(stage, from, out)
 	}
 }
 
@@ -141,6 +149,9 @@ func (j *judge) emitted(stage, origin string, out *handoffv1.Record) {
 	switch {
 	case out.GetCommand().GetSendText().GetTextClass() == handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER:
 		j.done[origin] = "answered as a keyword"
+	case out.GetFact().GetMessage().GetClassification().GetAnswers() == handoffv1.Question_QUESTION_OPT_IN &&
+		out.GetFact().GetMessage().GetClassification().GetDirective() == handoffv1.Directive_DIRECTIVE_NO && stage == schemas.StageClassify:
+		j.done[origin] = "recorded as a no to the opt-in question" // they are asked nothing more, and answered nothing
 	case out.GetFact() != nil && stage != schemas.StageClassify:
 		f := out.GetFact()
 		if e := f.GetEpisode(); e != nil {
@@ -228,11 +239,14 @@ func (j *judge) textStarted(a caller.Attempt, t *handoffv1.SendText) {
 			(class != handoffv1.TextClass_TEXT_CLASS_AGENT || !slices.Contains(newest.GetAllowed(), class)) {
 			j.breaks(noTextAfterOptOut, "%s got %q (%s) after change %d", at, t.GetText(), class, newest.GetVersion())
 		}
+		if newest.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING && class != handoffv1.TextClass_TEXT_CLASS_OPT_IN_QUESTION {
+			j.breaks(noTextUnconfirmed, "%s got %q (%s) after change %d", at, t.GetText(), class, newest.GetVersion())
+		}
 		if j.stopped[at] && (class != handoffv1.TextClass_TEXT_CLASS_AGENT || !j.answersAfterStop) {
 			j.breaks(noTextAfterOptOut, "%s got %q (%s) long after their STOP", at, t.GetText(), class)
 		}
 	}
-	if slices.Contains(j.holds[at], class) || j.people[at] && class == handoffv1.TextClass_TEXT_CLASS_BOT {
+	if slices.Contains(j.holds[at], class) && !t.GetWhilePaused() || j.people[at] && class == handoffv1.TextClass_TEXT_CLASS_BOT {
 		j.breaks(noAutomatedInPause, "%s got %q (%s)", at, t.GetText(), class)
 	}
 }
@@ -260,7 +274,14 @@ func (j *judge) before(c script.Command) {
 		if mayStart(c) {
 			maps.DeleteFunc(j.stopped, func(at string, _ bool) bool { return strings.HasPrefix(at, "acme|"+c.Args["from"]+" ") })
 		}
+	case "import": // the newer change wins
+		if c.Words[0] != "unsubscribed" {
+			maps.DeleteFunc(j.stopped, func(at string, _ bool) bool { return strings.HasPrefix(at, "acme|"+c.Args["from"]+" ") })
+		}
+	case "rules":
+		j.mustConfirm = j.mustConfirm || c.Words[0] == "double-opt-in"
 	case "settings":
+		j.mustConfirm = j.mustConfirm || strings.Contains(c.Input, "double_opt_in: true")
 		j.answersAfterStop = j.answersAfterStop || strings.Contains(c.Input, "answer_after_stop: true")
 	case "drop":
 		j.dropped = true

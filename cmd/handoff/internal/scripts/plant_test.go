@@ -1,6 +1,7 @@
 package scripts
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -179,6 +180,16 @@ func (p *plant) Calls(shop string) []pipeline.PendingCall { return p.desk.calls(
 
 // Reader implements script.Plant.
 func (p *plant) Reader() pipeline.Reader { return p.desk }
+
+// State implements script.Plant.
+func (p *plant) State(stage string, key []byte, fn func(name string, value []byte) bool) error {
+	fold := state.NewFold(state.Memory(), func(_ state.ItemKind, k []byte, _ string) bool { return bytes.Equal(k, key) })
+	err := kafka.FoldChangelog(context.Background(), p.to, stage, schemas.Partition(key, partitions), fold, func(_, _ int64) {})
+	if err != nil {
+		return err
+	}
+	return fold.Each(func(item state.Item) bool { return item.Kind != state.Entry || fn(item.Name, item.Value) })
+}
 
 // tick posts what time it is to every partition of every stage: what is due fires before it.
 func (p *plant) tick() {

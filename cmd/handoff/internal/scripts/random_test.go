@@ -2,23 +2,28 @@ package scripts
 
 import (
 	"errors"
-	"flag"
 	"fmt"
+	"hash"
+	"hash/fnv"
 	"os"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
 	"github.com/handoff-dev/handoff/pipeline/script"
+	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
-// interleavings is how many random steps TestRandomConversations takes; HANDOFF_INTERLEAVINGS sets
+// interleavings is about how many random steps TestRandomConversations takes; HANDOFF_INTERLEAVINGS sets
 // another number.
 const interleavings = 100_000
 
@@ -55,9 +60,19 @@ var turned = []string{
 	"consent: {reply_requires: subscription}", "consent: {reply_requires: conversation}", "handoff: {offer_lapses: 1h, offer_again_after: 1h}",
 }
 
-// commands are what may happen next, the likely ones more often.
-func commands() *rapid.Generator[script.Command] {
-	number := func(to int) *rapid.Generator[int] { return rapid.IntRange(1, to) }
+// turnedToo are more of them, by which less is texted.
+var turnedToo = []string{
+	"consent: {double_opt_in: true}", "consent: {double_opt_in: true}", "consent: {double_opt_in: false}",
+	"consent: {quiet_hours: true}", "consent: {quiet_hours: true}", "consent: {quiet_hours: false}", "time_zone: Asia/Tokyo", "time_zone: UTC",
+}
+
+// shipped are rules that a shop turns on: those that text, tag and hand over.
+var shipped = []string{"message-received", "order-status", "reopened-sms", "route-by-intent-and-sentiment", "new-sms-follow-up-check", "double-opt-in"}
+
+// commands are what may happen next, the likely ones more often: what customers, agents, bot, desk and provider
+// do, and in the wide choice what the platform, whoever decides and links, and rules do as well.
+func commands(wide bool) *rapid.Generator[script.Command] {
+	upTo := func(to int) *rapid.Generator[int] { return rapid.IntRange(1, to) }
 	one := func(name string, words ...string) *rapid.Generator[script.Command] {
 		return rapid.Map(rapid.SampledFrom(words), func(w string) script.Command {
 			c := script.Command{Name: name}
@@ -75,16 +90,16 @@ func commands() *rapid.Generator[script.Command] {
 		if to := rapid.SampledFrom(numbers).Draw(t, "to"); to != numbers[0] {
 			c.Args["to"] = to
 		}
-		switch number(20).Draw(t, "kind") {
+		switch upTo(20).Draw(t, "kind") {
 		case 20:
-			c.Args["id"] = fmt.Sprintf("m%d", number(3).Draw(t, "id"))
+			c.Args["id"] = fmt.Sprintf("m%d", upTo(3).Draw(t, "id"))
 		case 19:
 			c.Args["opt-out-type"] = rapid.SampledFrom([]string{"stop", "start", "help"}).Draw(t, "type")
 		}
 		return c
 	})
 	ticket := func(c script.Command) *rapid.Generator[script.Command] {
-		return rapid.Map(number(4), func(n int) script.Command {
+		return rapid.Map(upTo(4), func(n int) script.Command {
 			with := c
 			with.Args = map[string]string{}
 			for k, v := range c.Args {
@@ -100,19 +115,52 @@ func commands() *rapid.Generator[script.Command] {
 	status := func(s string) *rapid.Generator[script.Command] {
 		return ticket(script.Command{Name: "desk", Args: map[string]string{"status": s}})
 	}
-	delivery := rapid.Map(number(6), func(n int) script.Command {
+	delivery := rapid.Map(upTo(6), func(n int) script.Command {
 		c := script.Command{Name: "delivery", Args: map[string]string{"text": strconv.Itoa(1 + n/2), "status": "delivered"}}
 		if n%2 == 0 {
 			c.Args["status"], c.Args["code"] = "failed", "21610"
 		}
 		return c
 	})
-	settings := rapid.Map(rapid.SampledFrom(turned), func(s string) script.Command { return text("settings", s) })
+	turn := turned
+	if wide {
+		turn = slices.Concat(turned, turnedToo)
+	}
+	settings := rapid.Map(rapid.SampledFrom(turn), func(s string) script.Command { return text("settings", s) })
+	// from one of the people, or about them.
+	about := func(c script.Command, args ...string) *rapid.Generator[script.Command] {
+		return rapid.Custom(func(t *rapid.T) script.Command {
+			with := c
+			with.Args = map[string]string{"from": rapid.SampledFrom(people).Draw(t, "from")}
+			for _, a := range args {
+				name, values, _ := strings.Cut(a, "=")
+				if v := rapid.SampledFrom(strings.Split(values, "|")).Draw(t, name); v != "" {
+					with.Args[name] = v
+				}
+			}
+			return with
+		})
+	}
+	imports := rapid.OneOf(about(script.Command{Name: "import", Words: []string{"subscribed"}}, "at=|-1h|-30s"),
+		about(script.Command{Name: "import", Words: []string{"unsubscribed"}}, "at=|-1h|-30s", "scope=|shop"),
+		about(script.Command{Name: "import", Words: []string{"pending"}}, "at=|-1h"), about(script.Command{Name: "import", Words: []string{"conversational"}}, "at=|-1h"))
+	decisions := rapid.OneOf(about(script.Command{Name: "decide", Words: []string{"opt-out"}}), about(script.Command{Name: "decide", Words: []string{"keep"}}))
+	links := rapid.Map(rapid.Bool(), func(other bool) script.Command {
+		from, to := people[0], people[1]
+		if other {
+			from, to = to, from
+		}
+		return script.Command{Name: "link", Args: map[string]string{"from": from, "other": to}}
+	})
+	sends := rapid.OneOf(about(text("platform", "Sale! Do you want the code?"), "to=|"+numbers[1], "asks=yes"), about(text("platform", "Your parcel is on its way."), "to=|"+numbers[1]))
 	all := []*rapid.Generator[script.Command]{
 		customer, customer, customer, customer, customer, customer, customer, customer, customer, customer,
 		rapid.Just(text("bot", "It ships tomorrow.")), rapid.Just(text("bot", "It ships tomorrow.")), one("bot", "cannot-answer=unknown"), one("bot-auto", "on", "off"),
 		ticket(text("agent", "Hi, I look into it.")), ticket(text("agent", "Hi, I look into it.")), ticket(text("agent", "Done #optout")),
 		status("solved"), status("solved"), status("closed"), status("open"), rapid.OneOf(status("pending"), status("spam"), status("deleted")),
+		rapid.Map(rapid.SampledFrom(people), func(from string) script.Command {
+			return script.Command{Name: "echo", Args: map[string]string{"from": from}, Input: "I see to it myself."}
+		}),
 		one("wait", "1s", "10s", "1m", "6m", "1h", "23h", "24h", "26h"), one("wait", "2s", "11s", "30m"),
 		one("hold", "", "answers", "stage=classify", "stage=consent", "stage=escalate", "stage=deliver"),
 		one("release", "", "answers", "stage=classify", "stage=consent", "stage=escalate", "stage=deliver"),
@@ -123,24 +171,28 @@ func commands() *rapid.Generator[script.Command] {
 		rapid.OneOf(one("replay", "", "letter=1", "letter=2"), one("drop", "", "letter=1")), one("replay", ""),
 		one("restart", ""), settings, settings, delivery,
 	}
+	if wide {
+		all = append(all, imports, decisions, links, sends, sends, one("rules", shipped...), ticket(script.Command{Name: "desk", Args: map[string]string{"assign": "Kim"}}))
+	}
 	return rapid.OneOf(all...)
 }
 
 // conversation is one random conversation as it goes.
 type conversation struct {
-	world   *script.World
-	judge   *judge
-	given   []script.Command
-	steps   int
-	script  strings.Builder // what was done, as a script without what happened
-	letters int             // dead letters so far
-	decided map[int]bool    // which of them were replayed or dropped
-	met     map[string]bool // commands that were carried out, without texts
+	world    *script.World
+	judge    *judge
+	given    []script.Command
+	steps    int
+	script   strings.Builder // what was done, as a script without what happened
+	letters  int             // dead letters so far
+	decided  map[int]bool    // which of them were replayed or dropped
+	met      map[string]bool // commands that were carried out, without texts
+	happened hash.Hash64     // all of it
 }
 
 func newConversation(topology script.Topology) (*conversation, error) {
-	c := &conversation{judge: newJudge(), decided: map[int]bool{}, met: map[string]bool{}}
-	topology.Watch = c.judge
+	c := &conversation{judge: newJudge(), decided: map[int]bool{}, met: map[string]bool{}, happened: fnv.New64a()}
+	topology.Watch, topology.Rules = c.judge, shippedRules
 	var err error
 	if c.world, err = script.NewWorld(topology); err != nil {
 		return nil, err
@@ -162,6 +214,7 @@ func (c *conversation) do(command script.Command) {
 		return
 	}
 	c.steps++
+	c.happened.Write([]byte(out))
 	line, _, _ := strings.Cut(command.String(), "\n")
 	c.met[line] = true
 	c.script.WriteString(command.String() + "----\n\n")
@@ -195,7 +248,11 @@ func (c *conversation) finish() {
 		for range 4 {
 			all = append(all, script.Command{Name: "bot", Input: "It ships tomorrow."})
 		}
-		all = append(all, script.Command{Name: "wait", Words: []string{"1m"}})
+		patience := "1m"
+		if c.judge.mustConfirm {
+			patience = "25h" // who is asked to confirm has a day
+		}
+		all = append(all, script.Command{Name: "wait", Words: []string{patience}})
 		for _, command := range all {
 			c.do(command)
 		}
@@ -256,95 +313,131 @@ func (c *conversation) told(topology script.Topology) string {
 }
 
 // totals of many conversations.
-type totals struct{ conversations, steps, messages, texts, violations int }
+type totals struct {
+	conversations, steps, messages, texts, violations int
+	// digest of everything that happened, in whatever order conversations were had.
+	digest uint64
+	first  int    // the lowest number of a conversation that broke an invariant
+	told   string // it
+}
 
 func (t *totals) add(o totals) {
 	t.conversations += o.conversations
 	t.steps += o.steps
 	t.messages += o.messages
 	t.texts += o.texts
+	t.digest ^= o.digest
+	if o.violations > 0 && (t.violations == 0 || o.first < t.first) {
+		t.first, t.told = o.first, o.told
+	}
 	t.violations += o.violations
 }
 
-// converse is the property: a random conversation in a topology keeps the invariants.
-func converse(topology script.Topology, sum *totals) func(*rapid.T) {
-	next := commands()
-	return func(t *rapid.T) {
-		c, err := newConversation(topology)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Repeat(map[string]func(*rapid.T){"command": func(t *rapid.T) {
-			command := next.Draw(t, "command")
-			c.given = append(c.given, command)
-			c.do(command)
-			if c.judge.broken != "" {
-				t.Fatalf("%s", c.told(topology))
-			}
-		}})
-		c.finish()
-		sum.conversations++
-		sum.steps += c.steps
-		sum.messages += c.judge.messages
-		sum.texts += c.judge.texts
-		if c.judge.broken != "" {
-			t.Fatalf("%s", c.told(topology))
+// converse has one random conversation, always the same one of a seed and a number, and judges it. Those with
+// odd numbers draw from the wide choice.
+func converse(topology script.Topology, many [2]*rapid.Generator[[]script.Command], seed, number int) (totals, error) {
+	c, err := newConversation(topology)
+	if err != nil {
+		return totals{}, err
+	}
+	for _, command := range many[number%2].Example(seed<<32 + number) {
+		c.given = append(c.given, command)
+		if c.do(command); c.judge.broken != "" {
+			break
 		}
 	}
+	if c.judge.broken == "" {
+		c.finish()
+	}
+	sum := totals{conversations: 1, steps: c.steps, messages: c.judge.messages, texts: c.judge.texts, digest: c.happened.Sum64() * uint64(2*number+1)}
+	if c.judge.broken != "" {
+		sum.violations, sum.first, sum.told = 1, number, c.told(topology)
+	}
+	return sum, nil
 }
 
-// set gives a flag of rapid another value for the rest of the test.
-func set(t *testing.T, name, value string) {
+// converseFrom has conversations with these numbers on all processors.
+func converseFrom(t *testing.T, topology script.Topology, seed, from, to int) totals {
 	t.Helper()
-	f := flag.Lookup(name)
-	old := f.Value.String()
-	if err := flag.Set(name, value); err != nil {
+	var next atomic.Int64
+	next.Store(int64(from))
+	var mu sync.Mutex
+	var sum totals
+	var workers errgroup.Group
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() error {
+			many := [2]*rapid.Generator[[]script.Command]{rapid.SliceOfN(commands(false), stepsEach, stepsEach), rapid.SliceOfN(commands(true), stepsEach, stepsEach)}
+			for n := int(next.Add(1)) - 1; n < to; n = int(next.Add(1)) - 1 {
+				one, err := converse(topology, many, seed, n)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				sum.add(one)
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	if err := workers.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = flag.Set(name, old) })
+	return sum
 }
 
-// TestRandomConversations lets customers, agents, bot, desk and provider do random things at random
-// times, with records and calls that wait for each other in any order, and the invariants hold. What
-// fails is made small and printed as a script; -rapid.seed repeats a run. As many as
-// HANDOFF_INTERLEAVINGS says are divided among the processors.
-func TestRandomConversations(t *testing.T) {
-	wanted, workers := interleavings, 1
-	if v := os.Getenv("HANDOFF_INTERLEAVINGS"); v != "" {
-		var err error
-		if wanted, err = strconv.Atoi(v); err != nil {
-			t.Fatalf("HANDOFF_INTERLEAVINGS: %v", err)
-		}
-		workers = runtime.GOMAXPROCS(0)
+// readOnce reads a document of settings once and gives the same shop, which nobody changes, for it again:
+// random shops have the same few settings.
+func readOnce(check func([]byte) (*settings.Shop, error)) func([]byte) (*settings.Shop, error) {
+	type read struct {
+		shop *settings.Shop
+		err  error
 	}
+	var known sync.Map
+	return func(document []byte) (*settings.Shop, error) {
+		if r, ok := known.Load(string(document)); ok {
+			return r.(read).shop, r.(read).err
+		}
+		shop, err := check(document)
+		known.Store(string(document), read{shop, err})
+		return shop, err
+	}
+}
+
+// number is what an environment variable says, or the given one.
+func number(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	v := os.Getenv(name)
+	if v == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// TestRandomConversations lets customers, agents, bot, desk, provider and platform do random things at random
+// times, with records and calls that wait for each other in any order, and the invariants hold. What fails is
+// made small and printed as a script. Conversations have numbers, and each is the same in every process that
+// has the same seed: HANDOFF_INTERLEAVINGS says how many steps they take together, about, HANDOFF_FROM the
+// number to begin with, for a run that was broken off.
+func TestRandomConversations(t *testing.T) {
 	topology, err := app.Topology("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if os.Getenv("HANDOFF_INTERLEAVINGS") == "" && flag.Lookup("rapid.seed").Value.String() == "0" {
-		set(t, "rapid.seed", "20") // a change is judged by itself; make torture looks for what nobody met yet
-	}
-	set(t, "rapid.shrinktime", "0s") // told does it, by commands
-	set(t, "rapid.steps", strconv.Itoa(stepsEach))
-	set(t, "rapid.checks", strconv.Itoa(1+wanted/workers/stepsEach*11/10))
-	began, all := time.Now(), make([]totals, workers)
-	t.Cleanup(func() {
-		var sum totals
-		for _, one := range all {
-			sum.add(one)
+	topology.Check = readOnce(topology.Check)
+	seed, from := number(t, "HANDOFF_SEED", 20), number(t, "HANDOFF_FROM", 0)
+	count := 1 + number(t, "HANDOFF_INTERLEAVINGS", interleavings)/stepsEach*11/10
+	began, sum := time.Now(), totals{}
+	const piece = 10_000
+	for at := from; at < count; at += piece {
+		sum.add(converseFrom(t, topology, seed, at, min(at+piece, count)))
+		t.Logf("seed %d: %d interleavings in conversations %d to %d, %d messages, %d texts, %d violations, digest %016x, in %.1f s",
+			seed, sum.steps, from, min(at+piece, count)-1, sum.messages, sum.texts, sum.violations, sum.digest, time.Since(began).Seconds())
+		if sum.violations > 0 {
+			t.Fatalf("conversation %d (HANDOFF_SEED=%d HANDOFF_FROM=%d repeats it): %s", sum.first, seed, sum.first, sum.told)
 		}
-		t.Logf("%d interleavings in %d conversations, %d messages, %d texts, %d violations, in %.1f s",
-			sum.steps, sum.conversations, sum.messages, sum.texts, sum.violations, time.Since(began).Seconds())
-	})
-	for i := range workers {
-		t.Run(strconv.Itoa(i), func(t *testing.T) {
-			t.Parallel()
-			t.Cleanup(func() {
-				if t.Failed() {
-					all[i].violations = 1
-				}
-			})
-			rapid.Check(t, converse(topology, &all[i]))
-		})
 	}
 }

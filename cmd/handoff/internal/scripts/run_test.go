@@ -124,28 +124,28 @@ func TestGivenRules(t *testing.T) {
     then:
       - add_to_list: curious
 `)
-	run := func(opt Options) (bool, error, string) {
-		var out bytes.Buffer
-		opt.Out = &out
-		same, err := RunFile(file, opt)
-		return same, err, out.String()
+	run := func(opt Options) (same bool, out string, err error) {
+		var b bytes.Buffer
+		opt.Out = &b
+		same, err = RunFile(file, opt)
+		return same, b.String(), err
 	}
-	if same, err, out := run(Options{Rules: rules}); err != nil || !same {
+	if same, out, err := run(Options{Rules: rules}); err != nil || !same {
 		t.Errorf("with the rules: same %v, %v\n%s", same, err, out)
 	}
-	if same, err, out := run(Options{}); err != nil || same || !strings.Contains(out, "-list curious") {
+	if same, out, err := run(Options{}); err != nil || same || !strings.Contains(out, "-list curious") {
 		t.Errorf("without them: same %v, %v\n%s", same, err, out)
 	}
 	settings := shopDocument + "rules:\n  - {name: all, when: message_created, then: [{add_to_list: everybody}]}\n"
-	if same, err, out := run(Options{Rules: rules, Settings: []byte(settings)}); err != nil || same ||
+	if same, out, err := run(Options{Rules: rules, Settings: []byte(settings)}); err != nil || same ||
 		!strings.Contains(out, "+list everybody: the subscriber is on it (rule all)") || strings.Contains(out, "-list curious") {
 		t.Errorf("beside the settings': same %v, %v\n%s", same, err, out)
 	}
 	bad := write("bad.yaml", "rules:\n  - {name: x, when: message_created, then: [{dance: true}]}\n")
-	if _, err, _ := run(Options{Rules: bad}); err == nil || !strings.HasPrefix(err.Error(), "bad.yaml is refused: ") || !strings.Contains(err.Error(), "dance") {
+	if _, _, err := run(Options{Rules: bad}); err == nil || !strings.HasPrefix(err.Error(), "bad.yaml is refused: ") || !strings.Contains(err.Error(), "dance") {
 		t.Errorf("bad rules: %v", err)
 	}
-	if _, err, _ := run(Options{Rules: "none.yaml"}); err == nil || !strings.Contains(err.Error(), "none.yaml") {
+	if _, _, err := run(Options{Rules: "none.yaml"}); err == nil || !strings.Contains(err.Error(), "none.yaml") {
 		t.Errorf("rules that are not there: %v", err)
 	}
 }
