@@ -53,8 +53,22 @@ func (c *conversation) endTurn() {
 		return
 	}
 	c.dropTurn()
-	if waiting := t.GetWaiting(); waiting != nil && !c.paused() && !c.optedOut() && !c.stopped() {
-		c.ask(waiting, t.GetThrough())
+	c.askWaiting(t.GetWaiting(), t.GetThrough())
+}
+
+// askWaiting asks the bot about messages that waited for a turn, those after through, or records of each why
+// not. waiting is nil where none did.
+func (c *conversation) askWaiting(waiting *statev1.Cause, through uint64) {
+	switch {
+	case waiting == nil:
+	case c.paused():
+		c.neverAskedAfter(through, "people have the conversation")
+	case c.optedOut():
+		c.neverAskedAfter(through, "the customer opted out before the bot was asked about it")
+	case c.stopped():
+		c.neverAskedAfter(through, "automation is stopped")
+	default:
+		c.ask(waiting, through)
 	}
 }
 
@@ -72,7 +86,11 @@ func (c *conversation) dropWaiting(reason string) {
 	if c.state.GetTurn().GetWaiting() == nil {
 		return
 	}
-	for _, id := range c.thread.waiting(c.state.GetTurn().GetThrough()) {
+	c.neverAskedAfter(c.state.GetTurn().GetThrough(), reason)
+}
+
+func (c *conversation) neverAskedAfter(through uint64, reason string) {
+	for _, id := range c.thread.waiting(through) {
 		c.neverAsked(id, reason)
 	}
 }
@@ -166,9 +184,7 @@ func (c *conversation) turnFailed(why string) {
 	waiting, through := c.state.GetTurn().GetWaiting(), c.state.GetTurn().GetThrough()
 	c.dropTurn()
 	c.cannotAnswer(asked, why)
-	if waiting != nil && !c.paused() && !c.optedOut() && !c.stopped() {
-		c.ask(waiting, through)
-	}
+	c.askWaiting(waiting, through)
 }
 
 // cannotAnswer hands the message over, or records why not.
