@@ -170,6 +170,7 @@ func (c *conversation) settle() {
 	}
 	held := state == requested || state == open || c.ticket.GetTaken()
 	if held {
+		c.dropWaiting("people have the conversation")
 		c.dropTurn()
 	}
 	if state == open || c.ticket.GetTaken() {
