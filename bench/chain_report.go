@@ -24,7 +24,6 @@ func chainTable(b *strings.Builder, r *results, e experiment) {
 func chainTargets(r *results, e experiment) []target {
 	return []target{
 		{"pipeline ÷ five bare hops, records/s", r.ratio(e.Name, sidePipeline, sideChain5, metricRate), true, .4},
-		{"the pipeline's writes alone ÷ five bare hops, records/s", r.ratio(e.Name, sideWrites, sideChain5, metricRate), true, .4},
 		{"pipeline ÷ five bare hops, p99 at light load", r.ratio(e.Name, sidePipeline, sideChain5, metricLightP99), false, 2},
 	}
 }

@@ -26,6 +26,7 @@ var stageWrites = [3][]beside{
 		{topicBeside, 223},                        // the same for the platform
 		{topicChangelog, 16}, {topicChangelog, 2}, // conversation, head of the ledger
 		{topicChangelog, 138}, {topicChangelog, 14}, // line of the ledger, consent now
+		{topicChangelog, 8}, // timer of the evidence
 	},
 	{ // escalate
 		{topicBeside, 255},                          // episode fact

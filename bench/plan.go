@@ -90,7 +90,7 @@ func fullSuite() [][]experiment {
 // chainOf is the whole pipeline beside bare hops.
 func chainOf(rounds int) experiment {
 	return experiment{Name: "pipeline/first texts", Kind: kindChain, workload: workload{Records: 1_000_000, Warm: 250_000, Partitions: partitions},
-		Slow: 120_000, Sides: []string{sideChain5, sideChain3, sidePipeline}, Rounds: rounds, Limit: 6 * time.Minute}
+		Slow: 120_000, Sides: []string{sideChain5, sideChain3, sideWrites, sidePipeline}, Rounds: rounds, Limit: 6 * time.Minute}
 }
 
 // runnerSuite is what is asked of the runner alone, and restores.

@@ -22,14 +22,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"time"
 
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/handoff-dev/handoff/pipeline/caller/httpcall"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
@@ -59,8 +60,6 @@ type Config struct {
 	Secret func(settings.SecretRef) (string, error)
 	// Transport of requests; default one of its own.
 	Transport http.RoundTripper
-	// Now is the clock of the breakers; default time.Now.
-	Now func() time.Time
 	// Registerer takes the metrics; nil for none.
 	Registerer prometheus.Registerer
 }
@@ -78,17 +77,14 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Secret == nil || len(cfg.Intents) == 0 {
 		return nil, errors.New("reader config: Secret or Intents is missing")
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
 	if cfg.Transport == nil {
 		own := http.DefaultTransport.(*http.Transport).Clone()
 		own.MaxIdleConnsPerHost = 64
 		cfg.Transport = own
 	}
-	c := &Client{cfg: cfg, breakers: breakers{of: map[string]*breaker{}}}
-	// A redirect would take the key, and the customer's words, to where the shop did not say.
-	c.http = &http.Client{Transport: cfg.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	c := &Client{cfg: cfg, breakers: breakers{of: map[string]circuitbreaker.CircuitBreaker[any]{}}}
+	// It follows no redirect, which would take the key, and the customer's words, to where the shop did not say.
+	c.http = httpcall.NewClient(cfg.Transport)
 	var err error
 	c.metrics, err = newMetrics(cfg.Registerer)
 	return c, err
@@ -111,7 +107,7 @@ func (c *Client) Read(ctx context.Context, shop *settings.Shop, text string) *ha
 	}
 	out := &handoffv1.OutsideReading{Classifier: name(e.URL, e.Model)}
 	b := c.breakers.get(shop.Shop + " " + e.URL)
-	if !b.allows(c.cfg.Now()) {
+	if !b.TryAcquirePermit() {
 		out.Failed = failedOpen
 		c.metrics.ended(failedOpen, 0)
 		return out
@@ -127,7 +123,11 @@ func (c *Client) Read(ctx context.Context, shop *settings.Shop, text string) *ha
 	} else {
 		out.Intent, out.Confidence = read.Intent, float32(*read.Confidence)
 	}
-	b.ended(c.cfg.Now(), broken(out.GetFailed()))
+	if broken(out.GetFailed()) {
+		b.RecordFailure()
+	} else {
+		b.RecordSuccess()
+	}
 	c.metrics.ended(out.GetFailed(), took)
 	return out
 }
@@ -155,19 +155,16 @@ func (c *Client) ask(ctx context.Context, shop *settings.Shop, text string) (*an
 		}
 		req.Header.Set("Authorization", "Bearer "+key)
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, unanswered(ctx)
-	}
-	defer resp.Body.Close()
-	document, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	said, err := httpcall.Do(c.http, req, "the classifier", maxAnswer)
 	switch {
+	case said != nil && said.Status != http.StatusOK:
+		return nil, failure(failedStatus)
+	case errors.Is(err, httpcall.ErrTooLarge):
+		return nil, failure(failedAnswer)
 	case err != nil:
 		return nil, unanswered(ctx)
-	case resp.StatusCode != http.StatusOK:
-		return nil, failure(failedStatus)
 	}
-	a, err := answerOf(e.Format, document)
+	a, err := answerOf(e.Format, said.Body)
 	if err != nil {
 		return nil, failure(failedAnswer)
 	}

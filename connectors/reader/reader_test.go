@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,17 +28,19 @@ type outside struct {
 	*reader.Client
 	shop  *settings.Shop
 	asked atomic.Int32
-	now   atomic.Int64
 }
 
 func start(t *testing.T, answer http.HandlerFunc) *outside {
 	t.Helper()
-	o := &outside{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.asked.Add(1)
-		answer(w, r)
-	}))
+	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
+	return startOver(t, server.URL, http.DefaultTransport.(*http.Transport).Clone())
+}
+
+// startOver asks the classifier of a URL through a transport, and counts what is asked.
+func startOver(t *testing.T, url string, transport http.RoundTripper) *outside {
+	t.Helper()
+	o := &outside{}
 	c, err := reader.New(reader.Config{
 		Intents: []string{"order_status", "cancel_order"},
 		Secret: func(ref settings.SecretRef) (string, error) {
@@ -46,7 +49,7 @@ func start(t *testing.T, answer http.HandlerFunc) *outside {
 			}
 			return "a-key", nil
 		},
-		Now:        func() time.Time { return time.Unix(o.now.Load(), 0) },
+		Transport:  counted{transport, &o.asked},
 		Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
@@ -56,8 +59,26 @@ func start(t *testing.T, answer http.HandlerFunc) *outside {
 	o.Client = c
 	o.shop = &settings.Shop{Shop: "acme"}
 	e := &o.shop.Classifier.Endpoint
-	e.URL, e.Format, e.Timeout, e.Intents = server.URL, "handoff", 5*time.Second, []string{"rental"}
+	e.URL, e.Format, e.Timeout, e.Intents = url, "handoff", 5*time.Second, []string{"rental"}
 	return o
+}
+
+// counted counts the requests of a transport.
+type counted struct {
+	http.RoundTripper
+	n *atomic.Int32
+}
+
+func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.n.Add(1)
+	return c.RoundTripper.RoundTrip(r)
+}
+
+// CloseIdleConnections lets go of the transport's.
+func (c counted) CloseIdleConnections() {
+	if t, ok := c.RoundTripper.(*http.Transport); ok {
+		t.CloseIdleConnections()
+	}
 }
 
 func says(body string) http.HandlerFunc {
@@ -185,36 +206,46 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// served is a transport that a handler answers, without a network.
+type served struct{ http.Handler }
+
+func (s served) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
 func TestBreaker(t *testing.T) {
-	down := atomic.Bool{}
-	down.Store(true)
-	o := start(t, func(w http.ResponseWriter, _ *http.Request) {
-		if down.Load() {
-			w.WriteHeader(http.StatusBadGateway)
-			return
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		o := startOver(t, "http://classifier.example", served{http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if down {
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			_, _ = io.WriteString(w, `{"intent":"order_status","confidence":1}`)
+		})})
+		for range 5 {
+			o.read("hi")
 		}
-		_, _ = io.WriteString(w, `{"intent":"order_status","confidence":1}`)
+		if got := o.read("hi"); got.GetFailed() != "open" || o.asked.Load() != 5 {
+			t.Fatalf("after five failures: %v, asked %d times", got, o.asked.Load())
+		}
+		time.Sleep(11 * time.Second)
+		if got := o.read("hi"); got.GetFailed() != "status" || o.asked.Load() != 6 {
+			t.Fatalf("one may try after a while: %v, asked %d times", got, o.asked.Load())
+		}
+		if got := o.read("hi"); got.GetFailed() != "open" {
+			t.Fatalf("it failed again: %v", got)
+		}
+		time.Sleep(11 * time.Second)
+		down = false
+		for range 2 {
+			if got := o.read("hi"); got.GetIntent() != "order_status" {
+				t.Fatalf("it is back: %v", got)
+			}
+		}
 	})
-	for range 5 {
-		o.read("hi")
-	}
-	if got := o.read("hi"); got.GetFailed() != "open" || o.asked.Load() != 5 {
-		t.Fatalf("after five failures: %v, asked %d times", got, o.asked.Load())
-	}
-	o.now.Add(11)
-	if got := o.read("hi"); got.GetFailed() != "status" || o.asked.Load() != 6 {
-		t.Fatalf("one may try after a while: %v, asked %d times", got, o.asked.Load())
-	}
-	if got := o.read("hi"); got.GetFailed() != "open" {
-		t.Fatalf("it failed again: %v", got)
-	}
-	o.now.Add(11)
-	down.Store(false)
-	for range 2 {
-		if got := o.read("hi"); got.GetIntent() != "order_status" {
-			t.Fatalf("it is back: %v", got)
-		}
-	}
 }
 
 func FuzzAnswer(f *testing.F) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -128,18 +129,11 @@ func consent(c *handoffv1.ConsentFact) string {
 	if c.GetKeyword() != "" {
 		source += " " + c.GetKeyword()
 	}
-	text := fmt.Sprintf("Consent became %s, it was %s (%s): %s", status(c.GetStatus()), status(c.GetPrior()), c.GetScope(), source)
+	text := fmt.Sprintf("Consent became %s, it was %s (%s): %s", evidence.Status(c.GetStatus()), evidence.Status(c.GetPrior()), c.GetScope(), source)
 	if c.GetText() != "" && c.GetText() != c.GetKeyword() {
 		text += fmt.Sprintf(", by the text %q", c.GetText())
 	}
 	return text + "."
-}
-
-func status(s handoffv1.ConsentStatus) string {
-	if s == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED {
-		return "unknown"
-	}
-	return words(s.String(), "CONSENT_STATUS_")
 }
 
 func consentEvent(e *handoffv1.ConsentEvent, reason string) string {

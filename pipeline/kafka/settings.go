@@ -187,32 +187,12 @@ func (t *Settings) readToEnd(ctx context.Context) error {
 	return nil
 }
 
-// ends returns the end of every partition that is not empty.
+// endsOf returns the end of every partition that is not empty.
 func (t *Settings) ends(ctx context.Context) (map[int32]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	admin := kadm.NewClient(t.client)
-	starts, err := admin.ListStartOffsets(ctx, schemas.TopicSettings)
-	if err == nil {
-		err = starts.Error()
-	}
-	if err != nil {
-		return nil, err
-	}
-	listed, err := admin.ListCommittedOffsets(ctx, schemas.TopicSettings)
-	if err == nil {
-		err = listed.Error()
-	}
-	if err != nil {
-		return nil, err
-	}
-	all := map[int32]int64{}
-	listed.Each(func(o kadm.ListedOffset) {
-		if start, ok := starts.Lookup(o.Topic, o.Partition); ok && start.Offset < o.Offset {
-			all[o.Partition] = o.Offset
-		}
-	})
-	return all, nil
+	all, err := spans(ctx, kadm.NewClient(t.client), schemas.TopicSettings)
+	return endsOf(all), err
 }
 
 func (t *Settings) follow(ctx context.Context) {

@@ -52,6 +52,23 @@ func spansNow(ctx context.Context, c Connection, topic string) (map[int32]span, 
 	return spans(ctx, admin.client, topic)
 }
 
+// endsOf returns the end of every partition that is not empty.
+func endsOf(all map[int32]span) map[int32]int64 {
+	left := map[int32]int64{}
+	for p, s := range all {
+		if s.from < s.end {
+			left[p] = s.end
+		}
+	}
+	return left
+}
+
+// Ends asks where what is committed ends in every partition of a topic that is not empty.
+func (c Connection) Ends(ctx context.Context, topic string) (map[int32]int64, error) {
+	all, err := spansNow(ctx, c, topic)
+	return endsOf(all), err
+}
+
 // ReadTopic gives fn every committed record of a topic that is there now, in order within partitions.
 func ReadTopic(ctx context.Context, c Connection, topic string, fn func(*kgo.Record) error) error {
 	return readTopic(ctx, c, topic, nil, fn)

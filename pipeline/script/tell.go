@@ -6,6 +6,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -38,8 +39,8 @@ func (w *World) tellFact(r *handoffv1.Record, f *handoffv1.Fact) {
 		w.say("%s%s", line, because(f.GetReason()))
 	case *handoffv1.Fact_Consent:
 		c := k.Consent
-		w.say("consent: %s, was %s (%s%s, %s)", consentName(c.GetStatus()), consentName(c.GetPrior()), sourceName(c.GetSource()), keyword(c.GetKeyword()), c.GetScope())
-		line = "consent " + consentName(c.GetStatus())
+		w.say("consent: %s, was %s (%s%s, %s)", evidence.Status(c.GetStatus()), evidence.Status(c.GetPrior()), sourceName(c.GetSource()), keyword(c.GetKeyword()), c.GetScope())
+		line = "consent " + evidence.Status(c.GetStatus())
 	case *handoffv1.Fact_ConsentEvent:
 		line = consentEventLine(k.ConsentEvent)
 		w.say("%s%s", line, because(f.GetReason()))
@@ -195,13 +196,6 @@ func blockName(b handoffv1.BlockReason) string { return short(b.String(), "BLOCK
 func statusName(s handoffv1.TicketStatus) string { return short(s.String(), "TICKET_STATUS_") }
 
 func sourceName(s handoffv1.ConsentSource) string { return short(s.String(), "CONSENT_SOURCE_") }
-
-func consentName(s handoffv1.ConsentStatus) string {
-	if s == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED {
-		return "unknown"
-	}
-	return short(s.String(), "CONSENT_STATUS_")
-}
 
 func stateName(s handoffv1.EpisodeState) string {
 	if s == handoffv1.EpisodeState_EPISODE_STATE_UNSPECIFIED {

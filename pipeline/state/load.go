@@ -87,7 +87,7 @@ func (l *pebbleLoad) sort() {
 	first, common := l.key(&l.writes[0]), int(l.writes[0].value-l.writes[0].at)
 	for i := range l.writes {
 		key := l.key(&l.writes[i])
-		if len(key) > 0 && key[0] == kindOwner && first[0] != kindOwner {
+		if key[0] == kindOwner && first[0] != kindOwner {
 			first, common = key, len(key)
 		}
 		if key[0] != first[0] {
@@ -107,7 +107,7 @@ func (l *pebbleLoad) sort() {
 		}
 		w.short = binary.BigEndian.Uint64(short[:])
 	}
-	l.writes = sortShort(l.writes, func(w *loadWrite) byte { return l.memory[w.at] })
+	l.sortShort()
 	for rest := l.writes; len(rest) > 0; {
 		n := 1
 		for n < len(rest) && rest[n].short == rest[0].short && l.memory[rest[n].at] == l.memory[rest[0].at] {
@@ -124,12 +124,12 @@ func (l *pebbleLoad) sort() {
 
 // sortShort sorts by kind, then by short, a byte at a time from the last one: most bytes are the same in all
 // keys or of few values, and a comparison would be a miss of the processor's cache.
-func sortShort(writes []loadWrite, kind func(*loadWrite) byte) []loadWrite {
-	other := make([]loadWrite, len(writes))
+func (l *pebbleLoad) sortShort() {
+	writes, other := l.writes, make([]loadWrite, len(l.writes))
 	for at := range 9 {
 		digit := func(w *loadWrite) byte { return byte(w.short >> (8 * at)) }
 		if at == 8 {
-			digit = kind
+			digit = func(w *loadWrite) byte { return l.memory[w.at] }
 		}
 		var next [256]int // where the next one of a digit goes
 		for i := range writes {
@@ -149,7 +149,7 @@ func sortShort(writes []loadWrite, kind func(*loadWrite) byte) []loadWrite {
 		}
 		writes, other = other, writes
 	}
-	return writes
+	l.writes = writes
 }
 
 // file writes the first of the sorted writes to a file and returns its name and how many they are. The name

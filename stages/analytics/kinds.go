@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/rows"
 )
@@ -51,18 +52,10 @@ func episode(o rows.Origin, f *handoffv1.EpisodeFact) rows.EpisodeEvent {
 	}
 }
 
-// status names a consent status; the unspecified one has a name of its own.
-func status(s handoffv1.ConsentStatus) string {
-	if s == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED {
-		return "unknown"
-	}
-	return name(s, "CONSENT_STATUS_")
-}
-
 func consent(o rows.Origin, f *handoffv1.ConsentFact) rows.ConsentChange {
 	return rows.ConsentChange{
 		Origin:  o,
-		Version: f.GetVersion(), Scope: f.GetScope(), Prior: status(f.GetPrior()), Status: status(f.GetStatus()),
+		Version: f.GetVersion(), Scope: f.GetScope(), Prior: evidence.Status(f.GetPrior()), Status: evidence.Status(f.GetStatus()),
 		Source: name(f.GetSource(), "CONSENT_SOURCE_"), Keyword: f.GetKeyword(), Text: f.GetText(), MessageID: f.GetMessageId(),
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
@@ -85,7 +86,7 @@ type imported struct {
 func (i imported) apply(scope string, at turn.Place) {
 	now := covering(i.t, at, widthOf(scope))
 	if i.loses(now) {
-		outdone(i.t, i.ConsentImport, "a change of "+now.GetSince().AsTime().UTC().Format(time.DateTime)+" UTC is as new or newer: "+says(now.GetStatus()))
+		outdone(i.t, i.ConsentImport, "a change of "+now.GetSince().AsTime().UTC().Format(time.DateTime)+" UTC is as new or newer: "+evidence.Status(now.GetStatus()))
 		return
 	}
 	if widthOf(scope) != scopeAccount && i.losesWithin(scope) {
@@ -181,9 +182,4 @@ func (i imported) split(scope string) {
 			i.apply(part, at)
 		}
 	}
-}
-
-// says names a status for people.
-func says(s handoffv1.ConsentStatus) string {
-	return strings.ToLower(strings.TrimPrefix(s.String(), "CONSENT_STATUS_"))
 }

@@ -52,7 +52,7 @@ func (c *conversation) endTurn() {
 	if t == nil {
 		return
 	}
-	c.dropTurn()
+	c.forgetTurn()
 	c.askWaiting(t.GetWaiting(), t.GetThrough())
 }
 
@@ -72,25 +72,27 @@ func (c *conversation) askWaiting(waiting *statev1.Cause, through uint64) {
 	}
 }
 
-// dropTurn forgets the turn in flight: an answer to it is late.
-func (c *conversation) dropTurn() {
+// forgetTurn forgets the turn in flight: an answer to it is late.
+func (c *conversation) forgetTurn() {
 	if c.state.GetTurn() != nil {
 		c.state.Turn = nil
 		c.stopTimer(timerBot)
 	}
 }
 
-// dropWaiting records of the messages that wait for the next turn why the bot is not asked about them,
-// but for those that are on a ticket.
-func (c *conversation) dropWaiting(reason string) {
-	if c.state.GetTurn().GetWaiting() == nil {
-		return
+// dropTurn forgets the turn in flight, and records why the bot is not asked about the messages that waited for
+// it.
+func (c *conversation) dropTurn(reason string) {
+	if t := c.state.GetTurn(); t.GetWaiting() != nil {
+		c.neverAskedAfter(t.GetThrough(), reason)
 	}
-	c.neverAskedAfter(c.state.GetTurn().GetThrough(), reason)
+	c.forgetTurn()
 }
 
-func (c *conversation) neverAskedAfter(through uint64, reason string) {
-	for _, id := range c.thread.waiting(through) {
+// neverAskedAfter records of the customer's messages after seq why the bot was never asked about them, but for
+// those that are on a ticket.
+func (c *conversation) neverAskedAfter(seq uint64, reason string) {
+	for _, id := range c.thread.waiting(seq) {
 		c.neverAsked(id, reason)
 	}
 }
@@ -182,7 +184,7 @@ func (c *conversation) turnFailed(why string) {
 		why = "no reason given"
 	}
 	waiting, through := c.state.GetTurn().GetWaiting(), c.state.GetTurn().GetThrough()
-	c.dropTurn()
+	c.forgetTurn()
 	c.cannotAnswer(asked, why)
 	c.askWaiting(waiting, through)
 }

@@ -96,8 +96,7 @@ func (c *conversation) optOutRefused(prior handoffv1.ConsentStatus) string {
 // C8). The open ticket gets a note and follows the STOP setting, or stays for what the same message asks
 // for (C5); so does one that is still on its way, because its commands wait for it in their lane.
 func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
-	c.dropWaiting("the customer opted out before the bot was asked about it")
-	c.dropTurn()
+	c.dropTurn("the customer opted out before the bot was asked about it")
 	c.dropParked(handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT)
 	c.endExpired(n)
 	wasLive := c.live()

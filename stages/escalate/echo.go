@@ -1,8 +1,6 @@
 package escalate
 
 import (
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings/rules"
@@ -15,7 +13,7 @@ func (c *conversation) onEcho(e *handoffv1.ChannelEcho) {
 	c.beforeReply()
 	c.thread.add(&handoffv1.ThreadMessage{
 		Id: id, Author: handoffv1.AuthorKind_AUTHOR_KIND_AGENT, Name: e.GetAuthor(),
-		At: timestamppb.New(c.t.Record.GetEventTime().AsTime()), Text: e.GetText(), Media: e.GetMedia(),
+		At: c.t.Record.GetEventTime(), Text: e.GetText(), Media: e.GetMedia(),
 	}, 0)
 	c.sentElsewhere(&handoffv1.Asked{}, e.GetText())
 	c.t.Fact(c.at, &handoffv1.Fact{Reason: "written in the channel's own app", Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
@@ -28,11 +26,11 @@ func (c *conversation) onEcho(e *handoffv1.ChannelEcho) {
 		c.countReply()
 		c.afterReply()
 	}
-	if c.optedOut() || c.episode.GetState() == requested || c.episode.GetState() == open {
+	if c.optedOut() || peopleHave(c.episode.GetState()) {
 		return
 	}
 	c.move(EventLapse, "an agent wrote in the channel's app")
-	c.dropWaiting("an agent answers in the channel's app")
+	c.dropTurn("an agent answers in the channel's app")
 	c.take()
 	c.ticket.ByEcho = true
 }

@@ -61,8 +61,7 @@ func (c *conversation) stopAutomation(because string) {
 	}
 	auto := c.auto()
 	auto.StoppedAt, auto.StoppedBecause, auto.Sent = c.now(), because, nil
-	c.dropWaiting("automation stopped before the bot was asked about it (R4)")
-	c.dropTurn()
+	c.dropTurn("automation stopped before the bot was asked about it (R4)")
 	c.notAsked("automation stopped: " + because + " (R4)")
 	if c.live() {
 		c.note(c.stoppedNote())

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings/rules"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -169,7 +170,7 @@ func (c *conversation) event(when rules.Trigger) *rules.Event {
 		Status: statusWord(k), Subject: k.GetSubject(), FollowUp: k.GetFollowUp(),
 		Text: read.GetText(), Intent: read.GetIntent(), Sentiment: float64(read.GetSentiment()),
 		Language: c.state.GetLanguage(), Name: c.state.GetName(), Address: c.t.Key.Address,
-		Consent:     consentWord(c.state.GetConsent().GetStatus()),
+		Consent:     evidence.Status(c.state.GetConsent().GetStatus()),
 		SupportOpen: c.shop.SupportOpen(c.t.At()), Episode: episodeWord(c.episode.GetState()),
 		PublicPost: c.rules.public && when == rules.MessageCreated,
 	}
@@ -192,13 +193,6 @@ func statusWord(k *statev1.Ticket) string {
 		return ""
 	}
 	return word(k.GetStatus().String(), "TICKET_STATUS_")
-}
-
-func consentWord(s handoffv1.ConsentStatus) string {
-	if s == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED {
-		return "unknown"
-	}
-	return word(s.String(), "CONSENT_STATUS_")
 }
 
 func episodeWord(s State) string { return word(s.String(), "EPISODE_STATE_") }

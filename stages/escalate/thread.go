@@ -134,11 +134,8 @@ func (th *thread) kept(id string) *entry {
 
 // ticketOf returns the ticket that a kept message is on, 0 for none.
 func (th *thread) ticketOf(id string) uint64 {
-	th.load()
-	for _, e := range th.entries {
-		if e.kept.GetMessage().GetId() == id {
-			return e.kept.GetOnTicket()
-		}
+	if e := th.kept(id); e != nil {
+		return e.kept.GetOnTicket()
 	}
 	return 0
 }
@@ -146,14 +143,11 @@ func (th *thread) ticketOf(id string) uint64 {
 // sentAgain gives a message the id of the call that it leaves by now. It tells whether the thread still has
 // the message.
 func (th *thread) sentAgain(id, callID string) bool {
-	th.load()
-	for _, e := range th.entries {
-		if m := e.kept.GetMessage(); m.GetId() == id {
-			m.Id, e.changed = callID, true
-			return true
-		}
+	e := th.kept(id)
+	if e != nil {
+		e.kept.Message.Id, e.changed = callID, true
 	}
-	return false
+	return e != nil
 }
 
 // save writes changed entries and forgets those beyond the last ten, but for those that still wait for

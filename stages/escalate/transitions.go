@@ -168,10 +168,9 @@ func (c *conversation) settle() {
 	if state != requested {
 		c.stopTimer(timerDesk)
 	}
-	held := state == requested || state == open || c.ticket.GetTaken()
+	held := peopleHave(state) || c.ticket.GetTaken()
 	if held {
-		c.dropWaiting("people have the conversation")
-		c.dropTurn()
+		c.dropTurn("people have the conversation")
 	}
 	if state == open || c.ticket.GetTaken() {
 		c.setTimer(timerPause, c.look(c.pauseEnds()))

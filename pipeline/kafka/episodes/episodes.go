@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/pipeline/kafka"
@@ -35,6 +34,7 @@ type Config struct {
 
 // Table is the table as far as it was read. It is safe for concurrent use.
 type Table struct {
+	conn   kafka.Connection
 	client *kgo.Client
 	log    *slog.Logger
 
@@ -57,7 +57,7 @@ func Open(cfg Config) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure the client of %s: %w", schemas.TopicEpisodes, err)
 	}
-	return &Table{client: client, log: cfg.Logger, held: map[string]*handoffv1.WithPeople{}}, nil
+	return &Table{conn: cfg.Connection, client: client, log: cfg.Logger, held: map[string]*handoffv1.WithPeople{}}, nil
 }
 
 // Close ends the client. Run must have returned.
@@ -136,27 +136,7 @@ func (t *Table) ends(ctx context.Context) map[int32]int64 {
 func (t *Table) ask(ctx context.Context) (map[int32]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	all, admin := map[int32]int64{}, kadm.NewClient(t.client)
-	starts, err := admin.ListStartOffsets(ctx, schemas.TopicEpisodes)
-	if err == nil {
-		err = starts.Error()
-	}
-	if err != nil {
-		return all, fmt.Errorf("ask where %s begins: %w", schemas.TopicEpisodes, err)
-	}
-	ends, err := admin.ListCommittedOffsets(ctx, schemas.TopicEpisodes)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return all, fmt.Errorf("ask where %s ends: %w", schemas.TopicEpisodes, err)
-	}
-	ends.Each(func(o kadm.ListedOffset) {
-		if start, ok := starts.Lookup(o.Topic, o.Partition); ok && start.Offset < o.Offset {
-			all[o.Partition] = o.Offset
-		}
-	})
-	return all, nil
+	return t.conn.Ends(ctx, schemas.TopicEpisodes) //nolint:wrapcheck // It names the topic.
 }
 
 func (t *Table) apply(fetches kgo.Fetches) {
