@@ -27,8 +27,10 @@ func (c Connection) options(id string, more ...kgo.Opt) []kgo.Opt {
 	// How often metadata may be asked for anew: for a partition's new leader, and before a batch is sent again
 	// that came while the broker was still ending the transaction before (CONCURRENT_TRANSACTIONS), which a busy
 	// broker answers often. The client's own default is 5 s, and such a batch waits for it.
+	// A topic that was just made, which a broker does not know at once, is asked for about as long as by default,
+	// where four tries take so long.
 	all := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(id), kgo.MetadataMinAge(50 * time.Millisecond),
-		kgo.RetryBackoffFn(backoff), kgo.RequestRetries(40)}
+		kgo.RetryBackoffFn(backoff), kgo.RequestRetries(40), kgo.UnknownTopicRetries(200)}
 	all = append(all, c.Options...)
 	return append(all, more...)
 }
