@@ -89,6 +89,7 @@ func run(only string, jobs int) error {
 	if len(chosen) == 0 {
 		return errors.New("no mutant has that name")
 	}
+	fmt.Fprintf(os.Stderr, "%d mutants, %d at a time: about %d minutes on two cores with nothing else to do\n", len(chosen), max(jobs, 1), minutes(len(chosen), jobs))
 	if err := baseline(dir, chosen); err != nil {
 		return err
 	}
@@ -108,6 +109,9 @@ func run(only string, jobs int) error {
 	wait.Wait()
 	return report(chosen, outcomes)
 }
+
+// minutes that so many mutants take, about: a compilation and its tests are twenty seconds.
+func minutes(mutants, jobs int) int { return (mutants*20/max(jobs, 1) + 59) / 60 }
 
 func report(chosen []mutant, outcomes []outcome) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
