@@ -216,7 +216,7 @@ func (m mutant) write(dir string) (overlay string, err error) {
 }
 
 func compile(binary, overlay, pkg string) (string, error) {
-	args := []string{"test", "-c", "-vet=off", "-o", binary}
+	args := []string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", binary}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
@@ -236,6 +236,7 @@ func command(limit time.Duration, dir, name string, args ...string) (string, err
 	defer cancel()
 	c := exec.CommandContext(ctx, name, args...)
 	c.Dir = dir
+	c.Env = append(os.Environ(), "CGO_ENABLED=0") // linked by Go itself, which is most of the time
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
 	err := c.Run()

@@ -87,7 +87,7 @@ func once() []mutant {
 		{"once", "dead letters are not produced", in(partGo,
 			"		if err := p.in.send(p.deadLetter(&failures[i])); err != nil {\n			return err\n		}\n", "		_ = p.deadLetter(&failures[i])\n"), kafka, tests},
 		{"once", "records already processed are taken again", in(partGo,
-			"		if r.Offset >= p.next {", "		if r.Offset >= p.next || r.Offset == p.next-1 {"), kafka, tests + "|TestGroupOffsetExpired"},
+			"		if r.Offset >= p.next {", "		if r.Offset >= p.next || r.Offset == p.next-1 {"), kafka, tests + "|TestEnqueue"},
 	}
 }
 
@@ -213,7 +213,7 @@ func loads() []mutant {
 		{"load", "a load does not say how far it is", in(replayGo,
 			"	batch.Set([]byte{kindPos}, r.pos.Encode())\n", ""), state, "TestPowerLossInLoad"},
 		{"load", "a transaction counts before its position", in(replayGo,
-			"	r.txn = append(r.txn, replayed{key: key, value: value, ok: value != nil})\n", "	r.kept.put(key, value, value != nil)\n"), state, "TestPowerLoss"},
+			"	r.txn = append(r.txn, replayed{key: key, value: value, ok: value != nil})\n", "	r.kept.put(key, value, value != nil)\n"), state, "TestReplayOfHalf"},
 	}
 }
 
