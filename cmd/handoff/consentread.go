@@ -11,6 +11,7 @@ import (
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/ledger"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/stages/consent"
 )
 
 type consentShow struct {
@@ -129,7 +130,7 @@ func peopleIn(s *session, a *app.App, partition int32, fold *state.Fold, each fu
 		}
 	}
 	err = fold.Each(func(item state.Item) bool {
-		if item.Kind != state.Entry {
+		if item.Kind == state.Call {
 			return true
 		}
 		if p == nil || p.Key.String() != string(item.Key) {
@@ -139,6 +140,10 @@ func peopleIn(s *session, a *app.App, partition int32, fold *state.Fold, each fu
 				return false
 			}
 			p = ledger.NewPerson(key)
+		}
+		if item.Kind == state.Timer {
+			p.Watched = p.Watched || item.Name == consent.RetainTimer
+			return true
 		}
 		bad = errors.Join(bad, p.Take(&contract, item.Name, item.Value))
 		return bad == nil

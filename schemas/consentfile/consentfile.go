@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/consentask"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -243,7 +244,7 @@ func (p placed) record(of For) (*handoffv1.Record, error) {
 		return bad("channel", "%q is no channel, e.g. sms", p.Channel)
 	case phones(channel) && !e164.MatchString(p.Address):
 		return bad("address", "%q is no number in E.164, e.g. +14155550123", p.Address)
-	case !validAddress(p.Address):
+	case !consentask.ValidAddress(p.Address):
 		return bad("address", "%q can be no address: it must be 1 to 256 bytes without spaces around it or control characters", p.Address)
 	case status == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED:
 		return bad("status", "%q is none of subscribed, unsubscribed, pending, conversational", p.Status)

@@ -81,6 +81,7 @@ func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
 	t.Get(headEntry, head)
 	return &handoffv1.ConsentStamp{
 		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now), TimeZone: head.GetTimeZone(),
+		Public: now.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED && posted(t, p),
 	}
 }
 

@@ -191,7 +191,7 @@ func unanswered(t *turn.Turn, now standing) bool {
 func (s *Stage) onTimer(t *turn.Turn) error {
 	name := t.Timer.Name
 	switch {
-	case name == retainTimer:
+	case name == RetainTimer:
 		return s.reduce(t)
 	case strings.HasPrefix(name, answerTimer):
 		return endAnswers(t)

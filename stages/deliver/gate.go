@@ -147,7 +147,9 @@ func judge(e entries, p turn.Place, text *handoffv1.SendText) (judgement, error)
 		j.meaning = "the customer opted out before it was sent"
 		return j, nil
 	}
-	if !allows(consent, class) {
+	// A post that everybody can read is answered as publicly, which takes no consent (W5); an opt-out counts there too.
+	public := consent == nil && text.GetConsent().GetPublic()
+	if !public && !allows(consent, class) {
 		j.verdict = caller.Refuse
 		j.reason, j.meaning = whyNot(consent)
 		return j, nil
