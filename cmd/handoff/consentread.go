@@ -21,7 +21,9 @@ type consentShow struct {
 }
 
 // Help says what is read.
-func (c *consentShow) Help() string { return stateHelp }
+func (c *consentShow) Help() string {
+	return "Of addresses that are linked as one person all are shown, the one that was asked for first. " + stateHelp
+}
 
 // Run reads the address's partition.
 func (c *consentShow) Run(s *session) error {
@@ -29,18 +31,35 @@ func (c *consentShow) Run(s *session) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	shown := false
-	err = people(s, key.Shop, key.Address, func(p *ledger.Person) error {
+	shown, others := false, []string(nil)
+	show := func(p *ledger.Person) error {
+		if shown && c.Format == "text" {
+			fmt.Println()
+		}
 		shown = true
+		if p.Key == key {
+			others = p.Linked
+		}
 		if c.Format == "json" {
 			return p.JSON(os.Stdout)
 		}
 		return p.Show(os.Stdout)
-	})
-	if err == nil && !shown {
-		err = fmt.Errorf("there is no consent record of %s", key)
 	}
-	return err
+	if err := people(s, key.Shop, key.Address, show); err != nil {
+		return err
+	}
+	if !shown {
+		return fmt.Errorf("there is no consent record of %s", key)
+	}
+	for _, address := range others { // one person's history is one (W7)
+		if address == key.Address {
+			continue
+		}
+		if err := people(s, key.Shop, address, show); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type consentExport struct {

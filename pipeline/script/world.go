@@ -84,7 +84,7 @@ type World struct {
 	lost    []explain.Letter  // of letters, what explain tells
 
 	lines []string            // what happened since the command began
-	told  map[string][]string // what is printed only when asked for: "platform", "ticket"
+	told  map[string][]string // what is printed only when asked for: "platform", "published", "ticket"
 	// withPeople is the table of episodes: the newest record of each key.
 	withPeople map[string]pipeline.Emit
 	facts      []string // facts since the last "facts"

@@ -247,7 +247,8 @@ func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
 	case !already:
 		c.write(t, at)
 		since = t.AtStamp()
-	case wider(widthOf(c.scope), widthOf(before.scope)) || before.GetAnswerUntil() != nil:
+	case wider(widthOf(c.scope), widthOf(before.scope)) || before.GetAnswerUntil() != nil,
+		c.wrongNumber && before.GetSource() != c.source: // the ledger says why nobody at the address may be texted (C15)
 		c.since = since
 		c.write(t, at)
 	}
