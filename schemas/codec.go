@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
@@ -52,12 +51,7 @@ func Decode(key, value []byte) (*handoffv1.Record, error) {
 // DecodeShared decodes as Decode does, without a copy: strings of the record are value's bytes, which must
 // not change as long as one of them is used.
 func DecodeShared(key, value []byte) (*handoffv1.Record, error) {
-	all := &struct { // what every record has, in one piece of memory
-		record                handoffv1.Record
-		eventTime, receivedAt timestamppb.Timestamp
-	}{}
-	r := &all.record
-	r.EventTime, r.ReceivedAt = &all.eventTime, &all.receivedAt
+	r := &handoffv1.Record{}
 	if err := UnmarshalShared(value, r); err != nil {
 		return nil, fmt.Errorf("%w: not a handoff.v1.Record: %w", ErrRecord, err)
 	}
@@ -66,20 +60,12 @@ func DecodeShared(key, value []byte) (*handoffv1.Record, error) {
 		return nil, fmt.Errorf("%w: id has %d bytes, want %d", ErrRecord, len(r.GetId()), IDSize)
 	case !KeyOf(r).is(key):
 		return nil, fmt.Errorf("%w: filed under key %q, but it is of %q", ErrRecord, key, KeyOf(r))
-	case isUnset(r.GetReceivedAt()):
+	case r.GetReceivedAt() == nil:
 		return nil, fmt.Errorf("%w: no received_at", ErrRecord)
 	case r.GetBody() == nil:
 		return nil, fmt.Errorf("%w: no body, or one of a newer version", ErrRecord)
 	}
-	if isUnset(r.GetEventTime()) {
-		r.EventTime = nil
-	}
 	return r, nil
-}
-
-// isUnset takes the first moment of 1970, as which a missing time is decoded, for none.
-func isUnset(t *timestamppb.Timestamp) bool {
-	return t.GetSeconds() == 0 && t.GetNanos() == 0
 }
 
 // Encode encodes a record that a stage made: a replay makes the same bytes.
