@@ -8,26 +8,29 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/consentask"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
-// fromOutside posts a record about an address as a whole, as the gateway and the command line do.
-func (w *World) fromOutside(c Command, what string, body *handoffv1.Record) error {
-	w.serial++
-	body.Id = schemas.SourceID(what, w.shop, c.arg("from", "+14155550001"), c.arg("id", fmt.Sprint(w.serial)))
-	body.Address = c.arg("from", "+14155550001")
-	return w.post(schemas.TopicConsent, body)
+// askAbout asks something about an address, as the gateway and the command line do: "decide opt-out by=Ann",
+// "unlink from=+14155550001".
+func askAbout(kind consentask.Kind) func(*World, Command) error {
+	return func(w *World, c Command) error {
+		r, err := consentask.Ask{
+			Address: c.arg("from", "+14155550001"), Decision: c.word(), By: c.arg("by", "Ann"), Reason: c.arg("reason", ""),
+		}.Record(kind)
+		if err != nil {
+			return err
+		}
+		return w.fromOutside(c, string(kind), r)
+	}
 }
 
-// decide is a person's decision on possible opt-outs: "decide opt-out by=Ann", "decide keep by=Ann".
-func (w *World) decide(c Command) error {
-	word := c.word()
-	if word != "opt-out" && word != "keep" {
-		return fmt.Errorf("%q is no decision; use opt-out or keep", word)
-	}
-	return w.fromOutside(c, "decision", &handoffv1.Record{Body: &handoffv1.Record_ConsentDecision{ConsentDecision: &handoffv1.ConsentDecision{
-		OptOut: word == "opt-out", By: c.arg("by", "Ann"), Reason: c.arg("reason", ""),
-	}}})
+// fromOutside posts a record about an address as a whole.
+func (w *World) fromOutside(c Command, what string, r *handoffv1.Record) error {
+	w.serial++
+	r.Id = schemas.SourceID(what, w.shop, c.arg("from", "+14155550001"), c.arg("id", fmt.Sprint(w.serial)))
+	return w.post(schemas.TopicConsent, r)
 }
 
 // statuses are the consents that an import may bring.
@@ -39,27 +42,58 @@ func (w *World) importConsent(c Command) error {
 	if err != nil {
 		return fmt.Errorf("at= needs a duration such as -1h: %w", err)
 	}
+	if c.word() == "" {
+		return fmt.Errorf("say what is imported: %s", strings.Join(statuses(), ", "))
+	}
+	channel, err := channelOf(c.arg("channel", "sms"))
+	if err != nil {
+		return err
+	}
+	scope, err := w.scope(c, channel)
+	if err != nil {
+		return err
+	}
 	r := &handoffv1.Record{
-		Channel: schemas.ChannelOf(c.arg("channel", "sms")), Account: c.arg("account", ""),
+		Address: c.arg("from", "+14155550001"), Channel: channel, Account: c.arg("account", ""),
 		Body: &handoffv1.Record_ConsentImport{ConsentImport: &handoffv1.ConsentImport{
 			Status: handoffv1.ConsentStatus(handoffv1.ConsentStatus_value["CONSENT_STATUS_"+strings.ToUpper(c.word())]),
-			Scope:  c.arg("scope", ""), ChangedAt: timestamppb.New(w.clock.Add(ago)),
+			Scope:  scope, ChangedAt: timestamppb.New(w.clock.Add(ago)),
 			Source: c.arg("source", "platform"), Text: c.Input, By: c.arg("by", "Ann"), TimeZone: c.arg("zone", ""),
 		}},
 	}
 	return w.fromOutside(c, "import", r)
 }
 
-// link asks that two addresses be one person's: "link from=+14155550001 other=+14155550002".
-func (w *World) link(c Command) error {
-	return w.fromOutside(c, "link", &handoffv1.Record{Body: &handoffv1.Record_LinkRequest{LinkRequest: &handoffv1.LinkRequest{
-		Other: c.arg("other", "+14155550002"), By: c.arg("by", "Ann"),
-	}}})
+// scope is an import's, as files write it (account, channel, shop) or as the ledger does.
+func (w *World) scope(c Command, channel handoffv1.Channel) (string, error) {
+	scope := c.arg("scope", "")
+	switch {
+	case scope == "account":
+		return "account:" + schemas.Conversation(channel, c.arg("account", w.account().Account)), nil
+	case scope == "channel":
+		return "channel:" + schemas.ChannelName(channel), nil
+	case scope == "", scope == "shop", strings.Contains(scope, ":"):
+		return scope, nil
+	}
+	return "", fmt.Errorf("scope=%s is none of account, channel, shop", scope)
 }
 
-// unlink asks that an address be taken from its person: "unlink from=+14155550001 by=Ann".
-func (w *World) unlink(c Command) error {
-	return w.fromOutside(c, "unlink", &handoffv1.Record{Body: &handoffv1.Record_UnlinkRequest{UnlinkRequest: &handoffv1.UnlinkRequest{
-		By: c.arg("by", "Ann"), Reason: c.arg("reason", ""),
-	}}})
+// channelOf is the channel of a name.
+func channelOf(name string) (handoffv1.Channel, error) {
+	channel := schemas.ChannelOf(name)
+	if channel == handoffv1.Channel_CHANNEL_UNSPECIFIED {
+		return channel, fmt.Errorf("%q is no channel, e.g. sms", name)
+	}
+	return channel, nil
+}
+
+// link asks that two addresses be one person's: "link from=+14155550001 other=+14155550002". It is asked under
+// from=, also where that is the higher of the two or both are one: consent has to cope with it.
+func (w *World) link(c Command) error {
+	return w.fromOutside(c, string(consentask.Link), &handoffv1.Record{
+		Address: c.arg("from", "+14155550001"),
+		Body: &handoffv1.Record_LinkRequest{LinkRequest: &handoffv1.LinkRequest{
+			Other: c.arg("other", "+14155550002"), By: c.arg("by", "Ann"),
+		}},
+	})
 }

@@ -5,13 +5,17 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
 // platform reports what the messaging platform sent by itself, as the gateway posts it.
 func (w *World) platform(c Command) error {
 	to := c.arg("to", w.account().Account)
-	channel := schemas.ChannelOf(c.arg("channel", w.account().Channel))
+	channel, err := channelOf(c.arg("channel", w.account().Channel))
+	if err != nil {
+		return err
+	}
 	w.serial++
 	native := c.arg("id", fmt.Sprintf("send%d", w.serial))
 	s := &handoffv1.PlatformSend{NativeId: native, Text: c.Input, Campaign: c.arg("campaign", "")}
@@ -24,8 +28,8 @@ func (w *World) platform(c Command) error {
 	})
 }
 
-// toldPlatform keeps what the platform is told of episodes, for "facts platform"; what it is told of
-// consent stands among the facts already.
+// toldPlatform keeps what the platform is told of episodes, for "facts platform", and of changes of consent, for
+// "facts published".
 func (w *World) toldPlatform(e pipeline.Emit) {
 	r, err := schemas.Decode(e.Key, e.Value)
 	if err != nil {
@@ -33,6 +37,10 @@ func (w *World) toldPlatform(e pipeline.Emit) {
 		return
 	}
 	f := r.GetFact()
+	if c := f.GetConsent(); c != nil {
+		w.told["published"] = append(w.told["published"], fmt.Sprintf("%s published: %s is %s, was %s (%s, change %d)",
+			f.GetAt().AsTime().Format("15:04:05"), r.GetAddress(), evidence.Status(c.GetStatus()), evidence.Status(c.GetPrior()), c.GetScope(), c.GetVersion()))
+	}
 	if episode := f.GetEpisode(); episode != nil {
 		w.told["platform"] = append(w.told["platform"], fmt.Sprintf("%s platform told: %s of %s is %s",
 			f.GetAt().AsTime().Format("15:04:05"), r.GetConversation(), r.GetAddress(), stateName(episode.GetTo())))
@@ -71,7 +79,10 @@ func (w *World) asks(c Command) error {
 // app, or, with text=, one that Handoff sent.
 func (w *World) echo(c Command) error {
 	to := c.arg("to", w.account().Account)
-	channel := schemas.ChannelOf(c.arg("channel", w.account().Channel))
+	channel, err := channelOf(c.arg("channel", w.account().Channel))
+	if err != nil {
+		return err
+	}
 	w.serial++
 	native := c.arg("id", fmt.Sprintf("echo%d", w.serial))
 	if n := c.arg("text", ""); n != "" {

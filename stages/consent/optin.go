@@ -75,7 +75,7 @@ func askOptIn(t *turn.Turn, m *handoffv1.CustomerMessage, scope string) {
 	t.Get(optInPrefix+scope, o)
 	o.Times++
 	o.Unanswered = false
-	o.AskedAt = timestamppb.New(t.At())
+	o.AskedAt = t.AtStamp()
 	o.Until = timestamppb.New(t.At().Add(optInWait))
 	t.Put(optInPrefix+scope, o)
 	t.SetTimer(optInPrefix+scope, o.GetUntil().AsTime().Add(time.Millisecond))
@@ -89,6 +89,15 @@ func askOptIn(t *turn.Turn, m *handoffv1.CustomerMessage, scope string) {
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED, Source: now.GetSource(), Scope: now.scope,
 		Prior: now.GetStatus(), Status: now.GetStatus(), Since: now.GetSince(), Text: m.GetText(),
 	})
+}
+
+// standingOptIn is until when the opt-in question of a pending person can be answered; nil where none stands.
+func standingOptIn(t *turn.Turn, now standing) *timestamppb.Timestamp {
+	o := &statev1.OptIn{}
+	if now.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_PENDING || !t.Get(optInPrefix+now.scope, o) || o.GetUnanswered() {
+		return nil
+	}
+	return o.GetUntil()
 }
 
 // pending is the change to a person who was asked, or may not be asked again.
@@ -191,7 +200,7 @@ func unanswered(t *turn.Turn, now standing) bool {
 func (s *Stage) onTimer(t *turn.Turn) error {
 	name := t.Timer.Name
 	switch {
-	case name == retainTimer:
+	case name == RetainTimer:
 		return s.reduce(t)
 	case strings.HasPrefix(name, answerTimer):
 		return endAnswers(t)
