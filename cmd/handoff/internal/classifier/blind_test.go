@@ -10,7 +10,7 @@ import (
 const (
 	blindTaken = 323 // of 370 opt-outs
 	blindFalse = 8   // of 832 messages that are none
-	blindF1    = 89
+	blindF1    = 89.0
 )
 
 func TestBlindSetKeepsItsTotals(t *testing.T) {
