@@ -8,7 +8,7 @@ import (
 // The blind set was read before it was committed, without a text of it being looked at; docs/model-card.md has
 // that figure. Whoever changes the classifier keeps its totals, and leaves its texts unread: this test shows none.
 const (
-	blindTaken = 323 // of 370 opt-outs
+	blindTaken = 322 // of 370 opt-outs
 	blindFalse = 8   // of 832 messages that are none
 	blindF1    = 89.0
 )
