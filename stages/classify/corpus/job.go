@@ -23,7 +23,7 @@ const Features = 60_000
 
 // Parts is how many parts the messages are cut into, of which each is read by a model that learned from the
 // others: as many as there are authors, so that no two authors are held back together.
-const Parts = 6
+const Parts = 8
 
 // How much more an error costs on a message that someone wrote, for Handoff or anywhere, than on a grown one,
 // of which a pattern has sixteen.
