@@ -60,8 +60,9 @@ func (w *World) release() (bool, error) {
 		if busy[lane] {
 			continue
 		}
-		busy[lane] = true
-		if _, waiting := w.asked[c.Call.ID]; waiting || w.ended[c.Call.ID] || w.holding.wire(c.Call.ID) {
+		_, thinks := w.asked[c.Call.ID] // a request to the bot ends with its time, whatever the bot says later
+		busy[lane] = !thinks || c.Call.GiveUpAt.IsZero() || w.clock.Before(c.Call.GiveUpAt)
+		if thinks || w.ended[c.Call.ID] || w.holding.wire(c.Call.ID) {
 			continue
 		}
 		if outcome := w.try(c); outcome != nil {

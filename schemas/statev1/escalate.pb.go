@@ -64,6 +64,8 @@ type Conversation struct {
 	Nudged bool `protobuf:"varint,53,opt,name=nudged,proto3" json:"nudged,omitempty"`
 	// Requested or open where handoff.episodes was told last that people have it; unspecified else (H13).
 	Shown handoffv1.EpisodeState `protobuf:"varint,54,opt,name=shown,proto3,enum=handoff.v1.EpisodeState" json:"shown,omitempty"`
+	// Since when calls to the help desk fail; unset while it answers (H11).
+	DeskFailingSince *timestamppb.Timestamp `protobuf:"bytes,55,opt,name=desk_failing_since,json=deskFailingSince,proto3" json:"desk_failing_since,omitempty"`
 	// What rules and loops are judged by; absent while nothing is known.
 	Automation *Automation `protobuf:"bytes,60,opt,name=automation,proto3" json:"automation,omitempty"`
 	// How many holds were begun or ended: the version of the last one.
@@ -226,6 +228,13 @@ func (x *Conversation) GetShown() handoffv1.EpisodeState {
 		return x.Shown
 	}
 	return handoffv1.EpisodeState(0)
+}
+
+func (x *Conversation) GetDeskFailingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeskFailingSince
+	}
+	return nil
 }
 
 func (x *Conversation) GetAutomation() *Automation {
@@ -635,9 +644,9 @@ func (x *Refusal) GetUntil() *timestamppb.Timestamp {
 	return nil
 }
 
-// Episode is the newest handoff of a conversation: entry "episode/<conversation>" of escalate. An
-// expired one whose ticket agents can still answer stays in "expired/<conversation>" while a newer one
-// is offered.
+// Episode is the newest handoff of a conversation: entry "episode/<conversation>" of escalate. One that expired or
+// was closed, whose ticket agents can still answer or open again, stays in "expired/<conversation>" while a newer
+// one is offered.
 type Episode struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number within the conversation, from 1.
@@ -1424,7 +1433,7 @@ var File_handoff_state_v1_escalate_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xda\x05\n" +
+	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xa4\x06\n" +
 	"\fConversation\x12\x1a\n" +
 	"\bepisodes\x18\x01 \x01(\x04R\bepisodes\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
@@ -1445,7 +1454,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"sent_since\x183 \x01(\rR\tsentSince\x12\x16\n" +
 	"\x06parked\x184 \x01(\x04R\x06parked\x12\x16\n" +
 	"\x06nudged\x185 \x01(\bR\x06nudged\x12.\n" +
-	"\x05shown\x186 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05shown\x12<\n" +
+	"\x05shown\x186 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05shown\x12H\n" +
+	"\x12desk_failing_since\x187 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\x12<\n" +
 	"\n" +
 	"automation\x18< \x01(\v2\x1c.handoff.state.v1.AutomationR\n" +
 	"automation\x12\x14\n" +
@@ -1604,48 +1614,49 @@ var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	5,  // 3: handoff.state.v1.Conversation.refusals:type_name -> handoff.state.v1.Refusal
 	13, // 4: handoff.state.v1.Conversation.wrote_at:type_name -> google.protobuf.Timestamp
 	14, // 5: handoff.state.v1.Conversation.shown:type_name -> handoff.v1.EpisodeState
-	9,  // 6: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
-	15, // 7: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
-	13, // 8: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
-	13, // 9: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
-	3,  // 10: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
-	3,  // 11: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
-	13, // 12: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
-	16, // 13: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
-	13, // 14: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
-	16, // 15: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
-	13, // 16: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
-	14, // 17: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
-	4,  // 18: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
-	13, // 19: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
-	13, // 20: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
-	13, // 21: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
-	13, // 22: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
-	13, // 23: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
-	13, // 24: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
-	13, // 25: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
-	13, // 26: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
-	17, // 27: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
-	13, // 28: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
-	18, // 29: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
-	13, // 30: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
-	13, // 31: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
-	17, // 32: handoff.state.v1.Ticket.told:type_name -> handoff.v1.TicketStatus
-	13, // 33: handoff.state.v1.Ticket.told_at:type_name -> google.protobuf.Timestamp
-	19, // 34: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	13, // 35: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
-	13, // 36: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
-	13, // 37: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
-	13, // 38: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
-	11, // 39: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
-	10, // 40: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
-	10, // 41: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
-	13, // 42: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	13, // 6: handoff.state.v1.Conversation.desk_failing_since:type_name -> google.protobuf.Timestamp
+	9,  // 7: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
+	15, // 8: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
+	13, // 9: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
+	13, // 10: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
+	3,  // 11: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
+	3,  // 12: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
+	13, // 13: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
+	16, // 14: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
+	13, // 15: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
+	16, // 16: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
+	13, // 17: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
+	14, // 18: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
+	4,  // 19: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
+	13, // 20: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
+	13, // 21: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
+	13, // 22: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
+	13, // 23: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
+	13, // 24: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
+	13, // 25: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 26: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 27: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
+	17, // 28: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
+	13, // 29: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
+	18, // 30: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
+	13, // 31: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
+	13, // 32: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
+	17, // 33: handoff.state.v1.Ticket.told:type_name -> handoff.v1.TicketStatus
+	13, // 34: handoff.state.v1.Ticket.told_at:type_name -> google.protobuf.Timestamp
+	19, // 35: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	13, // 36: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	13, // 37: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	13, // 38: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	13, // 39: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	11, // 40: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	10, // 41: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
+	10, // 42: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
+	13, // 43: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }

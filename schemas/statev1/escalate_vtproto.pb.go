@@ -46,6 +46,7 @@ func (m *Conversation) CloneVT() *Conversation {
 	r.Parked = m.Parked
 	r.Nudged = m.Nudged
 	r.Shown = m.Shown
+	r.DeskFailingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.DeskFailingSince).CloneVT())
 	r.Automation = m.Automation.CloneVT()
 	r.Holds = m.Holds
 	if rhs := m.Consent; rhs != nil {
@@ -435,6 +436,18 @@ func (m *Conversation) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		dAtA[i] = 0x3
 		i--
 		dAtA[i] = 0xe2
+	}
+	if m.DeskFailingSince != nil {
+		size, err := (*timestamppb1.Timestamp)(m.DeskFailingSince).MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xba
 	}
 	if m.Shown != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Shown))
@@ -1801,6 +1814,10 @@ func (m *Conversation) SizeVT() (n int) {
 	if m.Shown != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Shown))
 	}
+	if m.DeskFailingSince != nil {
+		l = (*timestamppb1.Timestamp)(m.DeskFailingSince).SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
 	if m.Automation != nil {
 		l = m.Automation.SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
@@ -2784,6 +2801,42 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 55:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DeskFailingSince", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.DeskFailingSince == nil {
+				m.DeskFailingSince = &timestamppb.Timestamp{}
+			}
+			if err := (*timestamppb1.Timestamp)(m.DeskFailingSince).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Automation", wireType)

@@ -78,8 +78,8 @@ func (c *conversation) repliedBefore(nativeID string) bool {
 	return false
 }
 
-// beforeReply brings an expired episode back where a newer one was only offered: the agent's answer
-// comes first, and the offer has no use any more.
+// beforeReply brings an episode back that expired, or was closed before an agent opened its ticket again, where a
+// newer one was only offered: the agent's answer comes first, and the offer has no use any more.
 func (c *conversation) beforeReply() {
 	before := &statev1.Episode{}
 	if c.liveExpired(before) {
@@ -89,8 +89,7 @@ func (c *conversation) beforeReply() {
 	}
 }
 
-// liveExpired reads an expired episode of the current ticket that stands behind an offer or what became
-// of it.
+// liveExpired reads an episode of the current ticket, open now, that stands behind an offer or what became of it.
 func (c *conversation) liveExpired(into *statev1.Episode) bool {
 	switch c.episode.GetState() {
 	case offered, declined, lapsed:

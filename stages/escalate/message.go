@@ -183,10 +183,10 @@ func (c *conversation) mayEscalate() bool {
 	return c.shop.Active && c.shop.SupportDetails && c.shop.Desk.Kind != "" && !c.spam()
 }
 
-// begin makes the next episode the current one, in no state yet. An expired one is kept beside it: an
-// agent can still reopen it (H7).
+// begin makes the next episode the current one, in no state yet. One that expired or was closed is kept beside it:
+// an agent can still reopen it (H7, H6).
 func (c *conversation) begin(signal *statev1.Signal) {
-	if c.episode.GetState() == expired {
+	if state := c.episode.GetState(); state == expired || state == closed {
 		c.t.Put(expiredEntry(c.at.Conversation), c.episode)
 	}
 	c.state.Episodes++

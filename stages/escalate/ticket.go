@@ -103,7 +103,7 @@ func (c *conversation) openTicket(number uint64, subject string, tags, notes []s
 	const status = handoffv1.TicketStatus_TICKET_STATUS_OPEN
 	switch {
 	case c.live():
-		c.append(status)
+		c.appendMissing(status)
 		if c.ticket.GetTicketId() == "" {
 			opening = c.ticket.GetCreating()
 		}
@@ -195,10 +195,16 @@ func (c *conversation) commandOn(ticket uint64, cmd *handoffv1.Command) (callID 
 
 // append puts what this turn added to the thread on the open ticket; nothing where there is none.
 func (c *conversation) append(status handoffv1.TicketStatus) {
-	if !c.live() {
-		return
+	if c.live() && c.thread.grew() {
+		c.appendMissing(status)
 	}
-	messages := c.thread.toTicket(c.ticket.GetEpisode(), false)
+}
+
+// appendMissing puts on the open ticket what it lacks of the last messages. Those are this turn's, and, on a
+// ticket that was closed for a while and that an agent opened again, what was said meanwhile: before this turn's,
+// so that the ticket holds all of it in order (H3, H4).
+func (c *conversation) appendMissing(status handoffv1.TicketStatus) {
+	messages := c.thread.toTicket(c.ticket.GetEpisode(), true)
 	if len(messages) == 0 {
 		return
 	}
