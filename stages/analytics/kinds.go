@@ -44,7 +44,7 @@ func episode(o rows.Origin, f *handoffv1.EpisodeFact) rows.EpisodeEvent {
 		Episode: f.GetEpisode(),
 		From:    name(f.GetFrom(), "EPISODE_STATE_"), To: name(f.GetTo(), "EPISODE_STATE_"),
 		Signal: name(f.GetSignal(), "SIGNAL_KIND_"), Intent: f.GetIntent(), SignalText: f.GetSignalText(),
-		Desk: f.GetDesk(), TicketID: f.GetTicketId(),
+		Desk: f.GetDesk(), TicketID: f.GetTicketId(), TicketURL: f.GetTicketUrl(),
 		SignalledAt: instant(f.GetSignalledAt()), OfferedAt: instant(f.GetOfferedAt()),
 		RequestedAt: instant(f.GetRequestedAt()), OpenedAt: instant(f.GetOpenedAt()),
 		FirstReplyAt: instant(f.GetFirstReplyAt()), EndedAt: instant(f.GetEndedAt()),
@@ -70,7 +70,7 @@ func consentEvent(o rows.Origin, f *handoffv1.ConsentEvent) rows.ConsentEvent {
 
 func ticket(o rows.Origin, f *handoffv1.TicketFact) rows.TicketEvent {
 	return rows.TicketEvent{
-		Origin: o, TicketID: f.GetTicketId(), Desk: f.GetDesk(),
+		Origin: o, TicketID: f.GetTicketId(), TicketURL: f.GetTicketUrl(), Desk: f.GetDesk(),
 		Status: name(f.GetStatus(), "TICKET_STATUS_"), Prior: name(f.GetPrior(), "TICKET_STATUS_"), NativeStatus: f.GetNativeStatus(),
 		Reopened: f.GetReopened(), Assignee: f.GetAssignee(), MergedInto: f.GetMergedInto(), Episode: f.GetEpisode(),
 	}

@@ -147,6 +147,8 @@ func (c *conversation) ticketCallEnded(r *handoffv1.Receipt) {
 		k.TicketId, k.Url = out.GetTicketId(), out.GetTicketUrl()
 		if k.GetTold() == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
 			c.ticketFact(k, &handoffv1.TicketEvent{TicketId: k.GetTicketId(), Status: handoffv1.TicketStatus_TICKET_STATUS_OPEN})
+		} else if k.GetUrl() != "" {
+			c.linkFact()
 		}
 		c.announce()
 		if opening {
