@@ -101,7 +101,8 @@ type Settings interface {
 // in the changelog. It shows what this transaction has written so far. A failing store stops the
 // runner, so no method returns an error.
 type State interface {
-	// Get returns the entry. The slice must not be modified and is valid until the entry is written.
+	// Get returns the entry. The slice must not be modified and is valid until Process returns, also when the
+	// entry is written meanwhile.
 	Get(name string) (value []byte, ok bool)
 	// Put sets the entry; it takes the slice over. Names are at most 512 bytes.
 	Put(name string, value []byte)
@@ -162,6 +163,24 @@ type Effects struct {
 	Calls []Call
 	// Ended call ids.
 	Ended []string
+
+	room []byte // not yet handed out by Room
+}
+
+// roomSize is how much memory Room asks for at once.
+const roomSize = 8 << 10
+
+// Room returns n bytes to write a value into: an emit's, an entry's. Many values share one allocation.
+func (e *Effects) Room(n int) []byte {
+	if n > len(e.room) {
+		if n > roomSize/4 {
+			return make([]byte, n)
+		}
+		e.room = make([]byte, roomSize)
+	}
+	b := e.room[:n:n]
+	e.room = e.room[n:]
+	return b
 }
 
 // Emit produces a record to a topic, under any key. Key and value are taken over.

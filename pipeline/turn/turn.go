@@ -40,19 +40,22 @@ type Turn struct {
 	// Version of Shop.
 	Version uint64
 
-	stage    string
-	keyBytes []byte
-	id       []byte
-	ordinal  int
-	state    pipeline.State
-	fx       *pipeline.Effects
-	err      error
+	stage   string
+	inKey   []byte // valid only during the turn
+	keyCopy []byte // nil until something is emitted
+	id      []byte
+	hexID   string                 // "" until asked for
+	now     *timestamppb.Timestamp // nil until asked for
+	ordinal int
+	state   pipeline.State
+	fx      *pipeline.Effects
+	err     error
 }
 
 // New opens the turn of an input. Errors wrap schemas.ErrRecord, schemas.ErrKey or
 // pipeline.ErrSettingsPending.
 func New(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) (*Turn, error) {
-	t := &Turn{stage: stage, keyBytes: in.Key, Now: in.Now, Timer: in.Timer, state: st, fx: fx}
+	t := &Turn{stage: stage, inKey: in.Key, Now: in.Now, Timer: in.Timer, state: st, fx: fx}
 	var err error
 	if in.Timer != nil {
 		if t.Key, err = schemas.ParseKey(in.Key); err != nil {
@@ -62,7 +65,7 @@ func New(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effec
 		t.Shop, t.Version, err = in.Settings.Current(t.Key.Shop)
 		return t, err
 	}
-	if t.Record, err = schemas.Decode(in.Record.Key, in.Record.Value); err != nil {
+	if t.Record, err = schemas.DecodeShared(in.Record.Key, in.Record.Value); err != nil {
 		return nil, err
 	}
 	t.Key, t.id, t.Version = schemas.KeyOf(t.Record), t.Record.GetId(), t.Record.GetSettingsVersion()
@@ -88,6 +91,14 @@ func Process(d Decider, in *pipeline.Input, st pipeline.State, fx *pipeline.Effe
 // ID is the id of the record or timer of this turn.
 func (t *Turn) ID() []byte { return t.id }
 
+// HexID is ID as text.
+func (t *Turn) HexID() string {
+	if t.hexID == "" {
+		t.hexID = schemas.HexID(t.id)
+	}
+	return t.hexID
+}
+
 // At is when the outside event behind this turn was received; the due time for a timer. Whether an
 // answer was in time is judged by this.
 func (t *Turn) At() time.Time {
@@ -95,6 +106,22 @@ func (t *Turn) At() time.Time {
 		return t.Record.GetReceivedAt().AsTime()
 	}
 	return t.Now
+}
+
+// NowStamp is Now for records and entries, which share it: it must not be changed.
+func (t *Turn) NowStamp() *timestamppb.Timestamp {
+	if t.now == nil {
+		t.now = timestamppb.New(t.Now)
+	}
+	return t.now
+}
+
+// AtStamp is At for records and entries, which share it: it must not be changed.
+func (t *Turn) AtStamp() *timestamppb.Timestamp {
+	if t.Record != nil {
+		return t.Record.GetReceivedAt()
+	}
+	return t.NowStamp()
 }
 
 // nextID derives the id of the next record this turn makes.
@@ -135,8 +162,7 @@ func (t *Turn) Make(at Place) *handoffv1.Record {
 		out.EventTime, out.ReceivedAt = r.GetEventTime(), r.GetReceivedAt()
 		out.Traceparent, out.Consent = r.GetTraceparent(), r.GetConsent()
 	} else {
-		out.EventTime = timestamppb.New(t.Now)
-		out.ReceivedAt = out.EventTime
+		out.EventTime, out.ReceivedAt = t.NowStamp(), t.NowStamp()
 	}
 	return out
 }
@@ -144,18 +170,18 @@ func (t *Turn) Make(at Place) *handoffv1.Record {
 // Emit posts a record that Make returned, its body set, to a topic under this turn's key. Its Kafka
 // timestamp is the clock, so that the receiving partition's clock never runs behind what it learns.
 func (t *Turn) Emit(topic string, r *handoffv1.Record) {
-	value, err := schemas.Encode(r)
+	value, err := schemas.EncodeIn(t.fx.Room, r)
 	if err != nil {
 		t.fail(err)
 		return
 	}
-	t.fx.Emit(topic, t.keyBytesCopy(), value)
+	t.fx.Emit(topic, t.keyBytes(), value)
 }
 
 // EmitTo posts a record that Make returned to a topic under the key of another address of the shop.
 func (t *Turn) EmitTo(topic, address string, r *handoffv1.Record) {
 	r.Address = address
-	value, err := schemas.Encode(r)
+	value, err := schemas.EncodeIn(t.fx.Room, r)
 	if err != nil {
 		t.fail(err)
 		return
@@ -189,7 +215,7 @@ func (t *Turn) Command(at Place, c *handoffv1.Command) (callID string) {
 
 // Fact reports to analytics.
 func (t *Turn) Fact(at Place, f *handoffv1.Fact) {
-	f.Stage, f.At = t.stage, timestamppb.New(t.Now)
+	f.Stage, f.At = t.stage, t.NowStamp()
 	r := t.Make(at)
 	r.Body = &handoffv1.Record_Fact{Fact: f}
 	t.Emit(schemas.TopicAnalytics, r)
@@ -211,14 +237,17 @@ func (t *Turn) EndCall(id string) { t.fx.EndCall(id) }
 // The first stage that reads an outside record applies it.
 func (t *Turn) Seen() bool { return t.state.Seen(t.id, t.At()) }
 
-// Get reads the entry of that name into m, which is reset first, and tells whether there was one.
+// Get reads the entry of that name into m, which is reset first, and tells whether there was one. Like the
+// turn's record, m is of the turn alone: its strings are the state's memory.
 func (t *Turn) Get(name string, m schemas.Message) bool {
-	proto.Reset(m)
+	if m.SizeVT() > 0 { // most are new, and a reset costs more than the question
+		proto.Reset(m)
+	}
 	value, ok := t.state.Get(name)
 	if !ok {
 		return false
 	}
-	if err := schemas.Unmarshal(value, m); err != nil {
+	if err := schemas.UnmarshalShared(value, m); err != nil {
 		t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
 		return false
 	}
@@ -227,7 +256,7 @@ func (t *Turn) Get(name string, m schemas.Message) bool {
 
 // Put writes the entry of that name. One that is there already with the same value is left alone.
 func (t *Turn) Put(name string, m schemas.Message) {
-	value, err := schemas.Marshal(m)
+	value, err := schemas.MarshalIn(t.fx.Room, m)
 	if err != nil {
 		t.fail(fmt.Errorf("encode state %s of %s: %w", name, t.Key, err))
 		return
@@ -255,7 +284,7 @@ func (t *Turn) Any(prefix string) (found bool) {
 func Scan[M schemas.Message](t *Turn, prefix string, empty M, fn func(name string, m M) bool) {
 	t.state.Scan(prefix, func(name string, value []byte) bool {
 		m := empty.ProtoReflect().New().Interface().(M)
-		if err := schemas.Unmarshal(value, m); err != nil {
+		if err := schemas.UnmarshalShared(value, m); err != nil {
 			t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
 			return false
 		}
@@ -270,4 +299,10 @@ func (t *Turn) fail(err error) {
 	}
 }
 
-func (t *Turn) keyBytesCopy() []byte { return append([]byte(nil), t.keyBytes...) }
+// keyBytes is the turn's key, one copy for all that is emitted.
+func (t *Turn) keyBytes() []byte {
+	if t.keyCopy == nil {
+		t.keyCopy = bytes.Clone(t.inKey)
+	}
+	return t.keyCopy
+}

@@ -23,7 +23,7 @@ import (
 const Schema = 1
 
 // Rows maps records to rows, one each, in their order. A record that holds no
-// fact becomes a rejected row with the reason.
+// fact becomes a rejected row with the reason. Rows share the records' memory: they are valid as long as it is.
 func Rows(records []pipeline.Record) rows.Batch {
 	var b rows.Batch
 	for i := range records {
@@ -34,7 +34,7 @@ func Rows(records []pipeline.Record) rows.Batch {
 
 // add appends the row of one record.
 func add(b *rows.Batch, in *pipeline.Record) {
-	r, err := schemas.Decode(in.Key, in.Value)
+	r, err := schemas.DecodeShared(in.Key, in.Value)
 	if err != nil {
 		reject(b, in, err.Error())
 		return

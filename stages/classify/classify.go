@@ -149,7 +149,8 @@ func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
 		return
 	}
 	c := &statev1.ClassifyConversation{}
-	t.Get(conversationEntry(t), c)
+	name := conversationEntry(t)
+	t.Get(name, c)
 	before := c.GetLanguage()
 	var r reading
 	if tap, ok := reactionIn(m.GetText()); ok {
@@ -162,7 +163,7 @@ func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
 		c.Language, changed = r.out.GetLanguage(), true
 	}
 	if changed {
-		t.Put(conversationEntry(t), c)
+		t.Put(name, c)
 	}
 	if r.out.GetDirective() == handoffv1.Directive_DIRECTIVE_STOP {
 		closeQuestions(t)
@@ -173,7 +174,7 @@ func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	t.Fact(t.Here(), &handoffv1.Fact{
 		Reason: r.reason(),
 		Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
-			MessageId: schemas.HexID(t.ID()), Inbound: true,
+			MessageId: t.HexID(), Inbound: true,
 			Author: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER, AuthorName: m.GetSenderName(),
 			Text: m.GetText(), MediaCount: uint32(len(m.GetMedia())),
 			Classification: r.out, NativeId: m.GetNativeId(),

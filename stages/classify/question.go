@@ -20,15 +20,16 @@ func conversationEntry(t *turn.Turn) string {
 // the handoff when something else is sent after it (H2); everything else is closed by the next text.
 func asked(t *turn.Turn, a *handoffv1.Asked) {
 	c := &statev1.ClassifyConversation{}
-	t.Get(conversationEntry(t), c)
+	name := conversationEntry(t)
+	t.Get(name, c)
 	c.Last = nil
 	if a.GetQuestion() != handoffv1.Question_QUESTION_UNSPECIFIED {
 		c.Last = &statev1.OpenQuestion{Question: a.GetQuestion(), Id: a.GetQuestionId(), Until: a.GetUntil()}
 	}
 	if a.GetQuestion() == handoffv1.Question_QUESTION_OFFER {
-		c.Offer = c.Last.CloneVT()
+		c.Offer = c.Last
 	}
-	t.Put(conversationEntry(t), c)
+	t.Put(name, c)
 }
 
 // closeQuestions closes every question of the address: after a STOP nothing that was asked before it

@@ -190,7 +190,7 @@ func block(t *turn.Turn, reason handoffv1.BlockReason, text string, episode uint
 	t.Fact(here, &handoffv1.Fact{
 		Reason: whyBlocked(t, reason),
 		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
-			CallId: schemas.HexID(t.ID()), Action: handoffv1.Action_ACTION_SEND_TEXT,
+			CallId: t.HexID(), Action: handoffv1.Action_ACTION_SEND_TEXT,
 			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: reason,
 			TextClass: by.GetTextClass(), TicketId: by.GetTicketId(), Episode: episode,
 		}},

@@ -69,7 +69,7 @@ func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentS
 		c.write(t, t.Here())
 		notice(t, t.Here(), &handoffv1.ConsentNotice{
 			Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN, Keyword: c.keyword, Source: c.source,
-			Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: timestamppb.New(t.At()), Text: c.text,
+			Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: t.AtStamp(), Text: c.text,
 			ProviderMayBlock: providerMayBlock(before, m.GetProviderOptOut()),
 		})
 	}
@@ -218,7 +218,7 @@ func notAnswered(t *turn.Turn, m *handoffv1.CustomerMessage, why string) {
 	t.Fact(t.Here(), &handoffv1.Fact{
 		Reason: "no answer to " + written(m) + ": " + why,
 		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
-			CallId: schemas.HexID(t.ID()), Action: handoffv1.Action_ACTION_SEND_TEXT,
+			CallId: t.HexID(), Action: handoffv1.Action_ACTION_SEND_TEXT,
 			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, TextClass: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
 		}},
 	})

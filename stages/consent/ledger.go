@@ -1,7 +1,7 @@
 package consent
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,9 +34,22 @@ func scopeAt(width string, p turn.Place) string {
 	case scopeShop:
 		return scopeShop
 	case scopeAccount:
-		return "account:" + schemas.Conversation(p.Channel, p.Account)
+		return scopeAccount + ":" + schemas.Conversation(p.Channel, p.Account)
 	}
 	return "channel:" + schemas.ChannelName(p.Channel)
+}
+
+// scopeEntry is the name of a scope's entry, without the detour over scopeAt: it is made for every message.
+func scopeEntry(width string, p turn.Place) string {
+	switch {
+	case width == scopeShop:
+		return scopePrefix + scopeShop
+	case width == scopeAccount && p.Conversation != "": // "<channel>:<account>" itself
+		return scopePrefix + scopeAccount + ":" + p.Conversation
+	case width == scopeChannel:
+		return scopePrefix + scopeChannel + ":" + schemas.ChannelName(p.Channel)
+	}
+	return scopePrefix + scopeAt(width, p)
 }
 
 // widthOf returns the width of a scope.
@@ -47,11 +60,24 @@ func widthOf(scope string) string {
 
 // wider tells whether width a holds more than b.
 func wider(a, b string) bool {
-	rank := map[string]int{scopeAccount: 1, scopeChannel: 2, scopeShop: 3}
-	return rank[a] > rank[b]
+	return rank(a) > rank(b)
 }
 
-// standing is the newest change that covers a place, and its scope; the zero value is unknown.
+// rank orders widths; what is none is the narrowest.
+func rank(width string) int {
+	switch width {
+	case scopeAccount:
+		return 1
+	case scopeChannel:
+		return 2
+	case scopeShop:
+		return 3
+	}
+	return 0
+}
+
+// standing is the newest change that covers a place, and its scope; the zero value is unknown. It is read
+// by its getters, which know of nil.
 type standing struct {
 	*statev1.ScopeConsent
 	scope string
@@ -62,11 +88,12 @@ func current(t *turn.Turn, p turn.Place) standing { return covering(t, p, scopeA
 
 // covering returns what counts at a place of the changes at least as wide as a width.
 func covering(t *turn.Turn, p turn.Place, width string) standing {
-	best, c := standing{ScopeConsent: &statev1.ScopeConsent{}}, &statev1.ScopeConsent{}
+	var best standing
+	c := &statev1.ScopeConsent{}
 	for _, each := range [...]string{scopeShop, scopeChannel, scopeAccount} {
-		scope := scopeAt(each, p)
-		if t.Get(scopePrefix+scope, c) && c.GetVersion() > best.GetVersion() {
-			best, c = standing{ScopeConsent: c, scope: scope}, &statev1.ScopeConsent{}
+		name := scopeEntry(each, p)
+		if t.Get(name, c) && c.GetVersion() > best.GetVersion() {
+			best, c = standing{ScopeConsent: c, scope: name[len(scopePrefix):]}, &statev1.ScopeConsent{}
 		}
 		if each == width {
 			break
@@ -82,6 +109,12 @@ func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
 	return &handoffv1.ConsentStamp{
 		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now), TimeZone: head.GetTimeZone(),
 	}
+}
+
+// lineEntry is the name of the ledger's line of a version: names are in the order of versions.
+func lineEntry(version uint64) string {
+	number := strconv.FormatUint(version, 10)
+	return linePrefix + "00000000000000000000"[len(number):] + number
 }
 
 // change is one change of consent before it is written.
@@ -109,7 +142,7 @@ type change struct {
 func (c change) write(t *turn.Turn, at turn.Place) {
 	prior, inScope := current(t, at), &statev1.ScopeConsent{}
 	t.Get(scopePrefix+c.scope, inScope)
-	moment := timestamppb.New(t.At())
+	moment := t.AtStamp()
 	if c.since == nil {
 		c.since = moment
 	}
@@ -119,7 +152,7 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 	t.Put(headEntry, head)
 	line := &statev1.LedgerLine{
 		Version: head.GetVersion(), At: moment, Scope: c.scope, Prior: prior.GetStatus(), Status: c.status,
-		Source: c.source, Keyword: c.keyword, Text: c.text, RecordId: schemas.HexID(t.ID()), Conversation: at.Conversation,
+		Source: c.source, Keyword: c.keyword, Text: c.text, RecordId: t.HexID(), Conversation: at.Conversation,
 		Subscriber: subscriber(t).GetNumber(), By: c.by,
 	}
 	if c.since != moment {
@@ -130,7 +163,7 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 		line.AnswerUntil = timestamppb.New(c.answerUntil)
 		now.AnswerUntil = line.AnswerUntil
 	}
-	t.Put(fmt.Sprintf("%s%020d", linePrefix, head.GetVersion()), line)
+	t.Put(lineEntry(head.GetVersion()), line)
 	t.Put(scopePrefix+c.scope, now)
 	retain(t, t.At())
 
@@ -160,7 +193,7 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 func (c change) fact(t *turn.Turn, version uint64, prior handoffv1.ConsentStatus) *handoffv1.Fact {
 	return &handoffv1.Fact{Kind: &handoffv1.Fact_Consent{Consent: &handoffv1.ConsentFact{
 		Version: version, Scope: c.scope, Prior: prior, Status: c.status,
-		Source: c.source, Keyword: c.keyword, Text: c.text, MessageId: schemas.HexID(t.ID()),
+		Source: c.source, Keyword: c.keyword, Text: c.text, MessageId: t.HexID(),
 	}}}
 }
 
@@ -212,7 +245,7 @@ func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
 	switch {
 	case !already:
 		c.write(t, at)
-		since = timestamppb.New(t.At())
+		since = t.AtStamp()
 	case wider(widthOf(c.scope), widthOf(before.scope)) || before.GetAnswerUntil() != nil:
 		c.since = since
 		c.write(t, at)

@@ -168,7 +168,7 @@ func foldOptOut(t *turn.Turn, m *handoffv1.Link) {
 	c.write(t, turn.Place{})
 	notice(t, turn.Place{}, &handoffv1.ConsentNotice{
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT, Keyword: c.keyword, Source: c.source,
-		Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: timestamppb.New(t.At()),
+		Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: t.AtStamp(),
 	})
 	settleHeld(t)
 	settleCovered(t, c.status, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED, c.keyword, "the customer is unsubscribed")

@@ -75,7 +75,7 @@ func askOptIn(t *turn.Turn, m *handoffv1.CustomerMessage, scope string) {
 	t.Get(optInPrefix+scope, o)
 	o.Times++
 	o.Unanswered = false
-	o.AskedAt = timestamppb.New(t.At())
+	o.AskedAt = t.AtStamp()
 	o.Until = timestamppb.New(t.At().Add(optInWait))
 	t.Put(optInPrefix+scope, o)
 	t.SetTimer(optInPrefix+scope, o.GetUntil().AsTime().Add(time.Millisecond))

@@ -7,7 +7,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
-	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
@@ -25,12 +24,12 @@ func possibleOptOut(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	}
 	c, name, p := m.GetClassification(), possiblePrefix+t.Record.GetConversation(), &statev1.PossibleOptOut{}
 	if !t.Get(name, p) {
-		p.At = timestamppb.New(t.At())
+		p.At = t.AtStamp()
 		due := t.Shop.AddBusinessDays(t.At(), t.Shop.Consent.PossibleOptOutDays)
 		p.DueAt = timestamppb.New(due)
 		t.SetTimer(name, due)
 	}
-	p.Text, p.By, p.MessageId = m.GetText(), c.GetOptOutBy(), schemas.HexID(t.ID())
+	p.Text, p.By, p.MessageId = m.GetText(), c.GetOptOutBy(), t.HexID()
 	p.Times++
 	p.WrongNumber = p.GetWrongNumber() || c.GetWrongNumber()
 	t.Put(name, p)

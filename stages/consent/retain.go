@@ -69,7 +69,7 @@ func (s *Stage) reduce(t *turn.Turn) error {
 	}
 	r := &statev1.ReducedLedger{
 		Hash: evidence.Hash(s.ledgerKey, before.GetHash(), changes), Key: evidence.Fingerprint(s.ledgerKey),
-		At: timestamppb.New(t.Now), Through: changes[len(changes)-1].Change, LastAt: timestamppb.New(lastAt),
+		At: t.NowStamp(), Through: changes[len(changes)-1].Change, LastAt: timestamppb.New(lastAt),
 	}
 	t.Put(reducedEntry, r)
 	t.Fact(turn.Place{}, &handoffv1.Fact{

@@ -5,8 +5,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/htmltext"
@@ -22,7 +20,7 @@ func optOutByAgent(t *turn.Turn, a *handoffv1.AgentReply, tag string) {
 	default:
 		since := now.GetSince()
 		if since == nil {
-			since = timestamppb.New(t.At())
+			since = t.AtStamp()
 		}
 		notice(t, t.Here(), &handoffv1.ConsentNotice{
 			Kind:    handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_OUT_REFUSED,

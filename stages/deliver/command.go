@@ -27,7 +27,7 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 		giveBack(t, c)
 		return nil
 	}
-	record := t.Record.CloneVT()
+	record := t.Record
 	if record.Conversation = placeOf(record).Conversation; record.Conversation == "" {
 		return fmt.Errorf("a command without a conversation")
 	}
@@ -50,7 +50,7 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 func giveBack(t *turn.Turn, c *handoffv1.Command) {
 	r := t.Make(placeOf(t.Record))
 	r.Body = &handoffv1.Record_CommandReturned{CommandReturned: &handoffv1.CommandReturned{
-		Command: c, CallId: schemas.HexID(t.ID()), Action: actionOf(c),
+		Command: c, CallId: t.HexID(), Action: actionOf(c),
 	}}
 	t.Emit(schemas.TopicEscalate, r)
 }
@@ -59,7 +59,7 @@ func giveBack(t *turn.Turn, c *handoffv1.Command) {
 func (s *Stage) open(t *turn.Turn, r *handoffv1.Record) *statev1.OpenCall {
 	c := r.GetCommand()
 	open := &statev1.OpenCall{
-		Record: r, CommandId: schemas.HexID(r.GetId()), Created: timestamppb.New(t.Now),
+		Record: r, CommandId: schemas.HexID(r.GetId()), Created: t.NowStamp(),
 		NotBefore: c.GetNotBefore(), GiveUpAt: c.GetGiveUpAt(),
 		Destination: destination(t.Shop, r),
 	}

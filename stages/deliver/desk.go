@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -29,7 +27,7 @@ func (s *Stage) onTicketChanged(t *turn.Turn, h *handoffv1.TicketChanged) error 
 	t.Get(name, ticket)
 	if why := s.unusable(t, h, place, ticket); why != "" {
 		t.Fact(place, &handoffv1.Fact{Reason: why, Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
-			CallId: schemas.HexID(t.ID()), Action: handoffv1.Action_ACTION_FETCH_TICKET,
+			CallId: t.HexID(), Action: handoffv1.Action_ACTION_FETCH_TICKET,
 			Status:      handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED,
 			Destination: h.GetDesk(), TicketId: h.GetTicketId(), Episode: h.GetEpisode(),
 		}}})
@@ -229,7 +227,7 @@ func botReply(t *turn.Turn, id string, open *statev1.OpenCall, o *handoffv1.Outc
 	}
 	r := t.Make(place)
 	r.Id = schemas.SourceID(Bot, t.Key.Shop, place.Conversation, id)
-	r.EventTime = timestamppb.New(t.At())
+	r.EventTime = t.AtStamp()
 	r.Body = &handoffv1.Record_BotReply{BotReply: &handoffv1.BotReply{
 		Turn: open.GetRecord().GetCommand().GetAskBot().GetTurn(),
 		Text: reply.GetText(), CannotAnswer: reply.GetCannotAnswer(), Reason: reply.GetReason(),

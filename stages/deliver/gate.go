@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
@@ -108,7 +107,7 @@ func (s *Stage) onTextGate(t *turn.Turn, g *handoffv1.TextGate) error {
 		})
 		return nil
 	}
-	t.Put(shutPrefix+g.GetDeadLetter(), &statev1.GateShut{Since: timestamppb.New(t.Now)})
+	t.Put(shutPrefix+g.GetDeadLetter(), &statev1.GateShut{Since: t.NowStamp()})
 	return nil
 }
 

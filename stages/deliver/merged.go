@@ -7,8 +7,6 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // mergedPoll is how often a ticket is looked at that another one was merged into: its webhooks tell of
@@ -25,7 +23,7 @@ func follow(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.Desk
 		return !own
 	})
 	ticket.TicketId, ticket.Url, ticket.Cursor = item.GetMergedInto(), "", ""
-	ticket.MergedAt = cmp.Or(item.GetAt(), timestamppb.New(t.Now))
+	ticket.MergedAt = cmp.Or(item.GetAt(), t.NowStamp())
 	ticket.Ended = own
 }
 

@@ -27,7 +27,7 @@ func (s *Stage) remember(t *turn.Turn, id string, open *statev1.OpenCall, provid
 		CommandId: open.GetCommandId(), Conversation: placeOf(open.GetRecord()).Conversation,
 		Episode: c.GetEpisode(), TextClass: c.GetSendText().GetTextClass(),
 		Destination: open.GetDestination(), Created: open.GetCreated(),
-		Ended: timestamppb.New(t.Now), ForgetAt: timestamppb.New(forget),
+		Ended: t.NowStamp(), ForgetAt: timestamppb.New(forget),
 	})
 }
 

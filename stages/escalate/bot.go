@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -148,7 +147,7 @@ func (c *conversation) dropped(r *handoffv1.BotReply, why handoffv1.BlockReason,
 	c.t.Fact(c.at, &handoffv1.Fact{
 		Reason: fmt.Sprintf("bot's answer to turn %d not sent, %s: %q", r.GetTurn(), reason, text),
 		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
-			CallId: schemas.HexID(c.t.ID()), Action: handoffv1.Action_ACTION_SEND_TEXT,
+			CallId: c.t.HexID(), Action: handoffv1.Action_ACTION_SEND_TEXT,
 			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: why,
 			TextClass: handoffv1.TextClass_TEXT_CLASS_BOT, Episode: c.liveEpisode(),
 		}},

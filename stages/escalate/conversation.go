@@ -1,10 +1,9 @@
 package escalate
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
@@ -24,6 +23,8 @@ type conversation struct {
 	t     *turn.Turn
 	shop  *settings.Shop
 	at    turn.Place
+	// names of its entries, asked for twice in every turn.
+	names struct{ state, episode, ticket string }
 
 	state   *statev1.Conversation
 	episode *statev1.Episode
@@ -42,12 +43,13 @@ func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
 		stage: s, t: t, shop: t.Shop, at: at,
 		state: &statev1.Conversation{}, episode: &statev1.Episode{}, ticket: &statev1.Ticket{},
 	}
-	if c.read.state = t.Get(convEntry(at.Conversation), c.state); !c.read.state {
+	c.names.state, c.names.episode, c.names.ticket = convEntry(at.Conversation), episodeEntry(at.Conversation), ticketEntry(at.Conversation)
+	if c.read.state = t.Get(c.names.state, c.state); !c.read.state {
 		c.inherit()
 	}
 	c.read.unanswered = c.state.GetConsent().GetUnanswered()
-	c.read.episode = t.Get(episodeEntry(at.Conversation), c.episode)
-	c.read.ticket = t.Get(ticketEntry(at.Conversation), c.ticket)
+	c.read.episode = t.Get(c.names.episode, c.episode)
+	c.read.ticket = t.Get(c.names.ticket, c.ticket)
 	c.thread = &thread{c: c}
 	c.rules.before = stood{ticket: c.ticket.GetEpisode(), status: statusWord(c.ticket), episode: c.episode.GetNumber(), state: c.episode.GetState()}
 	if stamp := t.Record.GetConsent(); stamp != nil {
@@ -61,9 +63,9 @@ func (c *conversation) save() {
 	c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
 	c.thread.save()
 	shown := c.show()
-	c.put(convEntry(c.at.Conversation), c.state, c.read.state)
-	c.put(episodeEntry(c.at.Conversation), c.episode, c.read.episode)
-	c.put(ticketEntry(c.at.Conversation), c.ticket, c.read.ticket)
+	c.put(c.names.state, c.state, c.read.state)
+	c.put(c.names.episode, c.episode, c.read.episode)
+	c.put(c.names.ticket, c.ticket, c.read.ticket)
 	if shown {
 		c.showPeople()
 	}
@@ -71,7 +73,7 @@ func (c *conversation) save() {
 
 // put writes an entry, unless it was not there and holds nothing now.
 func (c *conversation) put(name string, m schemas.Message, there bool) {
-	if there || proto.Size(m) > 0 {
+	if there || m.SizeVT() > 0 {
 		c.t.Put(name, m)
 	}
 }
@@ -89,7 +91,13 @@ func pastEntry(conversation, ticketID string) string {
 }
 
 func threadEntry(conversation string, seq uint64) string {
-	return threadPrefix(conversation) + fmt.Sprintf("%016x", seq)
+	return threadPrefix(conversation) + inOrder(seq)
+}
+
+// inOrder is a number as part of a name: names are in the order of numbers.
+func inOrder(n uint64) string {
+	hex := strconv.FormatUint(n, 16)
+	return "0000000000000000"[len(hex):] + hex
 }
 
 // stamp remembers the newest consent.
@@ -117,10 +125,10 @@ func (c *conversation) setTimer(kind string, at time.Time) {
 func (c *conversation) stopTimer(kind string) { c.t.StopTimer(kind + "/" + c.at.Conversation) }
 
 // now is the turn's clock, for entries.
-func (c *conversation) now() *timestamppb.Timestamp { return timestamppb.New(c.t.Now) }
+func (c *conversation) now() *timestamppb.Timestamp { return c.t.NowStamp() }
 
 // received is when the outside event of this turn was received, for entries.
-func (c *conversation) received() *timestamppb.Timestamp { return timestamppb.New(c.t.At()) }
+func (c *conversation) received() *timestamppb.Timestamp { return c.t.AtStamp() }
 
 // hold tells deliver's gate that automated texts are held, or no more (H4).
 func (c *conversation) hold(held bool) {
@@ -154,7 +162,7 @@ func (c *conversation) episodeFact(from State, reason string) {
 }
 
 // notAsked records why the bot was not asked, or what became of an answer nobody gets.
-func (c *conversation) notAsked(reason string) { c.neverAsked(schemas.HexID(c.t.ID()), reason) }
+func (c *conversation) notAsked(reason string) { c.neverAsked(c.t.HexID(), reason) }
 
 // neverAsked records why the bot was not asked about a message of the thread.
 func (c *conversation) neverAsked(messageID, reason string) {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/settings/rules"
@@ -75,7 +74,7 @@ func (c *conversation) outdated(k *statev1.Ticket, ev *handoffv1.TicketEvent) bo
 	c.t.Fact(c.at, &handoffv1.Fact{
 		Reason: "put back when a later status was known: " + strings.ToLower(strings.TrimPrefix(ev.GetStatus().String(), "TICKET_STATUS_")) + " changes nothing",
 		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
-			CallId: schemas.HexID(c.t.ID()), Action: handoffv1.Action_ACTION_FETCH_TICKET,
+			CallId: c.t.HexID(), Action: handoffv1.Action_ACTION_FETCH_TICKET,
 			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, TicketId: ev.GetTicketId(), Episode: c.liveEpisode(),
 		}},
 	})

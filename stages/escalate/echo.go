@@ -9,7 +9,7 @@ import (
 // onEcho takes what a person of the shop wrote in the channel's own app (H14): it is an agent's, in the thread
 // and on the open ticket, and pauses the bot as an agent's reply does. Nothing is sent: the subscriber has it.
 func (c *conversation) onEcho(e *handoffv1.ChannelEcho) {
-	id := schemas.HexID(c.t.ID())
+	id := c.t.HexID()
 	c.beforeReply()
 	c.thread.add(&handoffv1.ThreadMessage{
 		Id: id, Author: handoffv1.AuthorKind_AUTHOR_KIND_AGENT, Name: e.GetAuthor(),

@@ -75,7 +75,7 @@ func (c *conversation) windowParking() *handoffv1.Parking {
 // park keeps a reply and says so on its ticket.
 func (c *conversation) park(p *statev1.Parked, note string) {
 	c.state.Parked++
-	c.t.Put(parkedPrefix(c.at.Conversation)+fmt.Sprintf("%016x", c.state.GetParked()), p)
+	c.t.Put(parkedPrefix(c.at.Conversation)+inOrder(c.state.GetParked()), p)
 	c.noteParked(p, note)
 	c.armParked()
 }

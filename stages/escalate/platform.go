@@ -3,14 +3,13 @@ package escalate
 import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
 // onPlatformSend takes what the messaging platform sent by itself (H13): it is in the thread, so on the
 // open ticket and among the next one's last messages, and what it asks is the last question.
 func (c *conversation) onPlatformSend(s *handoffv1.PlatformSend) {
-	id := schemas.HexID(c.t.ID())
+	id := c.t.HexID()
 	c.thread.add(&handoffv1.ThreadMessage{
 		Id: id, Author: handoffv1.AuthorKind_AUTHOR_KIND_PLATFORM, Name: s.GetCampaign(),
 		At: timestamppb.New(c.t.Record.GetEventTime().AsTime()), Text: s.GetText(), Media: s.GetMedia(),

@@ -3,10 +3,7 @@ package escalate
 import (
 	"slices"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/pipeline/turn"
-	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
@@ -187,7 +184,7 @@ func (th *thread) forget() {
 // customerMessage is an inbound message as the thread keeps it.
 func (c *conversation) customerMessage(m *handoffv1.CustomerMessage) *handoffv1.ThreadMessage {
 	return &handoffv1.ThreadMessage{
-		Id: schemas.HexID(c.t.ID()), Author: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER, Name: c.state.GetName(),
-		At: timestamppb.New(c.t.At()), Text: m.GetText(), Media: m.GetMedia(),
+		Id: c.t.HexID(), Author: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER, Name: c.state.GetName(),
+		At: c.t.AtStamp(), Text: m.GetText(), Media: m.GetMedia(),
 	}
 }

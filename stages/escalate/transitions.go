@@ -1,8 +1,6 @@
 package escalate
 
 import (
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings/rules"
 )
@@ -127,7 +125,7 @@ func (c *conversation) move(on Event, reason string) bool {
 	if !ok || to == e.GetState() {
 		return false
 	}
-	from, now := e.GetState(), timestamppb.New(c.t.Now)
+	from, now := e.GetState(), c.t.NowStamp()
 	e.State, e.EndedAt = to, nil
 	switch to {
 	case offered:

@@ -48,7 +48,7 @@ func (c *conversation) blockOn(ticket uint64, o outbound, why handoffv1.BlockRea
 	c.t.Fact(c.at, &handoffv1.Fact{
 		Reason: fmt.Sprintf("%s %q", note, o.text),
 		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
-			CallId: schemas.HexID(c.t.ID()), Action: handoffv1.Action_ACTION_SEND_TEXT,
+			CallId: c.t.HexID(), Action: handoffv1.Action_ACTION_SEND_TEXT,
 			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: why,
 			TextClass: o.class, Episode: o.episode,
 		}},
