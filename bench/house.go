@@ -61,9 +61,8 @@ func openHouse(ctx context.Context, c *cluster, dir string) (*house, error) {
 	h := &house{binary: os.Getenv("BENCH_HANDOFF")}
 	if h.binary == "" {
 		h.binary = filepath.Join(dir, "handoff")
-		build := exec.CommandContext(ctx, "go", "-C", "..", "build", "-buildvcs=false", "-o", h.binary, "./cmd/handoff")
-		if raw, err := build.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("build handoff: %w\n%s", err, raw)
+		if err := buildHandoff(ctx, h.binary); err != nil {
+			return nil, err
 		}
 	}
 	if err := h.open(ctx, c, dir); err != nil {

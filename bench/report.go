@@ -85,7 +85,7 @@ func machineLine() string {
 }
 
 // buildsOf lists the versions that the figures are of; more than one means that the file was kept over
-// a change.
+// a change that the measured programs do not see.
 func buildsOf(r *results) string {
 	var all []string
 	for _, f := range r.all {
@@ -173,11 +173,7 @@ func restoreTable(b *strings.Builder, r *results, e experiment) {
 		for _, m := range []string{metricWarm, metricWiped, metricWiped + "-first", metricRaw, metricEntries} {
 			fmt.Fprintf(b, "| %s ", number(r.spread(e.Name, side, m)))
 		}
-		share := spread{}
-		if side == sideHandoff { // Kafka Streams wipes its state after a crash by itself, so that its first column has a restore in it
-			share = pairs(r.byRound(e.Name, side, metricRaw), r.byRound(e.Name, side, metricRestored))
-		}
-		fmt.Fprintf(b, "| %s |\n", number(share))
+		fmt.Fprintf(b, "| %s |\n", number(pairs(r.byRound(e.Name, side, metricRaw), r.byRound(e.Name, side, metricRestored))))
 	}
 }
 

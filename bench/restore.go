@@ -19,7 +19,7 @@ type restored struct {
 	first, all time.Duration // from the start of the process to the first new commit, and to the commit of all new records
 }
 
-// restoreRound kills every side twice: with its local state left, and with it wiped.
+// restoreRound kills the side twice: with its local state left, and with it wiped.
 func (s *suite) restoreRound(ctx context.Context, e experiment, sides []string, round int) error {
 	for _, side := range sides {
 		figures, err := s.restoreRun(ctx, e, side)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -20,8 +19,15 @@ type figure struct {
 	Metric     string
 	Value      float64
 	Unit       string
-	Build      string // of this repository
-	At         string // when, RFC 3339
+	origin
+	Build string // of this repository
+	At    string // when, RFC 3339
+}
+
+// origin is what a figure was measured with. Figures of different ones do not stand in one comparison.
+type origin struct {
+	Program string // a fingerprint of everything that is measured
+	Broker  string // its kind and version, and the compression
 }
 
 // Metrics of the result file.
@@ -42,9 +48,11 @@ const (
 	metricRestored = "restore"
 	metricRaw      = "raw-read"
 	metricEntries  = "changelog-records"
+	// metricComplete is how many figures the run gave; it stands last, so that one without was cut off.
+	metricComplete = "complete"
 )
 
-const resultHeader = "experiment\tside\tround\tmetric\tvalue\tunit\tbuild\tat"
+const resultHeader = "experiment\tside\tround\tmetric\tvalue\tunit\tprogram\tbroker\tbuild\tat"
 
 // results is the result file: appended to run by run, so that an interrupted suite goes on where it was.
 type results struct {
@@ -52,33 +60,33 @@ type results struct {
 	all  []figure
 }
 
-// openResults reads what is there. A last line that a killed run left half written is an error: it
-// should be looked at, and removed.
+// openResults reads what is there. A last line without its end is left out: it was being written when the
+// suite was killed.
 func openResults(dir string) (*results, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the result directory: %w", err)
 	}
 	r := &results{path: filepath.Join(dir, "figures.tsv")}
-	f, err := os.Open(r.path)
+	raw, err := os.ReadFile(r.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return r, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read earlier results: %w", err)
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		if n == 1 && lines.Text() == resultHeader {
+	n := 0
+	for line := range strings.Lines(string(raw)) {
+		line, whole := strings.CutSuffix(line, "\n")
+		if n++; !whole || n == 1 && line == resultHeader {
 			continue
 		}
-		g, err := parseFigure(lines.Text())
+		g, err := parseFigure(line)
 		if err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", r.path, n, err)
+			return nil, fmt.Errorf("%s:%d: %w; move the file away to start over", r.path, n, err)
 		}
 		r.all = append(r.all, g)
 	}
-	return r, lines.Err()
+	return r, nil
 }
 
 func parseFigure(line string) (figure, error) {
@@ -94,11 +102,22 @@ func parseFigure(line string) (figure, error) {
 	if err != nil {
 		return figure{}, fmt.Errorf("value: %w", err)
 	}
-	return figure{Experiment: f[0], Side: f[1], Round: round, Metric: f[3], Value: value, Unit: f[5], Build: f[6], At: f[7]}, nil
+	return figure{Experiment: f[0], Side: f[1], Round: round, Metric: f[3], Value: value, Unit: f[5],
+		origin: origin{Program: f[6], Broker: f[7]}, Build: f[8], At: f[9]}, nil
+}
+
+// line is the figure as the result file has it.
+func (g *figure) line() string {
+	return fmt.Sprintf("%s\t%s\t%d\t%s\t%.6g\t%s\t%s\t%s\t%s\t%s\n", g.Experiment, g.Side, g.Round, g.Metric, g.Value, g.Unit, g.Program, g.Broker, g.Build, g.At)
 }
 
 // add appends a run's figures in one write.
 func (r *results) add(figures []figure) error {
+	if len(figures) == 0 {
+		return nil
+	}
+	last := figures[0]
+	last.Metric, last.Value, last.Unit = metricComplete, float64(len(figures)), "figures"
 	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("write results: %w", err)
@@ -108,9 +127,9 @@ func (r *results) add(figures []figure) error {
 	if len(r.all) == 0 {
 		fmt.Fprintln(&b, resultHeader)
 	}
-	for _, g := range figures {
+	for _, g := range append(slices.Clone(figures), last) {
 		g.At = time.Now().UTC().Format(time.RFC3339)
-		fmt.Fprintf(&b, "%s\t%s\t%d\t%s\t%.6g\t%s\t%s\t%s\n", g.Experiment, g.Side, g.Round, g.Metric, g.Value, g.Unit, g.Build, g.At)
+		b.WriteString(g.line())
 		r.all = append(r.all, g)
 	}
 	if _, err := f.WriteString(b.String()); err != nil {
@@ -119,10 +138,10 @@ func (r *results) add(figures []figure) error {
 	return nil
 }
 
-// has tells whether a run is there.
+// has tells whether a run is there, whole.
 func (r *results) has(experiment, side string, round int) bool {
 	return slices.ContainsFunc(r.all, func(f figure) bool {
-		return f.Experiment == experiment && f.Side == side && f.Round == round
+		return f.Experiment == experiment && f.Side == side && f.Round == round && f.Metric == metricComplete
 	})
 }
 

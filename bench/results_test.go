@@ -39,9 +39,15 @@ func TestResultsSurviveAndAreSkipped(t *testing.T) {
 	if _, err := f.WriteString("e\tpass\t9\tra"); err != nil {
 		t.Fatal(err)
 	}
+	if again, err = openResults(dir); err != nil || again.has("e", sidePass, 9) || len(again.all) != 12 {
+		t.Errorf("half a line at the end: %v, %d figures, want the 12 whole ones", err, len(again.all))
+	}
+	if _, err := f.WriteString("te\n"); err != nil {
+		t.Fatal(err)
+	}
 	f.Close()
-	if _, err := openResults(dir); err == nil || !strings.Contains(err.Error(), "figures.tsv:8") {
-		t.Errorf("half a line: %v, want its place", err)
+	if _, err := openResults(dir); err == nil || !strings.Contains(err.Error(), "figures.tsv:14") {
+		t.Errorf("a line that is not a figure: %v, want its place", err)
 	}
 }
 

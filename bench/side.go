@@ -60,15 +60,13 @@ func (s sideSpec) group() string {
 	return s.Name + "-" + s.Side
 }
 
-// changelog topic of the side's counts; "" when it has none.
+// changelog topic of the side's counts; "" when it has none, or makes it itself.
 func (s sideSpec) changelog() string {
 	switch s.Side {
 	case sideHandoff:
 		return s.In + ".changelog"
 	case sideGoka:
 		return gokaGroup(s) + "-table"
-	case sideStreams, sideStreamsNoCache:
-		return s.group() + "-counts-changelog"
 	}
 	return ""
 }

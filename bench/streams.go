@@ -19,24 +19,32 @@ const streamsDir = "streams"
 // streamsHeap of the Java side.
 const streamsHeap = "1536m"
 
-// buildStreams compiles the Maven project and fetches what it needs, unless that was done for these
-// sources.
-func buildStreams(ctx context.Context) error {
+// streamsSources is a fingerprint of the Maven project.
+func streamsSources() (string, error) {
 	sum := sha256.New()
 	sources, err := filepath.Glob(filepath.Join(streamsDir, "src/main/java/dev/handoff/bench/*.java"))
 	if err != nil || len(sources) == 0 {
-		return errors.Join(errors.New("no Kafka Streams sources: run in the directory bench"), err)
+		return "", errors.Join(errors.New("no Kafka Streams sources: run in the directory bench"), err)
 	}
 	for _, name := range append(sources, filepath.Join(streamsDir, "pom.xml")) {
 		raw, err := os.ReadFile(name)
 		if err != nil {
-			return fmt.Errorf("read the Kafka Streams project: %w", err)
+			return "", fmt.Errorf("read the Kafka Streams project: %w", err)
 		}
 		fmt.Fprintf(sum, "%s %d\n", name, len(raw))
 		sum.Write(raw)
 	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// buildStreams compiles the Maven project and fetches what it needs, unless that was done for these
+// sources.
+func buildStreams(ctx context.Context) error {
+	want, err := streamsSources()
+	if err != nil {
+		return err
+	}
 	stamp := filepath.Join(streamsDir, "target", "built")
-	want := hex.EncodeToString(sum.Sum(nil))
 	if have, err := os.ReadFile(stamp); err == nil && string(have) == want {
 		return nil
 	}

@@ -16,9 +16,12 @@ import (
 type suite struct {
 	*bench
 	results *results
+	origin  origin
 	build   string
 	only    string
 	own     string // which broker runs get that need one of their own
+	// measure runs sides of a round; a field for tests.
+	measure func(ctx context.Context, e experiment, sides []string, round int) error
 }
 
 // runSuite measures what is missing and reports.
@@ -38,8 +41,19 @@ func runSuite(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	s := &suite{build: *build, only: *only, own: o.broker}
+	s.measure = s.round
 	if s.results, err = openResults(filepath.Join(o.out, *name)); err != nil {
 		return err
+	}
+	if s.origin, err = originOf(ctx, o); err != nil {
+		return err
+	}
+	again, err := s.results.goOn(s.origin, plan)
+	if err != nil {
+		return err
+	}
+	if n := len(s.results.all); n > 0 {
+		fmt.Fprintf(os.Stderr, "going on where it was: %d figures are there; rounds that were interrupted and are measured anew: %d\n", n, again)
 	}
 	if s.bench, err = openBench(ctx, o); err != nil {
 		return err
@@ -74,7 +88,7 @@ func (s *suite) phase(ctx context.Context, experiments []experiment, rounds int)
 			if len(missing) == 0 {
 				continue
 			}
-			if err := s.round(ctx, e, missing, round); err != nil {
+			if err := s.measure(ctx, e, missing, round); err != nil {
 				return fmt.Errorf("%s, round %d: %w", e.Name, round, err)
 			}
 		}
@@ -102,7 +116,7 @@ func (s *suite) note(e experiment, side string, round int, figures []figure) err
 	line := fmt.Sprintf("%s  round %d  %-16s", e.Name, round, side)
 	for i := range figures {
 		f := &figures[i]
-		f.Experiment, f.Side, f.Round, f.Build = e.Name, side, round, s.build
+		f.Experiment, f.Side, f.Round, f.origin, f.Build = e.Name, side, round, s.origin, s.build
 		line += fmt.Sprintf("  %s %.5g %s", f.Metric, f.Value, f.Unit)
 	}
 	fmt.Fprintln(os.Stderr, time.Now().UTC().Format(time.TimeOnly), line)

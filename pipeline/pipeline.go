@@ -4,8 +4,8 @@
 // A stage decides and does nothing else: Process looks at one record or one due timer and at the
 // state under its key, changes that state and lists effects. The runner makes state, timers, effects,
 // calls and the input's offset real together, or not at all. Nothing in this package knows of Kafka
-// or Pebble; pipeline/kafka is the runner, pipeline/state keeps state, pipeline/caller makes outside
-// calls, pipeline/script runs conversations in memory.
+// or Pebble; pipeline/turn is what stages are written in, pipeline/kafka is the runner, pipeline/state keeps
+// state, pipeline/caller makes outside calls, pipeline/script runs conversations in memory.
 package pipeline
 
 import (

@@ -36,7 +36,7 @@ func in(file, old, now string) []edit { return []edit{{file: file, old: old, now
 // promise that is broken.
 func mutants() []mutant {
 	var all []mutant
-	for _, group := range [][]mutant{positions(), folds(), once(), aborted(), timers(), sinks(), owners(), outboxes(), restores(), places(), standbys()} {
+	for _, group := range [][]mutant{positions(), folds(), once(), aborted(), timers(), sinks(), owners(), outboxes(), restores(), loads(), places(), standbys(), warmUps()} {
 		all = append(all, group...)
 	}
 	return all
@@ -181,6 +181,42 @@ func restores() []mutant {
 	}
 }
 
+// loads are a long changelog, folded in memory and given to the store as sorted files.
+func loads() []mutant {
+	const (
+		loadGo   = "pipeline/state/load.go"
+		keptGo   = "pipeline/state/kept.go"
+		replayGo = "pipeline/state/replay.go"
+		state    = "./pipeline/state"
+	)
+	return []mutant{
+		{"load", "only the first file is handed over", in(loadGo,
+			"Ingest(context.Background(), files)", "Ingest(context.Background(), files[:1])"), state, "TestLoadIsABatch"},
+		{"load", "a deletion is loaded as an empty value", in(loadGo,
+			"			err = w.Delete(key)\n", "			err = w.Set(key, nil)\n"), state, "TestLoadIsABatch"},
+		{"load", "keys that begin alike are not sorted", in(loadGo,
+			"		if n > 1 {\n", "		if false && n > 1 {\n"), state, "TestLoadIsABatch"},
+		{"load", "kinds of keys are not sorted", in(loadGo,
+			"	for at := range 9 {\n", "	for at := range 8 {\n"), state, "TestLoadIsABatch"},
+		{"load", "what begins alike is measured too long", in(loadGo,
+			"		common = n\n", "		common = max(common, n)\n"), state, "TestLoadIsABatch"},
+		{"load", "files of a load that was killed stay", in(loadGo,
+			"		if strings.HasPrefix(name, loadPrefix) {\n", "		if false && strings.HasPrefix(name, loadPrefix) {\n"), state, "TestLoadsAreTakenBack"},
+		{"load", "the first value of a key is kept", in(keptGo,
+			"bytes.Equal(k.keyOf(r), key) {\n			k.set(r, value, ok)\n", "bytes.Equal(k.keyOf(r), key) {\n"), state, "TestKept"},
+		{"load", "a longer value is written over what follows", in(keptGo,
+			"	if len(value) > int(r.valueLen) {\n", "	if len(k.memory) < int(r.value)+len(value) {\n"), state, "TestKept"},
+		{"load", "a deleted key keeps its value", in(keptGo,
+			"r.valueLen, r.deleted = uint32(len(value)), !ok", "r.valueLen, r.deleted = uint32(len(value)), false"), state, "TestKept"},
+		{"load", "what was forgotten is found again", in(keptGo,
+			"	clear(k.index)\n", ""), state, "TestKept"},
+		{"load", "a load does not say how far it is", in(replayGo,
+			"	batch.Set([]byte{kindPos}, r.pos.Encode())\n", ""), state, "TestPowerLossInLoad"},
+		{"load", "a transaction counts before its position", in(replayGo,
+			"	r.txn = append(r.txn, replayed{key: key, value: value, ok: value != nil})\n", "	r.kept.put(key, value, value != nil)\n"), state, "TestPowerLoss"},
+	}
+}
+
 // places are where a partition goes on when group, state and mailbox do not tell the same.
 func places() []mutant {
 	const tests = "TestOffsets$"
@@ -235,5 +271,39 @@ func standbys() []mutant {
 			"!ok || meta.Generation > c.generation", "!ok || meta.Generation < c.generation"), kafka, "TestStaleClaim"},
 		{"standby", "what lies on the disk is not told", in(copiesGo,
 			"		if pos.Number == 0 {\n", "		if pos.Number == 0 || resume.Next > 0 {\n"), kafka, "TestStandbyCopies"},
+	}
+}
+
+// warmUps are partitions that stay with who is at work on them until others are near.
+func warmUps() []mutant {
+	const (
+		assignorGo = "pipeline/kafka/assignor/assignor.go"
+		warmGo     = "pipeline/kafka/assignor/warm.go"
+		copiesGo   = "pipeline/kafka/copies.go"
+		standbyGo  = "pipeline/kafka/standby.go"
+		balancerGo = "pipeline/kafka/balancer.go"
+		assignor   = "./pipeline/kafka/assignor"
+	)
+	return []mutant{
+		{"warm-up", "a partition goes to who lacks its state", in(assignorGo,
+			"	o.wait(plan.Warm)\n", ""), assignor, "TestWarmUp|TestNewcomer"},
+		{"warm-up", "everything is warmed up for at once", in(warmGo,
+			"		if len(warm[to.Process]) < warmUps {\n", "		if warmUps > 0 {\n"), assignor, "TestWarmUp|TestNewcomer"},
+		{"warm-up", "what is near is not what moves", in(assignorGo,
+			"		if other.Warms && other.Near[p] {\n			n++\n", "		if other.Warms && other.Near[p] {\n			n--\n"), assignor, "TestNewcomer"},
+		{"warm-up", "members of one process wait for each other", in(warmGo,
+			" || to.Process == o.members[had].Process {", " {"), assignor, "TestWarmUp"},
+		{"warm-up", "everything counts as near", in(copiesGo,
+			"		if left <= r.nearRecords {\n", "		if left <= r.nearRecords+1<<40 {\n"), kafka, "TestWarmUp"},
+		{"warm-up", "who has warmed up does not ask", in(standbyGo,
+			"		s.in.client.ForceRebalance()\n", ""), kafka, "TestWarmUp"},
+		{"warm-up", "what is to be warmed up for is not read", in(copiesGo,
+			"append(append(all, k.Copies...), k.Warm...)", "append(all, k.Copies...)"), kafka, "TestWarmUp"},
+		{"warm-up", "earlier versions are told what they cannot read", in(balancerGo,
+			"		raw, err = json.Marshal(k.Copies)\n", "		raw, err = json.Marshal(k)\n"), kafka, "TestKeeping"},
+		{"standby", "copies are made of what is not committed", in(standbyGo,
+			"			kgo.FetchIsolationLevel(kgo.ReadCommitted()),\n", ""), kafka, "TestStandby"},
+		{"standby", "a copy that is too old is gone on with", in(standbyGo,
+			"	if pos.Number == 0 || in.stale(resume, changelog, in.r.cfg.Now()) {\n", "	if pos.Number == 0 {\n"), kafka, "TestStandby"},
 	}
 }

@@ -8,11 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/progress"
-	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/consentfile"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
@@ -22,10 +19,12 @@ type consentCommand struct {
 	Import   consentImport   `cmd:"" help:"Import what the platform knows of consent, from CSV or JSON lines."`
 	Export   consentExport   `cmd:"" help:"Export every change of consent, of a shop or of one address."`
 	Show     consentShow     `cmd:"" help:"Tell in plain words how one address's consent came to be what it is."`
+	Check    consentCheck    `cmd:"" help:"Tell what counts for an address, and whether an earlier export is what is kept of it."`
 	Possible consentPossible `cmd:"" help:"List possible opt-outs that nobody has decided yet."`
 	Decide   consentDecide   `cmd:"" help:"Decide the possible opt-outs of an address."`
 	Link     consentLink     `cmd:"" help:"Link two addresses as one person's."`
 	Unlink   consentUnlink   `cmd:"" help:"Undo a wrong link: take an address from its person."`
+	Sweep    consentSweep    `cmd:"" help:"Give ledgers from before evidence had a time the timer that looks at it."`
 }
 
 // importBatch is how many records are posted at once.
@@ -78,11 +77,19 @@ func (c *consentImport) Run(s *session) error {
 
 // format is told by the file's name.
 func (c *consentImport) format() string {
-	switch filepath.Ext(c.File) {
-	case ".json", ".jsonl", ".ndjson":
+	if isJSON(c.File) {
 		return consentfile.JSON
 	}
 	return consentfile.CSV
+}
+
+// isJSON tells by a file's name whether it has an object a line.
+func isJSON(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".json", ".jsonl", ".ndjson":
+		return true
+	}
+	return false
 }
 
 // rows calls each with every row.
@@ -145,106 +152,4 @@ func (c *consentImport) file(s *session, f *app.Filing, of consentfile.For, good
 		err = post()
 	}
 	return n, err
-}
-
-type consentDecide struct {
-	Shop     string `arg:"" help:"The shop."`
-	Address  string `arg:"" help:"The address, e.g. +14155550123."`
-	Decision string `arg:"" enum:"opt-out,keep" help:"opt-out: they want no more texts. keep: they did not mean that."`
-	By       string `placeholder:"WHO" help:"Who decides; the user of this machine unless given."`
-	Reason   string `placeholder:"TEXT" help:"Why, for the record."`
-}
-
-// Run posts the decision.
-func (c *consentDecide) Run(s *session) error {
-	key, err := schemas.ParseKey([]byte(c.Shop + "|" + c.Address))
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if c.By == "" {
-		c.By = whoAmI()
-	}
-	err = fileOne(s, key, "decision", &handoffv1.Record{Body: &handoffv1.Record_ConsentDecision{ConsentDecision: &handoffv1.ConsentDecision{
-		OptOut: c.Decision == "opt-out", By: c.By, Reason: c.Reason,
-	}}})
-	if err == nil {
-		fmt.Printf("%s: %s is posted; handoff consent show tells what came of it\n", key, c.Decision)
-	}
-	return err
-}
-
-type consentLink struct {
-	Shop    string `arg:"" help:"The shop."`
-	Address string `arg:"" help:"One address, e.g. +14155550123."`
-	Other   string `arg:"" help:"The other."`
-	By      string `placeholder:"WHO" help:"Who links them; the user of this machine unless given."`
-}
-
-// Run posts the request to the lower of the two keys.
-func (c *consentLink) Run(s *session) error {
-	low, err := schemas.ParseKey([]byte(c.Shop + "|" + min(c.Address, c.Other)))
-	if err == nil {
-		_, err = schemas.ParseKey([]byte(c.Shop + "|" + max(c.Address, c.Other)))
-	}
-	if err == nil && c.Address == c.Other {
-		err = errors.New("an address cannot be linked with itself")
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if c.By == "" {
-		c.By = whoAmI()
-	}
-	err = fileOne(s, low, "link", &handoffv1.Record{Body: &handoffv1.Record_LinkRequest{LinkRequest: &handoffv1.LinkRequest{
-		Other: max(c.Address, c.Other), By: c.By,
-	}}})
-	if err == nil {
-		fmt.Printf("%s and %s: the link is posted; handoff consent show tells what came of it\n", c.Address, c.Other)
-	}
-	return err
-}
-
-type consentUnlink struct {
-	Shop    string `arg:"" help:"The shop."`
-	Address string `arg:"" help:"The address that is another person's, e.g. +14155550123."`
-	By      string `placeholder:"WHO" help:"Who undoes it; the user of this machine unless given."`
-	Reason  string `placeholder:"TEXT" help:"Why, for the record."`
-}
-
-// Help says what stays.
-func (c *consentUnlink) Help() string {
-	return "The person's other addresses stay linked. Conversations, tickets and ledgers never moved, so nothing moves back. An opt-out from everything of the shop that the link spread stays, until the person lifts it by START or an import says so. See docs/consent.md."
-}
-
-// Run posts the request.
-func (c *consentUnlink) Run(s *session) error {
-	key, err := schemas.ParseKey([]byte(c.Shop + "|" + c.Address))
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if c.By == "" {
-		c.By = whoAmI()
-	}
-	err = fileOne(s, key, "unlink", &handoffv1.Record{Body: &handoffv1.Record_UnlinkRequest{UnlinkRequest: &handoffv1.UnlinkRequest{By: c.By, Reason: c.Reason}}})
-	if err == nil {
-		fmt.Printf("%s: that it is another person's is posted; handoff consent show tells what came of it\n", key)
-	}
-	return err
-}
-
-// fileOne completes a record about an address and posts it.
-func fileOne(s *session, key schemas.Key, what string, r *handoffv1.Record) error {
-	a, err := s.app()
-	if err != nil {
-		return err
-	}
-	f, err := a.OpenFiling(s.ctx, key.Shop)
-	if err != nil {
-		return err
-	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	r.Id = schemas.SourceID(what, key.Shop, key.Address, now.Format(time.RFC3339Nano))
-	r.Shop, r.Address, r.SettingsVersion = key.Shop, key.Address, f.Version
-	r.EventTime, r.ReceivedAt = timestamppb.New(now), timestamppb.New(now)
-	return errors.Join(f.File(r), f.Close())
 }

@@ -64,13 +64,29 @@ func TestConsentCommands(t *testing.T) {
 	if out, _, code := h.at("consent", "export", "acme", "+14155550002", "--format", "json"); code != 0 || strings.Count(out, "\n") != 1 || !strings.Contains(out, `"source":"import","keyword":"checkout","text":"=I agree"`) {
 		t.Errorf("export of one: %d %s", code, out)
 	}
+	if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, problems, code := h.at("consent", "check", "acme", "+14155550002", "--file", file); code != 0 || !strings.Contains(out, "all of SMS: subscribed since ") || !strings.Contains(out, "1 changes are in the ledger as in the file") {
+		t.Errorf("check: %d %s %s", code, out, problems)
+	}
+	write(strings.ReplaceAll(out, "'=I agree", "I agree"))
+	if _, problems, code := h.at("consent", "check", "acme", "+14155550002", "--file", file); code != exitFailed || !strings.Contains(problems, "change 1 is another one in the ledger") {
+		t.Errorf("check of an altered export: %d %s", code, problems)
+	}
+	if out, problems, code := h.at("consent", "check", "acme", "+14155550001"); code != 0 || !strings.Contains(out, "all of SMS: unsubscribed since ") {
+		t.Errorf("check without a file: %d %s %s", code, out, problems)
+	}
+	if out, problems, code := h.at("consent", "sweep", "acme"); code != 0 || !strings.Contains(out, "acme: of 2 ledgers 0 have no timer") {
+		t.Errorf("sweep: %d %s %s", code, out, problems)
+	}
 	if out, _, code := h.at("consent", "possible", "acme"); code != 0 || out != "" {
 		t.Errorf("possible: %d %s", code, out)
 	}
 	if out, problems, code := h.at("consent", "decide", "acme", "+14155550002", "keep", "--by", "Ann"); code != 0 || !strings.Contains(out, "keep is posted") {
 		t.Errorf("decide: %d %s %s", code, out, problems)
 	}
-	if out, problems, code := h.at("consent", "link", "acme", "+14155550002", "+14155550001"); code != 0 || !strings.Contains(out, "the link is posted") {
+	if out, problems, code := h.at("consent", "link", "acme", "+14155550002", "+14155550001"); code != 0 || !strings.Contains(out, "the link with +14155550001 is posted") {
 		t.Errorf("link: %d %s %s", code, out, problems)
 	}
 	if _, problems, code := h.at("consent", "link", "acme", "+1", "+1"); code != exitUsage || !strings.Contains(problems, "cannot be linked with itself") {

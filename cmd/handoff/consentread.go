@@ -11,6 +11,7 @@ import (
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/ledger"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/stages/consent"
 )
 
 type consentShow struct {
@@ -20,7 +21,9 @@ type consentShow struct {
 }
 
 // Help says what is read.
-func (c *consentShow) Help() string { return stateHelp }
+func (c *consentShow) Help() string {
+	return "Of addresses that are linked as one person all are shown, the one that was asked for first. " + stateHelp
+}
 
 // Run reads the address's partition.
 func (c *consentShow) Run(s *session) error {
@@ -28,18 +31,35 @@ func (c *consentShow) Run(s *session) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	shown := false
-	err = people(s, key.Shop, key.Address, func(p *ledger.Person) error {
+	shown, others := false, []string(nil)
+	show := func(p *ledger.Person) error {
+		if shown && c.Format == "text" {
+			fmt.Println()
+		}
 		shown = true
+		if p.Key == key {
+			others = p.Linked
+		}
 		if c.Format == "json" {
 			return p.JSON(os.Stdout)
 		}
 		return p.Show(os.Stdout)
-	})
-	if err == nil && !shown {
-		err = fmt.Errorf("there is no consent record of %s", key)
 	}
-	return err
+	if err := people(s, key.Shop, key.Address, show); err != nil {
+		return err
+	}
+	if !shown {
+		return fmt.Errorf("there is no consent record of %s", key)
+	}
+	for _, address := range others { // one person's history is one (W7)
+		if address == key.Address {
+			continue
+		}
+		if err := people(s, key.Shop, address, show); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type consentExport struct {
@@ -129,7 +149,7 @@ func peopleIn(s *session, a *app.App, partition int32, fold *state.Fold, each fu
 		}
 	}
 	err = fold.Each(func(item state.Item) bool {
-		if item.Kind != state.Entry {
+		if item.Kind == state.Call {
 			return true
 		}
 		if p == nil || p.Key.String() != string(item.Key) {
@@ -139,6 +159,10 @@ func peopleIn(s *session, a *app.App, partition int32, fold *state.Fold, each fu
 				return false
 			}
 			p = ledger.NewPerson(key)
+		}
+		if item.Kind == state.Timer {
+			p.Watched = p.Watched || item.Name == consent.RetainTimer
+			return true
 		}
 		bad = errors.Join(bad, p.Take(&contract, item.Name, item.Value))
 		return bad == nil

@@ -4,23 +4,19 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
-	"unicode"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline/ingress"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/consentask"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
-// Bounds of what becomes part of a record key or id, in bytes. Real ones are far shorter.
-const (
-	maxAddress  = 256
-	maxNativeID = 512
-)
+// maxNativeID bounds what becomes part of a record's id, in bytes. Real ones are far shorter.
+const maxNativeID = 512
 
 // decodeError makes any error of Decode a malformed request.
 func decodeError(err error) error {
@@ -102,7 +98,7 @@ func (x *exchange) fromChannel(r *handoffv1.Record, e *ingress.Event, topic stri
 	if e.NativeID == "" {
 		return posting{}, &ingress.Malformed{Place: "body", Reason: "an event has no id"}
 	}
-	if !validAddress(r.GetAddress()) {
+	if !consentask.ValidAddress(r.GetAddress()) {
 		return posting{}, &ingress.Malformed{Place: "body", Reason: "an event has no valid sender address"}
 	}
 	account, err := x.account(r)
@@ -128,7 +124,7 @@ func (x *exchange) fromPlatform(r *handoffv1.Record, e *ingress.Event) (posting,
 		return posting{}, &ingress.Malformed{Place: "body", Reason: "an event has no id"}
 	case account == nil:
 		return posting{}, &ingress.Malformed{Place: "body", Reason: "an event names an account that the shop does not have"}
-	case !validAddress(r.GetAddress()):
+	case !consentask.ValidAddress(r.GetAddress()):
 		return posting{}, &ingress.Malformed{Place: "body", Reason: "an event has no valid address"}
 	}
 	r.Conversation = schemas.Conversation(r.GetChannel(), r.GetAccount())
@@ -148,11 +144,6 @@ func (x *exchange) account(r *handoffv1.Record) (*settings.Account, error) {
 		return a, nil
 	}
 	return nil, refuse(unknownAccount, "the event is for an account that this webhook does not serve")
-}
-
-// validAddress tells whether s can stand in a record key and in files and terminals.
-func validAddress(s string) bool {
-	return s != "" && len(s) <= maxAddress && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // fromDesk keys a hint by its ticket's external id.
@@ -183,7 +174,7 @@ func (x *exchange) fromDesk(r *handoffv1.Record, e *ingress.Event, hint *handoff
 // shop: a desk's secret is good for its own shop's people only.
 func (x *exchange) ticket(externalID string) (t schemas.Ticket, ours bool) {
 	t, err := schemas.ParseExternalID(externalID)
-	return t, err == nil && t.Key.Shop == x.req.Shop.Shop && validAddress(t.Key.Address)
+	return t, err == nil && t.Key.Shop == x.req.Shop.Shop && consentask.ValidAddress(t.Key.Address)
 }
 
 // stamp fills in what the gateway alone knows.

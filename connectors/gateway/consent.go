@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline/ingress"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/consentask"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -54,95 +55,32 @@ func (g *Gateway) caller(w http.ResponseWriter, r *http.Request) (*platformCall,
 	return c, nil
 }
 
-// decide serves POST /shops/<shop>/consent/decisions: what a person decided of the possible opt-outs of
-// an address (C5).
-func (g *Gateway) decide(w http.ResponseWriter, r *http.Request) (string, outcome, error) {
-	c, err := g.platform(w, r)
-	if err != nil {
-		return providerConsent, "", err
+// ask serves POST /shops/<shop>/consent/decisions, links and unlinks: an object with the fields of one ask about
+// an address.
+func (g *Gateway) ask(kind consentask.Kind) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) (string, outcome, error) {
+		c, err := g.platform(w, r)
+		if err != nil {
+			return providerConsent, "", err
+		}
+		var a consentask.Ask
+		if err := c.read(&a); err != nil {
+			return providerConsent, "", err
+		}
+		record, err := a.Record(kind)
+		if bad, ok := errors.AsType[*consentask.Error](err); ok {
+			return providerConsent, "", &ingress.Malformed{Place: bad.Place, Reason: bad.Reason}
+		}
+		if err != nil {
+			return providerConsent, "", err
+		}
+		c.complete(kind, record)
+		if err := g.file(r.Context(), len(c.req.Body), []*handoffv1.Record{record}); err != nil {
+			return providerConsent, "", err
+		}
+		writeJSON(w, http.StatusAccepted, map[string]int{"taken": 1})
+		return providerConsent, accepted, nil
 	}
-	var d struct {
-		Address  string `json:"address"`
-		Decision string `json:"decision"`
-		By       string `json:"by"`
-		Reason   string `json:"reason"`
-	}
-	if err := c.read(&d); err != nil {
-		return providerConsent, "", err
-	}
-	if !validAddress(d.Address) {
-		return providerConsent, "", &ingress.Malformed{Place: "address", Reason: "it is missing or cannot be one"}
-	}
-	if d.Decision != "opt-out" && d.Decision != "keep" {
-		return providerConsent, "", &ingress.Malformed{Place: "decision", Reason: "it is neither opt-out nor keep"}
-	}
-	if strings.TrimSpace(d.By) == "" {
-		return providerConsent, "", &ingress.Malformed{Place: "by", Reason: "it must say who decided"}
-	}
-	record := c.about(d.Address, "decision", &handoffv1.Record{Body: &handoffv1.Record_ConsentDecision{ConsentDecision: &handoffv1.ConsentDecision{
-		OptOut: d.Decision == "opt-out", By: d.By, Reason: d.Reason,
-	}}})
-	return c.fileOne(g, w, r, record)
-}
-
-// link serves POST /shops/<shop>/consent/links: two addresses are one person's (W7).
-func (g *Gateway) link(w http.ResponseWriter, r *http.Request) (string, outcome, error) {
-	c, err := g.platform(w, r)
-	if err != nil {
-		return providerConsent, "", err
-	}
-	var l struct {
-		Address string `json:"address"`
-		Other   string `json:"other"`
-		By      string `json:"by"`
-	}
-	if err := c.read(&l); err != nil {
-		return providerConsent, "", err
-	}
-	if !validAddress(l.Address) || !validAddress(l.Other) || l.Address == l.Other {
-		return providerConsent, "", &ingress.Malformed{Place: "body", Reason: "address and other must be two addresses"}
-	}
-	if strings.TrimSpace(l.By) == "" {
-		return providerConsent, "", &ingress.Malformed{Place: "by", Reason: "it must say who links them"}
-	}
-	record := c.about(min(l.Address, l.Other), "link", &handoffv1.Record{Body: &handoffv1.Record_LinkRequest{LinkRequest: &handoffv1.LinkRequest{
-		Other: max(l.Address, l.Other), By: l.By,
-	}}})
-	return c.fileOne(g, w, r, record)
-}
-
-// unlink serves POST /shops/<shop>/consent/unlinks: an address is not the person's that it was linked as (W7).
-func (g *Gateway) unlink(w http.ResponseWriter, r *http.Request) (string, outcome, error) {
-	c, err := g.platform(w, r)
-	if err != nil {
-		return providerConsent, "", err
-	}
-	var u struct {
-		Address string `json:"address"`
-		By      string `json:"by"`
-		Reason  string `json:"reason"`
-	}
-	if err := c.read(&u); err != nil {
-		return providerConsent, "", err
-	}
-	if !validAddress(u.Address) {
-		return providerConsent, "", &ingress.Malformed{Place: "address", Reason: "it is missing or cannot be one"}
-	}
-	if strings.TrimSpace(u.By) == "" {
-		return providerConsent, "", &ingress.Malformed{Place: "by", Reason: "it must say who undoes the link"}
-	}
-	return c.fileOne(g, w, r, c.about(u.Address, "unlink", &handoffv1.Record{Body: &handoffv1.Record_UnlinkRequest{UnlinkRequest: &handoffv1.UnlinkRequest{
-		By: u.By, Reason: u.Reason,
-	}}}))
-}
-
-// fileOne posts one record and answers.
-func (c *platformCall) fileOne(g *Gateway, w http.ResponseWriter, r *http.Request, record *handoffv1.Record) (string, outcome, error) {
-	if err := g.file(r.Context(), len(c.req.Body), []*handoffv1.Record{record}); err != nil {
-		return providerConsent, "", err
-	}
-	writeJSON(w, http.StatusAccepted, map[string]int{"taken": 1})
-	return providerConsent, accepted, nil
 }
 
 // read decodes the call's body, an object without unknown fields.
@@ -155,14 +93,13 @@ func (c *platformCall) read(into any) error {
 	return nil
 }
 
-// about completes a record about an address as a whole. A call that is repeated makes the same id within
-// the same moment only: what it asks for can be asked for again.
-func (c *platformCall) about(address, what string, r *handoffv1.Record) *handoffv1.Record {
+// complete fills in what the gateway knows of a record about an address as a whole. A call that is repeated
+// makes the same id within the same moment only: what it asks for can be asked for again.
+func (c *platformCall) complete(kind consentask.Kind, r *handoffv1.Record) {
 	at := timestamppb.New(c.req.Now)
-	r.Id = schemas.SourceID(what, c.req.Shop.Shop, address, c.req.Now.Format(time.RFC3339Nano)+string(c.req.Body))
-	r.Shop, r.Address, r.SettingsVersion, r.Traceparent = c.req.Shop.Shop, address, c.version, c.traceparent
+	r.Shop, r.SettingsVersion, r.Traceparent = c.req.Shop.Shop, c.version, c.traceparent
+	r.Id = schemas.SourceID(string(kind), r.GetShop(), r.GetAddress(), c.req.Now.Format(time.RFC3339Nano)+string(c.req.Body))
 	r.EventTime, r.ReceivedAt = at, at
-	return r
 }
 
 // file posts records to consent, made of n bytes of a request, and returns when Kafka acknowledged all.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline/ingress"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/consentask"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -42,7 +43,7 @@ func (g *Gateway) inEpisode(w http.ResponseWriter, r *http.Request) (string, out
 	if err != nil {
 		return providerEpisodes, "", err
 	}
-	if !validAddress(address) {
+	if !consentask.ValidAddress(address) {
 		return providerEpisodes, "", &ingress.Malformed{Place: "address", Reason: "it cannot be an address"}
 	}
 	only := r.URL.Query().Get("conversation")

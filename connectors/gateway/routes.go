@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/handoff-dev/handoff/pipeline/ingress"
+	"github.com/handoff-dev/handoff/schemas/consentask"
 )
 
 // Labels of requests that belong to no connector.
@@ -31,9 +32,9 @@ func (g *Gateway) routes() http.Handler {
 	r.Post("/in/{provider}/{shop}/{account}/status/{call}", g.serve(g.channelRequest))
 	r.Post("/shops/{shop}/settings", g.serve(g.applySettings))
 	r.Post("/shops/{shop}/consent", g.serve(g.importConsent))
-	r.Post("/shops/{shop}/consent/decisions", g.serve(g.decide))
-	r.Post("/shops/{shop}/consent/links", g.serve(g.link))
-	r.Post("/shops/{shop}/consent/unlinks", g.serve(g.unlink))
+	r.Post("/shops/{shop}/consent/decisions", g.serve(g.ask(consentask.Decide)))
+	r.Post("/shops/{shop}/consent/links", g.serve(g.ask(consentask.Link)))
+	r.Post("/shops/{shop}/consent/unlinks", g.serve(g.ask(consentask.Unlink)))
 	r.Get("/shops/{shop}/episodes/{address}", g.serve(g.inEpisode))
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]bool{"healthy": true})

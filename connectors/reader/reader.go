@@ -105,24 +105,18 @@ func (c *Client) Read(ctx context.Context, shop *settings.Shop, text string) *ha
 	if e.URL == "" {
 		return nil
 	}
-	out := &handoffv1.OutsideReading{Classifier: name(e.URL, e.Model)}
 	b := c.breakers.get(shop.Shop + " " + e.URL)
 	if !b.TryAcquirePermit() {
-		out.Failed = failedOpen
 		c.metrics.ended(failedOpen, 0)
-		return out
+		return says(shop, nil, failure(failedOpen))
 	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()
 	read, err := c.ask(ctx, shop, cut(text))
 	took := time.Since(began)
+	out := says(shop, read, err)
 	out.TookMs = uint32(took.Milliseconds())
-	if f, failed := errors.AsType[failure](err); failed {
-		out.Failed = string(f)
-	} else {
-		out.Intent, out.Confidence = read.Intent, float32(*read.Confidence)
-	}
 	if broken(out.GetFailed()) {
 		b.RecordFailure()
 	} else {
@@ -138,7 +132,7 @@ func broken(failed string) bool { return failed != "" && failed != failedLabel }
 // ask asks once. Its errors are failures.
 func (c *Client) ask(ctx context.Context, shop *settings.Shop, text string) (*answer, error) {
 	e := shop.Classifier.Endpoint
-	intents := c.offered(shop)
+	intents := offered(shop, c.cfg.Intents)
 	body, err := question(e.Format, e.Model, intents, text)
 	if err != nil {
 		return nil, failure(failedAnswer)
@@ -164,7 +158,12 @@ func (c *Client) ask(ctx context.Context, shop *settings.Shop, text string) (*an
 	case err != nil:
 		return nil, unanswered(ctx)
 	}
-	a, err := answerOf(e.Format, said.Body)
+	return taken(e.Format, said.Body, intents)
+}
+
+// taken reads an answer: only an intent that was offered is one. Its errors are failures.
+func taken(format string, body []byte, intents []string) (*answer, error) {
+	a, err := answerOf(format, body)
 	if err != nil {
 		return nil, failure(failedAnswer)
 	}
@@ -172,6 +171,32 @@ func (c *Client) ask(ctx context.Context, shop *settings.Shop, text string) (*an
 		return nil, failure(failedLabel)
 	}
 	return a, nil
+}
+
+// Reading is what a message's record would carry had the shop's classifier answered this, in the format "handoff";
+// had it not answered in time, where said is nil. Nobody is asked: it is for conversation scripts. shipped are the
+// intents that ship. A shop without a classifier of its own has no reading.
+func Reading(shop *settings.Shop, shipped []string, said []byte) *handoffv1.OutsideReading {
+	if shop.Classifier.Endpoint.URL == "" {
+		return nil
+	}
+	a, err := (*answer)(nil), error(failure(failedTimeout))
+	if said != nil {
+		a, err = taken("", said, offered(shop, shipped))
+	}
+	return says(shop, a, err)
+}
+
+// says makes a reading of an answer, or of the failure that there was in place of one.
+func says(shop *settings.Shop, a *answer, err error) *handoffv1.OutsideReading {
+	e := shop.Classifier.Endpoint
+	out := &handoffv1.OutsideReading{Classifier: name(e.URL, e.Model)}
+	if f, failed := errors.AsType[failure](err); failed {
+		out.Failed = string(f)
+	} else {
+		out.Intent, out.Confidence = a.Intent, float32(*a.Confidence)
+	}
+	return out
 }
 
 // unanswered tells a classifier that was too slow from one that could not be reached.
@@ -183,8 +208,8 @@ func unanswered(ctx context.Context) error {
 }
 
 // offered are the intents that the shop's classifier may answer.
-func (c *Client) offered(shop *settings.Shop) []string {
-	all := slices.Concat(c.cfg.Intents, shop.Handoff.Intents, shop.Classifier.Endpoint.Intents)
+func offered(shop *settings.Shop, shipped []string) []string {
+	all := slices.Concat(shipped, shop.Handoff.Intents, shop.Classifier.Endpoint.Intents)
 	out := make([]string, 0, len(all))
 	for _, intent := range all {
 		if !slices.Contains(out, intent) {

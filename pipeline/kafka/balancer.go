@@ -33,6 +33,32 @@ type hint struct {
 	Standby int `json:"standby,omitempty"`
 	// Copies of state in the process' store: up to which offset of the changelog.
 	Copies map[int32]int64 `json:"copies,omitempty"`
+	// Warms says that the member can warm up, and understands being told so; Near are the partitions of whose
+	// state hardly anything is left to read.
+	Warms bool    `json:"warms,omitempty"`
+	Near  []int32 `json:"near,omitempty"`
+}
+
+// keeping is what the leader tells a process beside who owns what: the partitions to keep copies of, and
+// those to warm up for. Members of a version that cannot warm up are told the copies alone, as a list.
+type keeping struct {
+	Copies []int32 `json:"copies,omitempty"`
+	Warm   []int32 `json:"warm,omitempty"`
+}
+
+// parseKeeping reads either form.
+func parseKeeping(raw []byte) (k keeping, err error) {
+	switch {
+	case len(raw) == 0:
+	case raw[0] == '[':
+		err = json.Unmarshal(raw, &k.Copies)
+	default:
+		err = json.Unmarshal(raw, &k)
+	}
+	if err != nil {
+		return k, fmt.Errorf("read which copies to keep: %w", err)
+	}
+	return k, nil
 }
 
 // hintMark ends user data that has a hint before it, and the hint's length.
@@ -83,13 +109,11 @@ func (b *balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, e
 	if err := a.ReadFrom(assignment); err != nil {
 		return nil, fmt.Errorf("read assignment: %w", err)
 	}
-	var copies []int32
-	if len(a.UserData) > 0 {
-		if err := json.Unmarshal(a.UserData, &copies); err != nil {
-			return nil, fmt.Errorf("read which copies to keep: %w", err)
-		}
+	k, err := parseKeeping(a.UserData)
+	if err != nil {
+		return nil, err
 	}
-	b.r.keepCopies(b.member, copies)
+	b.r.keepCopies(b.member, k)
 	return owned, nil
 }
 
@@ -107,7 +131,7 @@ func (b *balancer) Balance(of *kgo.ConsumerBalancer, topics map[string]int32) kg
 	mailbox := b.r.mailbox
 	members, copies := membersOf(of, mailbox)
 	shared := assignor.Assign(members, topics[mailbox], copies)
-	plan, keep := of.NewPlan(), map[string][]int32{}
+	plan, keep := of.NewPlan(), map[string][]byte{}
 	told := map[string]bool{}
 	i := 0
 	of.EachMember(func(member *kmsg.JoinGroupResponseMember, _ *kmsg.ConsumerMemberMetadata) {
@@ -117,11 +141,30 @@ func (b *balancer) Balance(of *kgo.ConsumerBalancer, topics map[string]int32) kg
 			plan.AddPartitions(member, mailbox, owned)
 		}
 		if !told[m.Process] { // one member of the process is enough
-			told[m.Process], keep[m.ID] = true, shared.Copies[m.Process]
+			told[m.Process] = true
+			if raw := (keeping{shared.Copies[m.Process], shared.Warm[m.Process]}).tell(m.Warms); raw != nil {
+				keep[m.ID] = raw
+			}
 		}
 	})
 	plan.AdjustCooperative(of)
 	return balanced{plan, keep}
+}
+
+// tell is the answer's form for a member; nil where it has nothing to keep.
+func (k keeping) tell(warms bool) []byte {
+	var raw []byte
+	var err error
+	switch {
+	case warms && len(k.Copies)+len(k.Warm) > 0:
+		raw, err = json.Marshal(k)
+	case !warms && len(k.Copies) > 0:
+		raw, err = json.Marshal(k.Copies)
+	}
+	if err != nil {
+		return nil // numbers and lists of them cannot fail
+	}
+	return raw
 }
 
 // membersOf reads what members tell, and how many copies of each partition are wanted. A partition that
@@ -135,7 +178,11 @@ func membersOf(of *kgo.ConsumerBalancer, mailbox string) (members []assignor.Mem
 	of.EachMember(func(member *kmsg.JoinGroupResponseMember, meta *kmsg.ConsumerMemberMetadata) {
 		m := assignor.Member{ID: member.MemberID, Process: member.MemberID}
 		if h, ok := parseHint(meta.UserData); ok {
-			m.Process, m.Copies, m.Keeps = h.Process, h.Copies, h.Standby > 0
+			m.Process, m.Copies, m.Keeps, m.Warms = h.Process, h.Copies, h.Standby > 0, h.Warms
+			m.Near = make(map[int32]bool, len(h.Near))
+			for _, p := range h.Near {
+				m.Near[p] = true
+			}
 			copies = max(copies, h.Standby)
 		}
 		for _, t := range meta.OwnedPartitions {
@@ -162,23 +209,19 @@ func membersOf(of *kgo.ConsumerBalancer, mailbox string) (members []assignor.Mem
 // balanced is a plan with the copies that members are to keep.
 type balanced struct {
 	plan *kgo.BalancePlan
-	keep map[string][]int32 // by member
+	keep map[string][]byte // by member
 }
 
 // IntoSyncAssignment implements kgo.IntoSyncAssignment.
 func (p balanced) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
 	all := p.plan.IntoSyncAssignment()
 	for i := range all {
-		keep := p.keep[all[i].MemberID]
-		if len(keep) == 0 {
+		raw := p.keep[all[i].MemberID]
+		if raw == nil {
 			continue
 		}
 		var a kmsg.ConsumerMemberAssignment
-		raw, err := json.Marshal(keep)
-		if err == nil {
-			err = a.ReadFrom(all[i].MemberAssignment)
-		}
-		if err == nil { // what kgo wrote itself it reads
+		if err := a.ReadFrom(all[i].MemberAssignment); err == nil { // what kgo wrote itself it reads
 			a.UserData = raw
 			all[i].MemberAssignment = a.AppendTo(nil)
 		}

@@ -77,6 +77,13 @@ func (in *incarnation) commit() error {
 	if failed != nil {
 		return failed
 	}
+	if join := in.heartbeat.joining(); join != nil {
+		select {
+		case <-join:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the group's rebalance: %w", ctx.Err())
+		}
+	}
 	committed, err := in.session.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
 		in.setOffsets(req, touched)
 		return nil

@@ -4,12 +4,14 @@
 // changelog, a position per touched partition, dead letters and the input offsets in one transaction;
 // then save the overlays. SinkRunner writes a topic to an outside store with stored intents. Settings
 // is the table of shop settings. Producer is for everything that posts to mailboxes from outside a
-// transaction. Admin applies the topic catalogue.
+// transaction. Admin applies the topic catalogue. LagReader, FoldChangelog, ReadDeadLetters, Resolver and
+// Reset are for people: how far stages are, what they hold, what they could not process, and what to do
+// about it.
 //
 // # One loop
 //
-// A Runner is one member of its stage's group, or several. A member's goroutine polls, hands partitions to a few workers and waits for them, commits, and polls
-// again. Rebalances are held off from a poll until the commit, so a transaction never spans one. A
+// A Runner is one member of its stage's group, or several. A member's goroutine polls, hands partitions to a
+// few workers and waits for them, commits, and polls again. Rebalances are held off from a poll until the commit, so a transaction never spans one. A
 // partition's state belongs to the loop, and to one worker while it works; there are no locks around
 // it. Restores run beside the loop, so partitions that stay do not wait for those that come. What the
 // runner itself does for a record allocates nothing once it is warm: memory of fetched records, of

@@ -17,33 +17,27 @@ import (
 type visits struct{}
 
 func (visits) Name() string { return "visits" }
-
 func (visits) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
 	n, _ := st.Get("n")
-	n = append([]byte("+"), n...)
-	st.Put("n", n)
-	fx.Emit("counted", in.Key, n)
+	st.Put("n", append([]byte("+"), n...))
+	fx.Emit("counted", in.Key, append([]byte("+"), n...))
 	return nil
 }
 
 // A stage of one's own, run exactly once: its state survives, and its output has every change once.
 func Example() {
+	ctx, stop := context.WithCancel(context.Background())
 	broker := try(kfake.NewCluster())
 	defer broker.Close()
 	// Topics must take large batches, and a changelog must not forget.
-	roomy := map[string]string{"max.message.bytes": "1310720"}
-	kept := map[string]string{"max.message.bytes": "1310720", "cleanup.policy": "compact", "delete.retention.ms": "604800000"}
-	for topic, configs := range map[string]map[string]string{"handoff.visits": roomy, "handoff.visits.changelog": kept, "counted": roomy} {
-		try(0, broker.CreateTopic(topic, 4, configs))
+	for topic, policy := range map[string]string{"handoff.visits": "delete", "handoff.visits.changelog": "compact", "counted": "delete"} {
+		try(0, broker.CreateTopic(topic, 4, map[string]string{"max.message.bytes": "1310720", "cleanup.policy": policy, "delete.retention.ms": "604800000"}))
 	}
 	to := kafka.Connection{Brokers: broker.ListenAddrs()}
-	client := try(to.NewClient("example", kgo.RecordPartitioner(kafka.ByKey()), kgo.ConsumeTopics("counted")))
+	client := try(to.NewClient("example", kgo.RecordPartitioner(kafka.ByKey()), kgo.DefaultProduceTopic("handoff.visits"), kgo.ConsumeTopics("counted")))
 	defer client.Close()
-	for range 2 {
-		client.Produce(context.Background(), &kgo.Record{Topic: "handoff.visits", Key: []byte("ann")}, nil)
-	}
+	try(0, client.ProduceSync(ctx, kgo.KeyStringRecord("ann", ""), kgo.KeyStringRecord("ann", "")).FirstErr())
 	store := try(state.OpenStore(state.StoreConfig{Dir: "state", FS: vfs.NewMem()}))
-	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- try(kafka.New(kafka.Config{Connection: to, Stage: visits{}, Store: store})).Run(ctx) }()
 	for n := 0; n < 2; {

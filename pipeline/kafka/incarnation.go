@@ -98,7 +98,7 @@ func (r *Runner) incarnation(ctx context.Context, member int) error {
 	in.workers.start(max(runtime.GOMAXPROCS(0)/r.cfg.Members, 1))
 	defer in.workers.stop()
 	in.background.Go(in.followEnds)
-	if r.cfg.Standby > 0 && member == 0 {
+	if member == 0 {
 		in.background.Go(in.followOthers)
 	}
 	err := in.loop(ctx)
@@ -129,12 +129,18 @@ func (in *incarnation) connect(ctx context.Context) error {
 	defer probe.Close()
 	start, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
-	if err := in.checkTopics(start, kadm.NewClient(probe)); err != nil {
+	admin := kadm.NewClient(probe)
+	if err := in.checkTopics(start, admin); err != nil {
 		return err
 	}
 	if err := r.findCopies(in.partitions); err != nil {
 		return err
 	}
+	changelogs, err := spans(start, admin, r.changelog)
+	if err != nil {
+		return err
+	}
+	r.measure(changelogs, nil)
 	if _, _, err := probe.ProducerID(start); err != nil {
 		return fmt.Errorf("fence earlier transactions of %s: %w", id, err)
 	}

@@ -29,6 +29,10 @@ func (in *incarnation) loop(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return in.finish()
 		}
+		if in.txn.began.IsZero() && in.heartbeat.joining() != nil {
+			in.client.AllowRebalance()
+			continue // a transaction could not be committed before the join is over
+		}
 		if err := in.work(); err != nil {
 			return err
 		}
@@ -95,6 +99,9 @@ func (in *incarnation) poll(ctx context.Context) kgo.Fetches {
 
 // pollWait is how long a poll may wait: not at all while anything can be processed.
 func (in *incarnation) pollWait() time.Duration {
+	if in.txn.began.IsZero() && in.heartbeat.joining() != nil {
+		return heldPoll
+	}
 	if in.r.sink != nil {
 		return in.sinkWait()
 	}
@@ -137,7 +144,8 @@ func (in *incarnation) full() bool {
 	return queued >= in.r.cfg.CommitRecords
 }
 
-// heldPoll is how often a record that waits for its settings is tried again.
+// heldPoll is how often is looked again whether what records wait for is there: their settings, or the end
+// of a join.
 const heldPoll = 20 * time.Millisecond
 
 // takeEvents applies what the group and restores told, in order.

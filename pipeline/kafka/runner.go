@@ -30,6 +30,7 @@ type Runner struct {
 	rebuilding chan struct{}
 
 	settleEvery time.Duration
+	nearRecords int64
 
 	calling sync.Mutex // the Caller is told of one thing at a time
 
@@ -59,7 +60,7 @@ func New(cfg Config) (*Runner, error) {
 	}
 	name := cfg.Stage.Name()
 	r := &Runner{cfg: cfg, mailbox: schemas.Mailbox(name), changelog: schemas.Changelog(name),
-		left: map[int32]time.Time{}, claims: map[int32]*claim{}, settleEvery: settleEvery, copies: newCopies(cfg.Instance)}
+		left: map[int32]time.Time{}, claims: map[int32]*claim{}, settleEvery: settleEvery, nearRecords: nearRecords, copies: newCopies(cfg.Instance)}
 	for range cfg.Members {
 		r.ready = append(r.ready, errNotYet)
 	}

@@ -14,17 +14,23 @@ import (
 
 // standby keeps local state of partitions that are somebody else's, as the group's leader has shared them
 // out, near what is committed, by reading their changelogs. A partition that comes here is then restored
-// from what is left to read.
+// from what is left to read. It also looks how near the process is to all states, which tells the leader
+// what may come here without a stop, and asks for what the process has warmed up for.
 type standby struct {
-	in     *incarnation // whose client asks for offsets
-	token  *incarnation // what its claims are by
-	client *kgo.Client
-	parts  map[int32]*state.Replay
+	in      *incarnation // whose client asks for offsets
+	token   *incarnation // what its claims are by
+	client  *kgo.Client
+	parts   map[int32]*state.Replay
+	looked  time.Time // when it looked where changelogs end
+	asked   []int32   // what it asked for last, having warmed up for it
+	askedAt time.Time
 }
 
 const (
 	standbyLook = time.Second      // how often it looks for partitions nobody here has
 	standbyTry  = 10 * time.Second // how long a failure to begin is left alone
+	nearLook    = 5 * time.Second  // how often it looks how near the process is, where nothing is waited for
+	askAgain    = 30 * time.Second // how long a leader that gave nothing is not asked again
 )
 
 // followOthers runs until the incarnation ends. Standby is an aid: its failures are told and tried
@@ -41,7 +47,7 @@ func (in *incarnation) followOthers() {
 		}
 		wait = standbyLook
 		if err := s.step(); err != nil && in.ctx.Err() == nil {
-			in.r.cfg.Logger.Warn("standby state falls behind; trying again", "error", err, "in", standbyTry)
+			in.r.cfg.Logger.Warn("copies of state fall behind; trying again", "error", err, "in", standbyTry)
 			s.close()
 			wait = standbyTry
 		}
@@ -65,9 +71,43 @@ func (s *standby) drop(id int32) {
 	s.in.r.metrics.standby.Set(float64(len(s.parts)))
 }
 
+// look asks where the changelogs end, if it is time to.
+func (s *standby) look() (map[int32]span, error) {
+	now := s.in.r.cfg.Now()
+	if len(s.parts) == 0 && now.Sub(s.looked) < nearLook {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(s.in.ctx, standbyTry)
+	defer cancel()
+	changelogs, err := spans(ctx, s.in.admin, s.in.r.changelog)
+	if err != nil && len(s.parts) == 0 {
+		return nil, nil //nolint:nilerr // Nothing falls behind; what was measured last counts until the next look.
+	}
+	s.looked = now
+	return changelogs, err
+}
+
+// measure notes how near the process is, given where changelogs ended before what was read last, and asks
+// for a rebalance once the process has warmed up.
+func (s *standby) measure(changelogs map[int32]span) {
+	if changelogs == nil {
+		return
+	}
+	s.in.r.measure(changelogs, s.parts)
+	warm := s.in.r.warmedUp()
+	if now := s.in.r.cfg.Now(); len(warm) > 0 && (!slices.Equal(warm, s.asked) || now.Sub(s.askedAt) >= askAgain) {
+		s.asked, s.askedAt = warm, now
+		s.in.client.ForceRebalance()
+	}
+}
+
 // step begins what can be begun and reads for a while.
 func (s *standby) step() error {
 	if err := s.begin(); err != nil {
+		return err
+	}
+	changelogs, err := s.look()
+	if err != nil {
 		return err
 	}
 	until := s.in.r.cfg.Now().Add(standbyLook)
@@ -90,6 +130,7 @@ func (s *standby) step() error {
 			return failed
 		}
 	}
+	s.measure(changelogs)
 	return nil
 }
 

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/handoff-dev/handoff/pipeline/state"
+	"github.com/handoff-dev/handoff/schemas"
 )
 
 // TestHints: what a member tells is read back, behind whatever else there is; anything else is no hint.
@@ -33,6 +35,27 @@ func TestHints(t *testing.T) {
 		if got, ok := parseHint([]byte(other)); ok {
 			t.Errorf("%q is taken for %v", other, got)
 		}
+	}
+}
+
+// TestKeeping: what the leader tells is read back by who can warm up; who cannot gets the list that its
+// version reads, and nothing is nothing.
+func TestKeeping(t *testing.T) {
+	k := keeping{Copies: []int32{1, 5}, Warm: []int32{7}}
+	for warms, want := range map[bool]keeping{true: k, false: {Copies: k.Copies}} {
+		got, err := parseKeeping(k.tell(warms))
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%v %v, want %v", got, err, want)
+		}
+	}
+	if got := string(k.tell(false)); got != "[1,5]" {
+		t.Errorf("a version that cannot warm up is told %s", got)
+	}
+	if a, b := (keeping{}).tell(true), (keeping{Warm: k.Warm}).tell(false); a != nil || b != nil {
+		t.Errorf("nothing is told as %q and %q", a, b)
+	}
+	if _, err := parseKeeping([]byte("{")); err == nil {
+		t.Error("garbage is read")
 	}
 }
 
@@ -228,6 +251,90 @@ func standbyCopies(t *testing.T, to Connection, instance string) {
 	}
 	for _, i := range []int{0, 2} {
 		if err := all[i].run.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.check()
+}
+
+// TestWarmUp: a process that comes without state gets partitions only once it has read their state beside
+// who is at work on them, and nobody's transactions fail by the rebalances.
+func TestWarmUp(t *testing.T) {
+	t.Parallel()
+	c := newClusterOf(t, 1, 4)
+	warmUp(t, Connection{Brokers: c.ListenAddrs()}, "")
+}
+
+// TestRealKafkaWarmUp is the same on a real broker, with static members.
+func TestRealKafkaWarmUp(t *testing.T) {
+	warmUp(t, Connection{Brokers: realBrokers(t)}, "one")
+}
+
+func warmUp(t *testing.T, to Connection, instance string) {
+	a := newAdrift(t, to)
+	launchOne := func(i int, store *state.Store) (*running, *prometheus.Registry) {
+		cfg, registry := a.config(), prometheus.NewRegistry()
+		cfg.Store, cfg.Registerer, cfg.RestoreWait = store, registry, 30*time.Second
+		if instance != "" {
+			cfg.Instance = instance + strconv.Itoa(i)
+		}
+		r, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.nearRecords = 10
+		return launch(t, r), registry
+	}
+	first, ofFirst := launchOne(0, a.store)
+	for range 30 {
+		a.load(100)
+		eventually(t, "the first has done all", a.drained)
+	}
+	changelog := schemas.Changelog(a.stage.name)
+	ends, err := a.admin.ListEndOffsets(a.ctx, changelog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset < 200 {
+			t.Fatalf("only %d records are in partition %d of the changelog", o.Offset, o.Partition)
+		}
+	})
+	store := openStore(t, t.TempDir())
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	second, registry := launchOne(1, store)
+	owns := func(r *Runner) (n int) {
+		for p := range int32(4) {
+			if r.reader.of(p) != nil {
+				n++
+			}
+		}
+		return n
+	}
+	loaded := time.Now()
+	eventually(t, "it has its share", func() bool {
+		if time.Since(loaded) > 200*time.Millisecond { // the first is never idle for long
+			a.load(20)
+			loaded = time.Now()
+		}
+		return owns(second.runner) == 2 && owns(first.runner) == 2
+	})
+	if n := restoredRecords(t, registry); n > 150 {
+		t.Errorf("%v records were restored while nobody was at work on their partitions", n)
+	}
+	a.load(400)
+	eventually(t, "both have done all", a.drained)
+	for i, of := range []*prometheus.Registry{ofFirst, registry} {
+		if n := counted(t, of, "handoff_runner_restarts_total"); n > 0 {
+			t.Errorf("member %d started over %v times because of a rebalance", i, n)
+		}
+	}
+	for _, r := range []*running{second, first} {
+		if err := r.stop(); err != nil {
 			t.Fatal(err)
 		}
 	}

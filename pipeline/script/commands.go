@@ -172,6 +172,9 @@ func (w *World) customer(c Command) error {
 	if v := c.arg("media", ""); v != "" {
 		m.Media = append(m.Media, &handoffv1.Media{Url: v, ContentType: "image/jpeg"})
 	}
+	if err := w.askClassifier(m); err != nil {
+		return err
+	}
 	return w.post(schemas.TopicClassify, &handoffv1.Record{
 		Id: schemas.SourceID(w.account().Provider, w.shop, to, native), Channel: channel, Account: to, Address: from,
 		Conversation: schemas.Conversation(channel, to),

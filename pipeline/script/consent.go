@@ -8,26 +8,29 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/consentask"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
-// fromOutside posts a record about an address as a whole, as the gateway and the command line do.
-func (w *World) fromOutside(c Command, what string, body *handoffv1.Record) error {
-	w.serial++
-	body.Id = schemas.SourceID(what, w.shop, c.arg("from", "+14155550001"), c.arg("id", fmt.Sprint(w.serial)))
-	body.Address = c.arg("from", "+14155550001")
-	return w.post(schemas.TopicConsent, body)
+// askAbout asks something about an address, as the gateway and the command line do: "decide opt-out by=Ann",
+// "unlink from=+14155550001".
+func askAbout(kind consentask.Kind) func(*World, Command) error {
+	return func(w *World, c Command) error {
+		r, err := consentask.Ask{
+			Address: c.arg("from", "+14155550001"), Decision: c.word(), By: c.arg("by", "Ann"), Reason: c.arg("reason", ""),
+		}.Record(kind)
+		if err != nil {
+			return err
+		}
+		return w.fromOutside(c, string(kind), r)
+	}
 }
 
-// decide is a person's decision on possible opt-outs: "decide opt-out by=Ann", "decide keep by=Ann".
-func (w *World) decide(c Command) error {
-	word := c.word()
-	if word != "opt-out" && word != "keep" {
-		return fmt.Errorf("%q is no decision; use opt-out or keep", word)
-	}
-	return w.fromOutside(c, "decision", &handoffv1.Record{Body: &handoffv1.Record_ConsentDecision{ConsentDecision: &handoffv1.ConsentDecision{
-		OptOut: word == "opt-out", By: c.arg("by", "Ann"), Reason: c.arg("reason", ""),
-	}}})
+// fromOutside posts a record about an address as a whole.
+func (w *World) fromOutside(c Command, what string, r *handoffv1.Record) error {
+	w.serial++
+	r.Id = schemas.SourceID(what, w.shop, c.arg("from", "+14155550001"), c.arg("id", fmt.Sprint(w.serial)))
+	return w.post(schemas.TopicConsent, r)
 }
 
 // statuses are the consents that an import may bring.
@@ -40,7 +43,7 @@ func (w *World) importConsent(c Command) error {
 		return fmt.Errorf("at= needs a duration such as -1h: %w", err)
 	}
 	r := &handoffv1.Record{
-		Channel: schemas.ChannelOf(c.arg("channel", "sms")), Account: c.arg("account", ""),
+		Address: c.arg("from", "+14155550001"), Channel: schemas.ChannelOf(c.arg("channel", "sms")), Account: c.arg("account", ""),
 		Body: &handoffv1.Record_ConsentImport{ConsentImport: &handoffv1.ConsentImport{
 			Status: handoffv1.ConsentStatus(handoffv1.ConsentStatus_value["CONSENT_STATUS_"+strings.ToUpper(c.word())]),
 			Scope:  c.arg("scope", ""), ChangedAt: timestamppb.New(w.clock.Add(ago)),
@@ -50,16 +53,13 @@ func (w *World) importConsent(c Command) error {
 	return w.fromOutside(c, "import", r)
 }
 
-// link asks that two addresses be one person's: "link from=+14155550001 other=+14155550002".
+// link asks that two addresses be one person's: "link from=+14155550001 other=+14155550002". It is asked under
+// from=, also where that is the higher of the two or both are one: consent has to cope with it.
 func (w *World) link(c Command) error {
-	return w.fromOutside(c, "link", &handoffv1.Record{Body: &handoffv1.Record_LinkRequest{LinkRequest: &handoffv1.LinkRequest{
-		Other: c.arg("other", "+14155550002"), By: c.arg("by", "Ann"),
-	}}})
-}
-
-// unlink asks that an address be taken from its person: "unlink from=+14155550001 by=Ann".
-func (w *World) unlink(c Command) error {
-	return w.fromOutside(c, "unlink", &handoffv1.Record{Body: &handoffv1.Record_UnlinkRequest{UnlinkRequest: &handoffv1.UnlinkRequest{
-		By: c.arg("by", "Ann"), Reason: c.arg("reason", ""),
-	}}})
+	return w.fromOutside(c, string(consentask.Link), &handoffv1.Record{
+		Address: c.arg("from", "+14155550001"),
+		Body: &handoffv1.Record_LinkRequest{LinkRequest: &handoffv1.LinkRequest{
+			Other: c.arg("other", "+14155550002"), By: c.arg("by", "Ann"),
+		}},
+	})
 }

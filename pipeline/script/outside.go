@@ -22,6 +22,7 @@ type outside struct {
 	failText []string // codes of the next texts
 	textDown bool
 	botAuto  bool
+	says     []byte // what the shop's own classifier answers; nil: nothing in time
 	texts    int
 	done     map[string]*handoffv1.Outcome // by call id: nothing is done twice
 }

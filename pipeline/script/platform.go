@@ -5,6 +5,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -24,8 +25,8 @@ func (w *World) platform(c Command) error {
 	})
 }
 
-// toldPlatform keeps what the platform is told of episodes, for "facts platform"; what it is told of
-// consent stands among the facts already.
+// toldPlatform keeps what the platform is told of episodes, for "facts platform", and of changes of consent, for
+// "facts published".
 func (w *World) toldPlatform(e pipeline.Emit) {
 	r, err := schemas.Decode(e.Key, e.Value)
 	if err != nil {
@@ -33,6 +34,10 @@ func (w *World) toldPlatform(e pipeline.Emit) {
 		return
 	}
 	f := r.GetFact()
+	if c := f.GetConsent(); c != nil {
+		w.told["published"] = append(w.told["published"], fmt.Sprintf("%s published: %s is %s, was %s (%s, change %d)",
+			f.GetAt().AsTime().Format("15:04:05"), r.GetAddress(), evidence.Status(c.GetStatus()), evidence.Status(c.GetPrior()), c.GetScope(), c.GetVersion()))
+	}
 	if episode := f.GetEpisode(); episode != nil {
 		w.told["platform"] = append(w.told["platform"], fmt.Sprintf("%s platform told: %s of %s is %s",
 			f.GetAt().AsTime().Format("15:04:05"), r.GetConversation(), r.GetAddress(), stateName(episode.GetTo())))

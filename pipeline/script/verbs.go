@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/handoff-dev/handoff/schemas/consentask"
 )
 
 // verb is a command that scripts may give: how it is written, and what it does.
@@ -34,34 +36,35 @@ type verbs map[string]verb
 // vocabulary is what docs/scripts.md teaches.
 func vocabulary() verbs {
 	return verbs{
-		"settings": {text: needsText, run: (*World).settings},
-		"rules":    {free: "file", run: (*World).rules},
-		"customer": {args: []string{"from", "to", "name", "channel", "id", "media", "opt-out-type", "public"}, text: mayHaveText, run: (*World).customer},
-		"bot":      {args: []string{"cannot-answer"}, text: mayHaveText, run: (*World).bot},
-		"bot-auto": {words: []string{"on", "off"}, run: (*World).botAuto},
-		"agent":    {args: []string{"name", "ticket"}, text: needsText, run: (*World).desk},
-		"note":     {args: []string{"ticket"}, text: needsText, run: (*World).desk},
-		"desk":     {words: []string{"down", "up", "accept"}, args: []string{"status", "ticket", "refuse", "assign", "merge", "tags"}, run: (*World).desk},
-		"provider": {words: []string{"down", "up"}, args: []string{"fail"}, run: (*World).provider},
-		"delivery": {args: []string{"text", "status", "code", "from"}, run: (*World).deliveryState},
-		"decide":   {words: []string{"opt-out", "keep"}, args: []string{"from", "by", "reason", "id"}, run: (*World).decide},
-		"import":   {words: statuses(), args: []string{"from", "at", "source", "scope", "channel", "account", "zone", "by", "id"}, text: mayHaveText, run: (*World).importConsent},
-		"platform": {args: []string{"from", "to", "channel", "campaign", "asks", "id"}, text: needsText, run: (*World).platform},
-		"echo":     {args: []string{"from", "to", "channel", "name", "text", "id"}, text: needsText, run: (*World).echo},
-		"asks":     {args: []string{"from"}, run: (*World).asks},
-		"link":     {args: []string{"from", "other", "by", "id"}, run: (*World).link},
-		"unlink":   {args: []string{"from", "by", "reason", "id"}, run: (*World).unlink},
-		"wait":     {free: "duration", run: (*World).wait},
-		"hold":     {words: []string{"answers"}, args: []string{"stage"}, run: (*World).hold},
-		"release":  {words: []string{"answers"}, args: []string{"stage"}, run: (*World).letGo},
-		"step":     {args: []string{"stage"}, run: (*World).stepStage},
-		"restart":  {run: (*World).restart},
-		"lose":     {args: []string{"stage"}, run: (*World).lose},
-		"replay":   {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
-		"drop":     {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
-		"explain":  {args: []string{"from", "conversation", "since"}, run: (*World).explain},
-		"ledger":   {args: []string{"from"}, run: (*World).ledger},
-		"facts":    {free: "words", run: (*World).printFacts},
+		"settings":   {text: needsText, run: (*World).settings},
+		"rules":      {free: "file", run: (*World).rules},
+		"customer":   {args: []string{"from", "to", "name", "channel", "id", "media", "opt-out-type", "public"}, text: mayHaveText, run: (*World).customer},
+		"bot":        {args: []string{"cannot-answer"}, text: mayHaveText, run: (*World).bot},
+		"bot-auto":   {words: []string{"on", "off"}, run: (*World).botAuto},
+		"classifier": {words: []string{"silent"}, args: []string{"intent", "confidence"}, run: (*World).classifier},
+		"agent":      {args: []string{"name", "ticket"}, text: needsText, run: (*World).desk},
+		"note":       {args: []string{"ticket"}, text: needsText, run: (*World).desk},
+		"desk":       {words: []string{"down", "up", "accept"}, args: []string{"status", "ticket", "refuse", "assign", "merge", "tags"}, run: (*World).desk},
+		"provider":   {words: []string{"down", "up"}, args: []string{"fail"}, run: (*World).provider},
+		"delivery":   {args: []string{"text", "status", "code", "from"}, run: (*World).deliveryState},
+		"decide":     {words: []string{consentask.OptOut, consentask.Keep}, args: []string{"from", "by", "reason", "id"}, run: askAbout(consentask.Decide)},
+		"import":     {words: statuses(), args: []string{"from", "at", "source", "scope", "channel", "account", "zone", "by", "id"}, text: mayHaveText, run: (*World).importConsent},
+		"platform":   {args: []string{"from", "to", "channel", "campaign", "asks", "id"}, text: needsText, run: (*World).platform},
+		"echo":       {args: []string{"from", "to", "channel", "name", "text", "id"}, text: needsText, run: (*World).echo},
+		"asks":       {args: []string{"from"}, run: (*World).asks},
+		"link":       {args: []string{"from", "other", "by", "id"}, run: (*World).link},
+		"unlink":     {args: []string{"from", "by", "reason", "id"}, run: askAbout(consentask.Unlink)},
+		"wait":       {free: "duration", run: (*World).wait},
+		"hold":       {words: []string{"answers"}, args: []string{"stage"}, run: (*World).hold},
+		"release":    {words: []string{"answers"}, args: []string{"stage"}, run: (*World).letGo},
+		"step":       {args: []string{"stage"}, run: (*World).stepStage},
+		"restart":    {run: (*World).restart},
+		"lose":       {args: []string{"stage"}, run: (*World).lose},
+		"replay":     {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
+		"drop":       {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
+		"explain":    {args: []string{"from", "conversation", "since"}, run: (*World).explain},
+		"ledger":     {args: []string{"from"}, run: (*World).ledger},
+		"facts":      {free: "words", run: (*World).printFacts},
 	}
 }
 

@@ -38,6 +38,9 @@ type Topology struct {
 	// clock moves on with a command, and a stage's own clock, with its timers, follows when it next has
 	// something to read.
 	Punctual bool
+	// Outside is what a message carries of the shop's own classifier outside when that answered so, or not in time
+	// where said is nil; nil for a shop that has none. Where it is nil, scripts have no such classifiers.
+	Outside func(shop *settings.Shop, said []byte) *handoffv1.OutsideReading
 	// Rules reads a file of rules that a script names; nil: scripts cannot.
 	Rules func(name string) ([]byte, error)
 }
@@ -50,6 +53,7 @@ type World struct {
 	verbs   verbs
 	check   func([]byte) (*settings.Shop, error)
 	read    func(string) ([]byte, error)
+	reads   func(*settings.Shop, []byte) *handoffv1.OutsideReading
 	stages  []*machine
 	inbox   map[string][]pipeline.Record // by topic
 	offsets map[string]int64
@@ -80,7 +84,7 @@ type World struct {
 	lost    []explain.Letter  // of letters, what explain tells
 
 	lines []string            // what happened since the command began
-	told  map[string][]string // what is printed only when asked for: "platform", "ticket"
+	told  map[string][]string // what is printed only when asked for: "platform", "published", "ticket"
 	// withPeople is the table of episodes: the newest record of each key.
 	withPeople map[string]pipeline.Emit
 	facts      []string // facts since the last "facts"
@@ -124,6 +128,7 @@ func newWorld(t Topology, plant Plant) (*World, error) {
 	if !t.Start.IsZero() {
 		w.clock = t.Start
 	}
+	w.reads = t.Outside
 	if w.check, w.read = t.Check, t.Rules; w.check == nil {
 		w.check = settings.Parse
 	}

@@ -15,10 +15,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/consentask"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -119,7 +121,7 @@ type placed struct {
 	line int
 }
 
-// csvRows reads CSV with a header.
+// csvRows reads CSV with a header. Rows without any content, as spreadsheets leave them, are skipped.
 func csvRows(r io.Reader) iter.Seq2[placed, error] {
 	return func(yield func(placed, error) bool) {
 		in := csv.NewReader(r)
@@ -129,10 +131,8 @@ func csvRows(r io.Reader) iter.Seq2[placed, error] {
 			yield(placed{}, fmt.Errorf("line 1: the header cannot be read: %w", err))
 			return
 		}
-		if len(header) > 0 {
-			header[0] = strings.TrimPrefix(header[0], "\ufeff") // as spreadsheets write it
-		}
-		if err := checkHeader(header); err != nil {
+		header, err = readHeader(header)
+		if err != nil {
 			yield(placed{}, err)
 			return
 		}
@@ -141,11 +141,14 @@ func csvRows(r io.Reader) iter.Seq2[placed, error] {
 			if errors.Is(err, io.EOF) {
 				return
 			}
+			if err == nil && !slices.ContainsFunc(fields, func(f string) bool { return strings.TrimSpace(f) != "" }) {
+				continue
+			}
 			line, _ := in.FieldPos(0)
 			var syntax *csv.ParseError
 			switch {
 			case errors.As(err, &syntax):
-				err = &Error{Line: syntax.StartLine, Reason: "it is no CSV: " + syntax.Err.Error()}
+				err = badSyntax(syntax)
 			case err != nil:
 				err = fmt.Errorf("line %d: %w", line, err)
 			case len(fields) != len(header):
@@ -162,8 +165,36 @@ func csvRows(r io.Reader) iter.Seq2[placed, error] {
 	}
 }
 
+// badSyntax says what is no CSV. A quote that is not closed takes the lines below it along.
+func badSyntax(e *csv.ParseError) error {
+	reason := "it is no CSV: " + e.Err.Error()
+	if e.Line > e.StartLine {
+		reason += fmt.Sprintf("; a quote is open up to line %d, and whatever rows are in it are left out", e.Line)
+	}
+	return &Error{Line: e.StartLine, Reason: reason}
+}
+
+// readHeader returns the names of the columns: spaces around them and capitals do not count.
+func readHeader(header []string) ([]string, error) {
+	header = slices.Clone(header)
+	if strings.HasPrefix(header[0], "\xff\xfe") || strings.HasPrefix(header[0], "\xfe\xff") {
+		return nil, errors.New("line 1: the file is UTF-16; save it as UTF-8")
+	}
+	header[0] = strings.TrimPrefix(header[0], bom)
+	for i, name := range header {
+		header[i] = strings.ToLower(strings.TrimSpace(name))
+	}
+	return header, checkHeader(header)
+}
+
+// bom begins a file as spreadsheets write it.
+const bom = "\ufeff"
+
 func checkHeader(header []string) error {
 	var problems []string
+	if len(header) == 1 && strings.ContainsAny(header[0], ";\t") {
+		problems = append(problems, "the columns must be separated by commas")
+	}
 	for i, name := range header {
 		switch {
 		case !slices.Contains(Columns(), name):
@@ -192,36 +223,85 @@ func (r *Row) field(column string) *string {
 	}[column]
 }
 
-// longestLine bounds a line of JSON.
+// longestLine bounds a line of JSON, in bytes.
 const longestLine = 1 << 20
 
 // jsonRows reads an object a line; empty lines are skipped.
 func jsonRows(r io.Reader) iter.Seq2[placed, error] {
 	return func(yield func(placed, error) bool) {
-		in := bufio.NewScanner(r)
-		in.Buffer(nil, longestLine)
-		n := 0
-		for in.Scan() {
-			n++
-			if len(bytes.TrimSpace(in.Bytes())) == 0 {
+		in := bufio.NewReaderSize(r, 64<<10)
+		for n := 1; ; n++ {
+			line, err := readLine(in)
+			if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errLong) {
+				yield(placed{}, fmt.Errorf("line %d: %w", n, err))
+				return
+			}
+			last := errors.Is(err, io.EOF)
+			if n == 1 {
+				line = bytes.TrimPrefix(line, []byte(bom))
+			}
+			p, bad := placed{line: n}, error(nil)
+			switch {
+			case errors.Is(err, errLong):
+				bad = &Error{Line: n, Reason: fmt.Sprintf("it is longer than %d bytes", longestLine)}
+			case len(bytes.TrimSpace(line)) == 0:
+				if last {
+					return
+				}
 				continue
+			default:
+				bad = p.decode(line)
 			}
-			p := placed{line: n}
-			d := json.NewDecoder(bytes.NewReader(in.Bytes()))
-			d.DisallowUnknownFields()
-			var err error
-			if bad := d.Decode(&p.Row); bad != nil {
-				err = &Error{Line: n, Reason: "it is no object with the known fields: " + bad.Error()}
-			}
-			if !yield(p, err) {
+			if !yield(p, bad) || last {
 				return
 			}
 		}
-		if err := in.Err(); err != nil {
-			yield(placed{}, fmt.Errorf("line %d: %w", n+1, err))
+	}
+}
+
+// errLong: a line is longer than longestLine.
+var errLong = errors.New("the line is too long")
+
+// readLine reads up to the next line break, or the end: io.EOF comes with what is before it. Of a line that is too
+// long nothing is kept.
+func readLine(in *bufio.Reader) (line []byte, err error) {
+	long := false
+	for {
+		part, err := in.ReadSlice('\n')
+		if long = long || len(line)+len(part) > longestLine; !long {
+			line = append(line, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case long && (err == nil || errors.Is(err, io.EOF)):
+			return nil, errLong
+		default:
+			return line, err
 		}
 	}
 }
+
+// decode reads a line's object.
+func (p *placed) decode(line []byte) error {
+	if !utf8.Valid(line) {
+		return &Error{Line: p.line, Reason: "it holds text that is not UTF-8"}
+	}
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p.Row); err != nil {
+		return &Error{Line: p.line, Reason: "it is no object with the known fields: " + err.Error()}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return &Error{Line: p.line, Reason: "something follows the object: an object a line"}
+	}
+	return nil
+}
+
+// longestText bounds what a row may add to the ledger, in bytes: a record must hold it.
+const longestText = 64 << 10
+
+// earliest is before any consent by text: what is older is a mistake of whoever wrote the file.
+var earliest = time.Unix(0, 0)
 
 var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
@@ -243,12 +323,14 @@ func (p placed) record(of For) (*handoffv1.Record, error) {
 		return bad("channel", "%q is no channel, e.g. sms", p.Channel)
 	case phones(channel) && !e164.MatchString(p.Address):
 		return bad("address", "%q is no number in E.164, e.g. +14155550123", p.Address)
-	case !validAddress(p.Address):
+	case !consentask.ValidAddress(p.Address):
 		return bad("address", "%q can be no address: it must be 1 to 256 bytes without spaces around it or control characters", p.Address)
 	case status == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED:
 		return bad("status", "%q is none of subscribed, unsubscribed, pending, conversational", p.Status)
 	case timeErr != nil:
 		return bad("time", "%q is no time like 2026-03-02T10:00:00Z", p.Time)
+	case at.Before(earliest):
+		return bad("time", "%s is before 1970", p.Time)
 	case at.After(of.Now):
 		return bad("time", "%s is in the future", p.Time)
 	case !validZone(p.TimeZone):
@@ -257,6 +339,8 @@ func (p placed) record(of For) (*handoffv1.Record, error) {
 		return bad("source", "is empty: say where the consent comes from")
 	case !utf8All(p.Row):
 		return bad("", "it holds text that is not UTF-8")
+	case len(p.Text)+len(p.Source)+len(p.Account) > longestText:
+		return bad("text", "text, source and account are longer than %d bytes together", longestText)
 	}
 	scope, ok := p.scope(channel)
 	if !ok {

@@ -68,6 +68,47 @@ func TestRead(t *testing.T) {
 		"a header that lacks and has too much": {"address,channel,status,colour\n", consentfile.CSV, []string{
 			`line 1: there is no column "colour"; column "time" is missing; column "source" is missing; the columns are address, channel, status, time, source, account, scope, text, time_zone, the last 4 may be left out`,
 		}},
+		"as spreadsheets write it": {"\ufeffAddress, Channel ,STATUS,time,source,text\r\n" +
+			"+14155550001,SMS,Subscribed,2026-03-01T10:00:00.25+05:30,checkout,\"first\r\nsecond, \"\"quoted\"\"\"\r\n" +
+			",,,,,\r\n\r\n" +
+			"+14155550002,sms,unsubscribed,2026-03-01T10:00:00Z,checkout,\r\n", consentfile.CSV, []string{
+			"+14155550001 channel:sms CONSENT_STATUS_SUBSCRIBED",
+			"+14155550002 channel:sms CONSENT_STATUS_UNSUBSCRIBED",
+		}},
+		"semicolons": {"address;channel;status;time;source\n", consentfile.CSV, []string{
+			`line 1: the columns must be separated by commas; there is no column "address;channel;status;time;source"; column "address" is missing; column "channel" is missing; column "status" is missing; column "time" is missing; column "source" is missing; the columns are address, channel, status, time, source, account, scope, text, time_zone, the last 4 may be left out`,
+		}},
+		"UTF-16": {"\xff\xfea\x00d\x00", consentfile.CSV, []string{"line 1: the file is UTF-16; save it as UTF-8"}},
+		"8-bit":  {header + "+14155550001,sms,subscribed,2026-03-01T10:00:00Z,caf\xe9\n", consentfile.CSV, []string{"line 2: it holds text that is not UTF-8"}},
+		"a quote that is not closed": {header + "+14155550001,sms,subscribed,2026-03-01T10:00:00Z,\"a\n+14155550002,sms,subscribed,2026-03-01T10:00:00Z,b\n", consentfile.CSV, []string{
+			`line 2: it is no CSV: extraneous or missing " in quoted-field; a quote is open up to line 3, and whatever rows are in it are left out`,
+		}},
+		"times": {header +
+			"+14155550001,sms,subscribed,0000-01-01T00:00:00Z,a\n" +
+			"+14155550001,sms,subscribed,2026-03-02T12:00:00+02:00,a\n" +
+			"+14155550001,sms,subscribed,2026-03-02T10:00:00-01:00,a\n" +
+			"+14155550001,sms,subscribed,2026-03-02 09:00:00,a\n" +
+			"+14155550001,sms,subscribed,1772445600,a\n", consentfile.CSV, []string{
+			`line 2, time: 0000-01-01T00:00:00Z is before 1970`,
+			"+14155550001 channel:sms CONSENT_STATUS_SUBSCRIBED",
+			`line 4, time: 2026-03-02T10:00:00-01:00 is in the future`,
+			`line 5, time: "2026-03-02 09:00:00" is no time like 2026-03-02T10:00:00Z`,
+			`line 6, time: "1772445600" is no time like 2026-03-02T10:00:00Z`,
+		}},
+		"too long": {header + "+14155550001,sms,subscribed,2026-03-01T10:00:00Z," + strings.Repeat("a", 64<<10+1) + "\n", consentfile.CSV, []string{
+			"line 2, text: text, source and account are longer than 65536 bytes together",
+		}},
+		"json that is long, 8-bit, two on a line": {"\ufeff" + `{"address":"+14155550001","channel":"sms","status":"subscribed","time":"2026-03-01T10:00:00Z","source":"a"}` + "\r\n" +
+			`{"text":"` + strings.Repeat("a", 1<<20) + `"}` + "\n" +
+			`{"address":"+14155550001","text":"caf` + "\xe9" + `"}` + "\n" +
+			`{"address":"+14155550002"}{"address":"+14155550003"}` + "\n \n" +
+			`{"address":"+14155550004","channel":"sms","status":"pending","time":"2026-03-01T10:00:00Z","source":"a"}`, consentfile.JSON, []string{
+			"+14155550001 channel:sms CONSENT_STATUS_SUBSCRIBED",
+			"line 2: it is longer than 1048576 bytes",
+			"line 3: it holds text that is not UTF-8",
+			"line 4: something follows the object: an object a line",
+			"+14155550004 channel:sms CONSENT_STATUS_PENDING",
+		}},
 		"nothing": {"", consentfile.CSV, []string{"line 1: the header cannot be read: EOF"}},
 	} {
 		got := read(c.text, c.format)

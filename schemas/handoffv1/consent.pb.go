@@ -412,7 +412,10 @@ type ConsentStamp struct {
 	// people, and nobody can answer by text.
 	Unanswered bool `protobuf:"varint,4,opt,name=unanswered,proto3" json:"unanswered,omitempty"`
 	// IANA time zone of the person, where the platform told it (C11).
-	TimeZone      string `protobuf:"bytes,40,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	TimeZone string `protobuf:"bytes,40,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// The person is known by what they posted in public only, which is no consent to be texted: what answers a post
+	// is public as well, and may leave without a record of consent (W5).
+	Public        bool `protobuf:"varint,41,opt,name=public,proto3" json:"public,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -480,6 +483,13 @@ func (x *ConsentStamp) GetTimeZone() string {
 		return x.TimeZone
 	}
 	return ""
+}
+
+func (x *ConsentStamp) GetPublic() bool {
+	if x != nil {
+		return x.Public
+	}
+	return false
 }
 
 // ConsentNotice tells escalate of a consent keyword or change. Posted by consent. For opt-outs it is
@@ -1555,7 +1565,7 @@ var File_handoff_v1_consent_proto protoreflect.FileDescriptor
 const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\n" +
 	"\x18handoff/v1/consent.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x01\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x01\n" +
 	"\fConsentStamp\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x120\n" +
@@ -1563,7 +1573,8 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\n" +
 	"unanswered\x18\x04 \x01(\bR\n" +
 	"unanswered\x12\x1b\n" +
-	"\ttime_zone\x18( \x01(\tR\btimeZone\"\xe3\x03\n" +
+	"\ttime_zone\x18( \x01(\tR\btimeZone\x12\x16\n" +
+	"\x06public\x18) \x01(\bR\x06public\"\xe3\x03\n" +
 	"\rConsentNotice\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.handoff.v1.ConsentNoticeKindR\x04kind\x12\x18\n" +
 	"\akeyword\x18\x02 \x01(\tR\akeyword\x121\n" +

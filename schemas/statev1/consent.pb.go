@@ -341,7 +341,9 @@ type ConsentConversation struct {
 	// When the last message was received that is not a keyword: what an agent can answer (C13).
 	LastAnswerableAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=last_answerable_at,json=lastAnswerableAt,proto3" json:"last_answerable_at,omitempty"`
 	// Number of the last message that was held (C6).
-	Held          uint64 `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
+	Held uint64 `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
+	// When the person's last post that everybody can read was received: it changes no consent (C1).
+	LastPostAt    *timestamppb.Timestamp `protobuf:"bytes,40,opt,name=last_post_at,json=lastPostAt,proto3" json:"last_post_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -395,6 +397,13 @@ func (x *ConsentConversation) GetHeld() uint64 {
 		return x.Held
 	}
 	return 0
+}
+
+func (x *ConsentConversation) GetLastPostAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastPostAt
+	}
+	return nil
 }
 
 // EndedTicket says that a ticket of the conversation is not open, under
@@ -902,11 +911,13 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\x06status\x18\x02 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x120\n" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x121\n" +
 	"\x06source\x18\x04 \x01(\x0e2\x19.handoff.v1.ConsentSourceR\x06source\x12=\n" +
-	"\fanswer_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vanswerUntil\"\xb7\x01\n" +
+	"\fanswer_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vanswerUntil\"\xf5\x01\n" +
 	"\x13ConsentConversation\x12B\n" +
 	"\x0flast_message_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\rlastMessageAt\x12H\n" +
 	"\x12last_answerable_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x10lastAnswerableAt\x12\x12\n" +
-	"\x04held\x18\x03 \x01(\x04R\x04held\"9\n" +
+	"\x04held\x18\x03 \x01(\x04R\x04held\x12<\n" +
+	"\flast_post_at\x18( \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"lastPostAt\"9\n" +
 	"\vEndedTicket\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xa6\x01\n" +
 	"\x05OptIn\x12\x14\n" +
@@ -987,20 +998,21 @@ var file_handoff_state_v1_consent_proto_depIdxs = []int32{
 	11, // 10: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
 	11, // 11: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
 	11, // 12: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
-	11, // 13: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
-	11, // 14: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
-	11, // 15: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
-	14, // 16: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
-	11, // 17: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
-	11, // 18: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
-	11, // 19: handoff.state.v1.ReducedLedger.at:type_name -> google.protobuf.Timestamp
-	11, // 20: handoff.state.v1.ReducedLedger.last_at:type_name -> google.protobuf.Timestamp
-	15, // 21: handoff.state.v1.Person.left:type_name -> handoff.v1.TimesLeft
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	11, // 13: handoff.state.v1.ConsentConversation.last_post_at:type_name -> google.protobuf.Timestamp
+	11, // 14: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
+	11, // 15: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
+	11, // 16: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
+	14, // 17: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
+	11, // 18: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
+	11, // 19: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
+	11, // 20: handoff.state.v1.ReducedLedger.at:type_name -> google.protobuf.Timestamp
+	11, // 21: handoff.state.v1.ReducedLedger.last_at:type_name -> google.protobuf.Timestamp
+	15, // 22: handoff.state.v1.Person.left:type_name -> handoff.v1.TimesLeft
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_consent_proto_init() }

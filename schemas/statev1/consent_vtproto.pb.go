@@ -102,6 +102,7 @@ func (m *ConsentConversation) CloneVT() *ConsentConversation {
 	r.LastMessageAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.LastMessageAt).CloneVT())
 	r.LastAnswerableAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.LastAnswerableAt).CloneVT())
 	r.Held = m.Held
+	r.LastPostAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.LastPostAt).CloneVT())
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -554,6 +555,18 @@ func (m *ConsentConversation) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.LastPostAt != nil {
+		size, err := (*timestamppb1.Timestamp)(m.LastPostAt).MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc2
 	}
 	if m.Held != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Held))
@@ -1156,6 +1169,10 @@ func (m *ConsentConversation) SizeVT() (n int) {
 	}
 	if m.Held != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Held))
+	}
+	if m.LastPostAt != nil {
+		l = (*timestamppb1.Timestamp)(m.LastPostAt).SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2265,6 +2282,42 @@ func (m *ConsentConversation) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 40:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LastPostAt", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.LastPostAt == nil {
+				m.LastPostAt = &timestamppb.Timestamp{}
+			}
+			if err := (*timestamppb1.Timestamp)(m.LastPostAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -7,7 +7,6 @@
 package analytics
 
 import (
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -25,54 +24,87 @@ const Schema = 1
 // Rows maps records to rows, one each, in their order. A record that holds no
 // fact becomes a rejected row with the reason. Rows share the records' memory: they are valid as long as it is.
 func Rows(records []pipeline.Record) rows.Batch {
-	var b rows.Batch
+	facts := make([]fact, len(records))
+	var n counts
 	for i := range records {
-		add(&b, &records[i])
+		facts[i] = read(&records[i])
+		n.add(facts[i])
+	}
+	b := n.batch()
+	for i := range facts {
+		facts[i].add(&b)
 	}
 	return b
 }
 
-// add appends the row of one record.
-func add(b *rows.Batch, in *pipeline.Record) {
+// fact is one record, and what it holds or why it holds none.
+type fact struct {
+	in     *pipeline.Record
+	record *handoffv1.Record
+	fact   *handoffv1.Fact
+	bad    string
+}
+
+func read(in *pipeline.Record) fact {
 	r, err := schemas.DecodeShared(in.Key, in.Value)
 	if err != nil {
-		reject(b, in, err.Error())
-		return
+		return fact{in: in, bad: err.Error()}
 	}
 	body, ok := r.GetBody().(*handoffv1.Record_Fact)
 	if !ok {
-		reject(b, in, "the record holds no fact")
-		return
+		return fact{in: in, bad: "the record holds no fact"}
 	}
-	fact := body.Fact
-	o := origin(in, r, fact)
-	switch kind := fact.GetKind().(type) {
+	return fact{in: in, record: r, fact: body.Fact}
+}
+
+// counts is how many rows the largest tables get: rows are large, and growing their lists copies them.
+type counts struct{ messages, episodes, consents, deliveries int }
+
+func (n *counts) add(f fact) {
+	switch f.fact.GetKind().(type) {
 	case *handoffv1.Fact_Message:
-		b.Messages = push(b.Messages, message(o, kind.Message))
+		n.messages++
 	case *handoffv1.Fact_Episode:
-		b.EpisodeEvents = push(b.EpisodeEvents, episode(o, kind.Episode))
+		n.episodes++
 	case *handoffv1.Fact_Consent:
-		b.ConsentChanges = push(b.ConsentChanges, consent(o, kind.Consent))
-	case *handoffv1.Fact_ConsentEvent:
-		b.ConsentEvents = push(b.ConsentEvents, consentEvent(o, kind.ConsentEvent))
-	case *handoffv1.Fact_Ticket:
-		b.TicketEvents = push(b.TicketEvents, ticket(o, kind.Ticket))
-	case *handoffv1.Fact_Rule:
-		b.RuleRuns = push(b.RuleRuns, ruleRun(o, kind.Rule))
+		n.consents++
 	case *handoffv1.Fact_Delivery:
-		b.Deliveries = push(b.Deliveries, delivery(o, kind.Delivery))
-	default:
-		reject(b, in, "the fact is of no kind that is known, or of a newer version")
+		n.deliveries++
 	}
 }
 
-// push appends a row. Rows are large and ranges long: room is doubled, since growing by a quarter, as
-// append does, would copy each row several times.
-func push[T any](all []T, row T) []T {
-	if len(all) == cap(all) {
-		all = slices.Grow(all, max(len(all), 16))
+func (n *counts) batch() rows.Batch {
+	return rows.Batch{
+		Messages: make([]rows.Message, 0, n.messages), EpisodeEvents: make([]rows.EpisodeEvent, 0, n.episodes),
+		ConsentChanges: make([]rows.ConsentChange, 0, n.consents), Deliveries: make([]rows.Delivery, 0, n.deliveries),
 	}
-	return append(all, row)
+}
+
+// add appends the fact's row.
+func (f fact) add(b *rows.Batch) {
+	if f.bad != "" {
+		reject(b, f.in, f.bad)
+		return
+	}
+	o := origin(f.in, f.record, f.fact)
+	switch kind := f.fact.GetKind().(type) {
+	case *handoffv1.Fact_Message:
+		b.Messages = append(b.Messages, message(o, kind.Message))
+	case *handoffv1.Fact_Episode:
+		b.EpisodeEvents = append(b.EpisodeEvents, episode(o, kind.Episode))
+	case *handoffv1.Fact_Consent:
+		b.ConsentChanges = append(b.ConsentChanges, consent(o, kind.Consent))
+	case *handoffv1.Fact_ConsentEvent:
+		b.ConsentEvents = append(b.ConsentEvents, consentEvent(o, kind.ConsentEvent))
+	case *handoffv1.Fact_Ticket:
+		b.TicketEvents = append(b.TicketEvents, ticket(o, kind.Ticket))
+	case *handoffv1.Fact_Rule:
+		b.RuleRuns = append(b.RuleRuns, ruleRun(o, kind.Rule))
+	case *handoffv1.Fact_Delivery:
+		b.Deliveries = append(b.Deliveries, delivery(o, kind.Delivery))
+	default:
+		reject(b, f.in, "the fact is of no kind that is known, or of a newer version")
+	}
 }
 
 // reject keeps a record that is no fact, bytes copied: they are the runner's.

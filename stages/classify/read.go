@@ -29,6 +29,9 @@ type reading struct {
 	because string
 	// in is what the classifier read.
 	in intent.Reading
+	// request: what ships found what people ask of a shop; asks: it is sure of it, so that it goes on beside an
+	// opt-out (C5).
+	request, asks bool
 	// unread is why the shop's classifier outside read nothing; "" where it did, or there is none.
 	unread string
 }
@@ -63,6 +66,8 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	if stops && r.in.OptOut == intent.OptOutClear {
 		r.in.OptOut = intent.OptOutPossible // "yes stop": which of the two
 	}
+	r.request = isRequest(r.in.Intent) // no classifier outside decides what an opt-out does
+	r.asks = r.request && !r.in.Unsure
 	r.outside(m.GetOutsideReading(), sureFrom)
 	if s.optsOut(&r, folded) {
 		return r
@@ -108,12 +113,20 @@ func (s *Stage) optsOut(r *reading, folded []byte) bool {
 	if r.in.Language != "" {
 		r.out.Language = r.in.Language
 	}
-	switch r.in.Intent {
-	case intent.CancelOrder, intent.ReturnRefund, intent.OrderIssue, intent.OrderStatus, intent.Human:
-		r.out.MoreText = !r.in.Unsure
+	if r.request {
+		r.out.MoreText = r.asks
 		r.out.Intent, r.out.AsksForPerson = r.in.Intent, r.in.AsksForPerson
 	}
 	return true
+}
+
+// isRequest tells whether an intent is something that people ask of a shop.
+func isRequest(of string) bool {
+	switch of {
+	case intent.CancelOrder, intent.ReturnRefund, intent.OrderIssue, intent.OrderStatus, intent.Human:
+		return true
+	}
+	return false
 }
 
 // keyword finds the directive of a whole message: opt-out, HELP, START in that order, each by our

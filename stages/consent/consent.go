@@ -210,12 +210,15 @@ func customerMessage(t *turn.Turn, m *handoffv1.CustomerMessage) {
 }
 
 // pass stamps a message and hands it to escalate, whatever the status: what an opted-out person writes
-// is escalate's to decide (C13). A message whose writer has to confirm first is held (C6).
+// is escalate's to decide (C13). A message whose writer has to confirm first is held (C6). What everybody can
+// read changes no consent (C1): its writer stays unknown.
 func pass(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	now := current(t, t.Here())
 	switch now.GetStatus() {
 	case handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED:
-		allowAnswers(t, now)
+		if !m.GetPublicPost() {
+			allowAnswers(t, now)
+		}
 	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED:
 	default:
 		if awaitOptIn(t, m, now) {
@@ -223,7 +226,7 @@ func pass(t *turn.Turn, m *handoffv1.CustomerMessage) {
 		}
 		// Who was unknown may have been made pending just now.
 		const unknown = handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED
-		if now.GetStatus() == unknown && current(t, t.Here()).GetStatus() == unknown {
+		if !m.GetPublicPost() && now.GetStatus() == unknown && current(t, t.Here()).GetStatus() == unknown {
 			firstMessage(t)
 		}
 	}

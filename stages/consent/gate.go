@@ -27,13 +27,16 @@ const (
 	subscriptionRequired = "subscription"
 )
 
-// wrote remembers when the person wrote last.
+// wrote remembers when the person wrote last, in public too: that is what is answered.
 func wrote(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	name := conversationPrefix + t.Record.GetConversation()
 	c := &statev1.ConsentConversation{}
 	t.Get(name, c)
 	if c.GetLastMessageAt() == nil || t.At().After(c.GetLastMessageAt().AsTime()) {
 		c.LastMessageAt = t.Record.GetReceivedAt()
+	}
+	if m.GetPublicPost() {
+		c.LastPostAt = t.Record.GetReceivedAt()
 	}
 	switch m.GetClassification().GetDirective() {
 	case handoffv1.Directive_DIRECTIVE_STOP, handoffv1.Directive_DIRECTIVE_START, handoffv1.Directive_DIRECTIVE_HELP:
@@ -146,8 +149,17 @@ func gate(t *turn.Turn, class handoffv1.TextClass, ticketID string) handoffv1.Bl
 		}
 		return handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT
 	default:
+		if posted(t, t.Here()) && t.Shop.Consent.ReplyRequires != subscriptionRequired && (ticketOpen(t, ticketID) || wroteWithin(t, t.Shop.Consent.ConversationalFor)) {
+			return handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED // the answer to a post is as public as the post
+		}
 		return handoffv1.BlockReason_BLOCK_REASON_NO_RECORD
 	}
+}
+
+// posted tells whether the person wrote something in a conversation that everybody can read.
+func posted(t *turn.Turn, p turn.Place) bool {
+	c := &statev1.ConsentConversation{}
+	return t.Get(conversationPrefix+p.Conversation, c) && c.GetLastPostAt() != nil
 }
 
 // ticketOpen tells whether the ticket that was replied on is open: it is until its end was heard of.

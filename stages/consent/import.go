@@ -40,7 +40,22 @@ func importConsent(t *turn.Turn, m *handoffv1.ConsentImport) error {
 	i.apply(scope, at)
 	settleHeld(t)
 	settleCovered(t, handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED, m.GetBy(), "an import says that the customer is unsubscribed")
+	subscribedSince(t, m)
 	return nil
+}
+
+// subscribedSince declines possible opt-outs of before the platform had the customer subscribe: of the two the newer
+// word counts.
+func subscribedSince(t *turn.Turn, m *handoffv1.ConsentImport) {
+	if m.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED {
+		return
+	}
+	for _, at := range possibleAt(t, func(at turn.Place) bool { return current(t, at).GetSince().AsTime().Equal(m.GetChangedAt().AsTime()) }) {
+		p := &statev1.PossibleOptOut{}
+		if t.Get(possiblePrefix+at.Conversation, p) && p.GetAt().AsTime().Before(m.GetChangedAt().AsTime()) {
+			settle(t, at, p, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_DECLINED, m.GetBy(), "an import says that the customer subscribed later")
+		}
+	}
 }
 
 // knowZone keeps the person's time zone; the newest word on it counts.

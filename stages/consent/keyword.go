@@ -89,7 +89,9 @@ func help(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	if providerAnswers(t, m, "help", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_HELP) {
 		notAnswered(t, m, providerDoes)
 	} else {
-		reply(t, settings.TextHelp, m)
+		o := answerTo(t, settings.TextHelp, m)
+		o.stands = standingOptIn(t, now) // who asked for help first can still say yes (C6)
+		say(t, o)
 	}
 	notice(t, t.Here(), &handoffv1.ConsentNotice{
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP, Keyword: written(m),
@@ -171,10 +173,15 @@ func providerAnswers(t *turn.Turn, m *handoffv1.CustomerMessage, family string, 
 
 // reply answers a keyword.
 func reply(t *turn.Turn, id settings.TextID, m *handoffv1.CustomerMessage) {
-	say(t, outgoing{
+	say(t, answerTo(t, id, m))
+}
+
+// answerTo is the answer to a keyword.
+func answerTo(t *turn.Turn, id settings.TextID, m *handoffv1.CustomerMessage) outgoing {
+	return outgoing{
 		text: t.Shop.Text(id, m.GetClassification().GetLanguage()), class: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
 		giveUp: answerWithin, reason: "keyword " + written(m),
-	})
+	}
 }
 
 // outgoing is a text of consent's own.
@@ -187,7 +194,9 @@ type outgoing struct {
 	// question and until: what it asks; nothing by default.
 	question handoffv1.Question
 	until    *timestamppb.Timestamp
-	reason   string
+	// stands is until when the opt-in question from before it can still be answered; nil: no question can.
+	stands *timestamppb.Timestamp
+	reason string
 }
 
 // say sends a text where the turn's record came from, tells classify what it asks, and reports it.
@@ -201,6 +210,9 @@ func say(t *turn.Turn, o outgoing) {
 	})
 	asked := t.Make(here)
 	asked.Body = &handoffv1.Record_Asked{Asked: &handoffv1.Asked{Question: o.question, QuestionId: call, Until: o.until}}
+	if o.stands != nil {
+		asked.Body = &handoffv1.Record_Asked{Asked: &handoffv1.Asked{Question: handoffv1.Question_QUESTION_OPT_IN, QuestionId: call, Until: o.stands}}
+	}
 	t.Emit(schemas.TopicClassify, asked)
 	t.Fact(here, &handoffv1.Fact{
 		Reason: o.reason,

@@ -108,6 +108,7 @@ func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
 	t.Get(headEntry, head)
 	return &handoffv1.ConsentStamp{
 		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now), TimeZone: head.GetTimeZone(),
+		Public: now.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED && posted(t, p),
 	}
 }
 
@@ -246,7 +247,8 @@ func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
 	case !already:
 		c.write(t, at)
 		since = t.AtStamp()
-	case wider(widthOf(c.scope), widthOf(before.scope)) || before.GetAnswerUntil() != nil:
+	case wider(widthOf(c.scope), widthOf(before.scope)) || before.GetAnswerUntil() != nil,
+		c.wrongNumber && before.GetSource() != c.source: // the ledger says why nobody at the address may be texted (C15)
 		c.since = since
 		c.write(t, at)
 	}
@@ -267,17 +269,20 @@ func providerMayBlock(before standing, lifted handoffv1.ProviderOptOut) bool {
 		before.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER && lifted != handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START
 }
 
-// optInScope is what a START subscribes: what the opt-out took away, where there was one; else the
-// channel or the account, as the shop set. It never lifts an opt-out that another account got for
+// optInScope is what a START subscribes: what the opt-out took away, where there was one; what they were asked to
+// confirm, where they were; else the channel or the account, as the shop set. It never lifts an opt-out that another account got for
 // itself, and a new subscriber at a wrong number begins like anybody else.
 func optInScope(t *turn.Turn, before standing) string {
 	width := t.Shop.Consent.OptOutScope
-	if before.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED ||
-		before.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER {
+	switch w := widthOf(before.scope); {
+	case before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
+		width = w
+	case before.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED ||
+		before.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER:
 		if width == scopeShop {
 			width = scopeChannel
 		}
-	} else if w := widthOf(before.scope); wider(w, width) {
+	case wider(w, width):
 		width = w
 	}
 	if otherAccountOptedOut(t) {

@@ -91,6 +91,15 @@ func askOptIn(t *turn.Turn, m *handoffv1.CustomerMessage, scope string) {
 	})
 }
 
+// standingOptIn is until when the opt-in question of a pending person can be answered; nil where none stands.
+func standingOptIn(t *turn.Turn, now standing) *timestamppb.Timestamp {
+	o := &statev1.OptIn{}
+	if now.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_PENDING || !t.Get(optInPrefix+now.scope, o) || o.GetUnanswered() {
+		return nil
+	}
+	return o.GetUntil()
+}
+
 // pending is the change to a person who was asked, or may not be asked again.
 func pending(scope string, m *handoffv1.CustomerMessage) change {
 	return change{
@@ -191,7 +200,7 @@ func unanswered(t *turn.Turn, now standing) bool {
 func (s *Stage) onTimer(t *turn.Turn) error {
 	name := t.Timer.Name
 	switch {
-	case name == retainTimer:
+	case name == RetainTimer:
 		return s.reduce(t)
 	case strings.HasPrefix(name, answerTimer):
 		return endAnswers(t)

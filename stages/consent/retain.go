@@ -15,8 +15,9 @@ import (
 const (
 	// reducedEntry is the name of the ReducedLedger entry.
 	reducedEntry = "reduced"
-	// retainTimer has the time of the ledger's evidence looked at.
-	retainTimer = "retain"
+	// RetainTimer is the name of an address's timer that has the time of its ledger's evidence looked at. Ledgers
+	// that were written before there was one get it from `handoff consent sweep`.
+	RetainTimer = "retain"
 	// lookAgain is how long a look at the evidence is put off at most: so long a shorter consent.ledger_years
 	// may take to count for a ledger that nobody changes.
 	lookAgain = 90 * 24 * time.Hour
@@ -28,7 +29,7 @@ func retain(t *turn.Turn, last time.Time) {
 	if soon := t.Now.Add(lookAgain); soon.Before(at) {
 		at = soon
 	}
-	t.SetTimer(retainTimer, at)
+	t.SetTimer(RetainTimer, at)
 }
 
 // reduce takes the changes out of a ledger that has not changed for as long as the shop keeps evidence (C9).
@@ -58,7 +59,7 @@ func (s *Stage) reduce(t *turn.Turn) error {
 		retain(t, lastAt)
 		return nil
 	case len(s.ledgerKey) == 0:
-		t.SetTimer(retainTimer, t.Now.Add(lookAgain)) // a key may be set until then
+		t.SetTimer(RetainTimer, t.Now.Add(lookAgain)) // a key may be set until then
 		return nil
 	}
 	before, changes := &statev1.ReducedLedger{}, make([]evidence.Change, 0, len(names))

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -68,5 +70,46 @@ func TestKeptWithoutAKey(t *testing.T) {
 	}
 	if _, err := New(Config{LedgerKey: []byte("short")}); err == nil || !strings.Contains(err.Error(), "at least 32") {
 		t.Errorf("a key of 5 bytes: %v", err)
+	}
+}
+
+// TestSweptLedgerIsReducedToo: a ledger from before there was a timer gets one by the record that `handoff consent
+// sweep` posts, and one that is due already is reduced at once. A timer that is set stays.
+func TestSweptLedgerIsReducedToo(t *testing.T) {
+	w := newWorld(t, "consent: {ledger_years: 1}\n")
+	stage, err := New(Config{LedgerKey: bytes.Repeat([]byte("k"), evidence.MinKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.stage = stage
+	sweep := func() {
+		t.Helper()
+		err := w.step(w.record("", func(r *handoffv1.Record) {
+			r.Channel, r.Conversation = 0, ""
+			r.Body = &handoffv1.Record_FireTimer{FireTimer: &handoffv1.FireTimer{Name: RetainTimer, At: timestamppb.New(w.now)}}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.says(accountA, "STOP")
+	delete(w.timers, RetainTimer)
+	w.wait(300 * 24 * time.Hour)
+	sweep()
+	w.wait(time.Hour)
+	if len(w.lines()) != 1 || w.timers[RetainTimer].IsZero() {
+		t.Fatalf("before its time: %d lines, the timer at %s", len(w.lines()), w.timers[RetainTimer])
+	}
+	w.wait(90 * 24 * time.Hour)
+	if len(w.lines()) != 0 {
+		t.Fatalf("%d lines are left", len(w.lines()))
+	}
+	w.says(accountA, "START")
+	delete(w.timers, RetainTimer)
+	w.wait(400 * 24 * time.Hour)
+	sweep()
+	w.wait(time.Hour)
+	if len(w.lines()) != 0 {
+		t.Errorf("one that was due is left: %d lines", len(w.lines()))
 	}
 }

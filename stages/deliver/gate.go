@@ -144,9 +144,14 @@ func judge(e entries, p turn.Place, text *handoffv1.SendText) (judgement, error)
 	if v := text.GetConsent().GetVersion(); v > 0 && v < consent.GetShutVersion() && class != handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER {
 		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT
 		j.meaning = "the customer opted out before it was sent"
+		if consent.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING {
+			j.reason, j.meaning = whyNot(consent) // asked to confirm since, not opted out
+		}
 		return j, nil
 	}
-	if !allows(consent, class) {
+	// A post that everybody can read is answered as publicly, which takes no consent (W5); an opt-out counts there too.
+	public := consent == nil && text.GetConsent().GetPublic()
+	if !public && !allows(consent, class) {
 		j.verdict = caller.Refuse
 		j.reason, j.meaning = whyNot(consent)
 		return j, nil

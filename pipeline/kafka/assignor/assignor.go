@@ -5,7 +5,8 @@
 // Members have as many partitions as each other, give or take one. Within that a partition stays where it
 // is; one that must go, or whose member is gone, goes to a process that has a copy of its state, and of
 // several to the one whose copy is newest: reading a large state from the changelog takes minutes, bringing
-// a copy up to date takes none.
+// a copy up to date takes none. For the same reason a partition stays with the member that is at work on it
+// until the process that is to get it has warmed up for it: has read its state nearly to the end.
 package assignor
 
 import (
@@ -23,6 +24,10 @@ type Member struct {
 	Copies map[int32]int64
 	// Keeps says that the process is willing to keep copies of others' partitions.
 	Keeps bool
+	// Warms says that the process can warm up for partitions and tells which are Near: hardly anything of
+	// their state is left to read for it.
+	Warms bool
+	Near  map[int32]bool
 }
 
 // Plan is who has what.
@@ -31,12 +36,14 @@ type Plan struct {
 	Owned map[string][]int32
 	// Copies that each process keeps of what others own, ascending.
 	Copies map[string][]int32
+	// Warm are the partitions that each process warms up for, ascending: it gets them once they are near.
+	Warm map[string][]int32
 }
 
 // Assign plans for so many partitions, with so many copies of each beside its owner's. The order of members
 // breaks ties, so it should be the same from one rebalance to the next.
 func Assign(members []Member, partitions int32, copies int) Plan {
-	plan := Plan{Owned: map[string][]int32{}, Copies: map[string][]int32{}}
+	plan := Plan{Owned: map[string][]int32{}, Copies: map[string][]int32{}, Warm: map[string][]int32{}}
 	if len(members) == 0 {
 		return plan
 	}
@@ -44,6 +51,7 @@ func Assign(members []Member, partitions int32, copies int) Plan {
 	o.keep()
 	o.moveToCopies()
 	o.fill()
+	o.wait(plan.Warm)
 	for p, m := range o.of {
 		id := members[m].ID
 		plan.Owned[id] = append(plan.Owned[id], int32(p))
@@ -58,7 +66,8 @@ const nobody = -1
 // owners is a plan in the making.
 type owners struct {
 	members []Member
-	of      []int // by partition: index of the member, or nobody
+	had     []int // by partition: index of the member that is at work on it, or nobody
+	of      []int // by partition: index of the member that gets it, or nobody
 	room    []int // by member: how many more it gets
 }
 
@@ -74,6 +83,7 @@ func newOwners(members []Member, partitions int32) *owners {
 			}
 		}
 	}
+	o.had = slices.Clone(o.of)
 	// Where the partitions cannot be shared evenly, those have one more that have the most now.
 	has := make([]int, len(members))
 	for _, m := range o.of {
@@ -96,7 +106,7 @@ func newOwners(members []Member, partitions int32) *owners {
 }
 
 // keep leaves to each member what it has, up to its share. What it has beyond that it gives up, first what
-// somebody else has a copy of.
+// somebody else is near to or has a copy of.
 func (o *owners) keep() {
 	for m := range o.members {
 		var has []int32
@@ -114,11 +124,19 @@ func (o *owners) keep() {
 	}
 }
 
-// copiedElsewhere counts the members of other processes that have a copy and may get more than they have.
+// copiedElsewhere counts the members of other processes that have a copy and may get more than they have;
+// one that is near counts twice.
 func (o *owners) copiedElsewhere(p int32, owner int) int {
 	n := 0
 	for m := range o.members {
-		if _, ok := o.members[m].Copies[p]; ok && o.members[m].Process != o.members[owner].Process && o.room[m] > len(o.members[m].Owned) {
+		other := &o.members[m]
+		if other.Process == o.members[owner].Process || o.room[m] <= len(other.Owned) {
+			continue
+		}
+		if _, ok := other.Copies[p]; ok {
+			n++
+		}
+		if other.Warms && other.Near[p] {
 			n++
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -32,7 +31,7 @@ type order struct {
 	Dir        string // of the state store
 	Outside    string // directory of the outside store
 	Fault      string // what the stage or the sink does wrong
-	Short      time.Duration
+	Copies     bool   // of others' state are kept
 }
 
 // factsOf names the sink of a stage; its mailbox is where the stage emits to.
@@ -43,10 +42,8 @@ func factsOf(stage string) string { return stage + "facts" }
 type member struct {
 	order
 	traps *traps
-	out   *lineWriter
+	steps *steps
 	log   *slog.Logger
-
-	tellCommit atomic.Bool // the next one
 }
 
 // runMember is the main of a member's process: its order and traps come on in, what happens goes to out,
@@ -56,12 +53,15 @@ func runMember(in io.Reader, out io.Writer) error {
 	if !lines.Scan() {
 		return errors.New("no order")
 	}
-	m := &member{out: &lineWriter{w: out}, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))}
+	to := &lineWriter{w: out}
+	st := &steps{tell: to.tell}
+	m := &member{steps: st, traps: &traps{tell: to.tell, hit: st.begin},
+		log: slog.New(logged{slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}), st})}
 	if err := json.Unmarshal(lines.Bytes(), &m.order); err != nil {
 		return fmt.Errorf("read the order: %w", err)
 	}
-	m.traps = &traps{tell: m.out.tell, hit: func() { m.tellCommit.Store(true) }}
-	m.tellCommit.Store(true)
+	st.begin()
+	st.say("the process runs")
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	run, ended := false, make(chan error, 1)
@@ -75,8 +75,8 @@ func runMember(in io.Reader, out io.Writer) error {
 			}
 			m.traps.lay(t)
 		case "mark":
-			m.out.tell("marked")
-			m.tellCommit.Store(true)
+			to.tell("marked")
+			st.begin()
 		case "go":
 			run = true
 			go func() {
@@ -84,14 +84,14 @@ func runMember(in io.Reader, out io.Writer) error {
 				ended <- err
 				if err != nil && ctx.Err() == nil {
 					// Nobody may be there to stop it: a trap made the disk fail, for instance.
-					m.out.tell("failed %s", strings.ReplaceAll(err.Error(), "\n", " "))
+					to.tell("failed %s", strings.ReplaceAll(err.Error(), "\n", " "))
 					os.Exit(3)
 				}
 			}()
 		case "stop":
 			stop()
 			err := <-ended
-			m.out.tell("bye")
+			to.tell("bye")
 			return err
 		}
 	}
@@ -107,18 +107,15 @@ func (m *member) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w := newWire(m.traps, "handoff-"+m.Stage, func() {
-		if m.tellCommit.CompareAndSwap(true, false) {
-			m.out.tell("commit")
-		}
-	})
+	m.steps.say("the state is open")
+	w := newWire(m.traps, m.steps, "handoff-"+m.Stage)
 	to := kafka.Connection{Brokers: m.Brokers, Options: []kgo.Opt{kgo.Dialer(w.Dial)}}
 	post, err := kafka.NewProducer(kafka.ProducerConfig{Connection: to, Timeout: 5 * time.Second})
 	if err != nil {
 		return err
 	}
 	calling, hangUp := context.WithCancel(context.Background())
-	caller := &outside{path: filepath.Join(m.Outside, "calls"), mailbox: schemas.Mailbox(m.Stage), traps: m.traps, post: post, life: calling}
+	caller := &outside{path: filepath.Join(m.Outside, "calls"), mailbox: schemas.Mailbox(m.Stage), traps: m.traps, steps: m.steps, post: post, life: calling}
 	err = m.runners(ctx, to, store, caller)
 	hangUp()
 	caller.work.Wait()
@@ -134,6 +131,9 @@ func (m *member) runners(ctx context.Context, to kafka.Connection, store *state.
 		SessionTimeout: sessionTimeout, TransactionTimeout: transactionTimeout, CommitEvery: 50 * time.Millisecond,
 		SaveEvery: 500 * time.Millisecond, DrainWait: 5 * time.Second, KeepRevoked: 2 * time.Second,
 		RevokeWait: time.Second, SeenWindow: seenWindow, MaxRecordBytes: largest, CacheBytes: 64 << 10}
+	if m.Copies {
+		cfg.Standby = 1
+	}
 	stages := cfg
 	stages.Stage, stages.Caller = trappedStage{of, m.traps}, caller
 	one, err := kafka.New(stages)

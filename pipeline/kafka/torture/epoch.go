@@ -35,12 +35,14 @@ type epoch struct {
 	books      *books
 	traffic    *traffic
 
-	a, b  *process
-	trapN int
-	lives int // of members, for the names of directories
-	dirA  string
-	dirB  string
-	old   string // an earlier copy of a's state; empty: none
+	// copies has members keep copies of each other's state.
+	copies bool
+	a, b   *process
+	trapN  int
+	lives  int // of members, for the names of directories
+	dirA   string
+	dirB   string
+	old    string // an earlier copy of a's state; empty: none
 }
 
 // partitionCounts that epochs take turns at.
@@ -49,7 +51,7 @@ func partitionCounts() []int { return []int{4, 1, 16, 64, 2, 32, 8, 3} }
 // runEpoch runs rounds until the epoch or all that were asked for are done.
 func (t *torture) runEpoch(ctx context.Context, number int) (err error) {
 	counts := partitionCounts()
-	e := &epoch{torture: t, life: ctx, number: number, partitions: counts[number%len(counts)], compacted: number%2 == 1,
+	e := &epoch{torture: t, life: ctx, number: number, partitions: counts[number%len(counts)], compacted: number%2 == 1, copies: number%3 == 2,
 		stage: fmt.Sprintf("torture%x-%d", t.seed&0xffffff, number), random: rand.New(rand.NewPCG(t.seed, 1000+uint64(number)))}
 	e.dir = filepath.Join(t.dir, fmt.Sprintf("epoch%d", number))
 	if err := os.MkdirAll(filepath.Join(e.dir, "outside", "rows"), 0o755); err != nil {
@@ -174,11 +176,21 @@ func (e *epoch) start(instance, dir string, laid ...trap) (*process, error) {
 		instance = ""
 	}
 	return spawn(e.life, order{Brokers: e.cluster.Brokers(), Stage: e.stage, Partitions: e.partitions, Instance: instance, Dir: dir,
-		Outside: filepath.Join(e.dir, "outside"), Fault: e.fault}, laid...)
+		Outside: filepath.Join(e.dir, "outside"), Fault: e.fault, Copies: e.copies}, laid...)
 }
 
-// awaitCommit waits until the member has committed, since its start, the last mark or the last trap.
+// awaitCommit waits until the member has committed, since its start, the last mark or the last trap, and
+// explains a commit that takes long.
 func (e *epoch) awaitCommit(p *process) error {
+	began := time.Now()
+	err := e.commitOf(p)
+	if took := time.Since(began); took > slow {
+		e.explain(p, began, "a commit")
+	}
+	return err
+}
+
+func (e *epoch) commitOf(p *process) error {
 	select {
 	case <-p.committed:
 		return nil

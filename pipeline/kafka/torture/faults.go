@@ -37,6 +37,7 @@ func catalogue(nodes int) []fault {
 	all := memberFaults()
 	all = append(all, movingFaults()...)
 	all = append(all, trapFaults()...)
+	all = append(all, copyFaults()...)
 	if nodes > 0 {
 		all = append(all, frozenBroker())
 		all = append(all, brokerFaults()...)
@@ -125,20 +126,36 @@ func (e *epoch) ready(t trap) trap {
 	return t
 }
 
-// restartA starts member a again after its death, and tells how long after it the first commit came.
+// restartA starts member a again after its death, and tells how long after it the first commit came. It
+// returns once an output of the new process can be read.
 func (e *epoch) restartA(ctx context.Context, laid ...trap) (time.Duration, error) {
 	if err := e.a.gone(endWait); err != nil {
 		return 0, err
 	}
 	died := e.a.died
-	var err error
+	out, err := e.outputsFromNow(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer out.client.Close()
 	if e.a, err = e.start("a", e.dirA, laid...); err != nil {
 		return 0, err
 	}
-	if err := e.awaitCommit(e.a); err != nil {
+	if err := e.commitOf(e.a); err != nil {
+		e.explain(e.a, died, "the end of a member without a commit of its successor's")
 		return 0, err
 	}
-	return time.Since(died), nil
+	took := time.Since(died)
+	if err := out.first(ctx, e.a); err != nil {
+		e.explain(e.a, died, "a recovery")
+		return 0, err
+	}
+	readable := step{time.Now(), "its first output can be read"}
+	e.readable = append(e.readable, readable.at.Sub(died))
+	if readable.at.Sub(died) > slow {
+		e.explain(e.a, died, "a recovery", readable)
+	}
+	return took, nil
 }
 
 // memberFaults are about whole processes and their state.

@@ -136,6 +136,7 @@ type outside struct {
 	path    string
 	mailbox string
 	traps   *traps
+	steps   *steps
 	post    *kafka.Producer
 
 	life context.Context
@@ -145,6 +146,7 @@ type outside struct {
 
 func (o *outside) Assigned(_ int32, _ pipeline.Reader, inherited []pipeline.PendingCall) {
 	_ = o.traps.step(placeCaller, "Assigned", "", before)
+	o.steps.assigned()
 	o.make(inherited)
 }
 

@@ -28,8 +28,10 @@ type process struct {
 	committed chan struct{} // has one once it committed, since its start or the last mark or hit
 	marked    chan struct{}
 	dead      chan struct{} // closed when the process is gone
-	died      time.Time     // set before dead is closed
-	said      string        // set before dead is closed: why it failed by itself; else empty
+	started   time.Time
+	told      told
+	died      time.Time // set before dead is closed
+	said      string    // set before dead is closed: why it failed by itself; else empty
 
 	mu  sync.Mutex
 	hit map[int]chan struct{} // guarded by mu; by trap, closed when it sprang
@@ -49,7 +51,8 @@ func spawn(ctx context.Context, o order, laid ...trap) (*process, error) {
 		return nil, err
 	}
 	defer log.Close()
-	p := &process{cmd: exec.CommandContext(ctx, self), committed: make(chan struct{}, 1), marked: make(chan struct{}, 1), dead: make(chan struct{}), hit: map[int]chan struct{}{}}
+	p := &process{cmd: exec.CommandContext(ctx, self), committed: make(chan struct{}, 1), marked: make(chan struct{}, 1),
+		dead: make(chan struct{}), started: time.Now(), hit: map[int]chan struct{}{}}
 	p.cmd.Env = append(os.Environ(), asMember+"=1")
 	p.cmd.Stderr = log
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
@@ -93,6 +96,10 @@ func (p *process) listen(out io.Reader) {
 			case p.committed <- struct{}{}:
 			default:
 			}
+		case "step":
+			p.told.take(rest)
+		case "producer":
+			p.told.produces(rest)
 		case "marked":
 			p.forgetCommit()
 			p.marked <- struct{}{}
@@ -119,7 +126,9 @@ func (p *process) listen(out io.Reader) {
 	close(p.dead)
 }
 
+// forgetCommit begins a new way to a commit.
 func (p *process) forgetCommit() {
+	p.told.forget()
 	select {
 	case <-p.committed:
 	default:

@@ -85,6 +85,7 @@ type torture struct {
 	records              int
 	lost, doubled, wrong int
 	recoveries           []time.Duration // from a member's death to its successor's first commit
+	readable             []time.Duration // from a member's death to its successor's first output that can be read
 	stops                []time.Duration // of members that were told to
 	broker               []time.Duration // from a broker's return to the next commit
 }
@@ -202,6 +203,7 @@ func (t *torture) summary(took time.Duration) {
 	spread("a member's end when told to", t.stops)
 	spread("first commit after a broker's return", t.broker)
 	spread("first commit after a member's death", t.recoveries)
+	spread("first readable output after a member's death", t.readable)
 	slowest := time.Duration(0)
 	if n := len(t.recoveries); n > 0 {
 		slowest = t.recoveries[n-1]

@@ -228,9 +228,12 @@ func withoutLast(records []*kgo.Record, match func(*kgo.Record) bool) []*kgo.Rec
 func TestWire(t *testing.T) {
 	here, there := net.Pipe()
 	defer there.Close()
-	ts := &traps{tell: func(string, ...any) {}, hit: func() {}}
-	commits := 0
-	w := newWire(ts, "me", func() { commits++ })
+	var told []string
+	tell := func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) }
+	st := &steps{tell: tell}
+	ts := &traps{tell: tell, hit: st.begin}
+	st.begin()
+	w := newWire(ts, st, "me")
 	w.dial = func(context.Context, string, string) (net.Conn, error) { return here, nil }
 	conn, err := w.Dial(t.Context(), "tcp", "")
 	if err != nil {
@@ -256,11 +259,14 @@ func TestWire(t *testing.T) {
 		_, err := io.ReadFull(conn, make([]byte, len(answer)))
 		return err
 	}
-	if err := errors.Join(end(true, 0), end(false, 0), end(true, 47)); err != nil {
+	if err := errors.Join(end(false, 0), end(true, 47), end(true, 0), end(true, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if commits != 1 {
-		t.Errorf("%d commits were told, want 1", commits)
+	said := strings.Join(told, "\n")
+	for text, want := range map[string]int{"\ncommit": 1, "EndTxn answered to me": 2, "INVALID_PRODUCER_EPOCH": 1} {
+		if n := strings.Count(said, text); n != want {
+			t.Errorf("%q is told %d times, want %d:\n%s", text, n, want, said)
+		}
 	}
 	ts.lay(trap{Place: placeWire, What: "EndTxn", Client: "other", Moment: answer, Act: actError})
 	ts.lay(trap{Place: placeWire, What: "EndTxn", Client: "me", Moment: answer, Act: actError})

@@ -14,23 +14,24 @@ import (
 const restoring = "handoff-restore"
 
 // wire dials brokers and looks at what goes over the connections: traps lie at requests by their name,
-// and the first transaction that a client commits is told to the parent.
+// and what a client waits for, up to the next transaction that it commits, is told to the parent.
 type wire struct {
-	traps     *traps
-	client    string // whose commits are told
-	committed func() // called for each that succeeded
-	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+	traps  *traps
+	steps  *steps
+	client string // whose commits are told, and its id as a producer
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-func newWire(ts *traps, client string, committed func()) *wire {
+func newWire(ts *traps, st *steps, client string) *wire {
 	d := &net.Dialer{Timeout: 5 * time.Second}
-	return &wire{traps: ts, client: client, committed: committed, dial: d.DialContext}
+	return &wire{traps: ts, steps: st, client: client, dial: d.DialContext}
 }
 
 // Dial opens a connection that is looked at.
 func (w *wire) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := w.dial(ctx, network, address)
 	if err != nil {
+		w.steps.say("no connection: %v", err)
 		return nil, err
 	}
 	return &watched{Conn: conn, wire: w}, nil
@@ -53,10 +54,12 @@ type request struct {
 	name, client string
 	key, version int16
 	commit       bool // it ends a transaction by a commit
+	sent         time.Time
 }
 
-// answerHead is how much of an answer is kept: size, correlation, tags, throttle, error code.
-const answerHead = 4 + 4 + 1 + 4 + 2
+// answerHead is how much of an answer is kept: size, correlation, tags, throttle, error code, and the id
+// and epoch of a producer.
+const answerHead = 4 + 4 + 1 + 4 + 2 + 8 + 2
 
 func (c *watched) Write(b []byte) (int, error) {
 	r, ok := parseRequest(b)
@@ -66,6 +69,7 @@ func (c *watched) Write(b []byte) (int, error) {
 	if err := c.wire.step(r, before); err != nil {
 		return 0, c.cut(err)
 	}
+	r.sent = time.Now()
 	c.mu.Lock()
 	c.waiting = append(c.waiting, r)
 	c.mu.Unlock()
@@ -123,6 +127,13 @@ func (c *watched) Read(b []byte) (int, error) {
 	if trapped := c.look(b[:n]); trapped != nil {
 		return 0, c.cut(trapped)
 	}
+	if err != nil {
+		c.mu.Lock()
+		lost := c.waiting
+		c.waiting = nil
+		c.mu.Unlock()
+		c.wire.steps.unanswered(lost, err)
+	}
 	return n, err
 }
 
@@ -164,20 +175,35 @@ func (c *watched) first() request {
 
 func (c *watched) answered() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if len(c.waiting) == 0 {
+		c.mu.Unlock()
 		return
 	}
 	r := c.waiting[0]
 	c.waiting = c.waiting[1:]
-	if !r.commit || r.client != c.wire.client {
+	c.mu.Unlock()
+	c.wire.answered(r, c.head[8:])
+}
+
+// answered looks at the beginning of an answer, from behind the correlation on.
+func (w *wire) answered(r request, body []byte) {
+	if !w.steps.on.Load() {
 		return
 	}
-	body := c.head[8:]
-	if r.version >= 3 && len(body) > 0 {
-		body = body[1:] // no tags
+	if resp := kmsg.ResponseForKey(r.key); resp != nil {
+		resp.SetVersion(r.version)
+		if resp.IsFlexible() && kmsg.Key(r.key) != kmsg.ApiVersions && len(body) > 0 {
+			body = body[1:] // no tags
+		}
 	}
-	if len(body) >= 6 && binary.BigEndian.Uint16(body[4:]) == 0 {
-		c.wire.committed()
+	w.steps.answered(r, body)
+	if r.client != w.client || topError(r, body) != 0 || len(body) < 6 {
+		return
+	}
+	switch {
+	case kmsg.Key(r.key) == kmsg.InitProducerID && len(body) >= 16:
+		w.traps.tell("producer %d %d", binary.BigEndian.Uint64(body[6:]), binary.BigEndian.Uint16(body[14:]))
+	case r.commit:
+		w.steps.committed()
 	}
 }

@@ -196,14 +196,23 @@ func (a *App) open(p *process, names []string) error {
 
 // runningStages makes the stages with what only a process that runs them needs: the ledger's key.
 func (a *App) runningStages(names []string) (stages, error) {
-	key, err := a.opt.Secrets(a.cfg.Consent.LedgerKey)
+	key, err := a.LedgerKey()
 	if err != nil {
-		return stages{}, fmt.Errorf("consent.ledger_key: %w", err)
+		return stages{}, err
 	}
-	if key == "" && slices.Contains(names, schemas.StageConsent) {
+	if len(key) == 0 && slices.Contains(names, schemas.StageConsent) {
 		a.log.Warn("consent.ledger_key is not set: evidence of consent is kept for good, though shops set a time (C9)")
 	}
-	return newStagesOf(stageConfig{deskSilence: a.cfg.Escalate.DeskSilence, reading: a.cfg.Classifier, ledgerKey: []byte(key)})
+	return newStagesOf(stageConfig{deskSilence: a.cfg.Escalate.DeskSilence, reading: a.cfg.Classifier, ledgerKey: key})
+}
+
+// LedgerKey is the secret of the hash that evidence of consent is reduced to; empty where none is set.
+func (a *App) LedgerKey() ([]byte, error) {
+	key, err := a.opt.Secrets(a.cfg.Consent.LedgerKey)
+	if err != nil {
+		return nil, fmt.Errorf("consent.ledger_key: %w", err)
+	}
+	return []byte(key), nil
 }
 
 // limitMemory bounds the heap by what the stages are configured to take, unless GOMEMLIMIT says otherwise.

@@ -9,6 +9,7 @@ import (
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/config"
 	"github.com/handoff-dev/handoff/connectors/bot"
 	"github.com/handoff-dev/handoff/connectors/gorgias"
+	"github.com/handoff-dev/handoff/connectors/reader"
 	"github.com/handoff-dev/handoff/connectors/sms"
 	"github.com/handoff-dev/handoff/connectors/twilio"
 	"github.com/handoff-dev/handoff/connectors/zendesk"
@@ -16,7 +17,10 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/caller"
 	"github.com/handoff-dev/handoff/pipeline/ingress"
 	"github.com/handoff-dev/handoff/pipeline/script"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/stages/classify"
+	"github.com/handoff-dev/handoff/stages/classify/intent"
 	"github.com/handoff-dev/handoff/stages/consent"
 	"github.com/handoff-dev/handoff/stages/deliver"
 	"github.com/handoff-dev/handoff/stages/escalate"
@@ -75,7 +79,12 @@ func TopologyAsked(models string, asked func(escalate.RuleAsked)) (script.Topolo
 	s, err := newStagesOf(stageConfig{
 		asked: asked, reading: config.Classifier{Models: models}, ledgerKey: []byte("a key for scripts, which is no secret"),
 	})
-	return script.Topology{Stages: s.list(), Gate: s.deliver, Check: CheckSettings}, err
+	return script.Topology{Stages: s.list(), Gate: s.deliver, Check: CheckSettings, Outside: outsideReading}, err
+}
+
+// outsideReading is what the gateway would make of an answer of the shop's own classifier.
+func outsideReading(shop *settings.Shop, said []byte) *handoffv1.OutsideReading {
+	return reader.Reading(shop, intent.All(), said)
 }
 
 // destinations are the outside systems that deliver calls, by the names calls carry.

@@ -32,6 +32,8 @@ type Person struct {
 	Subscriber uint64
 	// Linked are all addresses of the person, this one among them; none where it is not linked.
 	Linked []string
+	// Watched tells that a timer has the time of the evidence looked at.
+	Watched bool
 	// Detached tells that the address is a wrong number.
 	Detached bool
 }

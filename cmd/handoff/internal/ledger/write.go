@@ -31,27 +31,47 @@ func (p *Person) Show(w io.Writer) error {
 		fmt.Fprintf(&b, "\none person with %s", safe(strings.Join(p.Linked, ", ")))
 	}
 	b.WriteString("\n\nNow (of changes that cover an account the newest counts):\n")
-	for _, scope := range slices.Sorted(maps.Keys(p.Now)) {
-		c := p.Now[scope]
-		fmt.Fprintf(&b, "  %s: %s since %s (change %d)\n", scopeWords(scope), evidence.Status(c.GetStatus()), moment(c.GetSince().AsTime()), c.GetVersion())
-		if until := c.GetAnswerUntil(); until != nil {
-			fmt.Fprintf(&b, "    agents may answer their last message until %s\n", moment(until.AsTime()))
-		}
-	}
+	p.showNow(&b)
 	if p.Held > 0 {
 		fmt.Fprintf(&b, "\nMessages that wait for their yes: %d\n", p.Held)
 	}
 	p.showPossible(&b)
 	b.WriteString("\nChanges:\n")
-	if r := p.Reduced; r != nil {
-		fmt.Fprintf(&b, "  up to %d, the last of %s: their evidence was reduced at %s\n       to hmac-sha256 %x, by key %s\n",
-			r.GetThrough(), moment(r.GetLastAt().AsTime()), moment(r.GetAt().AsTime()), r.GetHash(), r.GetKey())
-	}
+	p.showReduced(&b)
 	for _, l := range p.Lines {
 		showLine(&b, l)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// ShowNow writes what counts now, and what evidence of it is kept.
+func (p *Person) ShowNow(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s at %s now:\n", safe(p.Key.Address), p.Key.Shop)
+	p.showNow(&b)
+	fmt.Fprintf(&b, "Changes that are kept: %d\n", len(p.Lines))
+	p.showReduced(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (p *Person) showNow(b *strings.Builder) {
+	for _, scope := range slices.Sorted(maps.Keys(p.Now)) {
+		c := p.Now[scope]
+		fmt.Fprintf(b, "  %s: %s since %s (change %d)\n", scopeWords(scope), evidence.Status(c.GetStatus()), moment(c.GetSince().AsTime()), c.GetVersion())
+		if until := c.GetAnswerUntil(); until != nil {
+			fmt.Fprintf(b, "    agents may answer their last message until %s\n", moment(until.AsTime()))
+		}
+	}
+}
+
+// showReduced tells of changes whose time is over.
+func (p *Person) showReduced(b *strings.Builder) {
+	if r := p.Reduced; r != nil {
+		fmt.Fprintf(b, "  up to %d, the last of %s: their evidence was reduced at %s\n       to hmac-sha256 %x, by key %s\n",
+			r.GetThrough(), moment(r.GetLastAt().AsTime()), moment(r.GetAt().AsTime()), r.GetHash(), r.GetKey())
+	}
 }
 
 func showLine(b *strings.Builder, l *statev1.LedgerLine) {
@@ -91,6 +111,9 @@ func (p *Person) ShowPossible(w io.Writer) error {
 	return nil
 }
 
+// reduced is the source of a line that stands for what changes led to whose evidence is gone.
+const reduced = "reduced"
+
 // changes are a person's changes as they are exported. Where evidence was reduced, what it led to stands first,
 // a line for each scope whose change is gone, with the hash in place of the record.
 func (p *Person) changes() (all []evidence.Change) {
@@ -101,7 +124,7 @@ func (p *Person) changes() (all []evidence.Change) {
 				all = append(all, evidence.Change{
 					Shop: p.Key.Shop, Address: p.Key.Address, Subscriber: p.Subscriber, Change: c.GetVersion(),
 					At: p.Reduced.GetAt().AsTime(), Since: c.GetSince().AsTime(), Scope: scope, Prior: evidence.Status(0), Status: evidence.Status(c.GetStatus()),
-					Source: "reduced", Record: hex.EncodeToString(p.Reduced.GetHash()),
+					Source: reduced, Record: hex.EncodeToString(p.Reduced.GetHash()),
 				})
 			}
 		}
@@ -124,9 +147,14 @@ func (p *Person) JSON(w io.Writer) error {
 	return nil
 }
 
+// columns of an export, in their order.
+func columns() []string {
+	return []string{"shop", "address", "subscriber", "change", "at", "since", "scope", "prior", "status", "source", "keyword", "text", "by", "conversation", "record"}
+}
+
 // CSVHeader writes the header of CSV.
 func CSVHeader(w *csv.Writer) error {
-	return w.Write([]string{"shop", "address", "subscriber", "change", "at", "since", "scope", "prior", "status", "source", "keyword", "text", "by", "conversation", "record"})
+	return w.Write(columns())
 }
 
 // CSV writes a person's changes, a line each.
@@ -143,12 +171,27 @@ func (p *Person) CSV(w *csv.Writer) error {
 	return nil
 }
 
-// formulaSafe keeps a spreadsheet from running what a customer wrote (OWASP, CSV injection).
+// formulaSafe keeps a spreadsheet from running what a customer wrote (OWASP, CSV injection), so that formulaAgain
+// gives it back as it was.
 func formulaSafe(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	if formula(s) {
 		return "'" + s
 	}
 	return s
+}
+
+// formulaAgain takes back what formulaSafe did.
+func formulaAgain(s string) string {
+	if rest, quoted := strings.CutPrefix(s, "'"); quoted && formula(rest) {
+		return rest
+	}
+	return s
+}
+
+// formula tells whether a spreadsheet would run s, or it looks like one that was kept from that.
+func formula(s string) bool {
+	s = strings.TrimLeft(s, "'")
+	return s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0]))
 }
 
 // safe is text without what moves a terminal's cursor.

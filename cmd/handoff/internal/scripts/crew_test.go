@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -38,8 +39,14 @@ type member struct {
 	store *state.Store
 	wires *wires
 	stop  context.CancelFunc
-	runs  *errgroup.Group
+	// told that it was told to end; ended is closed when all its runners have, err is what they say.
+	told  atomic.Bool
+	ended chan struct{}
+	err   error
 }
+
+// endsWithin is how long a member may take to end: a run that hangs says where.
+const endsWithin = time.Minute
 
 func newCrew(p *plant, stages []pipeline.Stage, static bool) *crew {
 	return &crew{plant: p, stages: stages, static: static, rand: p.rand, befell: map[string]int{}}
@@ -54,17 +61,24 @@ func (c *crew) start(n int) error {
 	if err != nil {
 		return fmt.Errorf("open the state of member %d: %w", n, err)
 	}
-	m := &member{store: store, wires: &wires{open: map[net.Conn]bool{}}}
+	m := &member{store: store, wires: &wires{open: map[net.Conn]bool{}}, ended: make(chan struct{})}
 	runners, err := c.runners(n, m)
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
-	m.runs, ctx = errgroup.WithContext(ctx)
+	runs, ctx := errgroup.WithContext(ctx)
 	for _, r := range runners {
-		m.runs.Go(func() error { return r.Run(ctx) })
+		runs.Go(func() error { return r.Run(ctx) })
 	}
+	go func() {
+		m.err = runs.Wait()
+		close(m.ended)
+		if !m.told.Load() { // nobody would do its work, and all others wait for it
+			c.plant.fail(fmt.Errorf("member %d ended by itself: %w", n, m.err))
+		}
+	}()
 	c.members[n] = m
 	return nil
 }
@@ -112,9 +126,14 @@ func (c *crew) end(n int, abruptly bool) error {
 		left = c.disks[n].(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: c.rand.IntN(101), RNG: c.rand})
 		m.wires.cut()
 	}
+	m.told.Store(true)
 	m.stop()
-	err := m.runs.Wait()
-	err = errors.Join(err, m.store.Close())
+	select {
+	case <-m.ended:
+	case <-time.After(endsWithin):
+		return fmt.Errorf("member %d has not ended %s after it was told to", n, endsWithin)
+	}
+	err := errors.Join(m.err, m.store.Close())
 	if abruptly {
 		c.disks[n] = left
 	}

@@ -3,6 +3,7 @@ package scripts
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,8 @@ import (
 
 // outbox is what the runners of deliver tell of calls, of all members. The worlds make them.
 type outbox struct {
+	ctx   context.Context
+	fail  context.CancelCauseFunc // ends the run where a partition has no owner for too long
 	mu    sync.Mutex
 	owned map[int32]*lot // guarded by mu; by partition
 }
@@ -34,7 +37,9 @@ var (
 	_ pipeline.Reader = (*outbox)(nil)
 )
 
-func newOutbox() *outbox { return &outbox{owned: map[int32]*lot{}} }
+func newOutbox(ctx context.Context, fail context.CancelCauseFunc) *outbox {
+	return &outbox{ctx: ctx, fail: fail, owned: map[int32]*lot{}}
+}
 
 // Assigned implements pipeline.Caller.
 func (c *courier) Assigned(partition int32, read pipeline.Reader, inherited []pipeline.PendingCall) {
@@ -110,14 +115,18 @@ func (b *outbox) calls(shop string) []pipeline.PendingCall {
 	return all
 }
 
-// await waits until a condition on the lots holds, a minute at most.
+// await waits until a condition on the lots holds, a minute at most: then the run is over, or each of hundreds of
+// worlds would wait as long.
 func (b *outbox) await(holds func() bool) bool {
-	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(2 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); b.ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
 		b.mu.Lock()
 		does := holds()
 		b.mu.Unlock()
 		if does {
 			return true
+		}
+		if time.Now().After(until) {
+			b.fail(errors.New("a partition of deliver had no owner for a minute"))
 		}
 	}
 	return false

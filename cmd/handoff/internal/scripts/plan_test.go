@@ -77,13 +77,24 @@ func (p *plan) play(c script.Command) error {
 	return nil
 }
 
-// longest is how long a script may take by its own clock to go through Kafka. All end at one time: beside one
-// that waits for years, the others would be looked after for years too, a ticket that is polled every minute.
+// longest is how long a script may take by its own clock to go through Kafka with the others. All end at one time:
+// beside one that waits for years, the others would be looked after for years too. Those that take longer go through
+// Kafka by themselves.
 const longest = 60 * 24 * time.Hour
 
-// plans of the scripts that keep says yes to, all of them where it is nil. Those that have a stage read record
-// by record are left out: on Kafka a stage has many scripts' records before it.
+// years tells whether a script takes longer than that.
+func years(p *plan) bool { return len(p.steps) > 0 && p.world.Clock().Sub(p.steps[0].at) > longest }
+
+// plans of the scripts that keep says yes to, all of them where it is nil, without those that take years.
 func plans(t *testing.T, keep func(name string) bool) []*plan {
+	t.Helper()
+	return plansOf(t, func(p *plan) bool { return !years(p) }, keep)
+}
+
+// plansOf are plans of the kind that is asked for. Those that hold a stage, or have it read record by record, are left
+// out: on Kafka a stage reads the records of all scripts from the same partitions, in transactions of many, and cannot
+// stand still, nor take one, for a single one of them.
+func plansOf(t *testing.T, is func(*plan) bool, keep func(name string) bool) []*plan {
 	t.Helper()
 	topology, err := app.Topology("../../../../pipeline/script/testdata/models")
 	if err != nil {
@@ -95,10 +106,7 @@ func plans(t *testing.T, keep func(name string) bool) []*plan {
 			continue
 		}
 		p := planOf(t, path, fmt.Sprintf("acme%d", i), topology)
-		if len(p.steps) > 0 && p.world.Clock().Sub(p.steps[0].at) > longest {
-			continue
-		}
-		if !slices.ContainsFunc(p.file.Steps, func(s script.Step) bool { return s.Args["stage"] != "" && s.Name != "lose" }) {
+		if is(p) && !slices.ContainsFunc(p.file.Steps, func(s script.Step) bool { return s.Args["stage"] != "" && s.Name != "lose" }) {
 			all = append(all, p)
 		}
 	}

@@ -36,7 +36,9 @@ const tickKey = "tick|"
 // but for moves.
 type plant struct {
 	to     kafka.Connection
-	client *kgo.Client // posts and asks
+	ctx    context.Context         // of the run; every wait ends with it
+	fail   context.CancelCauseFunc // ends the run, and says why
+	client *kgo.Client             // posts and asks
 	admin  *kadm.Client
 	rand   *rand.Rand
 	table  *kafka.Settings
@@ -69,7 +71,8 @@ func mailboxes() []string {
 }
 
 func newPlant(ctx context.Context, to kafka.Connection, random *rand.Rand) (*plant, error) {
-	p := &plant{to: to, rand: random, desk: newOutbox(), losing: newLosing(), rows: newRows(), changed: make(chan struct{}),
+	ctx, fail := context.WithCancelCause(ctx)
+	p := &plant{to: to, ctx: ctx, fail: fail, rand: random, desk: newOutbox(ctx, fail), losing: newLosing(), rows: newRows(), changed: make(chan struct{}),
 		read: map[string]*[64]reached{}, letters: map[string]bool{}, keys: map[string]bool{}, ticks: make([][]byte, partitions)}
 	for n := 0; slices.ContainsFunc(p.ticks, func(key []byte) bool { return key == nil }); n++ {
 		key := fmt.Append(nil, tickKey, n)
@@ -110,6 +113,7 @@ func newPlant(ctx context.Context, to kafka.Connection, random *rand.Rand) (*pla
 }
 
 func (p *plant) close() {
+	p.fail(nil)
 	p.tail.Close()
 	p.reading.Wait()
 	p.table.Close()
@@ -160,7 +164,7 @@ func (p *plant) Publish(shop string, version uint64, document []byte) error {
 	for _, what := range []string{fmt.Sprint(version), "current"} {
 		both = append(both, &kgo.Record{Topic: schemas.TopicSettings, Key: []byte(shop + "|" + what), Value: value})
 	}
-	if err := p.client.ProduceSync(context.Background(), both...).FirstErr(); err != nil {
+	if err := p.client.ProduceSync(p.ctx, both...).FirstErr(); err != nil {
 		return err
 	}
 	for {
@@ -168,7 +172,11 @@ func (p *plant) Publish(shop string, version uint64, document []byte) error {
 		if _, is, err := p.table.Current(shop); err == nil && is >= version {
 			return nil
 		}
-		<-changed
+		select {
+		case <-changed:
+		case <-p.ctx.Done():
+			return fmt.Errorf("version %d of the settings of %s is not read: %w", version, shop, context.Cause(p.ctx))
+		}
 	}
 }
 
@@ -184,7 +192,7 @@ func (p *plant) Reader() pipeline.Reader { return p.desk }
 // State implements script.Plant.
 func (p *plant) State(stage string, key []byte, fn func(name string, value []byte) bool) error {
 	fold := state.NewFold(state.Memory(), func(_ state.ItemKind, k []byte, _ string) bool { return bytes.Equal(k, key) })
-	err := kafka.FoldChangelog(context.Background(), p.to, stage, schemas.Partition(key, partitions), fold, func(_, _ int64) {})
+	err := kafka.FoldChangelog(p.ctx, p.to, stage, schemas.Partition(key, partitions), fold, func(_, _ int64) {})
 	if err != nil {
 		return err
 	}
@@ -216,7 +224,7 @@ func (p *plant) told(ctx context.Context) error {
 		select {
 		case <-time.After(2 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("nobody tells of the calls: %w", ctx.Err())
+			return fmt.Errorf("nobody tells of the calls: %w", context.Cause(ctx))
 		}
 	}
 	return nil
@@ -280,7 +288,7 @@ func (p *plant) settle(ctx context.Context) error {
 		select {
 		case <-time.After(3 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("the stages do not come to rest, %s: %w", busy, ctx.Err())
+			return fmt.Errorf("the stages do not come to rest, %s: %w", busy, context.Cause(ctx))
 		}
 	}
 }
@@ -300,7 +308,7 @@ func (p *plant) await(ctx context.Context, ends kadm.ListedOffsets) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("the topics cannot be read to their ends: %w", ctx.Err())
+			return fmt.Errorf("the topics cannot be read to their ends: %w", context.Cause(ctx))
 		}
 	}
 }

@@ -35,6 +35,7 @@ type whole struct {
 	rounds  int
 	strikes int // left
 	kills   int // of them
+	doing   string
 }
 
 // moments at which something happens in any of the scripts, in order.
@@ -111,23 +112,28 @@ func (w *whole) quiet(ctx context.Context, left int) error {
 			kill := w.kills > 0
 			go func() { hit <- w.crew.strike(kill) }()
 		}
+		w.doing = "posting"
 		if err := w.plant.flush(ctx, func() {}); err != nil {
 			return err
 		}
 		if struck {
+			w.doing = "waiting for what befalls the stages"
 			if err := <-hit; err != nil {
 				return fmt.Errorf("what befell the stages: %w", err)
 			}
 		}
+		w.doing = "waiting for the stages to come to rest"
 		if err := w.plant.settle(ctx); err != nil {
 			return err
 		}
 		if err := w.plant.given(ctx, w.shops); err != nil {
 			return err
 		}
+		w.doing = "waiting for the owners of deliver's partitions"
 		if err := w.plant.told(ctx); err != nil {
 			return err
 		}
+		w.doing = "making calls"
 		for _, world := range w.worlds {
 			if _, err := world.Release(); err != nil {
 				return err
@@ -220,16 +226,29 @@ type trial struct {
 	strikes, kills int
 	// breaks a stage on purpose; nil: none.
 	breaks func(*script.Topology)
+	// idle: no member runs the stages, on purpose.
+	idle bool
 }
 
 // run plays plans and returns how each differs from memory, by name.
 func (c trial) run(ctx context.Context, t *testing.T, all []*plan) map[string]string {
 	t.Helper()
+	different, err := c.play(ctx, t, all)
+	if err != nil {
+		t.Fatalf("seed %d: %v", c.seed, err)
+	}
+	return different
+}
+
+// play is run where the run may not come to its end: the error says who waits for what.
+func (c trial) play(ctx context.Context, t *testing.T, all []*plan) (map[string]string, error) {
+	t.Helper()
 	p, err := newPlant(ctx, c.to, rand.New(rand.NewPCG(c.seed, 0)))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer p.close()
+	ctx = p.ctx
 	stages := script.Topology{Stages: slices.Clone(all[0].topology.Stages)}
 	if c.breaks != nil {
 		c.breaks(&stages)
@@ -240,12 +259,14 @@ func (c trial) run(ctx context.Context, t *testing.T, all []*plan) map[string]st
 	for _, plan := range all {
 		world, err := script.NewRemote(plan.topology, p)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		w.worlds, w.shops[world.Shop()] = append(w.worlds, world), world
 	}
-	if err := w.crew.start(0); err != nil {
-		t.Fatal(err)
+	if !c.idle {
+		if err := w.crew.start(0); err != nil {
+			return nil, err
+		}
 	}
 	defer func() {
 		if err := w.crew.close(); err != nil {
@@ -254,11 +275,11 @@ func (c trial) run(ctx context.Context, t *testing.T, all []*plan) map[string]st
 	}()
 	began := time.Now()
 	if err := w.run(ctx); err != nil {
-		t.Fatalf("seed %d: %v", c.seed, err)
+		return nil, fmt.Errorf("%w\n%s", err, w.stuck(ctx))
 	}
 	different, err := w.differences(ctx)
 	if err != nil {
-		t.Fatalf("seed %d: %v", c.seed, err)
+		return nil, err
 	}
 	if err := p.everyRowOnce(); err != nil {
 		t.Errorf("seed %d: %v", c.seed, err)
@@ -269,7 +290,7 @@ func (c trial) run(ctx context.Context, t *testing.T, all []*plan) map[string]st
 	}
 	t.Logf("seed %d: %d scripts, %d commands at %d moments, %d rounds, %d rows; what befell the stages: %v; %d scripts went elsewhere, in %.1f s",
 		c.seed, len(all), commands, len(w.moments()), w.rounds, len(p.rows.seen), w.crew.befell, len(different), time.Since(began).Seconds())
-	return different
+	return different, nil
 }
 
 // seedOf is what HANDOFF_SEED says, or the given one.
@@ -291,13 +312,19 @@ func onFake(t *testing.T, c trial, all []*plan) map[string]string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
+	c.to = fakeKafka(t)
+	return c.run(ctx, t, all)
+}
+
+// fakeKafka starts an in-memory Kafka for as long as the test runs.
+func fakeKafka(t *testing.T) kafka.Connection {
+	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer cluster.Close()
-	c.to = kafka.Connection{Brokers: cluster.ListenAddrs()}
-	return c.run(ctx, t, all)
+	t.Cleanup(cluster.Close)
+	return kafka.Connection{Brokers: cluster.ListenAddrs()}
 }
 
 // tell reports scripts that went elsewhere, the first few in full.
@@ -320,9 +347,25 @@ func TestScriptsOnKafka(t *testing.T) {
 	tell(t, seed, onFake(t, trial{seed: seed, strikes: 8, kills: 2}, plans(t, nil)))
 }
 
+// TestYearsOnKafka does the same with scripts that take years by their own clock.
+func TestYearsOnKafka(t *testing.T) {
+	seed := seedOf(t, 21)
+	tell(t, seed, onFake(t, trial{seed: seed, strikes: 8, kills: 2}, plansOf(t, years, nil)))
+}
+
 // TestRealKafkaScripts does the same on a real broker, as often as HANDOFF_ROUNDS says, each time with a
 // cluster of its own and the next seed.
 func TestRealKafkaScripts(t *testing.T) {
+	onReal(t, func() []*plan { return plans(t, nil) })
+}
+
+// TestRealKafkaYears does so with scripts that take years.
+func TestRealKafkaYears(t *testing.T) {
+	onReal(t, func() []*plan { return plansOf(t, years, nil) })
+}
+
+func onReal(t *testing.T, of func() []*plan) {
+	t.Helper()
 	if os.Getenv("HANDOFF_TEST_KAFKA") != "start" {
 		t.Skip("HANDOFF_TEST_KAFKA=start has the test start a broker")
 	}
@@ -333,7 +376,7 @@ func TestRealKafkaScripts(t *testing.T) {
 			t.Fatalf("HANDOFF_ROUNDS: %v", err)
 		}
 	}
-	all, seed := plans(t, nil), seedOf(t, uint64(time.Now().UnixNano()))
+	all, seed := of(), seedOf(t, uint64(time.Now().UnixNano()))
 	for n := range uint64(rounds) {
 		t.Run(fmt.Sprint(seed+n), func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
