@@ -1615,12 +1615,13 @@ func (x *AttemptStarted) GetIncarnation() string {
 	return ""
 }
 
-// DeskFailing says that a call to the help desk was tried and failed, or was not tried because the desk fails, and
-// is tried on. Posted by deliver's caller to deliver, once while a lane fails; deliver passes it on to escalate.
+// DeskFailing says that calls to the help desk fail: the first of a lane was tried and failed, or is not tried
+// because the desk answers nobody, and all are tried on (H11). Posted by deliver's caller to deliver, again where
+// another call joined the lane since; deliver passes it on to escalate.
 type DeskFailing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the call, hex.
-	CallId string `protobuf:"bytes,1,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
+	// Ids of the lane's calls, hex, in order; of more than a hundred the last.
+	CallIds []string `protobuf:"bytes,1,rep,name=call_ids,json=callIds,proto3" json:"call_ids,omitempty"`
 	// The desk's code, else the HTTP status, else empty.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// What went wrong, in plain words.
@@ -1659,11 +1660,11 @@ func (*DeskFailing) Descriptor() ([]byte, []int) {
 	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
-func (x *DeskFailing) GetCallId() string {
+func (x *DeskFailing) GetCallIds() []string {
 	if x != nil {
-		return x.CallId
+		return x.CallIds
 	}
-	return ""
+	return nil
 }
 
 func (x *DeskFailing) GetCode() string {
@@ -2244,9 +2245,9 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x0eAttemptStarted\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12 \n" +
-	"\vincarnation\x18\x03 \x01(\tR\vincarnation\"T\n" +
-	"\vDeskFailing\x12\x17\n" +
-	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x12\n" +
+	"\vincarnation\x18\x03 \x01(\tR\vincarnation\"V\n" +
+	"\vDeskFailing\x12\x19\n" +
+	"\bcall_ids\x18\x01 \x03(\tR\acallIds\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
 	"\ameaning\x18\x03 \x01(\tR\ameaning\"n\n" +
 	"\n" +

@@ -499,9 +499,13 @@ func (m *DeskFailing) CloneVT() *DeskFailing {
 		return (*DeskFailing)(nil)
 	}
 	r := new(DeskFailing)
-	r.CallId = m.CallId
 	r.Code = m.Code
 	r.Meaning = m.Meaning
+	if rhs := m.CallIds; rhs != nil {
+		tmpContainer := make([]string, len(rhs))
+		copy(tmpContainer, rhs)
+		r.CallIds = tmpContainer
+	}
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -1932,12 +1936,14 @@ func (m *DeskFailing) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x12
 	}
-	if len(m.CallId) > 0 {
-		i -= len(m.CallId)
-		copy(dAtA[i:], m.CallId)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.CallId)))
-		i--
-		dAtA[i] = 0xa
+	if len(m.CallIds) > 0 {
+		for iNdEx := len(m.CallIds) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.CallIds[iNdEx])
+			copy(dAtA[i:], m.CallIds[iNdEx])
+			i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.CallIds[iNdEx])))
+			i--
+			dAtA[i] = 0xa
+		}
 	}
 	return len(dAtA) - i, nil
 }
@@ -2893,9 +2899,11 @@ func (m *DeskFailing) SizeVT() (n int) {
 	}
 	var l int
 	_ = l
-	l = len(m.CallId)
-	if l > 0 {
-		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	if len(m.CallIds) > 0 {
+		for _, s := range m.CallIds {
+			l = len(s)
+			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+		}
 	}
 	l = len(m.Code)
 	if l > 0 {
@@ -6143,7 +6151,7 @@ func (m *DeskFailing) UnmarshalVTUnsafe(dAtA []byte) error {
 		switch fieldNum {
 		case 1:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field CallId", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field CallIds", wireType)
 			}
 			var stringLen uint64
 			for shift := uint(0); ; shift += 7 {
@@ -6176,9 +6184,9 @@ func (m *DeskFailing) UnmarshalVTUnsafe(dAtA []byte) error {
 				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
 			}
 			if !utf8.ValidString(stringValue) {
-				return fmt.Errorf("proto: field CallId is not UTF-8")
+				return fmt.Errorf("proto: field CallIds is not UTF-8")
 			}
-			m.CallId = stringValue
+			m.CallIds = append(m.CallIds, stringValue)
 			iNdEx = postIndex
 		case 2:
 			if wireType != 2 {

@@ -64,8 +64,6 @@ type Conversation struct {
 	Nudged bool `protobuf:"varint,53,opt,name=nudged,proto3" json:"nudged,omitempty"`
 	// Requested or open where handoff.episodes was told last that people have it; unspecified else (H13).
 	Shown handoffv1.EpisodeState `protobuf:"varint,54,opt,name=shown,proto3,enum=handoff.v1.EpisodeState" json:"shown,omitempty"`
-	// Since when calls to the help desk fail; unset while it answers (H11).
-	DeskFailingSince *timestamppb.Timestamp `protobuf:"bytes,55,opt,name=desk_failing_since,json=deskFailingSince,proto3" json:"desk_failing_since,omitempty"`
 	// What rules and loops are judged by; absent while nothing is known.
 	Automation *Automation `protobuf:"bytes,60,opt,name=automation,proto3" json:"automation,omitempty"`
 	// How many holds were begun or ended: the version of the last one.
@@ -228,13 +226,6 @@ func (x *Conversation) GetShown() handoffv1.EpisodeState {
 		return x.Shown
 	}
 	return handoffv1.EpisodeState(0)
-}
-
-func (x *Conversation) GetDeskFailingSince() *timestamppb.Timestamp {
-	if x != nil {
-		return x.DeskFailingSince
-	}
-	return nil
 }
 
 func (x *Conversation) GetAutomation() *Automation {
@@ -686,9 +677,11 @@ type Episode struct {
 	// How often it was reopened.
 	Reopened uint32 `protobuf:"varint,18,opt,name=reopened,proto3" json:"reopened,omitempty"`
 	// An opt-out ended it while people had it, and its ticket was left open for them.
-	LeftOpen      bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LeftOpen bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
+	// Since when the desk is known to fail on the call that opens it; unset while it is not (H11).
+	DeskFailingSince *timestamppb.Timestamp `protobuf:"bytes,51,opt,name=desk_failing_since,json=deskFailingSince,proto3" json:"desk_failing_since,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Episode) Reset() {
@@ -852,6 +845,13 @@ func (x *Episode) GetLeftOpen() bool {
 		return x.LeftOpen
 	}
 	return false
+}
+
+func (x *Episode) GetDeskFailingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeskFailingSince
+	}
+	return nil
 }
 
 // Ticket is the conversation's newest ticket: entry "ticket/<conversation>" of escalate; earlier ones
@@ -1433,7 +1433,7 @@ var File_handoff_state_v1_escalate_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xa4\x06\n" +
+	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xda\x05\n" +
 	"\fConversation\x12\x1a\n" +
 	"\bepisodes\x18\x01 \x01(\x04R\bepisodes\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
@@ -1454,8 +1454,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"sent_since\x183 \x01(\rR\tsentSince\x12\x16\n" +
 	"\x06parked\x184 \x01(\x04R\x06parked\x12\x16\n" +
 	"\x06nudged\x185 \x01(\bR\x06nudged\x12.\n" +
-	"\x05shown\x186 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05shown\x12H\n" +
-	"\x12desk_failing_since\x187 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\x12<\n" +
+	"\x05shown\x186 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05shown\x12<\n" +
 	"\n" +
 	"automation\x18< \x01(\v2\x1c.handoff.state.v1.AutomationR\n" +
 	"automation\x12\x14\n" +
@@ -1488,7 +1487,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\aRefusal\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.handoff.v1.SignalKindR\x04kind\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x120\n" +
-	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xf4\x06\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xbe\a\n" +
 	"\aEpisode\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05state\x120\n" +
@@ -1513,7 +1512,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\bended_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
-	"\tleft_open\x182 \x01(\bR\bleftOpen\"\x88\x06\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\x12H\n" +
+	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\"\x88\x06\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1614,28 +1614,28 @@ var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	5,  // 3: handoff.state.v1.Conversation.refusals:type_name -> handoff.state.v1.Refusal
 	13, // 4: handoff.state.v1.Conversation.wrote_at:type_name -> google.protobuf.Timestamp
 	14, // 5: handoff.state.v1.Conversation.shown:type_name -> handoff.v1.EpisodeState
-	13, // 6: handoff.state.v1.Conversation.desk_failing_since:type_name -> google.protobuf.Timestamp
-	9,  // 7: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
-	15, // 8: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
-	13, // 9: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
-	13, // 10: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
-	3,  // 11: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
-	3,  // 12: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
-	13, // 13: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
-	16, // 14: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
-	13, // 15: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
-	16, // 16: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
-	13, // 17: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
-	14, // 18: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
-	4,  // 19: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
-	13, // 20: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
-	13, // 21: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
-	13, // 22: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
-	13, // 23: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
-	13, // 24: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
-	13, // 25: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
-	13, // 26: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
-	13, // 27: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
+	9,  // 6: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
+	15, // 7: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
+	13, // 8: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
+	13, // 9: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
+	3,  // 10: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
+	3,  // 11: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
+	13, // 12: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
+	16, // 13: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
+	13, // 14: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
+	16, // 15: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
+	13, // 16: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
+	14, // 17: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
+	4,  // 18: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
+	13, // 19: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
+	13, // 20: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
+	13, // 21: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
+	13, // 22: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
+	13, // 23: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
+	13, // 24: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 25: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 26: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
+	13, // 27: handoff.state.v1.Episode.desk_failing_since:type_name -> google.protobuf.Timestamp
 	17, // 28: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
 	13, // 29: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
 	18, // 30: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind

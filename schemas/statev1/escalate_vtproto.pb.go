@@ -46,7 +46,6 @@ func (m *Conversation) CloneVT() *Conversation {
 	r.Parked = m.Parked
 	r.Nudged = m.Nudged
 	r.Shown = m.Shown
-	r.DeskFailingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.DeskFailingSince).CloneVT())
 	r.Automation = m.Automation.CloneVT()
 	r.Holds = m.Holds
 	if rhs := m.Consent; rhs != nil {
@@ -214,6 +213,7 @@ func (m *Episode) CloneVT() *Episode {
 	r.AgentReplies = m.AgentReplies
 	r.Reopened = m.Reopened
 	r.LeftOpen = m.LeftOpen
+	r.DeskFailingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.DeskFailingSince).CloneVT())
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -436,18 +436,6 @@ func (m *Conversation) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		dAtA[i] = 0x3
 		i--
 		dAtA[i] = 0xe2
-	}
-	if m.DeskFailingSince != nil {
-		size, err := (*timestamppb1.Timestamp)(m.DeskFailingSince).MarshalToSizedBufferVT(dAtA[:i])
-		if err != nil {
-			return 0, err
-		}
-		i -= size
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
-		i--
-		dAtA[i] = 0x3
-		i--
-		dAtA[i] = 0xba
 	}
 	if m.Shown != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Shown))
@@ -997,6 +985,18 @@ func (m *Episode) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.DeskFailingSince != nil {
+		size, err := (*timestamppb1.Timestamp)(m.DeskFailingSince).MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x9a
 	}
 	if m.LeftOpen {
 		i--
@@ -1814,10 +1814,6 @@ func (m *Conversation) SizeVT() (n int) {
 	if m.Shown != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Shown))
 	}
-	if m.DeskFailingSince != nil {
-		l = (*timestamppb1.Timestamp)(m.DeskFailingSince).SizeVT()
-		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
-	}
 	if m.Automation != nil {
 		l = m.Automation.SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
@@ -2044,6 +2040,10 @@ func (m *Episode) SizeVT() (n int) {
 	}
 	if m.LeftOpen {
 		n += 3
+	}
+	if m.DeskFailingSince != nil {
+		l = (*timestamppb1.Timestamp)(m.DeskFailingSince).SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2801,42 +2801,6 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
-		case 55:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field DeskFailingSince", wireType)
-			}
-			var msglen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return protohelpers.ErrIntOverflow
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				msglen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if msglen < 0 {
-				return protohelpers.ErrInvalidLength
-			}
-			postIndex := iNdEx + msglen
-			if postIndex < 0 {
-				return protohelpers.ErrInvalidLength
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			if m.DeskFailingSince == nil {
-				m.DeskFailingSince = &timestamppb.Timestamp{}
-			}
-			if err := (*timestamppb1.Timestamp)(m.DeskFailingSince).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
-				return err
-			}
-			iNdEx = postIndex
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Automation", wireType)
@@ -4516,6 +4480,42 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.LeftOpen = bool(v != 0)
+		case 51:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DeskFailingSince", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.DeskFailingSince == nil {
+				m.DeskFailingSince = &timestamppb.Timestamp{}
+			}
+			if err := (*timestamppb1.Timestamp)(m.DeskFailingSince).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

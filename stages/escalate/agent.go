@@ -201,6 +201,8 @@ func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.C
 		return c.abroadNote()
 	case handoffv1.BlockReason_BLOCK_REASON_QUIET_HOURS:
 		return "Not sent: an automated text would have reached the customer in quiet hours."
+	case handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN:
+		return "Not sent: what it says was over before it left."
 	case handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 	}
 	return "Not sent."
@@ -219,7 +221,8 @@ func (c *conversation) textEnded(r *handoffv1.Receipt) {
 		return
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED:
 		why = c.blockedNote(out.GetBlockReason(), nil)
-		if text := c.thread.find(r.GetCallId()).GetText(); text != "" && out.GetBlockReason() == handoffv1.BlockReason_BLOCK_REASON_PAUSED {
+		shown := out.GetBlockReason() == handoffv1.BlockReason_BLOCK_REASON_PAUSED || out.GetBlockReason() == handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN
+		if text := c.thread.find(r.GetCallId()).GetText(); text != "" && shown {
 			why += " It said: " + text // the ticket shows it as if it had been sent
 		}
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN:

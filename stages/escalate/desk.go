@@ -256,13 +256,3 @@ func (c *conversation) ticketGone(action handoffv1.Action) {
 		c.mirror()
 	}
 }
-
-// onDeskSilent tells the subscriber, once, that the desk cannot be reached (H11). deliver goes on
-// trying; the message is in the ticket when it comes into being.
-func (c *conversation) onDeskSilent() {
-	if c.episode.GetState() != requested || c.episode.GetToldDeskDown() {
-		return
-	}
-	c.episode.ToldDeskDown = true
-	c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextDeskDown)})
-}

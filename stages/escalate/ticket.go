@@ -92,9 +92,7 @@ func (c *conversation) request(on Event, reason string, notes ...string) {
 	c.awaitAgent(c.now())
 	if opening == "" {
 		c.opened("its ticket is open already")
-		return
 	}
-	c.setTimer(timerDesk, c.t.Now.Add(c.stage.deskSilence))
 }
 
 // openTicket makes sure of an open ticket that holds the conversation. number is the episode that a new
