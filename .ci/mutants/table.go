@@ -87,7 +87,7 @@ func once() []mutant {
 		{"once", "dead letters are not produced", in(partGo,
 			"		if err := p.in.send(p.deadLetter(&failures[i])); err != nil {\n			return err\n		}\n", "		_ = p.deadLetter(&failures[i])\n"), kafka, tests},
 		{"once", "records already processed are taken again", in(partGo,
-			"		if r.Offset >= p.next {", "		if r.Offset >= p.next || r.Offset == p.next-1 {"), kafka, tests + "|TestGroupOffsetExpired"},
+			"		if r.Offset >= p.next {", "		if r.Offset >= p.next || r.Offset == p.next-1 {"), kafka, tests + "|TestEnqueue"},
 	}
 }
 
@@ -213,7 +213,7 @@ func loads() []mutant {
 		{"load", "a load does not say how far it is", in(replayGo,
 			"	batch.Set([]byte{kindPos}, r.pos.Encode())\n", ""), state, "TestPowerLossInLoad"},
 		{"load", "a transaction counts before its position", in(replayGo,
-			"	r.txn = append(r.txn, replayed{key: key, value: value, ok: value != nil})\n", "	r.kept.put(key, value, value != nil)\n"), state, "TestPowerLoss"},
+			"	r.txn = append(r.txn, replayed{key: key, value: value, ok: value != nil})\n", "	r.kept.put(key, value, value != nil)\n"), state, "TestReplayOfHalf"},
 	}
 }
 
@@ -235,7 +235,7 @@ func places() []mutant {
 		{"place", "a mailbox that ends too soon is read", in(placeGo,
 			"	case at > end:", "	case false && at > end:"), kafka, tests + "/madeAnew"},
 		{"place", "what failed is left alone for longer and longer", in("pipeline/kafka/config.go",
-			"		kgo.RetryBackoffFn(backoff), kgo.RequestRetries(40)}", "		kgo.RequestRetries(40)}"), kafka, "TestWaitsEndSoon"},
+			"kgo.RetryBackoffFn(backoff), kgo.RequestRetries(40),", "kgo.RequestRetries(40),"), kafka, "TestWaitsEndSoon"},
 		{"place", "a stage that ends leaves its offset at a marker", in(loopGo,
 			"func (in *incarnation) finish() error {\n	if err := in.settle(); err != nil {\n		return err\n	}\n", "func (in *incarnation) finish() error {\n"), kafka, tests + "/markers$"},
 		{"place", "markers at the end count as unread", in(placeGo,
@@ -266,7 +266,7 @@ func standbys() []mutant {
 		{"standby", "copies of one owner's are not spread", in(keepersGo,
 			"			cmp.Compare(k.of[owner], best.of[owner]),\n", ""), assignor, "TestTakeOver"},
 		{"standby", "the leader's word on copies is not heard", in(balancerGo,
-			"	b.r.keepCopies(b.member, copies)\n", ""), kafka, "TestStandbyCopies"},
+			"	b.r.keepCopies(b.member, k)\n", "	_ = k\n"), kafka, "TestStandbyCopies"},
 		{"standby", "a stale claim is believed", in(balancerGo,
 			"!ok || meta.Generation > c.generation", "!ok || meta.Generation < c.generation"), kafka, "TestStaleClaim"},
 		{"standby", "what lies on the disk is not told", in(copiesGo,
@@ -299,6 +299,9 @@ func warmUps() []mutant {
 			"		s.in.client.ForceRebalance()\n", ""), kafka, "TestWarmUp"},
 		{"warm-up", "what is to be warmed up for is not read", in(copiesGo,
 			"append(append(all, k.Copies...), k.Warm...)", "append(all, k.Copies...)"), kafka, "TestWarmUp"},
+		{"warm-up", "transactions are begun and ended amid a join", []edit{
+			{loopGo, "		if in.txn.began.IsZero() && in.heartbeat.joining() != nil {\n			in.client", "		if false {\n			in.client", 0},
+			{commitGo, "	if join := in.heartbeat.joining(); join != nil {\n", "	if join := in.heartbeat.joining(); false {\n", 0}}, kafka, "TestWarmUp"},
 		{"warm-up", "earlier versions are told what they cannot read", in(balancerGo,
 			"		raw, err = json.Marshal(k.Copies)\n", "		raw, err = json.Marshal(k)\n"), kafka, "TestKeeping"},
 		{"standby", "copies are made of what is not committed", in(standbyGo,

@@ -61,11 +61,7 @@ func (c *consentImport) Run(s *session) error {
 		fmt.Printf("%s: %d rows would be imported, %d are bad\n", c.File, good, bad)
 		return nil
 	}
-	a, err := s.app()
-	if err != nil {
-		return err
-	}
-	f, err := a.OpenFiling(s.ctx, c.Shop)
+	f, err := s.filing(c.Shop)
 	if err != nil {
 		return err
 	}

@@ -7,14 +7,33 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/consentask"
 )
 
-// asking is what commands have in common that ask something about an address.
-type asking struct {
+// ofAddress is what commands have in common that are about one address.
+type ofAddress struct {
 	Shop    string `arg:"" help:"The shop."`
 	Address string `arg:"" help:"The address, e.g. +14155550123."`
+}
+
+// key is the address's; errors are of usage.
+func (c ofAddress) key() (schemas.Key, error) {
+	key, err := schemas.ParseKey([]byte(c.Shop + "|" + c.Address))
+	if err != nil {
+		return key, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return key, nil
+}
+
+// filing opens what posts to the consent stage for a shop.
+func (s *session) filing(shop string) (*app.Filing, error) {
+	a, err := s.app()
+	if err != nil {
+		return nil, err
+	}
+	return a.OpenFiling(s.ctx, shop)
 }
 
 // asker is who asks.
@@ -23,7 +42,7 @@ type asker struct {
 }
 
 type consentDecide struct {
-	asking
+	ofAddress
 	Decision string `arg:"" enum:"opt-out,keep" help:"opt-out: they want no more texts. keep: they did not mean that."`
 	asker
 	Reason string `placeholder:"TEXT" help:"Why, for the record."`
@@ -35,7 +54,7 @@ func (c *consentDecide) Run(s *session) error {
 }
 
 type consentLink struct {
-	asking
+	ofAddress
 	Other string `arg:"" help:"The other."`
 	asker
 }
@@ -46,7 +65,7 @@ func (c *consentLink) Run(s *session) error {
 }
 
 type consentUnlink struct {
-	asking
+	ofAddress
 	asker
 	Reason string `placeholder:"TEXT" help:"Why, for the record."`
 }
@@ -62,23 +81,20 @@ func (c *consentUnlink) Run(s *session) error {
 }
 
 // ask posts what is asked about the address. what names it in words.
-func (c asking) ask(s *session, kind consentask.Kind, a consentask.Ask, what string) error {
+func (c ofAddress) ask(s *session, kind consentask.Kind, a consentask.Ask, what string) error {
 	a.Address = c.Address
 	if a.By == "" {
 		a.By = whoAmI()
 	}
-	r, err := a.Record(kind)
-	if err == nil {
-		_, err = schemas.ParseKey([]byte(c.Shop + "|" + c.Address))
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	app, err := s.app()
+	key, err := c.key()
 	if err != nil {
 		return err
 	}
-	f, err := app.OpenFiling(s.ctx, c.Shop)
+	r, err := a.Record(kind)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	f, err := s.filing(c.Shop)
 	if err != nil {
 		return err
 	}
@@ -89,6 +105,6 @@ func (c asking) ask(s *session, kind consentask.Kind, a consentask.Ask, what str
 	if err := errors.Join(f.File(r), f.Close()); err != nil {
 		return err
 	}
-	fmt.Printf("%s|%s: %s is posted; handoff consent show tells what came of it\n", c.Shop, c.Address, what)
+	fmt.Printf("%s: %s is posted; handoff consent show tells what came of it\n", key, what)
 	return nil
 }

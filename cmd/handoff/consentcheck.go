@@ -10,9 +10,8 @@ import (
 )
 
 type consentCheck struct {
-	Shop    string `arg:"" help:"The shop."`
-	Address string `arg:"" help:"The address, e.g. +14155550123."`
-	File    string `type:"existingfile" placeholder:"FILE" help:"An export from earlier, CSV or JSON lines: are its changes of this address what is kept?"`
+	ofAddress
+	File string `type:"existingfile" placeholder:"FILE" help:"An export from earlier, CSV or JSON lines: are its changes of this address what is kept?"`
 }
 
 // Help says what is compared.
@@ -22,9 +21,9 @@ func (c *consentCheck) Help() string {
 
 // Run reads the address's partition, and the file.
 func (c *consentCheck) Run(s *session) error {
-	key, err := schemas.ParseKey([]byte(c.Shop + "|" + c.Address))
+	key, err := c.key()
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return err
 	}
 	var changes []evidence.Change
 	if c.File != "" {

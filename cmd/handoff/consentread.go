@@ -15,9 +15,8 @@ import (
 )
 
 type consentShow struct {
-	Shop    string `arg:"" help:"The shop."`
-	Address string `arg:"" help:"The address, e.g. +14155550123."`
-	Format  string `default:"text" enum:"text,json" help:"text, or json: a change a line."`
+	ofAddress
+	Format string `default:"text" enum:"text,json" help:"text, or json: a change a line."`
 }
 
 // Help says what is read.
@@ -27,9 +26,9 @@ func (c *consentShow) Help() string {
 
 // Run reads the address's partition.
 func (c *consentShow) Run(s *session) error {
-	key, err := schemas.ParseKey([]byte(c.Shop + "|" + c.Address))
+	key, err := c.key()
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return err
 	}
 	shown, others := false, []string(nil)
 	show := func(p *ledger.Person) error {

@@ -44,11 +44,7 @@ func (c *consentSweep) Run(s *session) error {
 		fmt.Printf("%s: of %d ledgers %d have no timer\n", c.Shop, all, len(unwatched))
 		return nil
 	}
-	a, err := s.app()
-	if err != nil {
-		return err
-	}
-	f, err := a.OpenFiling(s.ctx, c.Shop)
+	f, err := s.filing(c.Shop)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ import (
 type house struct {
 	t      *testing.T
 	fake   *kfake.Cluster // nil on a real one
+	box    *blackBox
 	conn   kafka.Connection
 	client *kgo.Client
 	admin  *kadm.Client
@@ -37,18 +38,20 @@ const keeperPartitions = 4
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Millisecond))
+	box := newBlackBox(t)
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Millisecond),
+		kfake.WithLogger(kfake.BasicLogger(box, kfake.LogLevelInfo)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return furnish(t, c, c.ListenAddrs())
+	return furnish(t, c, c.ListenAddrs(), box)
 }
 
 // furnish makes the topics.
-func furnish(t *testing.T, fake *kfake.Cluster, brokers []string) *house {
+func furnish(t *testing.T, fake *kfake.Cluster, brokers []string, box *blackBox) *house {
 	t.Helper()
-	h := &house{t: t, fake: fake, conn: kafka.Connection{Brokers: brokers}}
+	h := &house{t: t, fake: fake, box: box, conn: kafka.Connection{Brokers: brokers, Options: []kgo.Opt{kgo.WithLogger(box)}}}
 	var err error
 	if h.client, err = h.conn.NewClient("test", kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(4<<20)); err != nil {
 		t.Fatal(err)
@@ -88,7 +91,7 @@ func (h *house) runner(s pipeline.Stage, dir string) (stop func()) {
 		h.t.Fatal(err)
 	}
 	r, err := kafka.New(kafka.Config{Connection: h.conn, Stage: s, Store: store, SessionTimeout: 6 * time.Second,
-		TransactionTimeout: 2 * time.Second, CommitEvery: 10 * time.Millisecond, SettingsWait: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+		TransactionTimeout: 2 * time.Second, CommitEvery: 10 * time.Millisecond, SettingsWait: time.Millisecond, Logger: slog.New(slog.NewTextHandler(h.box, nil))})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -267,7 +267,7 @@ func (h *house) refused(s pipeline.Stage, dir string) error {
 	}
 	defer store.Close()
 	r, err := kafka.New(kafka.Config{Connection: h.conn, Stage: s, Store: store, SessionTimeout: 6 * time.Second,
-		TransactionTimeout: 2 * time.Second, CommitEvery: 10 * time.Millisecond, RestoreWait: 200 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+		TransactionTimeout: 2 * time.Second, CommitEvery: 10 * time.Millisecond, RestoreWait: 200 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(h.box, nil))})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -162,7 +162,13 @@ func merge(under, over map[string]any) map[string]any {
 func (w *World) customer(c Command) error {
 	from := c.arg("from", "+14155550001")
 	to := c.arg("to", w.account().Account)
-	channel := schemas.ChannelOf(c.arg("channel", w.account().Channel))
+	channel, err := channelOf(c.arg("channel", w.account().Channel))
+	if err != nil {
+		return err
+	}
+	if shop, _, err := w.Current(w.shop); err == nil && shop.Account(channel, to) == nil { // as the gateway refuses it
+		return fmt.Errorf("the shop has no account %s on %s: its settings list them", to, schemas.ChannelName(channel))
+	}
 	w.serial++
 	native := c.arg("id", fmt.Sprintf("SMin%d", w.serial))
 	m := &handoffv1.CustomerMessage{NativeId: native, Text: c.Input, AddressDisplayed: from, SenderName: c.arg("name", ""), PublicPost: c.arg("public", "no") == "yes"}

@@ -42,15 +42,49 @@ func (w *World) importConsent(c Command) error {
 	if err != nil {
 		return fmt.Errorf("at= needs a duration such as -1h: %w", err)
 	}
+	if c.word() == "" {
+		return fmt.Errorf("say what is imported: %s", strings.Join(statuses(), ", "))
+	}
+	channel, err := channelOf(c.arg("channel", "sms"))
+	if err != nil {
+		return err
+	}
+	scope, err := w.scope(c, channel)
+	if err != nil {
+		return err
+	}
 	r := &handoffv1.Record{
-		Address: c.arg("from", "+14155550001"), Channel: schemas.ChannelOf(c.arg("channel", "sms")), Account: c.arg("account", ""),
+		Address: c.arg("from", "+14155550001"), Channel: channel, Account: c.arg("account", ""),
 		Body: &handoffv1.Record_ConsentImport{ConsentImport: &handoffv1.ConsentImport{
 			Status: handoffv1.ConsentStatus(handoffv1.ConsentStatus_value["CONSENT_STATUS_"+strings.ToUpper(c.word())]),
-			Scope:  c.arg("scope", ""), ChangedAt: timestamppb.New(w.clock.Add(ago)),
+			Scope:  scope, ChangedAt: timestamppb.New(w.clock.Add(ago)),
 			Source: c.arg("source", "platform"), Text: c.Input, By: c.arg("by", "Ann"), TimeZone: c.arg("zone", ""),
 		}},
 	}
 	return w.fromOutside(c, "import", r)
+}
+
+// scope is an import's, as files write it (account, channel, shop) or as the ledger does.
+func (w *World) scope(c Command, channel handoffv1.Channel) (string, error) {
+	scope := c.arg("scope", "")
+	switch {
+	case scope == "account":
+		return "account:" + schemas.Conversation(channel, c.arg("account", w.account().Account)), nil
+	case scope == "channel":
+		return "channel:" + schemas.ChannelName(channel), nil
+	case scope == "", scope == "shop", strings.Contains(scope, ":"):
+		return scope, nil
+	}
+	return "", fmt.Errorf("scope=%s is none of account, channel, shop", scope)
+}
+
+// channelOf is the channel of a name.
+func channelOf(name string) (handoffv1.Channel, error) {
+	channel := schemas.ChannelOf(name)
+	if channel == handoffv1.Channel_CHANNEL_UNSPECIFIED {
+		return channel, fmt.Errorf("%q is no channel, e.g. sms", name)
+	}
+	return channel, nil
 }
 
 // link asks that two addresses be one person's: "link from=+14155550001 other=+14155550002". It is asked under

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Step is one command of a script file, and what should have happened.
@@ -48,7 +49,13 @@ const separator = "----"
 // files. Errors are *SyntaxError.
 func Parse(name string, text []byte) (*File, error) {
 	f := &File{Name: name}
-	r := &lines{all: strings.Split(strings.TrimSuffix(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"), "\n")}
+	all := strings.ReplaceAll(strings.TrimPrefix(string(text), "\ufeff"), "\r\n", "\n") // as some editors write it
+	r := &lines{all: strings.Split(strings.TrimSuffix(all, "\n"), "\n")}
+	for i, line := range r.all {
+		if !utf8.ValidString(line) {
+			return nil, &SyntaxError{File: name, Line: i + 1, Err: fmt.Errorf("the line is not UTF-8: save the file as UTF-8")}
+		}
+	}
 	known := vocabulary()
 	for {
 		var between []string

@@ -12,7 +12,10 @@ import (
 // platform reports what the messaging platform sent by itself, as the gateway posts it.
 func (w *World) platform(c Command) error {
 	to := c.arg("to", w.account().Account)
-	channel := schemas.ChannelOf(c.arg("channel", w.account().Channel))
+	channel, err := channelOf(c.arg("channel", w.account().Channel))
+	if err != nil {
+		return err
+	}
 	w.serial++
 	native := c.arg("id", fmt.Sprintf("send%d", w.serial))
 	s := &handoffv1.PlatformSend{NativeId: native, Text: c.Input, Campaign: c.arg("campaign", "")}
@@ -76,7 +79,10 @@ func (w *World) asks(c Command) error {
 // app, or, with text=, one that Handoff sent.
 func (w *World) echo(c Command) error {
 	to := c.arg("to", w.account().Account)
-	channel := schemas.ChannelOf(c.arg("channel", w.account().Channel))
+	channel, err := channelOf(c.arg("channel", w.account().Channel))
+	if err != nil {
+		return err
+	}
 	w.serial++
 	native := c.arg("id", fmt.Sprintf("echo%d", w.serial))
 	if n := c.arg("text", ""); n != "" {

@@ -62,6 +62,34 @@ func TestReplayOfAReset(t *testing.T) {
 	}
 }
 
+// TestReplayOfHalfATransaction: what no position follows yet does not count, though more is written of the
+// transactions before it.
+func TestReplayOfHalfATransaction(t *testing.T) {
+	b := state.Memory()
+	r, err := state.NewReplay(state.Config{Stage: idleStage{}, Partitions: 1}, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := func(name string) []byte { return state.EntryKey([]byte("shop|1"), name) }
+	position := state.Position{Offset: 1, Number: 1, Partitions: 1}
+	for i, kv := range [][2][]byte{{entry("whole"), []byte("1")}, {state.PositionKey(), position.Encode()}, {entry("whole"), []byte("2")}, {entry("half"), []byte("1")}} {
+		if err := r.Apply(kv[0], kv[1], int64(i), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"whole": "1", "half": ""} {
+		if got, _, err := state.ReadEntry(b, []byte("shop|1"), name); err != nil || string(got) != want {
+			t.Errorf("%s is %q %v, want %q", name, got, err, want)
+		}
+	}
+	if _, resume, err := state.ReadPosition(b); err != nil || resume.Next != 2 {
+		t.Errorf("it goes on at %d %v, want 2", resume.Next, err)
+	}
+}
+
 // TestPositionLife: a position without a life is as it always was, one with a life is refused cut short.
 func TestPositionLife(t *testing.T) {
 	p := state.Position{Offset: 5, Number: 1 << 41, Clock: 7, Partitions: 4, Life: 1 << 41}

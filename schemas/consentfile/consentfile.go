@@ -240,7 +240,8 @@ func jsonRows(r io.Reader) iter.Seq2[placed, error] {
 			if n == 1 {
 				line = bytes.TrimPrefix(line, []byte(bom))
 			}
-			p, bad := placed{line: n}, error(nil)
+			p := placed{line: n}
+			var bad error
 			switch {
 			case errors.Is(err, errLong):
 				bad = &Error{Line: n, Reason: fmt.Sprintf("it is longer than %d bytes", longestLine)}

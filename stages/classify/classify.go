@@ -166,7 +166,7 @@ func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
 		t.Put(name, c)
 	}
 	if r.out.GetDirective() == handoffv1.Directive_DIRECTIVE_STOP {
-		closeQuestions(t)
+		closeQuestions(t, r.out.GetWrongNumber())
 	}
 	t.Forward(schemas.TopicConsent, func(out *handoffv1.Record) {
 		out.GetCustomerMessage().Classification = r.out

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
@@ -32,13 +33,20 @@ func asked(t *turn.Turn, a *handoffv1.Asked) {
 	t.Put(name, c)
 }
 
-// closeQuestions closes every question of the address: after a STOP nothing that was asked before it
-// can be agreed to, on whichever account it was asked.
-func closeQuestions(t *turn.Turn) {
+// closeQuestions closes every question that a STOP covers: nothing that was asked before it can be agreed to, on
+// whichever of those accounts it was asked. That an address belongs to somebody else covers all.
+func closeQuestions(t *turn.Turn, wrongNumber bool) {
+	covered, only := conversationPrefix+schemas.ChannelName(t.Record.GetChannel())+":", ""
+	switch scope := t.Shop.Consent.OptOutScope; {
+	case wrongNumber || scope == "shop":
+		covered = conversationPrefix
+	case scope == "account":
+		only = conversationEntry(t)
+	}
 	open := map[string]*statev1.ClassifyConversation{}
 	var names []string
-	turn.Scan(t, conversationPrefix, &statev1.ClassifyConversation{}, func(name string, c *statev1.ClassifyConversation) bool {
-		if c.GetLast() != nil || c.GetOffer() != nil {
+	turn.Scan(t, covered, &statev1.ClassifyConversation{}, func(name string, c *statev1.ClassifyConversation) bool {
+		if (only == "" || name == only) && (c.GetLast() != nil || c.GetOffer() != nil) {
 			open[name] = c
 			names = append(names, name)
 		}

@@ -32,6 +32,7 @@ type order struct {
 	Outside    string // directory of the outside store
 	Fault      string // what the stage or the sink does wrong
 	Copies     bool   // of others' state are kept
+	Session    time.Duration
 }
 
 // factsOf names the sink of a stage; its mailbox is where the stage emits to.
@@ -128,7 +129,7 @@ func (m *member) run(ctx context.Context) error {
 func (m *member) runners(ctx context.Context, to kafka.Connection, store *state.Store, caller *outside) error {
 	of := &stage{name: m.Stage, facts: schemas.Mailbox(factsOf(m.Stage)), partitions: m.Partitions, fault: m.Fault}
 	cfg := kafka.Config{Connection: to, Store: store, Instance: m.Instance, Logger: m.log,
-		SessionTimeout: sessionTimeout, TransactionTimeout: transactionTimeout, CommitEvery: 50 * time.Millisecond,
+		SessionTimeout: m.Session, TransactionTimeout: transactionTimeout, CommitEvery: 50 * time.Millisecond,
 		SaveEvery: 500 * time.Millisecond, DrainWait: 5 * time.Second, KeepRevoked: 2 * time.Second,
 		RevokeWait: time.Second, SeenWindow: seenWindow, MaxRecordBytes: largest, CacheBytes: 64 << 10}
 	if m.Copies {
@@ -159,6 +160,7 @@ func (m *member) runners(ctx context.Context, to kafka.Connection, store *state.
 // Time-outs are short, so that a zombie is put out of its group within a round.
 const (
 	sessionTimeout     = 4 * time.Second
+	shippedSession     = 45 * time.Second // kafka.session_timeout by default
 	transactionTimeout = 4 * time.Second
 	// seenWindow is longer than anything takes between an input and its duplicate, and short enough for
 	// buckets to drop within a long epoch.

@@ -37,12 +37,14 @@ type epoch struct {
 
 	// copies has members keep copies of each other's state.
 	copies bool
-	a, b   *process
-	trapN  int
-	lives  int // of members, for the names of directories
-	dirA   string
-	dirB   string
-	old    string // an earlier copy of a's state; empty: none
+	// session of members that are started.
+	session time.Duration
+	a, b    *process
+	trapN   int
+	lives   int // of members, for the names of directories
+	dirA    string
+	dirB    string
+	old     string // an earlier copy of a's state; empty: none
 }
 
 // partitionCounts that epochs take turns at.
@@ -51,7 +53,7 @@ func partitionCounts() []int { return []int{4, 1, 16, 64, 2, 32, 8, 3} }
 // runEpoch runs rounds until the epoch or all that were asked for are done.
 func (t *torture) runEpoch(ctx context.Context, number int) (err error) {
 	counts := partitionCounts()
-	e := &epoch{torture: t, life: ctx, number: number, partitions: counts[number%len(counts)], compacted: number%2 == 1, copies: number%3 == 2,
+	e := &epoch{torture: t, life: ctx, number: number, partitions: counts[number%len(counts)], compacted: number%2 == 1, copies: number%3 == 2, session: sessionTimeout,
 		stage: fmt.Sprintf("torture%x-%d", t.seed&0xffffff, number), random: rand.New(rand.NewPCG(t.seed, 1000+uint64(number)))}
 	e.dir = filepath.Join(t.dir, fmt.Sprintf("epoch%d", number))
 	if err := os.MkdirAll(filepath.Join(e.dir, "outside", "rows"), 0o755); err != nil {
@@ -176,7 +178,7 @@ func (e *epoch) start(instance, dir string, laid ...trap) (*process, error) {
 		instance = ""
 	}
 	return spawn(e.life, order{Brokers: e.cluster.Brokers(), Stage: e.stage, Partitions: e.partitions, Instance: instance, Dir: dir,
-		Outside: filepath.Join(e.dir, "outside"), Fault: e.fault, Copies: e.copies}, laid...)
+		Outside: filepath.Join(e.dir, "outside"), Fault: e.fault, Copies: e.copies, Session: e.session}, laid...)
 }
 
 // awaitCommit waits until the member has committed, since its start, the last mark or the last trap, and

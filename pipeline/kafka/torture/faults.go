@@ -165,6 +165,7 @@ func memberFaults() []fault {
 	sent.Moment, restore.Moment, cut.Moment, cut.Act = after, answer, answer, actError
 	return []fault{
 		{"kill -9", killed},
+		{"kill -9 in the session that ships", killedInSession},
 		{"kill -9, and its state is lost", wiped},
 		{"kill -9, and its state is of long ago", older},
 		{"kill -9, and again while it starts", killedStarting},
@@ -249,6 +250,28 @@ func killed(ctx context.Context, e *epoch) (time.Duration, error) {
 		return 0, err
 	}
 	return e.restartA(ctx)
+}
+
+// killedInSession: whoever comes back under its own name does not wait for the session of its predecessor,
+// which is long where it matters.
+func killedInSession(ctx context.Context, e *epoch) (time.Duration, error) {
+	if e.fake {
+		return 0, errMissed // names are new at each start there
+	}
+	e.session = shippedSession
+	_, err := graceful(ctx, e)
+	var took time.Duration
+	if err == nil {
+		took, err = killed(ctx, e)
+	}
+	e.session = sessionTimeout
+	if err == nil && took > shippedSession/2 {
+		err = fmt.Errorf("a member that came back under its own name worked after %s: it waited for the session of %s", took, shippedSession)
+	}
+	if err == nil {
+		_, err = graceful(ctx, e) // to a short session
+	}
+	return took, err
 }
 
 // wiped starts the member on an empty disk.
