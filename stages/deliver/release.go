@@ -142,6 +142,8 @@ func (s *Stage) releaseDesk(e committedEntries, open *statev1.OpenCall, rel *cal
 		return err
 	}
 	switch {
+	case ticket.GetTicketId() != "" && ticket.GetDesk() != open.GetDestination():
+		rel.Verdict, rel.Meaning = caller.Refuse, "the ticket is at another help desk than the shop has now: "+ticket.GetDesk()
 	case ticket.GetTicketId() != "":
 		rel.Attempt.TicketID = ticket.GetTicketId()
 	case ticket.GetFailed() != "":

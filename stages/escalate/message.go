@@ -67,10 +67,10 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 	}
 }
 
-// disconnected ends an episode whose desk the shop has removed since: nobody would read the message
-// there (D1, D2).
+// disconnected ends an episode whose desk the shop has removed since, or replaced by another one: nobody would read
+// the message there, and at the other desk the ticket's number is somebody else's (D1, D2).
 func (c *conversation) disconnected() {
-	if c.shop.Desk.Kind != "" || c.ticket.GetEpisode() == 0 || c.ticket.GetGone() {
+	if c.ticket.GetEpisode() == 0 || c.ticket.GetGone() || c.shop.Desk.Kind != "" && c.shop.Desk.Kind == c.ticket.GetDesk() {
 		return
 	}
 	c.ticket.Gone, c.ticket.Taken = true, false

@@ -132,7 +132,7 @@ func (c *conversation) create(number uint64, subject string, tags, notes []strin
 	followUp := before.GetTicketId()
 	if followUp != "" {
 		c.t.Put(pastEntry(c.at.Conversation, followUp), before)
-		if before.GetStatus() == handoffv1.TicketStatus_TICKET_STATUS_DELETED {
+		if before.GetStatus() == handoffv1.TicketStatus_TICKET_STATUS_DELETED || before.GetDesk() != c.shop.Desk.Kind {
 			followUp = ""
 		}
 	}
