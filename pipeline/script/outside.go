@@ -322,8 +322,9 @@ func (w *World) create(a caller.Attempt, c *handoffv1.CreateTicket) *handoffv1.O
 }
 
 func (w *World) onTicket(number int, t *ticket, c *handoffv1.Command) *handoffv1.Outcome {
-	if t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED && c.GetFetchTicket() == nil {
-		o := refused("422", "the ticket is closed for good")
+	over := t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED || t.status == handoffv1.TicketStatus_TICKET_STATUS_DELETED
+	if over && c.GetFetchTicket() == nil {
+		o := refused("422", "the ticket is "+statusName(t.status)+" for good")
 		o.TicketGone = true
 		return o
 	}

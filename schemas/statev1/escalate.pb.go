@@ -894,6 +894,9 @@ type Ticket struct {
 	ToldAt *timestamppb.Timestamp `protobuf:"bytes,54,opt,name=told_at,json=toldAt,proto3" json:"told_at,omitempty"`
 	// Taken by what an agent wrote in the channel's own app, maybe without any ticket (H14).
 	ByEcho bool `protobuf:"varint,55,opt,name=by_echo,json=byEcho,proto3" json:"by_echo,omitempty"`
+	// It stands for one of another conversation, or of none, that this conversation's ticket was merged into: others
+	// go on there, whatever ends here (M7).
+	Shared bool `protobuf:"varint,56,opt,name=shared,proto3" json:"shared,omitempty"`
 	// Tags on it, as the desk told last or Handoff set them.
 	Tags []string `protobuf:"bytes,60,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Subject it was created with.
@@ -1058,6 +1061,13 @@ func (x *Ticket) GetToldAt() *timestamppb.Timestamp {
 func (x *Ticket) GetByEcho() bool {
 	if x != nil {
 		return x.ByEcho
+	}
+	return false
+}
+
+func (x *Ticket) GetShared() bool {
+	if x != nil {
+		return x.Shared
 	}
 	return false
 }
@@ -1513,7 +1523,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
 	"\tleft_open\x182 \x01(\bR\bleftOpen\x12H\n" +
-	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\"\x88\x06\n" +
+	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\"\xa0\x06\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1534,7 +1544,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\rwaiting_steps\x184 \x01(\rR\fwaitingSteps\x12,\n" +
 	"\x04told\x185 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x04told\x123\n" +
 	"\atold_at\x186 \x01(\v2\x1a.google.protobuf.TimestampR\x06toldAt\x12\x17\n" +
-	"\aby_echo\x187 \x01(\bR\x06byEcho\x12\x12\n" +
+	"\aby_echo\x187 \x01(\bR\x06byEcho\x12\x16\n" +
+	"\x06shared\x188 \x01(\bR\x06shared\x12\x12\n" +
 	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
 	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
 	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +

@@ -247,6 +247,7 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.Told = m.Told
 	r.ToldAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.ToldAt).CloneVT())
 	r.ByEcho = m.ByEcho
+	r.Shared = m.Shared
 	r.Subject = m.Subject
 	r.FollowUp = m.FollowUp
 	r.Announced = m.Announced
@@ -1242,6 +1243,18 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			dAtA[i] = 0xe2
 		}
 	}
+	if m.Shared {
+		i--
+		if m.Shared {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xc0
+	}
 	if m.ByEcho {
 		i--
 		if m.ByEcho {
@@ -2118,6 +2131,9 @@ func (m *Ticket) SizeVT() (n int) {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	if m.ByEcho {
+		n += 3
+	}
+	if m.Shared {
 		n += 3
 	}
 	if len(m.Tags) > 0 {
@@ -5081,6 +5097,26 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.ByEcho = bool(v != 0)
+		case 56:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Shared", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Shared = bool(v != 0)
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Tags", wireType)

@@ -145,7 +145,7 @@ func (c *conversation) onThanks(m inbound) {
 	if c.live() {
 		c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
 		c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
-		if byAgent && !m.read.GetReaction() && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested {
+		if byAgent && !m.read.GetReaction() && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested && !c.ticket.GetShared() {
 			c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
 			c.ticketClosed("thanked after an agent's reply (close_on_thanks)")
 		}
