@@ -333,6 +333,53 @@ func (x *ScopeConsent) GetAnswerUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+// OptOutSaid is when an opt-out was said again for a scope, which is no change, under "said/<scope>": an import that
+// is older lifts it as little as one that was a change (C14).
+type OptOutSaid struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was said last.
+	At            *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OptOutSaid) Reset() {
+	*x = OptOutSaid{}
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OptOutSaid) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OptOutSaid) ProtoMessage() {}
+
+func (x *OptOutSaid) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OptOutSaid.ProtoReflect.Descriptor instead.
+func (*OptOutSaid) Descriptor() ([]byte, []int) {
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *OptOutSaid) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 // ConsentConversation is what the gate knows of one conversation, under "conversation/<id>".
 type ConsentConversation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -350,7 +397,7 @@ type ConsentConversation struct {
 
 func (x *ConsentConversation) Reset() {
 	*x = ConsentConversation{}
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[3]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +409,7 @@ func (x *ConsentConversation) String() string {
 func (*ConsentConversation) ProtoMessage() {}
 
 func (x *ConsentConversation) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[3]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -375,7 +422,7 @@ func (x *ConsentConversation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentConversation.ProtoReflect.Descriptor instead.
 func (*ConsentConversation) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{3}
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ConsentConversation) GetLastMessageAt() *timestamppb.Timestamp {
@@ -418,7 +465,7 @@ type EndedTicket struct {
 
 func (x *EndedTicket) Reset() {
 	*x = EndedTicket{}
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[4]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -430,7 +477,7 @@ func (x *EndedTicket) String() string {
 func (*EndedTicket) ProtoMessage() {}
 
 func (x *EndedTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[4]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -443,7 +490,7 @@ func (x *EndedTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndedTicket.ProtoReflect.Descriptor instead.
 func (*EndedTicket) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{4}
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *EndedTicket) GetAt() *timestamppb.Timestamp {
@@ -470,7 +517,7 @@ type OptIn struct {
 
 func (x *OptIn) Reset() {
 	*x = OptIn{}
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -482,7 +529,7 @@ func (x *OptIn) String() string {
 func (*OptIn) ProtoMessage() {}
 
 func (x *OptIn) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[5]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -495,7 +542,7 @@ func (x *OptIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OptIn.ProtoReflect.Descriptor instead.
 func (*OptIn) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{5}
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OptIn) GetTimes() uint32 {
@@ -538,7 +585,7 @@ type HeldMessage struct {
 
 func (x *HeldMessage) Reset() {
 	*x = HeldMessage{}
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -550,7 +597,7 @@ func (x *HeldMessage) String() string {
 func (*HeldMessage) ProtoMessage() {}
 
 func (x *HeldMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[6]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -563,7 +610,7 @@ func (x *HeldMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeldMessage.ProtoReflect.Descriptor instead.
 func (*HeldMessage) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{6}
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *HeldMessage) GetRecord() *handoffv1.Record {
@@ -596,7 +643,7 @@ type PossibleOptOut struct {
 
 func (x *PossibleOptOut) Reset() {
 	*x = PossibleOptOut{}
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +655,7 @@ func (x *PossibleOptOut) String() string {
 func (*PossibleOptOut) ProtoMessage() {}
 
 func (x *PossibleOptOut) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[7]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +668,7 @@ func (x *PossibleOptOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PossibleOptOut.ProtoReflect.Descriptor instead.
 func (*PossibleOptOut) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{7}
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PossibleOptOut) GetText() string {
@@ -686,7 +733,7 @@ type Subscriber struct {
 
 func (x *Subscriber) Reset() {
 	*x = Subscriber{}
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[8]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +745,7 @@ func (x *Subscriber) String() string {
 func (*Subscriber) ProtoMessage() {}
 
 func (x *Subscriber) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[8]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +758,7 @@ func (x *Subscriber) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscriber.ProtoReflect.Descriptor instead.
 func (*Subscriber) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{8}
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Subscriber) GetNumber() uint64 {
@@ -748,7 +795,7 @@ type ReducedLedger struct {
 
 func (x *ReducedLedger) Reset() {
 	*x = ReducedLedger{}
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -760,7 +807,7 @@ func (x *ReducedLedger) String() string {
 func (*ReducedLedger) ProtoMessage() {}
 
 func (x *ReducedLedger) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[9]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -773,7 +820,7 @@ func (x *ReducedLedger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReducedLedger.ProtoReflect.Descriptor instead.
 func (*ReducedLedger) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{9}
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReducedLedger) GetHash() []byte {
@@ -827,7 +874,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[10]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +886,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_state_v1_consent_proto_msgTypes[10]
+	mi := &file_handoff_state_v1_consent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +899,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{10}
+	return file_handoff_state_v1_consent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Person) GetId() string {
@@ -911,7 +958,10 @@ const file_handoff_state_v1_consent_proto_rawDesc = "" +
 	"\x06status\x18\x02 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x120\n" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x121\n" +
 	"\x06source\x18\x04 \x01(\x0e2\x19.handoff.v1.ConsentSourceR\x06source\x12=\n" +
-	"\fanswer_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vanswerUntil\"\xf5\x01\n" +
+	"\fanswer_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vanswerUntil\"8\n" +
+	"\n" +
+	"OptOutSaid\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xf5\x01\n" +
 	"\x13ConsentConversation\x12B\n" +
 	"\x0flast_message_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\rlastMessageAt\x12H\n" +
 	"\x12last_answerable_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x10lastAnswerableAt\x12\x12\n" +
@@ -965,54 +1015,56 @@ func file_handoff_state_v1_consent_proto_rawDescGZIP() []byte {
 	return file_handoff_state_v1_consent_proto_rawDescData
 }
 
-var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_handoff_state_v1_consent_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_handoff_state_v1_consent_proto_goTypes = []any{
 	(*LedgerHead)(nil),            // 0: handoff.state.v1.LedgerHead
 	(*LedgerLine)(nil),            // 1: handoff.state.v1.LedgerLine
 	(*ScopeConsent)(nil),          // 2: handoff.state.v1.ScopeConsent
-	(*ConsentConversation)(nil),   // 3: handoff.state.v1.ConsentConversation
-	(*EndedTicket)(nil),           // 4: handoff.state.v1.EndedTicket
-	(*OptIn)(nil),                 // 5: handoff.state.v1.OptIn
-	(*HeldMessage)(nil),           // 6: handoff.state.v1.HeldMessage
-	(*PossibleOptOut)(nil),        // 7: handoff.state.v1.PossibleOptOut
-	(*Subscriber)(nil),            // 8: handoff.state.v1.Subscriber
-	(*ReducedLedger)(nil),         // 9: handoff.state.v1.ReducedLedger
-	(*Person)(nil),                // 10: handoff.state.v1.Person
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(handoffv1.ConsentStatus)(0),  // 12: handoff.v1.ConsentStatus
-	(handoffv1.ConsentSource)(0),  // 13: handoff.v1.ConsentSource
-	(*handoffv1.Record)(nil),      // 14: handoff.v1.Record
-	(*handoffv1.TimesLeft)(nil),   // 15: handoff.v1.TimesLeft
+	(*OptOutSaid)(nil),            // 3: handoff.state.v1.OptOutSaid
+	(*ConsentConversation)(nil),   // 4: handoff.state.v1.ConsentConversation
+	(*EndedTicket)(nil),           // 5: handoff.state.v1.EndedTicket
+	(*OptIn)(nil),                 // 6: handoff.state.v1.OptIn
+	(*HeldMessage)(nil),           // 7: handoff.state.v1.HeldMessage
+	(*PossibleOptOut)(nil),        // 8: handoff.state.v1.PossibleOptOut
+	(*Subscriber)(nil),            // 9: handoff.state.v1.Subscriber
+	(*ReducedLedger)(nil),         // 10: handoff.state.v1.ReducedLedger
+	(*Person)(nil),                // 11: handoff.state.v1.Person
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(handoffv1.ConsentStatus)(0),  // 13: handoff.v1.ConsentStatus
+	(handoffv1.ConsentSource)(0),  // 14: handoff.v1.ConsentSource
+	(*handoffv1.Record)(nil),      // 15: handoff.v1.Record
+	(*handoffv1.TimesLeft)(nil),   // 16: handoff.v1.TimesLeft
 }
 var file_handoff_state_v1_consent_proto_depIdxs = []int32{
-	11, // 0: handoff.state.v1.LedgerHead.time_zone_at:type_name -> google.protobuf.Timestamp
-	11, // 1: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
-	12, // 2: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
-	12, // 3: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
-	13, // 4: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
-	11, // 5: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
-	11, // 6: handoff.state.v1.LedgerLine.since:type_name -> google.protobuf.Timestamp
-	12, // 7: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
-	11, // 8: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
-	13, // 9: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
-	11, // 10: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
-	11, // 11: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
-	11, // 12: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
-	11, // 13: handoff.state.v1.ConsentConversation.last_post_at:type_name -> google.protobuf.Timestamp
-	11, // 14: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
-	11, // 15: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
-	11, // 16: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
-	14, // 17: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
-	11, // 18: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
-	11, // 19: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
-	11, // 20: handoff.state.v1.ReducedLedger.at:type_name -> google.protobuf.Timestamp
-	11, // 21: handoff.state.v1.ReducedLedger.last_at:type_name -> google.protobuf.Timestamp
-	15, // 22: handoff.state.v1.Person.left:type_name -> handoff.v1.TimesLeft
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	12, // 0: handoff.state.v1.LedgerHead.time_zone_at:type_name -> google.protobuf.Timestamp
+	12, // 1: handoff.state.v1.LedgerLine.at:type_name -> google.protobuf.Timestamp
+	13, // 2: handoff.state.v1.LedgerLine.prior:type_name -> handoff.v1.ConsentStatus
+	13, // 3: handoff.state.v1.LedgerLine.status:type_name -> handoff.v1.ConsentStatus
+	14, // 4: handoff.state.v1.LedgerLine.source:type_name -> handoff.v1.ConsentSource
+	12, // 5: handoff.state.v1.LedgerLine.answer_until:type_name -> google.protobuf.Timestamp
+	12, // 6: handoff.state.v1.LedgerLine.since:type_name -> google.protobuf.Timestamp
+	13, // 7: handoff.state.v1.ScopeConsent.status:type_name -> handoff.v1.ConsentStatus
+	12, // 8: handoff.state.v1.ScopeConsent.since:type_name -> google.protobuf.Timestamp
+	14, // 9: handoff.state.v1.ScopeConsent.source:type_name -> handoff.v1.ConsentSource
+	12, // 10: handoff.state.v1.ScopeConsent.answer_until:type_name -> google.protobuf.Timestamp
+	12, // 11: handoff.state.v1.OptOutSaid.at:type_name -> google.protobuf.Timestamp
+	12, // 12: handoff.state.v1.ConsentConversation.last_message_at:type_name -> google.protobuf.Timestamp
+	12, // 13: handoff.state.v1.ConsentConversation.last_answerable_at:type_name -> google.protobuf.Timestamp
+	12, // 14: handoff.state.v1.ConsentConversation.last_post_at:type_name -> google.protobuf.Timestamp
+	12, // 15: handoff.state.v1.EndedTicket.at:type_name -> google.protobuf.Timestamp
+	12, // 16: handoff.state.v1.OptIn.asked_at:type_name -> google.protobuf.Timestamp
+	12, // 17: handoff.state.v1.OptIn.until:type_name -> google.protobuf.Timestamp
+	15, // 18: handoff.state.v1.HeldMessage.record:type_name -> handoff.v1.Record
+	12, // 19: handoff.state.v1.PossibleOptOut.at:type_name -> google.protobuf.Timestamp
+	12, // 20: handoff.state.v1.PossibleOptOut.due_at:type_name -> google.protobuf.Timestamp
+	12, // 21: handoff.state.v1.ReducedLedger.at:type_name -> google.protobuf.Timestamp
+	12, // 22: handoff.state.v1.ReducedLedger.last_at:type_name -> google.protobuf.Timestamp
+	16, // 23: handoff.state.v1.Person.left:type_name -> handoff.v1.TimesLeft
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_consent_proto_init() }
@@ -1026,7 +1078,7 @@ func file_handoff_state_v1_consent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_state_v1_consent_proto_rawDesc), len(file_handoff_state_v1_consent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -24,7 +24,7 @@
 // deliver with Asked to classify, ConsentNotice and BlockedText to escalate, and facts to analytics;
 // changes of the status to the platform as well (C14).
 //
-// State: the ledger (LedgerHead, LedgerLine, ScopeConsent) for the address, ConsentConversation and
+// State: the ledger (LedgerHead, LedgerLine, ScopeConsent, OptOutSaid) for the address, ConsentConversation and
 // EndedTicket for each conversation. Of all changes whose scope covers a conversation's account the
 // newest counts. OptIn and HeldMessage are what waits for the answer to the opt-in question. One timer
 // per conversation ends the time in which agents may answer an opted-out person (C13), one per scope the

@@ -22,6 +22,7 @@ func (s *Stage) Contract() turn.Contract {
 			{Name: headEntry, Empty: &statev1.LedgerHead{}},
 			{Name: linePrefix, Empty: &statev1.LedgerLine{}},
 			{Name: scopePrefix, Empty: &statev1.ScopeConsent{}},
+			{Name: saidPrefix, Empty: &statev1.OptOutSaid{}},
 			{Name: conversationPrefix, Empty: &statev1.ConsentConversation{}},
 			{Name: endedPrefix, Empty: &statev1.EndedTicket{}},
 			{Name: optInPrefix, Empty: &statev1.OptIn{}},

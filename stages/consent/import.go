@@ -100,8 +100,8 @@ type imported struct {
 // scopes within it, one by one.
 func (i imported) apply(scope string, at turn.Place) {
 	now := covering(i.t, at, widthOf(scope))
-	if i.loses(now) {
-		outdone(i.t, i.ConsentImport, "a change of "+now.GetSince().AsTime().UTC().Format(time.DateTime)+" UTC is as new or newer: "+evidence.Status(now.GetStatus()))
+	if i.loses(now, at) {
+		outdone(i.t, i.ConsentImport, "a change of "+now.lastWord(i.t, at).UTC().Format(time.DateTime)+" UTC is as new or newer: "+evidence.Status(now.GetStatus()))
 		return
 	}
 	if widthOf(scope) != scopeAccount && i.losesWithin(scope) {
@@ -136,11 +136,11 @@ func noticeOf(s handoffv1.ConsentStatus) handoffv1.ConsentNoticeKind {
 
 // loses tells whether a change stands against the import. A first message does not: that its writer was
 // unknown until then is what the import says otherwise.
-func (i imported) loses(c standing) bool {
+func (i imported) loses(c standing, p turn.Place) bool {
 	if c.GetSince() == nil || c.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_FIRST_MESSAGE {
 		return false
 	}
-	since, at := c.GetSince().AsTime(), i.GetChangedAt().AsTime()
+	since, at := c.lastWord(i.t, p), i.GetChangedAt().AsTime()
 	if !since.Equal(at) {
 		return since.After(at)
 	}
@@ -148,7 +148,8 @@ func (i imported) loses(c standing) bool {
 	return i.GetStatus() != out || c.GetStatus() == out
 }
 
-// losesWithin tells whether a narrower scope has a change that counts and stands against the import.
+// losesWithin tells whether a narrower scope has a change that counts, or an opt-out that was said again, and stands
+// against the import.
 func (i imported) losesWithin(scope string) bool {
 	var narrower []string
 	turn.Scan(i.t, scopePrefix, &statev1.ScopeConsent{}, func(name string, _ *statev1.ScopeConsent) bool {
@@ -157,12 +158,20 @@ func (i imported) losesWithin(scope string) bool {
 		}
 		return true
 	})
+	said := map[string]bool{}
+	turn.Scan(i.t, saidPrefix, &statev1.OptOutSaid{}, func(name string, _ *statev1.OptOutSaid) bool {
+		if s := strings.TrimPrefix(name, saidPrefix); s != scope && within(s, scope) {
+			narrower = append(narrower, s)
+			said[s] = true
+		}
+		return true
+	})
 	for _, s := range narrower {
 		at, err := placeIn(s, i.t.Here().Channel)
 		if err != nil {
 			continue // not a scope that anything is asked of
 		}
-		if now := current(i.t, at); now.scope == s && i.loses(now) {
+		if now := current(i.t, at); (now.scope == s || said[s]) && i.loses(now, at) {
 			return true
 		}
 	}

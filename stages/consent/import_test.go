@@ -53,6 +53,8 @@ func TestImportedLineTellsSince(t *testing.T) {
 type stood struct {
 	status handoffv1.ConsentStatus
 	since  time.Time
+	// word is when an opt-out was said last.
+	word time.Time
 	// wroteFirst: nothing but a first message made it so.
 	wroteFirst bool
 }
@@ -76,13 +78,16 @@ func TestImportsInAnyOrder(t *testing.T) {
 			switch rapid.SampledFrom([]string{"STOP", "hi", "import", "import", "import", "wait"}).Draw(rt, "what") {
 			case "STOP":
 				w.says(account, "STOP")
-				if model[account].status != out {
-					model[account] = stood{status: out, since: w.now}
+				m := model[account]
+				if m.status != out {
+					m = stood{status: out, since: w.now}
 				}
+				m.word = w.now
+				model[account] = m
 			case "hi":
 				w.says(account, "hi")
 				if model[account].status == 0 {
-					model[account] = stood{handoffv1.ConsentStatus_CONSENT_STATUS_CONVERSATIONAL, w.now, true}
+					model[account] = stood{status: handoffv1.ConsentStatus_CONSENT_STATUS_CONVERSATIONAL, since: w.now, word: w.now, wroteFirst: true}
 				}
 			case "import":
 				scope := rapid.SampledFrom([]string{"", "channel:sms", "shop", "account:sms:" + accountA, "account:sms:" + accountB}).Draw(rt, "scope")
@@ -92,8 +97,8 @@ func TestImportsInAnyOrder(t *testing.T) {
 					rt.Fatal(err)
 				}
 				for _, a := range scopes[scope] {
-					if m := model[a]; !at.After(w.now) && (m.status == 0 || m.wroteFirst || at.After(m.since) || at.Equal(m.since) && status == out && m.status != out) {
-						model[a] = stood{status: status, since: at}
+					if m := model[a]; !at.After(w.now) && (m.status == 0 || m.wroteFirst || at.After(m.word) || at.Equal(m.word) && status == out && m.status != out) {
+						model[a] = stood{status: status, since: at, word: at}
 					}
 				}
 			case "wait":

@@ -47,7 +47,7 @@ func stop(t *turn.Turn, m *handoffv1.CustomerMessage) {
 // A START that was set aside, and is put back behind a STOP that was received later, changes nothing.
 func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentSource) {
 	before := current(t, t.Here())
-	if before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED && t.At().Before(before.GetSince().AsTime()) {
+	if before.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED && t.At().Before(before.lastWord(t, t.Here())) {
 		notAnswered(t, m, "an opt-out was received after it, which counts")
 		return
 	}

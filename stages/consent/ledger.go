@@ -18,6 +18,7 @@ const (
 	headEntry   = "head"
 	linePrefix  = "line/"
 	scopePrefix = "now/"
+	saidPrefix  = "said/"
 )
 
 // Scopes of a change, as settings name them.
@@ -137,6 +138,31 @@ type change struct {
 	wrongNumber bool
 }
 
+// saidAgain remembers that an opt-out was said again for a scope: it stays the change that it was, and is as new as
+// this.
+func saidAgain(t *turn.Turn, scope string) {
+	said := &statev1.OptOutSaid{}
+	if t.Get(saidPrefix+scope, said) && !t.At().After(said.GetAt().AsTime()) {
+		return
+	}
+	t.Put(saidPrefix+scope, &statev1.OptOutSaid{At: timestamppb.New(t.At())})
+}
+
+// lastWord is when what counts at a place was said last: what is older does not count against it.
+func (s standing) lastWord(t *turn.Turn, p turn.Place) time.Time {
+	last := s.GetSince().AsTime()
+	if s.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
+		return last
+	}
+	for _, width := range [...]string{scopeShop, scopeChannel, scopeAccount} {
+		said := &statev1.OptOutSaid{}
+		if t.Get(saidPrefix+scopeAt(width, p), said) && said.GetAt().AsTime().After(last) {
+			last = said.GetAt().AsTime()
+		}
+	}
+	return last
+}
+
 // write appends a change to the ledger, makes it current in its scope, and tells deliver's gate and
 // analytics in the same transaction. A change that leaves the status as it was, at the place and in the
 // whole scope (C13's time for answers), is no fact.
@@ -251,6 +277,9 @@ func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
 		c.wrongNumber && before.GetSource() != c.source: // the ledger says why nobody at the address may be texted (C15)
 		c.since = since
 		c.write(t, at)
+	}
+	if already {
+		saidAgain(t, c.scope)
 	}
 	notice(t, at, &handoffv1.ConsentNotice{
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT, Keyword: c.keyword, Source: c.source,
