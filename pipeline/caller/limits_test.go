@@ -418,7 +418,7 @@ func TestFailuresOfADeskAreTold(t *testing.T) {
 			s.store(textCall(id, "acme", "desk", id))
 		}
 		s.store(textCall("behind", "acme", "desk", "7"))
-		time.Sleep(5 * time.Second)
+		time.Sleep(15 * time.Second) // longer than the breaker leaves it alone
 		told := map[string]int{}
 		for _, f := range s.failing() {
 			for _, id := range f.GetCallIds() {
