@@ -1,7 +1,6 @@
 package schemas
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -27,32 +26,15 @@ type Message interface {
 // Unmarshal does, and so does what was decoded or checked at the edge.
 func Marshal(m Message) ([]byte, error) { return m.MarshalVT() }
 
-// MarshalIn encodes a message as Marshal does, into memory of the size that room is asked for.
-func MarshalIn(room func(size int) []byte, m Message) ([]byte, error) {
-	b := room(m.SizeVT())
-	_, err := m.MarshalToSizedBufferVT(b)
-	return b, err
-}
-
-// Unmarshal decodes into an empty message; a string that is not UTF-8 is an error. All strings of the
-// message share one copy of b.
-func Unmarshal(b []byte, m Message) error { return m.UnmarshalVTUnsafe(bytes.Clone(b)) }
-
-// UnmarshalShared decodes as Unmarshal does, without a copy: strings of the message are b's bytes, which must
-// not change as long as one of them is used.
-func UnmarshalShared(b []byte, m Message) error { return m.UnmarshalVTUnsafe(b) }
+// Unmarshal decodes into an empty message; a string that is not UTF-8 is an error. Strings of the message are b's
+// bytes, which must not change, nor be small parts of something large, as long as one of them is used: clone b then.
+func Unmarshal(b []byte, m Message) error { return m.UnmarshalVTUnsafe(b) }
 
 // Decode reads a record and checks what every stage relies on: an id, the key it is filed under, a
-// received_at, and a body. key is the Kafka key it came with.
+// received_at, and a body. key is the Kafka key it came with. Like Unmarshal it does not copy value.
 func Decode(key, value []byte) (*handoffv1.Record, error) {
-	return DecodeShared(key, bytes.Clone(value))
-}
-
-// DecodeShared decodes as Decode does, without a copy: strings of the record are value's bytes, which must
-// not change as long as one of them is used.
-func DecodeShared(key, value []byte) (*handoffv1.Record, error) {
 	r := &handoffv1.Record{}
-	if err := UnmarshalShared(value, r); err != nil {
+	if err := Unmarshal(value, r); err != nil {
 		return nil, fmt.Errorf("%w: not a handoff.v1.Record: %w", ErrRecord, err)
 	}
 	switch {
@@ -71,15 +53,6 @@ func DecodeShared(key, value []byte) (*handoffv1.Record, error) {
 // Encode encodes a record that a stage made: a replay makes the same bytes.
 func Encode(r *handoffv1.Record) ([]byte, error) {
 	b, err := Marshal(r)
-	if err != nil {
-		return nil, fmt.Errorf("encode record %s: %w", HexID(r.GetId()), err)
-	}
-	return b, nil
-}
-
-// EncodeIn encodes as Encode does, into memory of the size that room is asked for.
-func EncodeIn(room func(size int) []byte, r *handoffv1.Record) ([]byte, error) {
-	b, err := MarshalIn(room, r)
 	if err != nil {
 		return nil, fmt.Errorf("encode record %s: %w", HexID(r.GetId()), err)
 	}

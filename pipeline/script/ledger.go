@@ -1,6 +1,7 @@
 package script
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -46,19 +47,19 @@ func (w *World) state(stage string, key []byte, fn func(name string, value []byt
 func (w *World) sayEntry(key schemas.Key, name string, value []byte) error {
 	if scope, ok := strings.CutPrefix(name, scopeEntry); ok {
 		e := &statev1.ScopeConsent{}
-		err := schemas.Unmarshal(value, e)
+		err := schemas.Unmarshal(bytes.Clone(value), e)
 		w.say("now: %s since %s (%s, change %d)", evidence.Status(e.GetStatus()), e.GetSince().AsTime().Format(time.DateTime), scope, e.GetVersion())
 		return err
 	}
 	switch {
 	case strings.HasPrefix(name, lineEntry):
 		e := &statev1.LedgerLine{}
-		err := schemas.Unmarshal(value, e)
+		err := schemas.Unmarshal(bytes.Clone(value), e)
 		w.sayChange(evidence.Of(key, e))
 		return err
 	case name == reducedEntry:
 		e := &statev1.ReducedLedger{}
-		err := schemas.Unmarshal(value, e)
+		err := schemas.Unmarshal(bytes.Clone(value), e)
 		w.say("reduced on %s: changes up to %d, hmac-sha256 %.4x… by key %s", e.GetAt().AsTime().Format(time.DateOnly), e.GetThrough(), e.GetHash(), e.GetKey())
 		return err
 	}

@@ -65,7 +65,7 @@ func New(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effec
 		t.Shop, t.Version, err = in.Settings.Current(t.Key.Shop)
 		return t, err
 	}
-	if t.Record, err = schemas.DecodeShared(in.Record.Key, in.Record.Value); err != nil {
+	if t.Record, err = schemas.Decode(in.Record.Key, in.Record.Value); err != nil {
 		return nil, err
 	}
 	t.Key, t.id, t.Version = schemas.KeyOf(t.Record), t.Record.GetId(), t.Record.GetSettingsVersion()
@@ -170,9 +170,9 @@ func (t *Turn) Make(at Place) *handoffv1.Record {
 // Emit posts a record that Make returned, its body set, to a topic under this turn's key. Its Kafka
 // timestamp is the clock, so that the receiving partition's clock never runs behind what it learns.
 func (t *Turn) Emit(topic string, r *handoffv1.Record) {
-	value, err := schemas.EncodeIn(t.fx.Room, r)
+	value, err := t.marshal(r)
 	if err != nil {
-		t.fail(err)
+		t.fail(fmt.Errorf("encode record %s: %w", schemas.HexID(r.GetId()), err))
 		return
 	}
 	t.fx.Emit(topic, t.keyBytes(), value)
@@ -181,9 +181,9 @@ func (t *Turn) Emit(topic string, r *handoffv1.Record) {
 // EmitTo posts a record that Make returned to a topic under the key of another address of the shop.
 func (t *Turn) EmitTo(topic, address string, r *handoffv1.Record) {
 	r.Address = address
-	value, err := schemas.EncodeIn(t.fx.Room, r)
+	value, err := t.marshal(r)
 	if err != nil {
-		t.fail(err)
+		t.fail(fmt.Errorf("encode record %s: %w", schemas.HexID(r.GetId()), err))
 		return
 	}
 	t.fx.Emit(topic, schemas.KeyOf(r).Bytes(), value)
@@ -247,7 +247,7 @@ func (t *Turn) Get(name string, m schemas.Message) bool {
 	if !ok {
 		return false
 	}
-	if err := schemas.UnmarshalShared(value, m); err != nil {
+	if err := schemas.Unmarshal(value, m); err != nil {
 		t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
 		return false
 	}
@@ -256,7 +256,7 @@ func (t *Turn) Get(name string, m schemas.Message) bool {
 
 // Put writes the entry of that name. One that is there already with the same value is left alone.
 func (t *Turn) Put(name string, m schemas.Message) {
-	value, err := schemas.MarshalIn(t.fx.Room, m)
+	value, err := t.marshal(m)
 	if err != nil {
 		t.fail(fmt.Errorf("encode state %s of %s: %w", name, t.Key, err))
 		return
@@ -265,6 +265,13 @@ func (t *Turn) Put(name string, m schemas.Message) {
 		return
 	}
 	t.state.Put(name, value)
+}
+
+// marshal encodes as schemas.Marshal does, into memory of the effects.
+func (t *Turn) marshal(m schemas.Message) ([]byte, error) {
+	b := t.fx.Room(m.SizeVT())
+	_, err := m.MarshalToSizedBufferVT(b)
+	return b, err
 }
 
 // Delete removes the entry of that name.
@@ -284,7 +291,7 @@ func (t *Turn) Any(prefix string) (found bool) {
 func Scan[M schemas.Message](t *Turn, prefix string, empty M, fn func(name string, m M) bool) {
 	t.state.Scan(prefix, func(name string, value []byte) bool {
 		m := empty.ProtoReflect().New().Interface().(M)
-		if err := schemas.UnmarshalShared(value, m); err != nil {
+		if err := schemas.Unmarshal(value, m); err != nil {
 			t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
 			return false
 		}

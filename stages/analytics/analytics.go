@@ -46,7 +46,7 @@ type fact struct {
 }
 
 func read(in *pipeline.Record) fact {
-	r, err := schemas.DecodeShared(in.Key, in.Value)
+	r, err := schemas.Decode(in.Key, in.Value)
 	if err != nil {
 		return fact{in: in, bad: err.Error()}
 	}

@@ -69,7 +69,7 @@ func (e committedEntries) get(name string, m schemas.Message) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	if err := schemas.UnmarshalShared(e.values[i], m); err != nil {
+	if err := schemas.Unmarshal(e.values[i], m); err != nil {
 		return false, fmt.Errorf("decode state %s of %s: %w", name, e.key, err)
 	}
 	return true, nil

@@ -4,6 +4,7 @@
 package episodes
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -149,7 +150,7 @@ func (t *Table) apply(fetches kgo.Fetches) {
 		if r.Attrs.IsControl() {
 			return
 		}
-		record, err := schemas.Decode(r.Key, r.Value)
+		record, err := schemas.Decode(r.Key, bytes.Clone(r.Value))
 		if err != nil || record.GetWithPeople() == nil {
 			t.log.Error("record of the table of episodes ignored", "key", string(r.Key), "offset", r.Offset, "error", err)
 			return

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ func (a *App) Story(ctx context.Context, key schemas.Key) ([]explain.Line, error
 	var entries []explain.Entry
 	for _, topic := range explain.Topics() {
 		err := a.conn.ReadKey(ctx, topic, key.Bytes(), func(r *kgo.Record) error {
-			record, err := schemas.Decode(r.Key, r.Value)
+			record, err := schemas.Decode(r.Key, bytes.Clone(r.Value))
 			if err != nil {
 				return nil //nolint:nilerr // the stage made a dead letter of it, which is told
 			}
@@ -65,7 +66,7 @@ func (a *App) unread(ctx context.Context, key schemas.Key) ([]explain.Line, erro
 	}
 	var waiting []explain.Unread
 	err = a.conn.ReadKey(ctx, schemas.TopicClassify, key.Bytes(), func(r *kgo.Record) error {
-		record, err := schemas.Decode(r.Key, r.Value)
+		record, err := schemas.Decode(r.Key, bytes.Clone(r.Value))
 		if err != nil || r.Offset < at.Committed || record.GetCustomerMessage() == nil {
 			return nil //nolint:nilerr // what cannot be decoded will be a dead letter, which is told then
 		}
