@@ -305,8 +305,8 @@ func warmUps() []mutant {
 		{"warm-up", "earlier versions are told what they cannot read", in(balancerGo,
 			"		raw, err = json.Marshal(k.Copies)\n", "		raw, err = json.Marshal(k)\n"), kafka, "TestKeeping"},
 		{"standby", "copies are made of what is not committed", in(standbyGo,
-			"			kgo.FetchIsolationLevel(kgo.ReadCommitted()),\n", ""), kafka, "TestStandby"},
+			"			kgo.FetchIsolationLevel(kgo.ReadCommitted()),\n", ""), kafka, "TestStandbyKeeps"},
 		{"standby", "a copy that is too old is gone on with", in(standbyGo,
-			"	if pos.Number == 0 || in.stale(resume, changelog, in.r.cfg.Now()) {\n", "	if pos.Number == 0 {\n"), kafka, "TestStandby"},
+			"	if pos.Number == 0 || in.stale(resume, changelog, in.r.cfg.Now()) {\n", "	if pos.Number == 0 {\n"), kafka, "TestStandbyKeeps"},
 	}
 }

@@ -110,10 +110,9 @@ func readTable(file string) (*classifier.Table, error) {
 
 // evalCommand measures a model.
 type evalCommand struct {
-	Data    string `type:"existingpath" help:"Labelled messages: a label and a text a line, in either order, divided by a tab. With --parts the directory of the public sets."`
+	Data    string `type:"existingpath" help:"Labelled messages: a label and a text a line, in either order, divided by a tab. With --shipped the directory of the public sets."`
 	Model   string `type:"existingfile" help:"A shop's own model; without it the one that ships."`
-	Shipped string `type:"existingdir" help:"The figures of the model card, from the grammars and messages in this directory."`
-	Parts   int    `help:"With --shipped: cut the messages of training into so many parts and read each with a model trained without it."`
+	Shipped string `type:"existingdir" help:"The figures of the model card: leave each author of the messages in this directory out in turn, with a share of its patterns and of the natural messages, and read what was left out with a model trained on the rest."`
 	Blind   string `type:"existingdir" help:"Messages of a blind set in this directory (optout.tsv, notoptout.tsv, intents.tsv): totals only, no text is shown."`
 	Misses  bool   `help:"With --shipped: list the messages that are read otherwise than they are labelled, on standard error."`
 }
@@ -147,20 +146,20 @@ func (c *evalCommand) report(out io.Writer) error {
 
 // card writes the figures of the model card.
 func (c *evalCommand) card(out io.Writer) error {
-	if c.Parts > 1 && c.Data == "" {
-		return fmt.Errorf("%w: eval: --parts trains: say with --data where the public sets are", errUsage)
+	if c.Data == "" {
+		return fmt.Errorf("%w: eval: --shipped trains: say with --data where the public sets are", errUsage)
 	}
 	bar := progress.Silent()
 	if !c.Misses {
 		bar = progress.New(os.Stderr, "train", "steps", 0)
 	}
 	defer bar.Done()
-	card := classifier.Card{
-		Grammar: c.Shipped, Sets: c.Data, Parts: c.Parts, Seed: 1, Report: out,
+	s := classifier.Shipping{
+		Grammar: c.Shipped, Sets: c.Data, Seed: 1, Report: out,
 		Steps: func(n int) { bar.SetTotal(int64(n)) }, Step: func(n int) { bar.Add(int64(n)) },
 	}
 	if c.Misses {
-		card.Misses = os.Stderr
+		s.Misses = os.Stderr
 	}
-	return card.Judge()
+	return classifier.TrainShipped(s)
 }

@@ -171,7 +171,7 @@ func TestFailingStageStops(t *testing.T) {
 	bad := &stage{name: "bad", process: func(*pipeline.Input, pipeline.State, *pipeline.Effects) error { return errors.New("no") }}
 	c.load("bad", 30, 10)
 	run := start(t, c.config(bad, store))
-	err := <-run.done
+	err := run.ended()
 	if !errors.Is(err, ErrFailing) || !errors.Is(run.runner.Ready(), ErrFailing) {
 		t.Errorf("Run: %v, ready: %v; want ErrFailing", err, run.runner.Ready())
 	}
@@ -194,7 +194,7 @@ func TestPartitionCountsMustAgree(t *testing.T) {
 	}
 	store := openStore(t, t.TempDir())
 	run := start(t, c.config(counter{"count"}, store))
-	if err := <-run.done; err == nil || !strings.Contains(err.Error(), "handoff.count has 3 partitions and handoff.count.changelog has 4") {
+	if err := run.ended(); err == nil || !strings.Contains(err.Error(), "handoff.count has 3 partitions and handoff.count.changelog has 4") {
 		t.Errorf("Run: %v", err)
 	}
 	if err := store.Close(); err != nil {
@@ -220,7 +220,7 @@ func TestOffsetsOfOthersAreRefused(t *testing.T) {
 	})
 	other.Close()
 	run := start(t, c.config(counter{"count"}, store))
-	if err := <-run.done; err == nil || !strings.Contains(err.Error(), "by something else") {
+	if err := run.ended(); err == nil || !strings.Contains(err.Error(), "by something else") {
 		t.Errorf("Run: %v", err)
 	}
 	if err := store.Close(); err != nil {

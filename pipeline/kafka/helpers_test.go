@@ -129,6 +129,18 @@ func (r *running) stop() error {
 	}
 }
 
+// ended waits until the runner gives up by itself, and returns what Run returned.
+func (r *running) ended() error {
+	r.t.Helper()
+	select {
+	case err := <-r.done:
+		return err
+	case <-time.After(patience):
+		r.t.Fatal("the runner does not give up")
+		return nil
+	}
+}
+
 // produce posts records and waits for them.
 func (c *cluster) produce(records ...*kgo.Record) {
 	c.t.Helper()

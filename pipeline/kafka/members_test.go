@@ -2,12 +2,14 @@ package kafka
 
 import (
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/handoff-dev/handoff/pipeline/state"
+	"github.com/handoff-dev/handoff/schemas"
 )
 
 // TestStandby: what another process owns is kept here too; when it goes, hardly anything is left to
@@ -59,6 +61,83 @@ func TestStandby(t *testing.T) {
 	}
 	c.checkCounts(perKey)
 	c.checkStore("count", two)
+	for _, s := range []*state.Store{one, two} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestStandbyKeepsWhatIsCommitted: what a transaction that was aborted has written to the changelog is not in
+// the copy, and a copy that is too old to trust is made anew.
+func TestStandbyKeepsWhatIsCommitted(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, "count")
+	one, two := openStore(t, t.TempDir()), openStore(t, t.TempDir())
+	first := start(t, c.config(counter{"count"}, one))
+	load := func() {
+		c.load("count", 100, 20)
+		eventually(t, "all are committed", func() bool { return c.drained("count") })
+	}
+	load()
+	copied := func() bool {
+		pos, _, err := state.ReadPosition(two.Backing("count", 0))
+		return err == nil && pos.Number > 0 && pos.Offset >= c.committed("count", 0)
+	}
+	keeper := func(later time.Duration) *running {
+		cfg := c.config(counter{"count"}, two)
+		cfg.Standby, cfg.Now = 1, func() time.Time { return time.Now().Add(later) }
+		return start(t, cfg)
+	}
+	second := keeper(0)
+	eventually(t, "the second has a copy", copied)
+
+	stray, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.TransactionalID("stray"), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.DefaultProduceTopic(schemas.Changelog("count")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stray.Close()
+	pos, _, err := state.ReadPosition(two.Backing("count", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stray.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := stray.ProduceSync(t.Context(), &kgo.Record{Key: state.EntryKey([]byte("shop|stray"), "n"), Value: []byte("1")},
+		&kgo.Record{Key: state.PositionKey(), Value: pos.Encode()}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := stray.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	load()
+	eventually(t, "the copy is up to date", copied)
+	if _, ok, err := state.ReadEntry(two.Backing("count", 0), []byte("shop|stray"), "n"); ok || err != nil {
+		t.Errorf("the copy has what was aborted (%v)", err)
+	}
+	if err := second.stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	ghost := []byte("a key whose deletion the changelog has forgotten")
+	batch := two.Backing("count", 0).Batch()
+	batch.Set(ghost, nil)
+	if err := batch.Apply(); err != nil {
+		t.Fatal(err)
+	}
+	second = keeper(schemas.ChangelogTombstones/2 + time.Hour)
+	load()
+	eventually(t, "the copy is made anew", func() bool {
+		_, ok, err := two.Backing("count", 0).Get(ghost)
+		return !ok && err == nil && copied()
+	})
+	for _, r := range []*running{second, first} {
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, s := range []*state.Store{one, two} {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)

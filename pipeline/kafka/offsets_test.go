@@ -279,7 +279,7 @@ func (a *adrift) undecided() {
 		}
 	}
 	run := start(a.t, a.config())
-	if err := <-run.done; err == nil || !strings.Contains(err.Error(), "is open: where the state stands is not decided") {
+	if err := run.ended(); err == nil || !strings.Contains(err.Error(), "is open: where the state stands is not decided") {
 		a.t.Errorf("Run: %v", err)
 	}
 	if err := open.EndTransaction(a.ctx, kgo.TryAbort); err != nil {

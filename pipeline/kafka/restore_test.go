@@ -116,7 +116,7 @@ func TestChangelogBehindItsGroup(t *testing.T) {
 	cfg := c.config(counter{"count"}, store)
 	cfg.RestoreWait = 300 * time.Millisecond
 	run := start(t, cfg)
-	if err := <-run.done; err == nil || !strings.Contains(err.Error(), "the group stands at offset 50") {
+	if err := run.ended(); err == nil || !strings.Contains(err.Error(), "the group stands at offset 50") {
 		t.Errorf("Run: %v", err)
 	}
 	if run.runner.Ready() == nil {
@@ -141,7 +141,7 @@ func TestMailboxLostRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := start(t, c.config(counter{"count"}, store))
-	if err := <-run.done; err == nil || !strings.Contains(err.Error(), "never processed are gone") {
+	if err := run.ended(); err == nil || !strings.Contains(err.Error(), "never processed are gone") {
 		t.Errorf("Run: %v", err)
 	}
 	if err := store.Close(); err != nil {

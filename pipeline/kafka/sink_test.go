@@ -201,14 +201,14 @@ func TestSinkRefusesIntentOfAnotherSchema(t *testing.T) {
 	other := newTable()
 	other.schema = 2
 	run = startSink(t, c.sinkConfig(other, c.config(nil, local)))
-	if err := <-run.done; err == nil || !strings.Contains(err.Error(), "schema 1") {
+	if err := run.ended(); err == nil || !strings.Contains(err.Error(), "schema 1") {
 		t.Errorf("Run: %v", err)
 	}
 	store.mu.Lock()
 	store.fail = func(int) error { return fmt.Errorf("%w: never", pipeline.ErrPermanent) }
 	store.mu.Unlock()
 	run = startSink(t, c.sinkConfig(store, c.config(nil, local)))
-	if err := <-run.done; !errors.Is(err, pipeline.ErrPermanent) {
+	if err := run.ended(); !errors.Is(err, pipeline.ErrPermanent) {
 		t.Errorf("Run: %v", err)
 	}
 	store.mu.Lock()

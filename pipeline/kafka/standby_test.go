@@ -246,6 +246,13 @@ func standbyCopies(t *testing.T, to Connection, instance string) {
 	}
 	a.load(1000)
 	eventually(t, "both are back", func() bool { return settled(2) })
+	for p := range int32(4) {
+		if i := owner(p); i >= 0 {
+			if _, told := all[i].run.runner.hint().Copies[p]; !told {
+				t.Errorf("process %d did not tell that the state of partition %d lies on its disk", i, p)
+			}
+		}
+	}
 	if n := restoredRecords(t, all[0].registry) + restoredRecords(t, all[2].registry); n > 100 {
 		t.Errorf("%v records were restored although each has its state on its disk", n)
 	}

@@ -79,7 +79,7 @@ func TestSchemaVersions(t *testing.T) {
 			refused := func(text string) func(*running) {
 				return func(run *running) {
 					t.Helper()
-					err := <-run.done
+					err := run.ended()
 					if err == nil || !strings.Contains(err.Error(), text) {
 						t.Errorf("Run: %v\nwant %s", err, text)
 					}
@@ -137,7 +137,7 @@ func TestFormatsToCome(t *testing.T) {
 			t.Fatal(err)
 		}
 		run := start(t, c.config(counter{"count"}, store))
-		if err := <-run.done; err == nil || !strings.Contains(err.Error(), "position of an unknown format; a newer Handoff wrote it") {
+		if err := run.ended(); err == nil || !strings.Contains(err.Error(), "position of an unknown format; a newer Handoff wrote it") {
 			t.Errorf("Run: %v", err)
 		}
 		if err := store.Close(); err != nil {
@@ -166,7 +166,7 @@ func foreignChangelog(t *testing.T, key, value []byte, text string) {
 	}
 	store = openStore(t, t.TempDir())
 	run := start(t, c2.config(counter{"count"}, store))
-	if err := <-run.done; err == nil || !strings.Contains(err.Error(), text) {
+	if err := run.ended(); err == nil || !strings.Contains(err.Error(), text) {
 		t.Errorf("Run: %v\nwant %s", err, text)
 	}
 	if err := store.Close(); err != nil {

@@ -30,8 +30,8 @@ type Corpus struct {
 	Sources  []Source
 }
 
-// Open grows the grammars under here ("grammar", the directory of this package) and reads the public
-// sets in sets; nil leaves those out.
+// Open grows the grammars under here (the directory of this package), reads the authors' messages there and
+// the public sets in sets; nil leaves those out.
 func Open(here, sets fs.FS, seed uint64) (*Corpus, error) {
 	c := &Corpus{}
 	names, err := fs.Glob(here, "grammar/*.txt")
@@ -50,6 +50,9 @@ func Open(here, sets fs.FS, seed uint64) (*Corpus, error) {
 		}
 		grown := g.sentences(perPattern, rand.New(rand.NewPCG(seed, uint64(i))))
 		c.add(Source{File: name, Credit: "written for Handoff", Messages: len(grown)}, document, grown)
+	}
+	if err := c.readAuthors(here); err != nil {
+		return nil, err
 	}
 	if sets == nil {
 		return c, nil
@@ -73,46 +76,4 @@ func (c *Corpus) add(s Source, document []byte, messages []Message) {
 	s.SHA256 = hex.EncodeToString(sum[:])
 	c.Sources = append(c.Sources, s)
 	c.Messages = append(c.Messages, messages...)
-}
-
-// Sets of messages that are written to judge by and never trained on. Held was written last, after
-// everything else stood; one opt-out threshold went back to its first value for it. What Dev showed guided the
-// choice of features.
-const (
-	Dev  = "dev"
-	Held = "held"
-	// Second is by a second author, who had not seen Handoff; read since, like Dev.
-	Second = "second"
-)
-
-// Judge reads a set of messages to judge by: files of lines below a label and a language.
-func Judge(here fs.FS, set string) ([]Message, error) {
-	var out []Message
-	names, err := fs.Glob(here, set+"/*.txt")
-	if err != nil || len(names) == 0 {
-		return nil, fmt.Errorf("nothing to judge by: there is no %s/*.txt", set)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		document, err := fs.ReadFile(here, name)
-		if err != nil {
-			return nil, fmt.Errorf("messages to judge by: %w", err)
-		}
-		label, language := "", ""
-		for n, line := range strings.Split(string(document), "\n") {
-			switch {
-			case line == "" || line[0] == '#':
-			case line[0] == '[':
-				label, language, _ = strings.Cut(strings.Trim(line, "[]"), " ")
-				if language == "" {
-					language = "en"
-				}
-			case label == "":
-				return nil, fmt.Errorf("%s line %d: a message before the first label", name, n+1)
-			default:
-				out = append(out, Message{Text: line, Label: label, Language: language, Family: name, Held: true})
-			}
-		}
-	}
-	return out, nil
 }

@@ -54,34 +54,61 @@ func TestGrammarsRefuse(t *testing.T) {
 	}
 }
 
-// TestNothingJudgedIsTrainedOn: what is written to judge by grows of no grammar, but for a few sentences that
-// anyone would write so; the model card names their number.
-func TestNothingJudgedIsTrainedOn(t *testing.T) {
+func TestAuthorsRefuse(t *testing.T) {
+	for document, want := range map[string]string{
+		"en\topt_out":            "line 1: want language, label, text",
+		"# who\nxx\topt_out\tno": "line 2: \"xx\" is none of the languages",
+		"en\tleave\tno":          "line 1: there is no label \"leave\"",
+	} {
+		if _, err := parseAuthor("z.tsv", document); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q gives %v, want %q", document, err, want)
+		}
+	}
+}
+
+// TestAuthorsAreLeftOutWhole: no author is split between parts, and each has one of its own, so that what is measured
+// by leaving a part out is what a stranger's messages meet.
+func TestAuthorsAreLeftOutWhole(t *testing.T) {
 	c, err := Open(os.DirFS("."), nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := func(text string) string { return strings.ToLower(strings.Trim(text, " .!?")) }
-	trained := map[string]bool{}
+	j, err := Job("test/1", c.Messages, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, of := map[string]int{}, map[int]string{}
+	i := 0
 	for _, m := range c.Messages {
-		trained[plain(m.Text)] = true
-	}
-	const fewWords = 3 // what anyone says in so few is the same
-	same := 0
-	for _, set := range []string{Dev, Held} {
-		messages, err := Judge(os.DirFS("."), set)
-		if err != nil {
-			t.Fatal(err)
+		if m.Held {
+			continue
 		}
-		for _, m := range messages {
-			if trained[plain(m.Text)] && len(strings.Fields(m.Text)) > fewWords {
-				same++
-				t.Logf("%s: %q is grown too", set, m.Text)
-			}
+		p := j.Parts[i]
+		i++
+		if m.Author == "" {
+			continue
+		}
+		if was, ok := part[m.Author]; ok && was != p {
+			t.Fatalf("author %s is in parts %d and %d", m.Author, was, p)
+		}
+		if other, ok := of[p]; ok && other != m.Author {
+			t.Fatalf("authors %s and %s share part %d", other, m.Author, p)
+		}
+		part[m.Author], of[p] = p, m.Author
+	}
+	if len(part) != Parts {
+		t.Errorf("%d authors, want one for each of %d parts", len(part), Parts)
+	}
+}
+
+func TestAllowed(t *testing.T) {
+	for expected, want := range map[float64]int{0.5: 0, 1: 0, 11.08: 9, 110.8: 107} {
+		if got := allowed(expected); got != want {
+			t.Errorf("where %g are expected %d are allowed, want %d", expected, got, want)
 		}
 	}
-	if same > 20 {
-		t.Errorf("%d messages to judge by are in the training", same)
+	if got := above([]float32{3, 2, 2, 1}, 2); got != 2.5 {
+		t.Errorf("two messages that are alike are parted: %v", got)
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package corpus makes the messages that the shipped model is trained from and judged by: sentences
-// grown from the grammars beside it, written for Handoff in eleven languages, and public sets of
-// messages, which stay outside the repository. It reads files and gives labelled messages; the same
-// files and seed give the same messages.
+// grown from the grammars beside it, written for Handoff in eleven languages, messages that people wrote
+// for Handoff one by one, and public sets of messages, which stay outside the repository. It reads files and
+// gives labelled messages; the same files and seed give the same messages.
 //
 // A grammar is lines:
 //
@@ -53,6 +53,8 @@ type Message struct {
 	Tone                  Tone
 	// Family is the pattern it was grown from, by file and line; the file for others.
 	Family string
+	// Author who wrote it for Handoff; "" where it was grown or is of a public set.
+	Author string
 	// Held back from training.
 	Held bool
 	// Natural: written by people who knew nothing of Handoff, from a public set.

@@ -22,6 +22,8 @@ const (
 	saltGram   = 0x165667b19e3779f9
 	saltRune   = 0x27d4eb2f165667c5
 	saltLetter = 0x85ebca6b9e3779b1
+	saltThree  = 0xa0761d6478bd642f
+	saltAfter  = 0xe7037ed1a0b428db
 )
 
 // seenBits is the size of the set that keeps a feature from counting twice in a message. It remembers a
@@ -55,11 +57,53 @@ func Features(dst []uint32, folded []byte, raw string) []uint32 {
 	return dst[:len(dst)+e.n]
 }
 
-func (e *extractor) add(h uint64) {
+// MaxSequences bounds what Sequences adds.
+const MaxSequences = 3 * (Longest/2 + 1)
+
+// Sequences appends to dst what more the order of a message's words shows: each three in a row, and each with the
+// second and the third after it, whatever stands between. Repetitions count again. A shop's model does without.
+// It allocates only what dst lacks in capacity.
+func Sequences(dst []uint32, folded []byte) []uint32 {
+	if len(folded) > Longest {
+		folded = folded[:Longest]
+	}
+	var before [3]uint64 // hashes of the words before, the last first
+	h := uint64(saltWord)
+	length, words := 0, 0
+	for i := 0; i <= len(folded); i++ {
+		if i < len(folded) && folded[i] != ' ' && folded[i] != '\n' {
+			h = (h ^ uint64(plain(folded[i]))) * 0x100000001b3
+			h ^= h >> 29
+			length++
+			continue
+		}
+		if length == 0 {
+			continue
+		}
+		if words >= 2 {
+			dst = append(dst, feature(saltThree^(before[1]*0x9fb21c651e98df25+before[0])*0x9fb21c651e98df25+h),
+				feature(saltAfter^before[1]*0x9fb21c651e98df25+h))
+		}
+		if words >= 3 {
+			dst = append(dst, feature(saltAfter^before[2]*0x9fb21c651e98df25+h))
+		}
+		before[2], before[1], before[0] = before[1], before[0], h
+		h, length = saltWord, 0
+		words++
+	}
+	return dst
+}
+
+// feature brings a hash to a feature's size. The highest bit marks features of words' meanings.
+func feature(h uint64) uint32 {
 	h ^= h >> 32
 	h *= 0xd6e8feb86659fd93
 	h ^= h >> 32
-	f := uint32(h) >> 1 // the highest bit marks features of words' meanings
+	return uint32(h) >> 1
+}
+
+func (e *extractor) add(h uint64) {
+	f := feature(h)
 	at := f & (seenBits - 1)
 	if bit := uint64(1) << (at & 63); e.seen[at>>6]&bit == 0 && e.n < len(e.room) {
 		e.seen[at>>6] |= bit

@@ -130,7 +130,7 @@ func (h *header) model() (*Model, error) {
 		if n == 0 || len(head.Scale) != n || len(head.Bias) != n {
 			return nil, fmt.Errorf("head %q has %d labels, %d scales, %d biases", head.Name, n, len(head.Scale), len(head.Bias))
 		}
-		if !finite(head.Scale...) || !finite(head.Bias...) || !finite(head.Trust[:]...) || !finite(head.Outside) {
+		if !finite(head.Scale...) || !finite(head.Bias...) || !finite(head.Trust[:]...) || !finite(head.Outside, head.Clear, head.Possible) {
 			return nil, fmt.Errorf("head %q has a number that is none", head.Name)
 		}
 		m.first = append(m.first, m.lanes)

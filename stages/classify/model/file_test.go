@@ -35,6 +35,22 @@ func TestScores(t *testing.T) {
 	}
 }
 
+// TestSequences: what stands in a row and what follows at a distance are features, in their order.
+func TestSequences(t *testing.T) {
+	of := func(text string) []uint32 { return Sequences(nil, []byte(text)) }
+	for text, want := range map[string]int{"": 0, "stop": 0, "please stop": 0, "stop texting me": 2, "stop\ntexting me now": 5} {
+		if got := of(text); len(got) != want {
+			t.Errorf("%q has %d sequences, want %d", text, len(got), want)
+		}
+	}
+	if a, b := of("stop texting me"), of("me texting stop"); a[0] == b[0] || a[1] == b[1] {
+		t.Error("the order of words does not show")
+	}
+	if a, b := of("stop texting me"), of("stop calling me"); a[0] == b[0] || a[1] != b[1] {
+		t.Error("what stands between two words counts where it should not, or does not where it should")
+	}
+}
+
 func TestDecodeRefuses(t *testing.T) {
 	good := small(t)
 	for name, b := range map[string][]byte{

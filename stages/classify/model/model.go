@@ -31,6 +31,10 @@ type Head struct {
 	// Outside: a message whose energy is below belongs to none of the labels. The share of messages with
 	// a label that this costs was 5% of those held back when the model was trained.
 	Outside float32 `json:"outside"`
+	// Clear and Possible, of a head with one label that is decided by its score: from which it is taken to be
+	// so, and from which it may be. Zero in other heads.
+	Clear    float32 `json:"clear,omitempty"`
+	Possible float32 `json:"possible,omitempty"`
 }
 
 // Model is a trained model. It never changes and may be used by many goroutines at once.

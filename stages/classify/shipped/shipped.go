@@ -48,12 +48,12 @@ type span struct {
 
 // Classifier reads messages. It never changes and may be used by many goroutines at once.
 type Classifier struct {
-	model                           *model.Model
-	words                           *words.Table
-	rules                           *rules.Rules
-	intents, optOut, tone, language span
-	human                           int
-	evidence                        *evidence
+	model                                  *model.Model
+	words                                  *words.Table
+	rules                                  *rules.Rules
+	intents, optOut, wrong, tone, language span
+	human                                  int
+	evidence                               *evidence
 	// brand is a shop's own model; nil for none.
 	brand       *model.Model
 	brandIntent span
@@ -75,12 +75,14 @@ func Parse(b []byte) (*Classifier, error) {
 	for _, h := range []struct {
 		name string
 		span *span
-	}{{"intent", &c.intents}, {"opt_out", &c.optOut}, {"tone", &c.tone}, {"language", &c.language}} {
+	}{
+		{"intent", &c.intents}, {"opt_out", &c.optOut}, {"wrong_number", &c.wrong}, {"tone", &c.tone}, {"language", &c.language},
+	} {
 		if *h.span, err = spanOf(m, h.name); err != nil {
 			return nil, err
 		}
 	}
-	if m.Lanes() > maxScores || c.optOut.to-c.optOut.from != 2 || c.tone.to-c.tone.from != 3 {
+	if m.Lanes() > maxScores || c.optOut.to-c.optOut.from != 1 || c.wrong.to-c.wrong.from != 1 || c.tone.to-c.tone.from != 3 {
 		return nil, fmt.Errorf("the shipped model: %w: its heads have other labels", model.ErrModel)
 	}
 	for i, label := range c.intents.head.Labels {
@@ -134,10 +136,10 @@ func (c *Classifier) ReadFolded(folded []byte, text, language string) intent.Rea
 		folded = folded[:model.Longest]
 	}
 	if len(folded) > shortest {
-		var room [model.MaxFeatures + words.Most]uint32
+		var room [model.MaxFeatures + model.MaxSequences + words.Most]uint32
 		return c.read(folded, text, language, room[:0])
 	}
-	var room [4*shortest + 64 + words.Most]uint32
+	var room [4*shortest + 64 + 3*(shortest/2+1) + words.Most]uint32
 	return c.read(folded, text, language, room[:0])
 }
 
@@ -153,6 +155,7 @@ func (c *Classifier) read(folded []byte, text, language string, room []uint32) i
 	c.words.Read(&meanings, folded)
 	features := model.Features(room, folded, text)
 	letters := len(features)
+	features = model.Sequences(features, folded)
 	features = c.words.Features(features, &meanings)
 	c.model.Score(scores[:], features)
 
@@ -161,7 +164,7 @@ func (c *Classifier) read(folded []byte, text, language string, room []uint32) i
 	out.Intent, out.Confidence, out.OutOfScope = c.intents.head.Labels[best.Label], best.Trust, best.Outside
 	out.Because = c.name
 	c.speak(&out, scores[:], folded, language)
-	c.judgeOptOut(&out, scores[:], &meanings, folded)
+	c.judgeOptOut(&out, scores[:], &meanings)
 	feels := scores[c.tone.from] > mayFeel || scores[c.tone.from+1] > mayFeel || scores[c.tone.from+2] > mayFeel
 	if best.Trust < placed || scores[c.human] > mayAsk || feels {
 		c.ask(&out, c.rules.Read(&meanings, folded, text))

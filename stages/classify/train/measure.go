@@ -13,7 +13,8 @@ type Read struct {
 	Text int
 	// Want is its label, or None.
 	Want int
-	// Energy of its scores.
+	// Scores of the head's labels, and the energy of them.
+	Scores []float32
 	Energy float32
 	model.Best
 }
@@ -24,32 +25,32 @@ type Held struct {
 	Reads []Read
 }
 
-// measure reads the texts of the indices with every head.
-func (j *Job) measure(m *model.Model, features [][]uint32, of []int) []Held {
-	out := make([]Held, len(j.Heads))
+// measure reads the texts of the indices with every head and adds what it read to out.
+func (j *Job) measure(out []Held, m *model.Model, features [][]uint32, of []int) {
 	scores := make([]float32, m.Lanes())
 	for _, i := range of {
 		m.Score(scores, features[i])
 		first := 0
 		for h := range j.Heads {
 			n := len(j.Heads[h].Labels)
-			if want := j.Heads[h].Of[i]; want != Skip {
+			if want := j.Heads[h].Of[i]; want != Skip && !j.Heads[h].Compared {
 				own := scores[first : first+n]
-				out[h].Reads = append(out[h].Reads, Read{Text: i, Want: want, Energy: model.Energy(own), Best: m.Heads()[h].Best(own)})
+				out[h].Reads = append(out[h].Reads, Read{
+					Text: i, Want: want, Scores: slices.Clone(own), Energy: model.Energy(own), Best: m.Heads()[h].Best(own),
+				})
 			}
 			first += n
 		}
 	}
-	return out
 }
 
 // kept is the share of messages with a label that Outside lets through.
 const kept = 0.95
 
 // calibrate learns from what was held back how far a head's scores can be trusted.
-func calibrate(h *model.Head, held Held) {
+func calibrate(h *model.Head, reads []Read) {
 	var energies []float32
-	for _, r := range held.Reads {
+	for _, r := range reads {
 		if r.Want != None {
 			energies = append(energies, r.Energy)
 		}
@@ -58,7 +59,7 @@ func calibrate(h *model.Head, held Held) {
 		slices.Sort(energies)
 		h.Outside = energies[int(float64(len(energies))*(1-kept))]
 	}
-	h.Trust = logistic(held.Reads)
+	h.Trust = logistic(reads)
 }
 
 // logistic fits the share of right readings to score and lead, by Newton's method with a little

@@ -45,7 +45,7 @@ const clip = 10
 
 // pack folds the features' weights into the labels' and rounds both to bytes. It fills in scale and bias
 // of the heads.
-func (f *fitted) pack(j *Job, heads []model.Head) (model.Parts, error) {
+func (f *fitted) pack(j *Job, heads []model.Head) model.Parts {
 	idf := f.words.idf
 	var widest float32
 	for _, x := range idf {
@@ -76,5 +76,5 @@ func (f *fitted) pack(j *Job, heads []model.Head) (model.Parts, error) {
 		}
 	}
 	p.Rows = rows
-	return p, nil
+	return p
 }

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/handoff-dev/handoff/stages/classify/model"
@@ -30,6 +31,11 @@ type Head struct {
 	Of []int
 	// Dear multiplies the cost of a missed label's positive messages; nil for 1 everywhere.
 	Dear []float32
+	// Compared: only which of the labels scores highest counts, so that nothing is learned from messages held back.
+	Compared bool
+	// Decide, where there is one, learns from what was read in the messages held back what else the head needs
+	// to decide.
+	Decide func(h *model.Head, reads []Read)
 }
 
 // Job is what to train from.
@@ -40,10 +46,14 @@ type Job struct {
 	Texts []string
 	// Groups of texts: those of one group are held back together. Empty strings are groups of their own.
 	Groups []string
+	// Parts of the texts, counted from 0, instead of Groups: each is held back in turn. Nil cuts the texts into
+	// five by their groups, and only the first is held back.
+	Parts []int
 	// Weights multiply the cost of an error on a text; nil for 1 everywhere.
 	Weights []float32
 	Heads   []Head
-	// Words gives the concepts of words as features too; nil for none. Who scores must add them likewise.
+	// Words gives the concepts of words, and the sequences of words, as features too; nil for none. Who scores must
+	// add them likewise.
 	Words *words.Table
 	// Features the model may keep; 0 for all.
 	Features int
@@ -51,6 +61,9 @@ type Job struct {
 	Cost float32
 	// Seed of the order in which messages are visited.
 	Seed uint64
+	// Trial is given the model that was made without each of the Parts, its scores trusted as far as the reads of
+	// the other parts say; may be nil.
+	Trial func(part int, trial []byte) error
 	// Progress is told, from any goroutine, of every separator that is done; may be nil.
 	Progress func(done int)
 }
@@ -64,19 +77,31 @@ const (
 
 // Steps is how many separators a job trains, what Progress adds up to.
 func (j *Job) Steps() int {
-	n := 0
+	all, tried := 0, 0
 	for _, h := range j.Heads {
-		n += len(h.Labels)
+		all += len(h.Labels)
+		if !h.Compared {
+			tried += len(h.Labels)
+		}
 	}
+	steps := all + tried*j.parts()
 	if j.Features > 0 {
-		return 3 * n
+		steps += all
 	}
-	return 2 * n
+	return steps
 }
 
-// Train trains a model and returns its bytes, with what it read in the part of the messages that was
-// held back from it. First it trains without that part, to learn from it how far scores can be trusted,
-// then with all.
+// parts is how many parts are held back in turn.
+func (j *Job) parts() int {
+	if j.Parts == nil {
+		return 1
+	}
+	return slices.Max(j.Parts) + 1
+}
+
+// Train trains a model and returns its bytes, with what was read in the parts of the messages that were
+// held back. First it trains without each part, to learn from it how far scores can be trusted, then with
+// all.
 func Train(j *Job) ([]byte, []Held, error) {
 	if err := j.check(); err != nil {
 		return nil, nil, err
@@ -84,41 +109,73 @@ func Train(j *Job) ([]byte, []Held, error) {
 	features := extract(j.Texts, j.Words)
 	keep := j.keep(features)
 	inside := make([]bool, len(j.Texts))
-	var back []int
-	for i := range j.Texts {
-		if inside[i] = !j.held(i); !inside[i] {
-			back = append(back, i)
+	held := make([]Held, len(j.Heads))
+	trials := make([]model.Parts, j.parts())
+	for part := range trials {
+		var back []int
+		for i := range j.Texts {
+			if inside[i] = !j.held(i, part); !inside[i] {
+				back = append(back, i)
+			}
 		}
+		trials[part] = j.fit(features, keep, inside, true).pack(j, j.headers())
+		trial, err := decode(trials[part])
+		if err != nil {
+			return nil, nil, err
+		}
+		j.measure(held, trial, features, back)
 	}
-	first := j.fit(features, keep, inside)
-	heads := j.headers()
-	parts, err := first.pack(j, heads)
-	if err != nil {
+	if err := j.tryOut(trials, held); err != nil {
 		return nil, nil, err
-	}
-	trial, err := decode(parts)
-	if err != nil {
-		return nil, nil, err
-	}
-	held := j.measure(trial, features, back)
-	for h := range heads {
-		calibrate(&heads[h], held[h])
 	}
 	for i := range inside {
 		inside[i] = true
 	}
-	last := j.fit(features, keep, inside)
-	if parts, err = last.pack(j, heads); err != nil {
-		return nil, nil, err
+	last := j.fit(features, keep, inside, false).pack(j, j.headers())
+	for h := range last.Heads {
+		j.settle(h, &last.Heads[h], held[h].Reads)
+		held[h].Head = last.Heads[h]
 	}
-	out, err := model.Encode(parts)
+	out, err := model.Encode(last)
 	if err != nil {
 		return nil, nil, err
 	}
-	for h := range held {
-		held[h].Head = heads[h]
-	}
 	return out, held, nil
+}
+
+// tryOut hands out the models that were made without each part, each with what the reads of the other parts taught.
+func (j *Job) tryOut(trials []model.Parts, held []Held) error {
+	if j.Trial == nil || j.Parts == nil {
+		return nil
+	}
+	for part, trial := range trials {
+		for h := range trial.Heads {
+			var others []Read
+			for _, r := range held[h].Reads {
+				if j.Parts[r.Text] != part {
+					others = append(others, r)
+				}
+			}
+			j.settle(h, &trial.Heads[h], others)
+		}
+		b, err := model.Encode(trial)
+		if err != nil {
+			return err
+		}
+		if err := j.Trial(part, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle learns from reads of messages that were held back how far a head's scores can be trusted, and what they
+// decide.
+func (j *Job) settle(h int, head *model.Head, reads []Read) {
+	calibrate(head, reads)
+	if decide := j.Heads[h].Decide; decide != nil {
+		decide(head, reads)
+	}
 }
 
 func decode(parts model.Parts) (*model.Model, error) {
@@ -142,14 +199,19 @@ func (j *Job) check() error {
 		return errors.New("there are no labels to train")
 	case lanes > model.MaxLanes:
 		return fmt.Errorf("%d labels are too many: at most %d", lanes, model.MaxLanes)
-	case len(j.Groups) != len(j.Texts):
+	case j.Parts == nil && len(j.Groups) != len(j.Texts):
 		return fmt.Errorf("%d groups for %d texts", len(j.Groups), len(j.Texts))
+	case j.Parts != nil && len(j.Parts) != len(j.Texts):
+		return fmt.Errorf("%d parts for %d texts", len(j.Parts), len(j.Texts))
 	}
 	return nil
 }
 
-// held tells whether a text is of the part that is held back.
-func (j *Job) held(i int) bool {
+// held tells whether a text is of a part that is held back.
+func (j *Job) held(i, part int) bool {
+	if j.Parts != nil {
+		return j.Parts[i] == part
+	}
 	h := fnv.New32a()
 	name := j.Groups[i]
 	if name == "" {
@@ -157,7 +219,7 @@ func (j *Job) held(i int) bool {
 	}
 	h.Write([]byte(name))
 	sum := h.Sum32()
-	return (sum^sum>>15)%folds == 0
+	return (sum^sum>>15)%folds == uint32(part)
 }
 
 // headers begins the model's heads.
@@ -175,8 +237,9 @@ type fitted struct {
 	lanes []*separator
 }
 
-// fit trains every lane on the texts inside, over the features to keep (nil for all).
-func (j *Job) fit(features [][]uint32, keep map[uint32]bool, inside []bool) *fitted {
+// fit trains every lane on the texts inside, over the features to keep (nil for all); as a trial only those of heads
+// from which something is learned so.
+func (j *Job) fit(features [][]uint32, keep map[uint32]bool, inside []bool, trial bool) *fitted {
 	var rows [][]uint32
 	var of []int
 	for i := range features {
@@ -200,6 +263,10 @@ func (j *Job) fit(features [][]uint32, keep map[uint32]bool, inside []bool) *fit
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for l := range next {
+				if trial && j.Heads[lanes[l].head].Compared {
+					out.lanes[l] = &separator{weights: make([]float32, len(v.hash))}
+					continue
+				}
 				signs, costs := j.lane(of, lanes[l].head, lanes[l].label)
 				out.lanes[l] = separate(m, len(v.hash), signs, costs, j.Seed+uint64(l)*0x9e3779b97f4a7c15)
 				if j.Progress != nil {
@@ -243,7 +310,8 @@ func (j *Job) lane(of []int, head, label int) ([]sign, []float32) {
 	return signs, costs
 }
 
-// keep chooses the features that weigh most in a model of all of them; nil where all may stay.
+// keep chooses the features that weigh most in a model of all of them; nil where all may stay. What is held back
+// is among the messages that choose.
 func (j *Job) keep(features [][]uint32) map[uint32]bool {
 	if j.Features == 0 {
 		return nil
@@ -252,7 +320,7 @@ func (j *Job) keep(features [][]uint32) map[uint32]bool {
 	for i := range inside {
 		inside[i] = true
 	}
-	f := j.fit(features, nil, inside)
+	f := j.fit(features, nil, inside, false)
 	if len(f.words.hash) <= j.Features {
 		return nil
 	}

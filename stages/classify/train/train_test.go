@@ -67,11 +67,46 @@ func TestTrainKeepsTheHeaviest(t *testing.T) {
 	}
 }
 
+// TestTrainHoldsBackParts: each part is read by a model that was made without it, and what is decided in that part
+// comes of the others.
+func TestTrainHoldsBackParts(t *testing.T) {
+	j := job()
+	j.Groups = nil
+	for i := range j.Texts {
+		j.Parts = append(j.Parts, i%4/2) // two parts
+	}
+	decided := 0
+	j.Heads[0].Decide = func(h *model.Head, reads []Read) {
+		decided++
+		h.Clear = float32(len(reads))
+	}
+	tried := map[int]float32{}
+	j.Trial = func(part int, trial []byte) error {
+		m, err := model.Decode(trial)
+		if err != nil {
+			return err
+		}
+		tried[part] = m.Heads()[0].Clear
+		return nil
+	}
+	_, held, err := Train(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(held[0].Reads) != len(j.Texts) || held[0].Head.Clear != float32(len(j.Texts)) {
+		t.Errorf("%d of %d texts were read, %v decided the last model", len(held[0].Reads), len(j.Texts), held[0].Head.Clear)
+	}
+	if decided != 3 || tried[0] != 30 || tried[1] != 30 {
+		t.Errorf("%d decisions, models tried out: %v", decided, tried)
+	}
+}
+
 func TestTrainRefuses(t *testing.T) {
 	for name, change := range map[string]func(*Job){
 		"no labels":      func(j *Job) { j.Heads = nil },
 		"labels missing": func(j *Job) { j.Heads[0].Of = j.Heads[0].Of[1:] },
 		"groups missing": func(j *Job) { j.Groups = nil },
+		"parts missing":  func(j *Job) { j.Parts = []int{0, 1} },
 	} {
 		j := job()
 		change(j)

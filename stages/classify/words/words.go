@@ -2,7 +2,7 @@
 // model learns of a question in one language holds in the others, and a rule is written once for all of
 // them. It reads a folded message and gives the meanings that stand in it, for package rules, and
 // features made of them, for package model: each concept, and pairs of concepts that follow each other.
-// The words are data: lexicon.tsv, words.tsv.
+// The words are data: lexicon.tsv, words.tsv, optouts.tsv.
 package words
 
 import (
@@ -19,6 +19,8 @@ var (
 	lexicon string
 	//go:embed words.tsv
 	more string
+	//go:embed optouts.tsv
+	optOuts string
 )
 
 // Concept is what words of several languages share: an index into a table's concepts.
@@ -54,7 +56,7 @@ type Table struct {
 }
 
 // Shipped returns the table of the documents that ship.
-func Shipped() (*Table, error) { return Parse(more, lexicon) }
+func Shipped() (*Table, error) { return Parse(more, lexicon, optOuts) }
 
 // Lexicon returns the shipped words of the rules, in the format that they describe themselves.
 func Lexicon() string { return lexicon }

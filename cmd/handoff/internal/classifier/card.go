@@ -2,9 +2,8 @@ package classifier
 
 import (
 	"fmt"
-	"hash/fnv"
 	"io"
-	"os"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,121 +14,69 @@ import (
 	"github.com/handoff-dev/handoff/stages/classify/intent"
 	"github.com/handoff-dev/handoff/stages/classify/shipped"
 	"github.com/handoff-dev/handoff/stages/classify/train"
-	"github.com/handoff-dev/handoff/stages/classify/words"
 )
 
-// Card is how the figures of the model card are made.
-type Card struct {
-	// Grammar is the directory of package corpus, Sets that of the public sets.
-	Grammar, Sets string
-	// Parts, where above 1: the messages are cut into so many, and each is read by a model that was trained
-	// without it. A pattern's messages are all in one part.
-	Parts  int
-	Seed   uint64
-	Report io.Writer
-	// Misses lists the messages that were read otherwise than they are labelled.
-	Misses io.Writer
-	// Steps and Step are told of progress.
-	Steps, Step func(int)
+// card collects the figures of the model card while the shipped model is trained: each message is read by the model
+// that was made without its part, whole authors and patterns left out.
+type card struct {
+	job      *train.Job
+	messages []corpus.Message
+	// authors by name, and what was grown and is natural.
+	authors        map[string]*tally
+	grown, natural *tally
+	misses         io.Writer
 }
 
-// Judge writes how the shipped model reads the messages that are written to judge by, and with Parts how
-// models that never saw them read the messages of training.
-func (c Card) Judge() error {
-	if c.Parts > 1 {
-		return c.cross()
+func newCard(j *train.Job, messages []corpus.Message, misses io.Writer) *card {
+	c := &card{job: j, authors: map[string]*tally{}, grown: newTally(nil), natural: newTally(misses), misses: misses}
+	for _, m := range messages {
+		if !m.Held {
+			c.messages = append(c.messages, m)
+		}
 	}
-	stage, err := classify.New(classify.Config{})
+	return c
+}
+
+// trial reads the messages of a part with the model that was made without it.
+func (c *card) trial(part int, trial []byte) error {
+	with, err := shipped.Parse(trial)
 	if err != nil {
 		return err
 	}
-	for _, set := range []string{corpus.Dev, corpus.Held, corpus.Second} {
-		messages, err := corpus.Judge(os.DirFS(c.Grammar), set)
-		if err != nil {
-			return err
+	stage, err := classify.New(classify.Config{Classifier: with})
+	if err != nil {
+		return err
+	}
+	for i, m := range c.messages {
+		if c.job.Parts[i] != part {
+			continue
 		}
-		t := newTally(c.Misses)
-		for _, m := range messages {
-			t.read(stage, m)
+		to := c.grown
+		switch {
+		case m.Natural:
+			to = c.natural
+		case m.Author != "":
+			if to = c.authors[m.Author]; to == nil {
+				to = newTally(c.misses)
+				c.authors[m.Author] = to
+			}
 		}
-		if err := t.write(c.Report, "messages of "+set); err != nil {
-			return err
-		}
+		to.read(stage, m)
 	}
 	return nil
 }
 
-// cross trains a model for each part, without it.
-func (c Card) cross() error {
-	messages, _, err := Messages(c.Grammar, c.Sets, c.Seed)
-	if err != nil {
+// write writes the figures.
+func (c *card) write(out io.Writer) error {
+	for _, name := range slices.Sorted(maps.Keys(c.authors)) {
+		if err := c.authors[name].write(out, "author "+name+", read by a model trained without the author"); err != nil {
+			return err
+		}
+	}
+	if err := c.grown.write(out, "patterns, each read by a model trained without it"); err != nil {
 		return err
 	}
-	table, err := words.Shipped()
-	if err != nil {
-		return err
-	}
-	odd, own, natural := newTally(nil), newTally(c.Misses), newTally(c.Misses)
-	for part := range c.Parts {
-		var inside []corpus.Message
-		for _, m := range messages {
-			if !m.Held && partOf(m, c.Parts) != part {
-				inside = append(inside, m)
-			}
-		}
-		j := corpus.Job(ModelName, inside, c.Seed)
-		j.Words, j.Progress = table, c.Step
-		if part == 0 {
-			c.Steps(c.Parts * j.Steps())
-		}
-		b, _, err := train.Train(j)
-		if err != nil {
-			return err
-		}
-		with, err := shipped.Parse(b)
-		if err != nil {
-			return err
-		}
-		stage, err := classify.New(classify.Config{Classifier: with})
-		if err != nil {
-			return err
-		}
-		for _, m := range messages {
-			switch {
-			case m.Held && part == 0:
-				odd.read(stage, m)
-			case m.Held || partOf(m, c.Parts) != part:
-			case m.Natural:
-				natural.read(stage, m)
-			default:
-				own.read(stage, m)
-			}
-		}
-	}
-	return cmpOr(odd.write(c.Report, "patterns in odd wordings, never trained on"),
-		own.write(c.Report, fmt.Sprintf("patterns, each read by a model trained without it and %d others in %d", len(messages)/c.Parts, len(messages))),
-		natural.write(c.Report, "natural messages, each read by a model trained without it"))
-}
-
-func cmpOr(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// partOf is the part of a message: its pattern's, or its own where it is of no pattern.
-func partOf(m corpus.Message, parts int) int {
-	h := fnv.New32a()
-	if name := m.Family; name != "" {
-		h.Write([]byte(name))
-	} else {
-		h.Write([]byte(m.Text))
-	}
-	sum := h.Sum32()
-	return int((sum ^ sum>>15) % uint32(parts))
+	return c.natural.write(out, "natural messages, each read by a model trained without it")
 }
 
 // count of messages by what was read in them.

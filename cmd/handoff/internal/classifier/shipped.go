@@ -22,10 +22,12 @@ import (
 // Shipping is how the shipped model is made.
 type Shipping struct {
 	// Grammar is the directory of package corpus, Sets that of the public sets, Out that of package
-	// shipped.
+	// shipped; "" only reports.
 	Grammar, Sets, Out string
 	Seed               uint64
 	Report             io.Writer
+	// Misses lists the messages that were read otherwise than they are labelled; nil for none.
+	Misses io.Writer
 	// Steps and Step are told of progress.
 	Steps, Step func(int)
 }
@@ -34,31 +36,37 @@ type Shipping struct {
 // read.
 const ModelName = "handoff/1"
 
-// TrainShipped trains the model that ships and writes it with its provenance.
+// TrainShipped trains the model that ships, reports how messages are read by models that had not learned from them,
+// and writes the model with its provenance.
 func TrainShipped(s Shipping) error {
 	messages, sources, err := Messages(s.Grammar, s.Sets, s.Seed)
 	if err != nil {
 		return err
 	}
-	j := corpus.Job(ModelName, messages, s.Seed)
+	j, err := corpus.Job(ModelName, messages, s.Seed)
+	if err != nil {
+		return err
+	}
 	if j.Words, err = words.Shipped(); err != nil {
 		return err
 	}
-	j.Progress = s.Step
+	c := newCard(j, messages, s.Misses)
+	j.Trial, j.Progress = c.trial, s.Step
 	s.Steps(j.Steps())
 	b, held, err := train.Train(j)
 	if err != nil {
 		return err
 	}
+	if err := c.write(s.Report); err != nil {
+		return err
+	}
 	for _, h := range held {
-		outcomes := make([]Outcome, 0, len(h.Reads))
-		for _, r := range h.Reads {
-			outcomes = append(outcomes, Outcome{Want: r.Want, Got: r.Label, Trust: h.Head.TrustOf(r.Score, r.Lead), Outside: r.Energy < h.Head.Outside})
+		if h.Head.Clear != 0 {
+			fmt.Fprintf(s.Report, "\n%s: taken from a score of %.3f, possible from %.3f\n", h.Head.Name, h.Head.Clear, h.Head.Possible)
 		}
-		fmt.Fprintf(s.Report, "\nHead %s, patterns and messages held back, 1 of 5:\n", h.Head.Name)
-		if err := Report(s.Report, h.Head.Labels, outcomes); err != nil {
-			return err
-		}
+	}
+	if s.Out == "" {
+		return nil
 	}
 	return s.write(b, sources, len(j.Texts))
 }
