@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"slices"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
@@ -26,8 +27,8 @@ type account struct {
 	inFlight    int
 	// claims are the started attempts that have not taken their token yet.
 	claims int
-	// failing since its last answer.
-	failing bool
+	// failing since its last answer; refused: the shop's token was, since then.
+	failing, refused bool
 	// active: in the Caller's round of accounts. parked: in its list of accounts that wait for a time.
 	active bool
 	parked time.Time
@@ -78,6 +79,23 @@ func (a *account) next() *lane {
 	}
 	return nil
 }
+
+// nextUntold takes the next lane out whose calls deliver has not been told of as failing; nil for none.
+func (a *account) nextUntold() *lane {
+	for _, q := range []*[]*lane{&a.soon, &a.ready} {
+		for i, l := range *q {
+			if !l.told && !l.p.revoked && !l.running && l.head() != nil {
+				*q = slices.Delete(*q, i, i+1)
+				l.queued = false
+				return l
+			}
+		}
+	}
+	return nil
+}
+
+// out tells that the destination is known to answer nothing, or nothing to this shop.
+func (a *account) out() bool { return a.refused || a.failing && !a.breaker.IsClosed() }
 
 func (a *account) waiting() int { return len(a.soon) + len(a.ready) }
 
@@ -155,7 +173,7 @@ func (a *account) failed() {
 // answered notes an answer that is none of too many requests.
 func (a *account) answered(now time.Time) {
 	a.breaker.RecordSuccess()
-	a.failing = false
+	a.failing, a.refused = false, false
 	if a.slower < 1 {
 		a.slow(now, min(1, a.slower+0.02))
 	}

@@ -52,7 +52,9 @@ func (k *Caller) attempt(l *lane, c *call) {
 	k.mu.Unlock()
 	var s step
 	if !ended {
-		s = w.try()
+		if s = w.try(); s.failing {
+			w.tellFailing()
+		}
 	}
 	s.commits = commits
 	k.settle(l, c, s)

@@ -218,6 +218,7 @@ func (k *Caller) add(p *partition, pc pipeline.PendingCall) *lane {
 	}
 	c := &call{pc: pc, lane: l, attempts: pc.Call.Attempt}
 	l.calls = append(l.calls, c)
+	l.told = false
 	l.account.calls++
 	p.calls[pc.Call.ID] = c
 	k.metrics.open.WithLabelValues(pc.Call.Destination).Inc()

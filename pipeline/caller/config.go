@@ -30,6 +30,9 @@ type Config struct {
 	Poster Poster
 	// Topic of results; default deliver's mailbox.
 	Topic string
+	// TellFailing are the destinations whose failures deliver is told of while calls wait for them: help desks
+	// (H11).
+	TellFailing []string
 	// Partitions of that topic: the owned share of them is the owned share of every limit.
 	Partitions int
 	// Incarnation names this process, and no earlier one: what another incarnation started this one

@@ -24,7 +24,7 @@ func (w *work) acquire(now time.Time) (step, bool) {
 		w.l.claims = false
 		a.claims--
 	}
-	return step{at: again}, ok
+	return step{at: again, failing: !ok && a.out()}, ok
 }
 
 // giveBack returns the breaker's permit of a request that was not made after all. A probe that is not
@@ -41,6 +41,7 @@ func (w *work) giveBack() {
 func (w *work) answered() {
 	w.c.failures, w.c.last = 0, nil
 	w.k.mu.Lock()
+	w.l.told = false
 	w.l.account.answered(w.k.cfg.Now())
 	w.k.mu.Unlock()
 }
@@ -66,7 +67,7 @@ func (w *work) failed(err error, lookup bool) step {
 			"destination", a.destination, "shop", a.shop, "code", e.Code, "meaning", e.Meaning)
 		k.mu.Lock()
 		a.breaker.RecordSuccess()
-		a.until = latest(a.until, again)
+		a.until, a.refused = latest(a.until, again), true
 		k.mu.Unlock()
 	case Permanent:
 		w.answeredNo()
@@ -97,7 +98,7 @@ func (w *work) failed(err error, lookup bool) step {
 	if g := w.pc.Call.GiveUpAt; !g.IsZero() && again.After(g) && now.Before(g) {
 		again = g
 	}
-	return step{at: again}
+	return step{at: again, failing: true}
 }
 
 // answeredNo notes a refusal: the destination is well.

@@ -31,6 +31,7 @@ type stage struct {
 	stored   []pipeline.PendingCall
 	results  []*handoffv1.CallResult
 	started  []*handoffv1.AttemptStarted
+	fails    []*handoffv1.DeskFailing
 	verdict  map[string]Release // by call id; Start when missing
 	asked    map[string]int
 	behind   time.Duration
@@ -107,6 +108,9 @@ func (s *stage) commit(r *handoffv1.Record) {
 			stored = append(stored, s.stored[i])
 		}
 	}
+	if f := r.GetDeskFailing(); f != nil {
+		s.fails = append(s.fails, f)
+	}
 	if c := r.GetCallResult(); c != nil {
 		s.results = append(s.results, c)
 		if i := s.index(c.GetCallId()); i >= 0 && !s.keep {
@@ -132,6 +136,12 @@ func (s *stage) store(calls ...pipeline.PendingCall) {
 	k := s.k
 	s.mu.Unlock()
 	k.Committed(0, calls, nil)
+}
+
+func (s *stage) failing() []*handoffv1.DeskFailing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.fails)
 }
 
 func (s *stage) outcome(id string) *handoffv1.Outcome {

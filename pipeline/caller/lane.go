@@ -40,6 +40,7 @@ type lane struct {
 	queued  bool // in the account's queue
 	claims  bool // its attempt has not taken its token yet
 	placed  bool // its attempt counts among the account's requests
+	told    bool // deliver was told that these calls fail
 	// due is when the head is tried next; index is the place in the heap, -1 when not there.
 	due   time.Time
 	index int

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -392,6 +394,78 @@ func TestATextStartsOnTheGatesLastWord(t *testing.T) {
 		synctest.Wait()
 		if did, _ := d.count("1"); did != 0 || s.outcome("1").GetStatus() != refused {
 			t.Errorf("made %d times, %v", did, s.outcome("1"))
+		}
+	})
+}
+
+// TestFailuresOfADeskAreTold: deliver hears once that the calls of a lane fail, of lanes too that are not tried
+// because the destination fails, again when a call joins them, and not of other destinations.
+func TestFailuresOfADeskAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, desk, texts := newStage(t), newDestination(Idempotent), newDestination(Idempotent)
+		var up atomic.Bool
+		fail := func(context.Context, Attempt, int) error {
+			if !up.Load() {
+				return &Error{Kind: Retryable, Code: "503", Meaning: "busy"}
+			}
+			return nil
+		}
+		desk.do, texts.do = fail, fail
+		defer begin(t, s, func(c *Config) { c.TellFailing = []string{"desk"} }, map[string]Destination{"desk": desk, "texts": texts})()
+		s.store(textCall("text", "acme", "texts", "text"))
+		for i := range 50 {
+			id := fmt.Sprint(i)
+			s.store(textCall(id, "acme", "desk", id))
+		}
+		s.store(textCall("behind", "acme", "desk", "7"))
+		time.Sleep(15 * time.Second) // longer than the breaker leaves it alone
+		told := map[string]int{}
+		for _, f := range s.failing() {
+			for _, id := range f.GetCallIds() {
+				told[id]++
+			}
+			if f.GetMeaning() == "" {
+				t.Errorf("%v: no reason", f)
+			}
+		}
+		for i := range 50 {
+			// Again where another call had joined its lane meanwhile.
+			if id := fmt.Sprint(i); told[id] != 1 && (id != "7" || told[id] != 2) {
+				t.Errorf("call %s was told of %d times", id, told[id])
+			}
+		}
+		if told["behind"] != 1 || told["text"] != 0 {
+			t.Errorf("told of %v", told)
+		}
+		// What joins a lane that was told of is told of too.
+		before := len(s.failing())
+		s.store(textCall("later", "acme", "desk", "7"))
+		time.Sleep(time.Minute)
+		if all := s.failing(); len(all) != before+1 || !slices.Equal(all[before].GetCallIds(), []string{"7", "behind", "later"}) {
+			t.Errorf("told %d times after %d, the last of %v", len(all), before, all[len(all)-1].GetCallIds())
+		}
+		up.Store(true)
+		time.Sleep(10 * time.Minute)
+		if s.outcome("later") == nil || s.outcome("49") == nil {
+			t.Error("not all calls were made")
+		}
+	})
+}
+
+// TestARefusedTokenIsTold: a token that the desk revoked is an outage like another (H11).
+func TestARefusedTokenIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, desk := newStage(t), newDestination(Idempotent)
+		desk.do = func(context.Context, Attempt, int) error {
+			return &Error{Kind: Unauthorized, Code: "401", Meaning: "the token is refused"}
+		}
+		defer begin(t, s, func(c *Config) { c.TellFailing = []string{"desk"} }, map[string]Destination{"desk": desk})()
+		for i := range 3 {
+			s.store(textCall(fmt.Sprint(i), "acme", "desk", fmt.Sprint(i)))
+		}
+		time.Sleep(30 * time.Second)
+		if all := s.failing(); len(all) != 3 || all[0].GetCode() != "401" {
+			t.Errorf("told of %v", all)
 		}
 	})
 }

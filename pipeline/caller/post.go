@@ -2,6 +2,7 @@ package caller
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,6 +64,36 @@ func (w *work) announce(now time.Time) step {
 	}
 	return step{announced: true, at: now.Add(announceAgain)}
 }
+
+// mostTold bounds the calls of a lane that deliver is told of.
+const mostTold = 100
+
+// tellFailing posts that the calls of the lane fail, where somebody waits to hear of it: once, and again when
+// another call joined them.
+func (w *work) tellFailing() {
+	k, l := w.k, w.l
+	k.mu.Lock()
+	tell := k.tellsOf(l.account) && !l.told
+	l.told = true
+	var ids []string
+	for _, c := range l.calls[max(0, len(l.calls)-mostTold):] {
+		ids = append(ids, c.pc.Call.ID)
+	}
+	k.mu.Unlock()
+	if !tell || len(ids) == 0 {
+		return
+	}
+	failing := &handoffv1.DeskFailing{CallIds: ids, Meaning: "it answers nobody"}
+	if last := w.c.last; last != nil {
+		failing.Code, failing.Meaning = last.Code, last.Meaning
+	}
+	r := w.envelope("failing/"+ids[len(ids)-1], w.c.attempts)
+	r.Body = &handoffv1.Record_DeskFailing{DeskFailing: failing}
+	w.post(r)
+}
+
+// tellsOf tells whether deliver is told of an account's failures.
+func (k *Caller) tellsOf(a *account) bool { return slices.Contains(k.cfg.TellFailing, a.destination) }
 
 // envelope is a record of the call's key and place.
 func (w *work) envelope(what string, attempt uint32) *handoffv1.Record {

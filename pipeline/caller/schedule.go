@@ -85,11 +85,17 @@ func (k *Caller) start(a *account, now time.Time) {
 		k.full[a] = struct{}{} // settle activates it again
 		return
 	}
-	if until := a.closedUntil(now, a.claims); !until.IsZero() {
-		k.park(a, until)
-		return
+	var l *lane
+	if until := a.closedUntil(now, a.claims); until.IsZero() {
+		l = a.next()
+	} else {
+		if k.tellsOf(a) && a.out() {
+			l = a.nextUntold() // its attempt tells, and starts no request
+		}
+		if l == nil {
+			k.park(a, until)
+		}
 	}
-	l := a.next()
 	if l == nil {
 		return
 	}
@@ -132,6 +138,8 @@ type step struct {
 	// onCommit: the gate is asked again after a commit later than the one counted here, or at at.
 	onCommit bool
 	commits  uint64
+	// failing: the destination fails, so deliver is to be told if it waits for that.
+	failing bool
 	// announced: the start of a blind attempt was posted; at is when to do it again.
 	announced bool
 }

@@ -17,6 +17,7 @@ var blocked = map[handoffv1.BlockReason]string{
 	handoffv1.BlockReason_BLOCK_REASON_EXPIRED:         "its time ran out",
 	handoffv1.BlockReason_BLOCK_REASON_WINDOW:          "the channel's time for answers was over",
 	handoffv1.BlockReason_BLOCK_REASON_COUNTRY:         "the shop does not text that country",
+	handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN:       "what it says was over before it left",
 	handoffv1.BlockReason_BLOCK_REASON_QUIET_HOURS:     "it would have reached the customer in quiet hours",
 }
 

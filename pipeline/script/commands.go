@@ -273,6 +273,7 @@ func (w *World) deskSwitch(c Command) (bool, error) {
 		w.outside.deskDown = true
 	case c.word() == "up":
 		w.outside.deskDown = false
+		clear(w.outside.told)
 	default:
 		return false, nil
 	}

@@ -25,6 +25,7 @@ type outside struct {
 	says     []byte // what the shop's own classifier answers; nil: nothing in time
 	texts    int
 	done     map[string]*handoffv1.Outcome // by call id: nothing is done twice
+	told     map[string]string             // by lane: the last call that deliver was told of as failing
 }
 
 // optedOutCode is the provider's code for a person who opted out there.
@@ -41,7 +42,9 @@ type ticket struct {
 	merged int
 }
 
-func newOutside() *outside { return &outside{done: map[string]*handoffv1.Outcome{}} }
+func newOutside() *outside {
+	return &outside{done: map[string]*handoffv1.Outcome{}, told: map[string]string{}}
+}
 
 // release starts the first outside call that may start, if any, and posts its result.
 func (w *World) release() (bool, error) {
@@ -61,16 +64,49 @@ func (w *World) release() (bool, error) {
 		if busy[lane] {
 			continue
 		}
-		busy[lane] = true
-		if _, waiting := w.asked[c.Call.ID]; waiting || w.ended[c.Call.ID] || w.holding.wire(c.Call.ID) {
+		_, thinks := w.asked[c.Call.ID] // a request to the bot ends with its time, whatever the bot says later
+		busy[lane] = !thinks || c.Call.GiveUpAt.IsZero() || w.clock.Before(c.Call.GiveUpAt)
+		if thinks || w.ended[c.Call.ID] || w.holding.wire(c.Call.ID) {
 			continue
 		}
+		posted := w.posted
 		if outcome := w.try(c); outcome != nil {
 			w.end(c, outcome)
 			return true, nil
 		}
+		if w.posted > posted {
+			return true, nil
+		}
 	}
 	return false, nil
+}
+
+// deskFails tells deliver that the calls of a lane to the desk fail, as whoever makes them does.
+func (w *World) deskFails(c pipeline.PendingCall, r *handoffv1.Record) {
+	calls, err := w.calls()
+	if err != nil {
+		w.say("calls: %v", err)
+		return
+	}
+	var ids []string
+	for _, other := range calls {
+		if string(other.Key) == string(c.Key) && other.Call.Lane == c.Call.Lane {
+			ids = append(ids, other.Call.ID)
+		}
+	}
+	lane, last := string(c.Key)+"\n"+c.Call.Lane, ids[len(ids)-1]
+	if w.outside.told[lane] == last {
+		return
+	}
+	w.outside.told[lane] = last
+	failing := &handoffv1.Record{
+		Id:      schemas.SourceID("caller", w.shop, c.Call.Destination, last+"/failing/"+strconv.FormatInt(w.clock.UnixNano(), 10)),
+		Channel: r.GetChannel(), Account: r.GetAccount(), Address: r.GetAddress(), Conversation: r.GetConversation(),
+		Body: &handoffv1.Record_DeskFailing{DeskFailing: &handoffv1.DeskFailing{CallIds: ids, Meaning: "the desk is down"}},
+	}
+	if err := w.post(schemas.TopicDeliver, failing); err != nil {
+		w.say("the desk fails: %v", err)
+	}
 }
 
 // calls returns the pending calls, in the order of their creation.
@@ -188,6 +224,7 @@ func (w *World) do(c pipeline.PendingCall, a caller.Attempt) *handoffv1.Outcome 
 		return w.ask(c, act.AskBot)
 	}
 	if w.outside.deskDown {
+		w.deskFails(c, a.Record)
 		return nil
 	}
 	if act := a.Command.GetCreateTicket(); act != nil {
@@ -285,8 +322,9 @@ func (w *World) create(a caller.Attempt, c *handoffv1.CreateTicket) *handoffv1.O
 }
 
 func (w *World) onTicket(number int, t *ticket, c *handoffv1.Command) *handoffv1.Outcome {
-	if t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED && c.GetFetchTicket() == nil {
-		o := refused("422", "the ticket is closed for good")
+	over := t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED || t.status == handoffv1.TicketStatus_TICKET_STATUS_DELETED
+	if over && c.GetFetchTicket() == nil {
+		o := refused("422", "the ticket is "+statusName(t.status)+" for good")
 		o.TicketGone = true
 		return o
 	}

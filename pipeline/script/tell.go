@@ -2,6 +2,7 @@ package script
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -37,6 +38,7 @@ func (w *World) tellFact(r *handoffv1.Record, f *handoffv1.Fact) {
 	case *handoffv1.Fact_Episode:
 		line = fmt.Sprintf("episode %d: %s -> %s", k.Episode.GetEpisode(), stateName(k.Episode.GetFrom()), stateName(k.Episode.GetTo()))
 		w.say("%s%s", line, because(f.GetReason()))
+		w.tellLink(fmt.Sprintf("episode %d", k.Episode.GetEpisode()), k.Episode.GetTicketUrl())
 	case *handoffv1.Fact_Consent:
 		c := k.Consent
 		w.say("consent: %s, was %s (%s%s, %s)", evidence.Status(c.GetStatus()), evidence.Status(c.GetPrior()), sourceName(c.GetSource()), keyword(c.GetKeyword()), c.GetScope())
@@ -50,7 +52,10 @@ func (w *World) tellFact(r *handoffv1.Record, f *handoffv1.Fact) {
 		}
 		line = deliveryLine(k.Delivery)
 	case *handoffv1.Fact_Ticket:
-		w.told["ticket"] = append(w.told["ticket"], f.GetAt().AsTime().Format("15:04:05")+" "+ticketLine(k.Ticket))
+		if k.Ticket.GetStatus() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED || k.Ticket.GetAssignee() != "" || k.Ticket.GetMergedInto() != "" {
+			w.told["ticket"] = append(w.told["ticket"], f.GetAt().AsTime().Format("15:04:05")+" "+ticketLine(k.Ticket))
+		}
+		w.tellLink("ticket "+k.Ticket.GetTicketId(), k.Ticket.GetTicketUrl())
 		return
 	case *handoffv1.Fact_Rule:
 		line = w.tellRule(k.Rule)
@@ -58,6 +63,13 @@ func (w *World) tellFact(r *handoffv1.Record, f *handoffv1.Fact) {
 		line = messageLine(k.Message)
 	}
 	w.facts = append(w.facts, fmt.Sprintf("%s %s %s%s", f.GetAt().AsTime().Format("15:04:05"), f.GetStage(), line, because(f.GetReason())))
+}
+
+// tellLink notes, once, the link to a ticket that was reported with something (H9).
+func (w *World) tellLink(of, url string) {
+	if line := of + ": " + url; url != "" && !slices.Contains(w.told["links"], line) {
+		w.told["links"] = append(w.told["links"], line)
+	}
 }
 
 // tellRule prints what a rule did not do, and returns what it did: the rest shows in what it causes.

@@ -665,7 +665,10 @@ type SendText struct {
 	Template *Template `protobuf:"bytes,50,opt,name=template,proto3" json:"template,omitempty"`
 	// The text leaves under the channel's tag for a person's answer outside its window (W3, Messenger's
 	// HUMAN_AGENT).
-	HumanAgent    bool `protobuf:"varint,51,opt,name=human_agent,json=humanAgent,proto3" json:"human_agent,omitempty"`
+	HumanAgent bool `protobuf:"varint,51,opt,name=human_agent,json=humanAgent,proto3" json:"human_agent,omitempty"`
+	// Call id: the text leaves only while that call has not ended, since it says that it has not (H11). Empty for
+	// a text that depends on no call.
+	WhileOpen     string `protobuf:"bytes,52,opt,name=while_open,json=whileOpen,proto3" json:"while_open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -782,6 +785,13 @@ func (x *SendText) GetHumanAgent() bool {
 		return x.HumanAgent
 	}
 	return false
+}
+
+func (x *SendText) GetWhileOpen() string {
+	if x != nil {
+		return x.WhileOpen
+	}
+	return ""
 }
 
 // QuietCheck is what the gate needs to judge quiet hours; the person's zone is in the text's stamp.
@@ -1605,6 +1615,72 @@ func (x *AttemptStarted) GetIncarnation() string {
 	return ""
 }
 
+// DeskFailing says that calls to the help desk fail: the first of a lane was tried and failed, or is not tried
+// because the desk answers nobody, and all are tried on (H11). Posted by deliver's caller to deliver, again where
+// another call joined the lane since; deliver passes it on to escalate.
+type DeskFailing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of the lane's calls, hex, in order; of more than a hundred the last.
+	CallIds []string `protobuf:"bytes,1,rep,name=call_ids,json=callIds,proto3" json:"call_ids,omitempty"`
+	// The desk's code, else the HTTP status, else empty.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// What went wrong, in plain words.
+	Meaning       string `protobuf:"bytes,3,opt,name=meaning,proto3" json:"meaning,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeskFailing) Reset() {
+	*x = DeskFailing{}
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeskFailing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeskFailing) ProtoMessage() {}
+
+func (x *DeskFailing) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeskFailing.ProtoReflect.Descriptor instead.
+func (*DeskFailing) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DeskFailing) GetCallIds() []string {
+	if x != nil {
+		return x.CallIds
+	}
+	return nil
+}
+
+func (x *DeskFailing) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *DeskFailing) GetMeaning() string {
+	if x != nil {
+		return x.Meaning
+	}
+	return ""
+}
+
 // CallResult is the end of an outside call. Posted by deliver's caller to deliver, outside any
 // transaction; a known {call, attempt} is dropped.
 type CallResult struct {
@@ -1621,7 +1697,7 @@ type CallResult struct {
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1709,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1722,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CallResult) GetCallId() string {
@@ -1713,7 +1789,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_handoff_v1_command_proto_msgTypes[18]
+	mi := &file_handoff_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1725,7 +1801,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[18]
+	mi := &file_handoff_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1738,7 +1814,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Outcome) GetStatus() OutcomeStatus {
@@ -1888,7 +1964,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_handoff_v1_command_proto_msgTypes[19]
+	mi := &file_handoff_v1_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +1976,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[19]
+	mi := &file_handoff_v1_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +1989,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Receipt) GetCallId() string {
@@ -2001,7 +2077,7 @@ type DeliveryState struct {
 
 func (x *DeliveryState) Reset() {
 	*x = DeliveryState{}
-	mi := &file_handoff_v1_command_proto_msgTypes[20]
+	mi := &file_handoff_v1_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2089,7 @@ func (x *DeliveryState) String() string {
 func (*DeliveryState) ProtoMessage() {}
 
 func (x *DeliveryState) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[20]
+	mi := &file_handoff_v1_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2102,7 @@ func (x *DeliveryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryState.ProtoReflect.Descriptor instead.
 func (*DeliveryState) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{20}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeliveryState) GetProviderId() string {
@@ -2101,7 +2177,7 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x0fCommandReturned\x12-\n" +
 	"\acommand\x18\x01 \x01(\v2\x13.handoff.v1.CommandR\acommand\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x12*\n" +
-	"\x06action\x18\x03 \x01(\x0e2\x12.handoff.v1.ActionR\x06action\"\xd0\x03\n" +
+	"\x06action\x18\x03 \x01(\x0e2\x12.handoff.v1.ActionR\x06action\"\xef\x03\n" +
 	"\bSendText\x124\n" +
 	"\n" +
 	"text_class\x18\x01 \x01(\x0e2\x15.handoff.v1.TextClassR\ttextClass\x12\x12\n" +
@@ -2116,7 +2192,9 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x05quiet\x18( \x01(\v2\x16.handoff.v1.QuietCheckR\x05quiet\x120\n" +
 	"\btemplate\x182 \x01(\v2\x14.handoff.v1.TemplateR\btemplate\x12\x1f\n" +
 	"\vhuman_agent\x183 \x01(\bR\n" +
-	"humanAgent\"K\n" +
+	"humanAgent\x12\x1d\n" +
+	"\n" +
+	"while_open\x184 \x01(\tR\twhileOpen\"K\n" +
 	"\n" +
 	"QuietCheck\x12=\n" +
 	"\fexempt_until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\vexemptUntil\":\n" +
@@ -2167,7 +2245,11 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x0eAttemptStarted\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12 \n" +
-	"\vincarnation\x18\x03 \x01(\tR\vincarnation\"n\n" +
+	"\vincarnation\x18\x03 \x01(\tR\vincarnation\"V\n" +
+	"\vDeskFailing\x12\x19\n" +
+	"\bcall_ids\x18\x01 \x03(\tR\acallIds\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
+	"\ameaning\x18\x03 \x01(\tR\ameaning\"n\n" +
 	"\n" +
 	"CallResult\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x18\n" +
@@ -2263,7 +2345,7 @@ func file_handoff_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_handoff_v1_command_proto_goTypes = []any{
 	(Priority)(0),                 // 0: handoff.v1.Priority
 	(OutcomeStatus)(0),            // 1: handoff.v1.OutcomeStatus
@@ -2286,24 +2368,25 @@ var file_handoff_v1_command_proto_goTypes = []any{
 	(*AskBot)(nil),                // 18: handoff.v1.AskBot
 	(*Hold)(nil),                  // 19: handoff.v1.Hold
 	(*AttemptStarted)(nil),        // 20: handoff.v1.AttemptStarted
-	(*CallResult)(nil),            // 21: handoff.v1.CallResult
-	(*Outcome)(nil),               // 22: handoff.v1.Outcome
-	(*Receipt)(nil),               // 23: handoff.v1.Receipt
-	(*DeliveryState)(nil),         // 24: handoff.v1.DeliveryState
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(TextClass)(0),                // 26: handoff.v1.TextClass
-	(*Media)(nil),                 // 27: handoff.v1.Media
-	(*ConsentStamp)(nil),          // 28: handoff.v1.ConsentStamp
-	(Question)(0),                 // 29: handoff.v1.Question
-	(*ThreadMessage)(nil),         // 30: handoff.v1.ThreadMessage
-	(TicketStatus)(0),             // 31: handoff.v1.TicketStatus
-	(BlockReason)(0),              // 32: handoff.v1.BlockReason
-	(*DeskItem)(nil),              // 33: handoff.v1.DeskItem
-	(*BotReply)(nil),              // 34: handoff.v1.BotReply
+	(*DeskFailing)(nil),           // 21: handoff.v1.DeskFailing
+	(*CallResult)(nil),            // 22: handoff.v1.CallResult
+	(*Outcome)(nil),               // 23: handoff.v1.Outcome
+	(*Receipt)(nil),               // 24: handoff.v1.Receipt
+	(*DeliveryState)(nil),         // 25: handoff.v1.DeliveryState
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(TextClass)(0),                // 27: handoff.v1.TextClass
+	(*Media)(nil),                 // 28: handoff.v1.Media
+	(*ConsentStamp)(nil),          // 29: handoff.v1.ConsentStamp
+	(Question)(0),                 // 30: handoff.v1.Question
+	(*ThreadMessage)(nil),         // 31: handoff.v1.ThreadMessage
+	(TicketStatus)(0),             // 32: handoff.v1.TicketStatus
+	(BlockReason)(0),              // 33: handoff.v1.BlockReason
+	(*DeskItem)(nil),              // 34: handoff.v1.DeskItem
+	(*BotReply)(nil),              // 35: handoff.v1.BotReply
 }
 var file_handoff_v1_command_proto_depIdxs = []int32{
-	25, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
-	25, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
+	26, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
+	26, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
 	6,  // 2: handoff.v1.Command.send_text:type_name -> handoff.v1.SendText
 	9,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
 	10, // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
@@ -2317,31 +2400,31 @@ var file_handoff_v1_command_proto_depIdxs = []int32{
 	16, // 12: handoff.v1.Command.set_priority:type_name -> handoff.v1.SetPriority
 	4,  // 13: handoff.v1.CommandReturned.command:type_name -> handoff.v1.Command
 	2,  // 14: handoff.v1.CommandReturned.action:type_name -> handoff.v1.Action
-	26, // 15: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
-	27, // 16: handoff.v1.SendText.media:type_name -> handoff.v1.Media
-	28, // 17: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
-	29, // 18: handoff.v1.SendText.question:type_name -> handoff.v1.Question
+	27, // 15: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
+	28, // 16: handoff.v1.SendText.media:type_name -> handoff.v1.Media
+	29, // 17: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
+	30, // 18: handoff.v1.SendText.question:type_name -> handoff.v1.Question
 	7,  // 19: handoff.v1.SendText.quiet:type_name -> handoff.v1.QuietCheck
 	8,  // 20: handoff.v1.SendText.template:type_name -> handoff.v1.Template
-	25, // 21: handoff.v1.QuietCheck.exempt_until:type_name -> google.protobuf.Timestamp
-	30, // 22: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
-	31, // 23: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
-	30, // 24: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
-	31, // 25: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
-	31, // 26: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
+	26, // 21: handoff.v1.QuietCheck.exempt_until:type_name -> google.protobuf.Timestamp
+	31, // 22: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
+	32, // 23: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
+	31, // 24: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
+	32, // 25: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
+	32, // 26: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
 	0,  // 27: handoff.v1.SetPriority.priority:type_name -> handoff.v1.Priority
-	30, // 28: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
-	26, // 29: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
-	22, // 30: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
+	31, // 28: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
+	27, // 29: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
+	23, // 30: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
 	1,  // 31: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
-	32, // 32: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
-	33, // 33: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
-	34, // 34: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
-	25, // 35: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
-	25, // 36: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	33, // 32: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
+	34, // 33: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
+	35, // 34: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
+	26, // 35: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
+	26, // 36: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
 	2,  // 37: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
-	22, // 38: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
-	26, // 39: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
+	23, // 38: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
+	27, // 39: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
 	6,  // 40: handoff.v1.Receipt.not_yet:type_name -> handoff.v1.SendText
 	3,  // 41: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
 	42, // [42:42] is the sub-list for method output_type
@@ -2378,7 +2461,7 @@ func file_handoff_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_command_proto_rawDesc), len(file_handoff_v1_command_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

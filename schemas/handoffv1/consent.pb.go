@@ -336,6 +336,8 @@ const (
 	BlockReason_BLOCK_REASON_WINDOW BlockReason = 50
 	// The shop texts other countries only (W9).
 	BlockReason_BLOCK_REASON_COUNTRY BlockReason = 51
+	// What it says was over before it left (H11).
+	BlockReason_BLOCK_REASON_OVERTAKEN BlockReason = 52
 	// Quiet hours where the person is, for a text that nobody waits for (C11).
 	BlockReason_BLOCK_REASON_QUIET_HOURS BlockReason = 40
 )
@@ -352,6 +354,7 @@ var (
 		6:  "BLOCK_REASON_EXPIRED",
 		50: "BLOCK_REASON_WINDOW",
 		51: "BLOCK_REASON_COUNTRY",
+		52: "BLOCK_REASON_OVERTAKEN",
 		40: "BLOCK_REASON_QUIET_HOURS",
 	}
 	BlockReason_value = map[string]int32{
@@ -364,6 +367,7 @@ var (
 		"BLOCK_REASON_EXPIRED":         6,
 		"BLOCK_REASON_WINDOW":          50,
 		"BLOCK_REASON_COUNTRY":         51,
+		"BLOCK_REASON_OVERTAKEN":       52,
 		"BLOCK_REASON_QUIET_HOURS":     40,
 	}
 )
@@ -1687,7 +1691,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x0fTEXT_CLASS_RULE\x10\x03\x12\x15\n" +
 	"\x11TEXT_CLASS_SYSTEM\x10\x04\x12\x1d\n" +
 	"\x19TEXT_CLASS_KEYWORD_ANSWER\x10\x05\x12\x1e\n" +
-	"\x1aTEXT_CLASS_OPT_IN_QUESTION\x10\x06*\xa5\x02\n" +
+	"\x1aTEXT_CLASS_OPT_IN_QUESTION\x10\x06*\xc1\x02\n" +
 	"\vBlockReason\x12\x1c\n" +
 	"\x18BLOCK_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16BLOCK_REASON_OPTED_OUT\x10\x01\x12 \n" +
@@ -1697,7 +1701,8 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x16BLOCK_REASON_GATE_SHUT\x10\x05\x12\x18\n" +
 	"\x14BLOCK_REASON_EXPIRED\x10\x06\x12\x17\n" +
 	"\x13BLOCK_REASON_WINDOW\x102\x12\x18\n" +
-	"\x14BLOCK_REASON_COUNTRY\x103\x12\x1c\n" +
+	"\x14BLOCK_REASON_COUNTRY\x103\x12\x1a\n" +
+	"\x16BLOCK_REASON_OVERTAKEN\x104\x12\x1c\n" +
 	"\x18BLOCK_REASON_QUIET_HOURS\x10(B2Z0github.com/handoff-dev/handoff/schemas/handoffv1b\x06proto3"
 
 var (

@@ -626,7 +626,9 @@ type EpisodeFact struct {
 	// Agent replies so far.
 	AgentReplies uint32 `protobuf:"varint,15,opt,name=agent_replies,json=agentReplies,proto3" json:"agent_replies,omitempty"`
 	// How often it was reopened.
-	Reopened      uint32 `protobuf:"varint,16,opt,name=reopened,proto3" json:"reopened,omitempty"`
+	Reopened uint32 `protobuf:"varint,16,opt,name=reopened,proto3" json:"reopened,omitempty"`
+	// Link to the ticket for people, once it is known (H9).
+	TicketUrl     string `protobuf:"bytes,50,opt,name=ticket_url,json=ticketUrl,proto3" json:"ticket_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -773,6 +775,13 @@ func (x *EpisodeFact) GetReopened() uint32 {
 	return 0
 }
 
+func (x *EpisodeFact) GetTicketUrl() string {
+	if x != nil {
+		return x.TicketUrl
+	}
+	return ""
+}
+
 // TicketFact is what the desk says of a ticket: its status, whom it is assigned to, that it was merged (M3).
 // Reported by escalate, one per event.
 type TicketFact struct {
@@ -794,7 +803,9 @@ type TicketFact struct {
 	// Ticket that it was merged into; empty where it was not.
 	MergedInto string `protobuf:"bytes,8,opt,name=merged_into,json=mergedInto,proto3" json:"merged_into,omitempty"`
 	// Episode that works on it; 0 for none.
-	Episode       uint64 `protobuf:"varint,9,opt,name=episode,proto3" json:"episode,omitempty"`
+	Episode uint64 `protobuf:"varint,9,opt,name=episode,proto3" json:"episode,omitempty"`
+	// Link to the ticket for people, once it is known (H9).
+	TicketUrl     string `protobuf:"bytes,50,opt,name=ticket_url,json=ticketUrl,proto3" json:"ticket_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -890,6 +901,13 @@ func (x *TicketFact) GetEpisode() uint64 {
 		return x.Episode
 	}
 	return 0
+}
+
+func (x *TicketFact) GetTicketUrl() string {
+	if x != nil {
+		return x.TicketUrl
+	}
+	return ""
 }
 
 // ConsentFact is one change of consent. Reported by consent.
@@ -1564,7 +1582,7 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"text_class\x18\b \x01(\x0e2\x15.handoff.v1.TextClassR\ttextClass\x12\x18\n" +
 	"\aepisode\x18\t \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tnative_id\x18\n" +
-	" \x01(\tR\bnativeId\"\xc5\x05\n" +
+	" \x01(\tR\bnativeId\"\xe4\x05\n" +
 	"\vEpisodeFact\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12,\n" +
 	"\x04from\x18\x02 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x04from\x12(\n" +
@@ -1584,7 +1602,9 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\x0efirst_reply_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\ffirstReplyAt\x125\n" +
 	"\bended_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x0f \x01(\rR\fagentReplies\x12\x1a\n" +
-	"\breopened\x18\x10 \x01(\rR\breopened\"\xb7\x02\n" +
+	"\breopened\x18\x10 \x01(\rR\breopened\x12\x1d\n" +
+	"\n" +
+	"ticket_url\x182 \x01(\tR\tticketUrl\"\xd6\x02\n" +
 	"\n" +
 	"TicketFact\x12\x1b\n" +
 	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x12\n" +
@@ -1596,7 +1616,9 @@ const file_handoff_v1_fact_proto_rawDesc = "" +
 	"\bassignee\x18\a \x01(\tR\bassignee\x12\x1f\n" +
 	"\vmerged_into\x18\b \x01(\tR\n" +
 	"mergedInto\x12\x18\n" +
-	"\aepisode\x18\t \x01(\x04R\aepisode\"\xa1\x02\n" +
+	"\aepisode\x18\t \x01(\x04R\aepisode\x12\x1d\n" +
+	"\n" +
+	"ticket_url\x182 \x01(\tR\tticketUrl\"\xa1\x02\n" +
 	"\vConsentFact\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12/\n" +

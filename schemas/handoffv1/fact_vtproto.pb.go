@@ -155,6 +155,7 @@ func (m *EpisodeFact) CloneVT() *EpisodeFact {
 	r.EndedAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.EndedAt).CloneVT())
 	r.AgentReplies = m.AgentReplies
 	r.Reopened = m.Reopened
+	r.TicketUrl = m.TicketUrl
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -180,6 +181,7 @@ func (m *TicketFact) CloneVT() *TicketFact {
 	r.Assignee = m.Assignee
 	r.MergedInto = m.MergedInto
 	r.Episode = m.Episode
+	r.TicketUrl = m.TicketUrl
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -721,6 +723,15 @@ func (m *EpisodeFact) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.TicketUrl) > 0 {
+		i -= len(m.TicketUrl)
+		copy(dAtA[i:], m.TicketUrl)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.TicketUrl)))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x92
+	}
 	if m.Reopened != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Reopened))
 		i--
@@ -873,6 +884,15 @@ func (m *TicketFact) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if len(m.TicketUrl) > 0 {
+		i -= len(m.TicketUrl)
+		copy(dAtA[i:], m.TicketUrl)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.TicketUrl)))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x92
 	}
 	if m.Episode != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Episode))
@@ -1683,6 +1703,10 @@ func (m *EpisodeFact) SizeVT() (n int) {
 	if m.Reopened != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Reopened))
 	}
+	l = len(m.TicketUrl)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -1724,6 +1748,10 @@ func (m *TicketFact) SizeVT() (n int) {
 	}
 	if m.Episode != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Episode))
+	}
+	l = len(m.TicketUrl)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -3268,6 +3296,45 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 50:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TicketUrl", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketUrl is not UTF-8")
+			}
+			m.TicketUrl = stringValue
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -3591,6 +3658,45 @@ func (m *TicketFact) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 50:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TicketUrl", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketUrl is not UTF-8")
+			}
+			m.TicketUrl = stringValue
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -165,6 +165,7 @@ type Record struct {
 	//	*Record_CommandReturned
 	//	*Record_WithPeople
 	//	*Record_ChannelEcho
+	//	*Record_DeskFailing
 	//	*Record_RuleReply
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -562,6 +563,15 @@ func (x *Record) GetChannelEcho() *ChannelEcho {
 	return nil
 }
 
+func (x *Record) GetDeskFailing() *DeskFailing {
+	if x != nil {
+		if x, ok := x.Body.(*Record_DeskFailing); ok {
+			return x.DeskFailing
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetRuleReply() *RuleReply {
 	if x != nil {
 		if x, ok := x.Body.(*Record_RuleReply); ok {
@@ -695,6 +705,10 @@ type Record_ChannelEcho struct {
 	ChannelEcho *ChannelEcho `protobuf:"bytes,53,opt,name=channel_echo,json=channelEcho,proto3,oneof"`
 }
 
+type Record_DeskFailing struct {
+	DeskFailing *DeskFailing `protobuf:"bytes,54,opt,name=desk_failing,json=deskFailing,proto3,oneof"`
+}
+
 type Record_RuleReply struct {
 	RuleReply *RuleReply `protobuf:"bytes,60,opt,name=rule_reply,json=ruleReply,proto3,oneof"`
 }
@@ -759,6 +773,8 @@ func (*Record_WithPeople) isRecord_Body() {}
 
 func (*Record_ChannelEcho) isRecord_Body() {}
 
+func (*Record_DeskFailing) isRecord_Body() {}
+
 func (*Record_RuleReply) isRecord_Body() {}
 
 var File_handoff_v1_record_proto protoreflect.FileDescriptor
@@ -766,7 +782,7 @@ var File_handoff_v1_record_proto protoreflect.FileDescriptor
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\x8e\x12\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xcc\x12\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -816,7 +832,8 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\x10command_returned\x183 \x01(\v2\x1b.handoff.v1.CommandReturnedH\x00R\x0fcommandReturned\x129\n" +
 	"\vwith_people\x184 \x01(\v2\x16.handoff.v1.WithPeopleH\x00R\n" +
 	"withPeople\x12<\n" +
-	"\fchannel_echo\x185 \x01(\v2\x17.handoff.v1.ChannelEchoH\x00R\vchannelEcho\x126\n" +
+	"\fchannel_echo\x185 \x01(\v2\x17.handoff.v1.ChannelEchoH\x00R\vchannelEcho\x12<\n" +
+	"\fdesk_failing\x186 \x01(\v2\x17.handoff.v1.DeskFailingH\x00R\vdeskFailing\x126\n" +
 	"\n" +
 	"rule_reply\x18< \x01(\v2\x15.handoff.v1.RuleReplyH\x00R\truleReplyB\x06\n" +
 	"\x04body*\xac\x01\n" +
@@ -879,7 +896,8 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*CommandReturned)(nil),       // 31: handoff.v1.CommandReturned
 	(*WithPeople)(nil),            // 32: handoff.v1.WithPeople
 	(*ChannelEcho)(nil),           // 33: handoff.v1.ChannelEcho
-	(*RuleReply)(nil),             // 34: handoff.v1.RuleReply
+	(*DeskFailing)(nil),           // 34: handoff.v1.DeskFailing
+	(*RuleReply)(nil),             // 35: handoff.v1.RuleReply
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -916,12 +934,13 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	31, // 31: handoff.v1.Record.command_returned:type_name -> handoff.v1.CommandReturned
 	32, // 32: handoff.v1.Record.with_people:type_name -> handoff.v1.WithPeople
 	33, // 33: handoff.v1.Record.channel_echo:type_name -> handoff.v1.ChannelEcho
-	34, // 34: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	34, // 34: handoff.v1.Record.desk_failing:type_name -> handoff.v1.DeskFailing
+	35, // 35: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -966,6 +985,7 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_CommandReturned)(nil),
 		(*Record_WithPeople)(nil),
 		(*Record_ChannelEcho)(nil),
+		(*Record_DeskFailing)(nil),
 		(*Record_RuleReply)(nil),
 	}
 	type x struct{}

@@ -79,8 +79,9 @@ type EpisodeEvent struct {
 	Signal string
 	// Intent of the signalling message, else the bot's reason, and its text.
 	Intent, SignalText string
-	// Desk and TicketID, once there is a ticket.
-	Desk, TicketID string
+	// Desk and TicketID, once there is a ticket, and TicketURL, its link for
+	// people.
+	Desk, TicketID, TicketURL string
 	// When its parts happened, as far as they have.
 	SignalledAt, OfferedAt, RequestedAt, OpenedAt, FirstReplyAt, EndedAt time.Time
 	// AgentReplies and Reopened count up to now.
@@ -128,8 +129,9 @@ type ConsentEvent struct {
 // TicketEvent is what the desk said of a ticket.
 type TicketEvent struct {
 	Origin
-	// TicketID at the Desk.
-	TicketID, Desk string
+	// TicketID at the Desk, and TicketURL, its link for people where it is
+	// known.
+	TicketID, TicketURL, Desk string
 	// Status and Prior: "open", "solved", …; Status is empty where the event says nothing of it, Prior for a
 	// new ticket. NativeStatus is the desk's own name.
 	Status, Prior, NativeStatus string

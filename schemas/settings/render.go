@@ -11,7 +11,8 @@ import (
 // Text returns a text in the conversation's language, else the shop's, else English, with [bot],
 // [shop name], [support contact] and the given pairs (name without brackets, value) filled in.
 func (s *Shop) Text(id TextID, language string, pairs ...string) string {
-	return s.Fill(s.textIn(id, language), pairs...)
+	text, _ := s.textIn(id, language)
+	return s.Fill(text, pairs...)
 }
 
 // Fill fills in a text of the shop's own as Text does.
@@ -27,17 +28,18 @@ func (s *Shop) Fill(text string, pairs ...string) string {
 }
 
 // textIn looks a text up: what the shop set in the conversation's language, then in its own, then in
-// English. An English conversation at a shop of another language gets English, set or shipped.
-func (s *Shop) textIn(id TextID, language string) string {
+// English. An English conversation at a shop of another language gets English, set or shipped. It also tells which
+// language the text is in.
+func (s *Shop) textIn(id TextID, language string) (text, in string) {
 	for _, lang := range []string{language, base(language), s.Language, base(s.Language), english} {
 		if t, ok := s.Texts[lang][id]; ok {
-			return t
+			return t, lang
 		}
 		if lang == english {
 			break
 		}
 	}
-	return id.Default()
+	return id.Default(), english
 }
 
 // RuleText is what a rule writes, in the conversation's language, else the shop's, else the one for all.

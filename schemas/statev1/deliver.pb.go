@@ -491,7 +491,9 @@ type DeskTicket struct {
 	Ended bool `protobuf:"varint,9,opt,name=ended,proto3" json:"ended,omitempty"`
 	// Since when it stands for another ticket that was merged into it: what happened on it before is not
 	// this conversation's (M7). Unset for most.
-	MergedAt      *timestamppb.Timestamp `protobuf:"bytes,50,opt,name=merged_at,json=mergedAt,proto3" json:"merged_at,omitempty"`
+	MergedAt *timestamppb.Timestamp `protobuf:"bytes,50,opt,name=merged_at,json=mergedAt,proto3" json:"merged_at,omitempty"`
+	// How many looks in a row found nothing new on it since it stands for another one.
+	QuietPolls    uint32 `protobuf:"varint,51,opt,name=quiet_polls,json=quietPolls,proto3" json:"quiet_polls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -594,6 +596,13 @@ func (x *DeskTicket) GetMergedAt() *timestamppb.Timestamp {
 		return x.MergedAt
 	}
 	return nil
+}
+
+func (x *DeskTicket) GetQuietPolls() uint32 {
+	if x != nil {
+		return x.QuietPolls
+	}
+	return 0
 }
 
 // SentText remembers a text that a provider took, for its callbacks and so that look-ups do not take
@@ -758,7 +767,7 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\aclasses\x18\x02 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\x12\x18\n" +
 	"\aversion\x18F \x01(\x04R\aversion\"<\n" +
 	"\bGateShut\x120\n" +
-	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xa7\x02\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xc8\x02\n" +
 	"\n" +
 	"DeskTicket\x12\x12\n" +
 	"\x04desk\x18\x01 \x01(\tR\x04desk\x12\x1b\n" +
@@ -771,7 +780,9 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\vfetch_again\x18\b \x01(\bR\n" +
 	"fetchAgain\x12\x14\n" +
 	"\x05ended\x18\t \x01(\bR\x05ended\x127\n" +
-	"\tmerged_at\x182 \x01(\v2\x1a.google.protobuf.TimestampR\bmergedAt\"\x94\x03\n" +
+	"\tmerged_at\x182 \x01(\v2\x1a.google.protobuf.TimestampR\bmergedAt\x12\x1f\n" +
+	"\vquiet_polls\x183 \x01(\rR\n" +
+	"quietPolls\"\x94\x03\n" +
 	"\bSentText\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\"\n" +

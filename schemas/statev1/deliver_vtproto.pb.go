@@ -165,6 +165,7 @@ func (m *DeskTicket) CloneVT() *DeskTicket {
 	r.FetchAgain = m.FetchAgain
 	r.Ended = m.Ended
 	r.MergedAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.MergedAt).CloneVT())
+	r.QuietPolls = m.QuietPolls
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -636,6 +637,13 @@ func (m *DeskTicket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.QuietPolls != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.QuietPolls))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x98
+	}
 	if m.MergedAt != nil {
 		size, err := (*timestamppb1.Timestamp)(m.MergedAt).MarshalToSizedBufferVT(dAtA[:i])
 		if err != nil {
@@ -1024,6 +1032,9 @@ func (m *DeskTicket) SizeVT() (n int) {
 	if m.MergedAt != nil {
 		l = (*timestamppb1.Timestamp)(m.MergedAt).SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.QuietPolls != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.QuietPolls))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2569,6 +2580,25 @@ func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 51:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field QuietPolls", wireType)
+			}
+			m.QuietPolls = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.QuietPolls |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -635,9 +635,9 @@ func (x *Refusal) GetUntil() *timestamppb.Timestamp {
 	return nil
 }
 
-// Episode is the newest handoff of a conversation: entry "episode/<conversation>" of escalate. An
-// expired one whose ticket agents can still answer stays in "expired/<conversation>" while a newer one
-// is offered.
+// Episode is the newest handoff of a conversation: entry "episode/<conversation>" of escalate. One that expired or
+// was closed, whose ticket agents can still answer or open again, stays in "expired/<conversation>" while a newer
+// one is offered.
 type Episode struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number within the conversation, from 1.
@@ -677,9 +677,11 @@ type Episode struct {
 	// How often it was reopened.
 	Reopened uint32 `protobuf:"varint,18,opt,name=reopened,proto3" json:"reopened,omitempty"`
 	// An opt-out ended it while people had it, and its ticket was left open for them.
-	LeftOpen      bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LeftOpen bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
+	// Since when the desk is known to fail on the call that opens it; unset while it is not (H11).
+	DeskFailingSince *timestamppb.Timestamp `protobuf:"bytes,51,opt,name=desk_failing_since,json=deskFailingSince,proto3" json:"desk_failing_since,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Episode) Reset() {
@@ -845,6 +847,13 @@ func (x *Episode) GetLeftOpen() bool {
 	return false
 }
 
+func (x *Episode) GetDeskFailingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeskFailingSince
+	}
+	return nil
+}
+
 // Ticket is the conversation's newest ticket: entry "ticket/<conversation>" of escalate; earlier ones
 // are at "past/<conversation>/<desk's ticket id>".
 type Ticket struct {
@@ -885,6 +894,9 @@ type Ticket struct {
 	ToldAt *timestamppb.Timestamp `protobuf:"bytes,54,opt,name=told_at,json=toldAt,proto3" json:"told_at,omitempty"`
 	// Taken by what an agent wrote in the channel's own app, maybe without any ticket (H14).
 	ByEcho bool `protobuf:"varint,55,opt,name=by_echo,json=byEcho,proto3" json:"by_echo,omitempty"`
+	// It stands for one of another conversation, or of none, that this conversation's ticket was merged into: others
+	// go on there, whatever ends here (M7).
+	Shared bool `protobuf:"varint,56,opt,name=shared,proto3" json:"shared,omitempty"`
 	// Tags on it, as the desk told last or Handoff set them.
 	Tags []string `protobuf:"bytes,60,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Subject it was created with.
@@ -1049,6 +1061,13 @@ func (x *Ticket) GetToldAt() *timestamppb.Timestamp {
 func (x *Ticket) GetByEcho() bool {
 	if x != nil {
 		return x.ByEcho
+	}
+	return false
+}
+
+func (x *Ticket) GetShared() bool {
+	if x != nil {
+		return x.Shared
 	}
 	return false
 }
@@ -1478,7 +1497,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\aRefusal\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.handoff.v1.SignalKindR\x04kind\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x120\n" +
-	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xf4\x06\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xbe\a\n" +
 	"\aEpisode\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05state\x120\n" +
@@ -1503,7 +1522,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\bended_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12#\n" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
-	"\tleft_open\x182 \x01(\bR\bleftOpen\"\x88\x06\n" +
+	"\tleft_open\x182 \x01(\bR\bleftOpen\x12H\n" +
+	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\"\xa0\x06\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1524,7 +1544,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\rwaiting_steps\x184 \x01(\rR\fwaitingSteps\x12,\n" +
 	"\x04told\x185 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x04told\x123\n" +
 	"\atold_at\x186 \x01(\v2\x1a.google.protobuf.TimestampR\x06toldAt\x12\x17\n" +
-	"\aby_echo\x187 \x01(\bR\x06byEcho\x12\x12\n" +
+	"\aby_echo\x187 \x01(\bR\x06byEcho\x12\x16\n" +
+	"\x06shared\x188 \x01(\bR\x06shared\x12\x12\n" +
 	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
 	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
 	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +
@@ -1625,27 +1646,28 @@ var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	13, // 24: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
 	13, // 25: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
 	13, // 26: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
-	17, // 27: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
-	13, // 28: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
-	18, // 29: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
-	13, // 30: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
-	13, // 31: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
-	17, // 32: handoff.state.v1.Ticket.told:type_name -> handoff.v1.TicketStatus
-	13, // 33: handoff.state.v1.Ticket.told_at:type_name -> google.protobuf.Timestamp
-	19, // 34: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	13, // 35: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
-	13, // 36: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
-	13, // 37: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
-	13, // 38: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
-	11, // 39: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
-	10, // 40: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
-	10, // 41: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
-	13, // 42: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	13, // 27: handoff.state.v1.Episode.desk_failing_since:type_name -> google.protobuf.Timestamp
+	17, // 28: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
+	13, // 29: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
+	18, // 30: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
+	13, // 31: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
+	13, // 32: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
+	17, // 33: handoff.state.v1.Ticket.told:type_name -> handoff.v1.TicketStatus
+	13, // 34: handoff.state.v1.Ticket.told_at:type_name -> google.protobuf.Timestamp
+	19, // 35: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	13, // 36: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	13, // 37: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	13, // 38: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	13, // 39: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	11, // 40: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	10, // 41: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
+	10, // 42: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
+	13, // 43: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }

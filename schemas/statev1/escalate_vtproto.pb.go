@@ -213,6 +213,7 @@ func (m *Episode) CloneVT() *Episode {
 	r.AgentReplies = m.AgentReplies
 	r.Reopened = m.Reopened
 	r.LeftOpen = m.LeftOpen
+	r.DeskFailingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.DeskFailingSince).CloneVT())
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -246,6 +247,7 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.Told = m.Told
 	r.ToldAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.ToldAt).CloneVT())
 	r.ByEcho = m.ByEcho
+	r.Shared = m.Shared
 	r.Subject = m.Subject
 	r.FollowUp = m.FollowUp
 	r.Announced = m.Announced
@@ -985,6 +987,18 @@ func (m *Episode) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.DeskFailingSince != nil {
+		size, err := (*timestamppb1.Timestamp)(m.DeskFailingSince).MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x9a
+	}
 	if m.LeftOpen {
 		i--
 		if m.LeftOpen {
@@ -1228,6 +1242,18 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			i--
 			dAtA[i] = 0xe2
 		}
+	}
+	if m.Shared {
+		i--
+		if m.Shared {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xc0
 	}
 	if m.ByEcho {
 		i--
@@ -2028,6 +2054,10 @@ func (m *Episode) SizeVT() (n int) {
 	if m.LeftOpen {
 		n += 3
 	}
+	if m.DeskFailingSince != nil {
+		l = (*timestamppb1.Timestamp)(m.DeskFailingSince).SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -2101,6 +2131,9 @@ func (m *Ticket) SizeVT() (n int) {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	if m.ByEcho {
+		n += 3
+	}
+	if m.Shared {
 		n += 3
 	}
 	if len(m.Tags) > 0 {
@@ -4463,6 +4496,42 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.LeftOpen = bool(v != 0)
+		case 51:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DeskFailingSince", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.DeskFailingSince == nil {
+				m.DeskFailingSince = &timestamppb.Timestamp{}
+			}
+			if err := (*timestamppb1.Timestamp)(m.DeskFailingSince).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -5028,6 +5097,26 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.ByEcho = bool(v != 0)
+		case 56:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Shared", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Shared = bool(v != 0)
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Tags", wireType)

@@ -47,7 +47,7 @@ func withoutComments(sql string) string {
 func TestClusterLayout(t *testing.T) {
 	plain := allStatements(t, Config{Database: "d"})
 	cluster := allStatements(t, Config{Database: "d", Cluster: "c1", Replicated: true})
-	definition := regexp.MustCompile(`^CREATE (TABLE IF NOT EXISTS|MATERIALIZED VIEW IF NOT EXISTS|OR REPLACE VIEW) d\.[a-z_0-9]+ ON CLUSTER c1\b`)
+	definition := regexp.MustCompile(`^CREATE (TABLE IF NOT EXISTS|MATERIALIZED VIEW IF NOT EXISTS|OR REPLACE VIEW) d\.[a-z_0-9]+ ON CLUSTER c1\b|^ALTER TABLE d\.[a-z_0-9]+ ON CLUSTER c1 (ADD COLUMN IF NOT EXISTS|COMMENT COLUMN) `)
 	engine := regexp.MustCompile(`ENGINE = (\w+)`)
 	for i, s := range cluster {
 		if s := withoutComments(s); !definition.MatchString(s) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -11,6 +12,7 @@ import (
 var (
 	definitionOf = regexp.MustCompile(`^CREATE (TABLE|MATERIALIZED VIEW|OR REPLACE VIEW)(?: IF NOT EXISTS)? (\S+)`)
 	columnOf     = regexp.MustCompile(`(?m)^    (\w+)\s+(.+?) COMMENT '((?:[^']|'')*)'`)
+	addedOf      = regexp.MustCompile(`^ALTER TABLE (\S+) ADD COLUMN IF NOT EXISTS (\w+) (.+?) COMMENT '((?:[^']|'')*)' AFTER (\w+)$`)
 	parameterOf  = regexp.MustCompile(`\{(\w+):(?:[^{}])+\}`)
 )
 
@@ -22,53 +24,80 @@ func Reference() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("list ClickHouse migrations: %w", err)
 	}
-	var b strings.Builder
-	b.WriteString("# Tables and views in ClickHouse\n\nMade from `sinks/clickhouse/migrations`. All are in the database `handoff`. Times are UTC.\n")
+	var all []statement
 	for _, file := range files {
-		statements, err := Config{Database: "handoff"}.render(file)
+		rendered, err := Config{Database: "handoff"}.render(file)
 		if err != nil {
 			return "", err
 		}
-		for _, s := range statements {
-			describe(&b, s)
+		for _, s := range rendered {
+			all = append(all, read(s))
+		}
+	}
+	var b strings.Builder
+	b.WriteString("# Tables and views in ClickHouse\n\nMade from `sinks/clickhouse/migrations`. All are in the database `handoff`. Times are UTC.\n")
+	for i, s := range all {
+		replaced := slices.ContainsFunc(all[i+1:], func(later statement) bool { return later.name == s.name })
+		if s.name != "" && !replaced {
+			s.describe(&b, all)
 		}
 	}
 	return b.String(), nil
 }
 
-// describe writes one statement's section: what its comment says, how a view
-// is asked, and a table's columns. The view that only feeds a table has none.
-func describe(b *strings.Builder, statement string) {
+// statement of a migration. One that makes nothing that people read has no name.
+type statement struct {
+	name, kind string // of a table or view
+	comment    []string
+	sql        string
+}
+
+// read takes a statement apart. The view that only feeds a table is for nobody to read.
+func read(text string) statement {
 	var comment, sql []string
-	for _, line := range strings.Split(statement, "\n") {
+	for _, line := range strings.Split(text, "\n") {
 		if text, ok := strings.CutPrefix(line, "--"); ok {
 			comment = append(comment, strings.TrimSpace(text))
 		} else {
 			sql = append(sql, line)
 		}
 	}
-	body := strings.TrimSpace(strings.Join(sql, "\n"))
-	m := definitionOf.FindStringSubmatch(body)
-	if m == nil || m[1] == "MATERIALIZED VIEW" {
-		return
+	s := statement{comment: comment, sql: strings.TrimSpace(strings.Join(sql, "\n"))}
+	if m := definitionOf.FindStringSubmatch(s.sql); m != nil && m[1] != "MATERIALIZED VIEW" {
+		s.name, s.kind = m[2], strings.ToLower(strings.TrimPrefix(m[1], "OR REPLACE "))
 	}
-	kind := strings.ToLower(strings.TrimPrefix(m[1], "OR REPLACE "))
-	fmt.Fprintf(b, "\n## %s (%s)\n", strings.TrimPrefix(m[2], "handoff."), kind)
-	if text := paragraphs(comment); text != "" {
+	return s
+}
+
+// describe writes a table's or view's section: what its comment says, how a view is asked, and a table's columns,
+// those that later statements add too.
+func (s statement) describe(b *strings.Builder, all []statement) {
+	fmt.Fprintf(b, "\n## %s (%s)\n", strings.TrimPrefix(s.name, "handoff."), s.kind)
+	if text := paragraphs(s.comment); text != "" {
 		fmt.Fprintf(b, "\n%s\n", text)
 	}
-	if kind == "view" {
-		call := m[2]
-		if names := parameters(body); len(names) > 0 {
+	if s.kind == "view" {
+		call := s.name
+		if names := parameters(s.sql); len(names) > 0 {
 			call += "(" + strings.Join(names, ", ") + ")"
 		}
 		fmt.Fprintf(b, "\n```sql\nSELECT * FROM %s\n```\n", call)
 		return
 	}
 	b.WriteString("\n| column | type | what it holds |\n|---|---|---|\n")
-	for _, c := range columnOf.FindAllStringSubmatch(body, -1) {
-		fmt.Fprintf(b, "| %s | `%s` | %s |\n", c[1], c[2], strings.ReplaceAll(c[3], "''", "'"))
+	for _, c := range columnOf.FindAllStringSubmatch(s.sql, -1) {
+		column(b, c[1], c[2], c[3])
+		for _, later := range all {
+			if m := addedOf.FindStringSubmatch(later.sql); m != nil && m[1] == s.name && m[5] == c[1] {
+				column(b, m[2], m[3], m[4])
+			}
+		}
 	}
+}
+
+// column writes a column's line.
+func column(b *strings.Builder, name, kind, comment string) {
+	fmt.Fprintf(b, "| %s | `%s` | %s |\n", name, kind, strings.ReplaceAll(comment, "''", "'"))
 }
 
 // paragraphs joins comment lines; an empty one parts paragraphs.

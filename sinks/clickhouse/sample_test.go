@@ -113,7 +113,7 @@ func march() *story {
 	s.batch.RuleRuns = append(s.batch.RuleRuns, rows.RuleRun{
 		Origin: s.at("bolt", "eve", noon), Rule: "vip", When: "message_created", Did: []string{"add_to_list vip"}, Lists: []string{"vip"}})
 	s.batch.TicketEvents = append(s.batch.TicketEvents, rows.TicketEvent{
-		Origin: s.at("bolt", "eve", noon), TicketID: "7", Desk: "zendesk", Status: "open", Prior: "solved", NativeStatus: "open", Reopened: true, Assignee: "Kim", Episode: 1})
+		Origin: s.at("bolt", "eve", noon), TicketID: "7", TicketURL: "https://bolt.zendesk.com/agent/tickets/7", Desk: "zendesk", Status: "open", Prior: "solved", NativeStatus: "open", Reopened: true, Assignee: "Kim", Episode: 1})
 	s.batch.ConsentEvents = append(s.batch.ConsentEvents,
 		rows.ConsentEvent{Origin: s.at("bolt", "eve", noon), Kind: "possible_opt_out", Text: "enough of this", MessageID: "m1", By: "score 0.8", DueAt: next},
 		rows.ConsentEvent{Origin: s.at("bolt", "eve", noon.Add(time.Hour)), Kind: "possible_declined", Text: "enough of this", MessageID: "m1", By: "Ann"},

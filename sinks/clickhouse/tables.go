@@ -61,11 +61,11 @@ func messagesTable(list []rows.Message) table {
 func episodeEventsTable(list []rows.EpisodeEvent) table {
 	return table{
 		name: "episode_events", rows: len(list),
-		columns: originColumns("episode", "from_state", "to_state", "signal", "intent", "signal_text", "desk", "ticket_id", "signalled_at", "offered_at",
+		columns: originColumns("episode", "from_state", "to_state", "signal", "intent", "signal_text", "desk", "ticket_id", "ticket_url", "signalled_at", "offered_at",
 			"requested_at", "opened_at", "first_reply_at", "ended_at", "agent_replies", "reopened"),
 		values: func(i int) []any {
 			e := &list[i]
-			return originValues(&e.Origin, e.Episode, e.From, e.To, e.Signal, e.Intent, e.SignalText, e.Desk, e.TicketID, maybe(e.SignalledAt), maybe(e.OfferedAt),
+			return originValues(&e.Origin, e.Episode, e.From, e.To, e.Signal, e.Intent, e.SignalText, e.Desk, e.TicketID, e.TicketURL, maybe(e.SignalledAt), maybe(e.OfferedAt),
 				maybe(e.RequestedAt), maybe(e.OpenedAt), maybe(e.FirstReplyAt), maybe(e.EndedAt), e.AgentReplies, e.Reopened)
 		},
 	}
@@ -107,10 +107,10 @@ func ruleRunsTable(list []rows.RuleRun) table {
 func ticketEventsTable(list []rows.TicketEvent) table {
 	return table{
 		name: "ticket_events", rows: len(list),
-		columns: originColumns("ticket_id", "desk", "status", "prior", "native_status", "reopened", "assignee", "merged_into", "episode"),
+		columns: originColumns("ticket_id", "ticket_url", "desk", "status", "prior", "native_status", "reopened", "assignee", "merged_into", "episode"),
 		values: func(i int) []any {
 			e := &list[i]
-			return originValues(&e.Origin, e.TicketID, e.Desk, e.Status, e.Prior, e.NativeStatus, e.Reopened, e.Assignee, e.MergedInto, e.Episode)
+			return originValues(&e.Origin, e.TicketID, e.TicketURL, e.Desk, e.Status, e.Prior, e.NativeStatus, e.Reopened, e.Assignee, e.MergedInto, e.Episode)
 		},
 	}
 }

@@ -53,7 +53,7 @@ func TestEveryKindOfFact(t *testing.T) {
 		}}}),
 		record(t, 3, nil, &handoffv1.Fact{Stage: "escalate", Kind: &handoffv1.Fact_Episode{Episode: &handoffv1.EpisodeFact{
 			Episode: 2, From: handoffv1.EpisodeState_EPISODE_STATE_OPEN, To: handoffv1.EpisodeState_EPISODE_STATE_OPTED_OUT,
-			Signal: handoffv1.SignalKind_SIGNAL_KIND_BOT_CANNOT_ANSWER, Intent: "why", SignalText: "text", TicketId: "T", Desk: "gorgias",
+			Signal: handoffv1.SignalKind_SIGNAL_KIND_BOT_CANNOT_ANSWER, Intent: "why", SignalText: "text", TicketId: "T", TicketUrl: "https://acme.gorgias.com/app/ticket/T", Desk: "gorgias",
 			SignalledAt: stamp, EndedAt: stamp, AgentReplies: 4, Reopened: 1,
 		}}}),
 		record(t, 4, nil, &handoffv1.Fact{Stage: "consent", Kind: &handoffv1.Fact_Consent{Consent: &handoffv1.ConsentFact{
@@ -63,6 +63,10 @@ func TestEveryKindOfFact(t *testing.T) {
 			CallId: "cd", Action: handoffv1.Action_ACTION_SEND_TEXT, Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, Delivery: handoffv1.DeliveryStatus_DELIVERY_STATUS_READ,
 			BlockReason: handoffv1.BlockReason_BLOCK_REASON_GATE_SHUT, Code: "21610", Destination: "twilio", TextClass: handoffv1.TextClass_TEXT_CLASS_BOT, Segments: 2, Credits: 3, Attempts: 4,
 			Crossed: true, ProviderId: "SM", TicketId: "T", Episode: 5, StartedAt: stamp, EndedAt: stamp,
+		}}}),
+		record(t, 6, nil, &handoffv1.Fact{Stage: "escalate", Kind: &handoffv1.Fact_Ticket{Ticket: &handoffv1.TicketFact{
+			TicketId: "T", TicketUrl: "https://acme.gorgias.com/app/ticket/T", Desk: "gorgias", Status: handoffv1.TicketStatus_TICKET_STATUS_OPEN, Prior: handoffv1.TicketStatus_TICKET_STATUS_SOLVED,
+			NativeStatus: "open", Reopened: true, Assignee: "Kim", MergedInto: "U", Episode: 5,
 		}}}),
 	})
 	origin := func(offset int64, stage string) rows.Origin {
@@ -80,10 +84,12 @@ func TestEveryKindOfFact(t *testing.T) {
 			{Origin: origin(2, "consent"), MessageID: "cd", Direction: "out", Author: "agent", AuthorName: "Kim", TextClass: "keyword_answer", Episode: 7},
 		},
 		EpisodeEvents: []rows.EpisodeEvent{{Origin: origin(3, "escalate"), Episode: 2, From: "open", To: "opted_out", Signal: "bot_cannot_answer", Intent: "why", SignalText: "text",
-			TicketID: "T", Desk: "gorgias", SignalledAt: ms, EndedAt: ms, AgentReplies: 4, Reopened: 1}},
+			TicketID: "T", TicketURL: "https://acme.gorgias.com/app/ticket/T", Desk: "gorgias", SignalledAt: ms, EndedAt: ms, AgentReplies: 4, Reopened: 1}},
 		ConsentChanges: []rows.ConsentChange{{Origin: origin(4, "consent"), Version: 9, Scope: "shop", Prior: "unknown", Status: "unsubscribed", Source: "plain_language", Keyword: "k", Text: "x", MessageID: "m"}},
 		Deliveries: []rows.Delivery{{Origin: origin(5, "deliver"), CallID: "cd", Action: "send_text", Status: "refused", State: "read", BlockReason: "gate_shut", Code: "21610",
 			Destination: "twilio", TextClass: "bot", Segments: 2, Credits: 3, Attempts: 4, Crossed: true, ProviderID: "SM", TicketID: "T", Episode: 5, StartedAt: ms, EndedAt: ms}},
+		TicketEvents: []rows.TicketEvent{{Origin: origin(6, "escalate"), TicketID: "T", TicketURL: "https://acme.gorgias.com/app/ticket/T", Desk: "gorgias", Status: "open", Prior: "solved",
+			NativeStatus: "open", Reopened: true, Assignee: "Kim", MergedInto: "U", Episode: 5}},
 	}
 	if !reflect.DeepEqual(b, want) {
 		t.Errorf("\n got %+v\nwant %+v", b, want)

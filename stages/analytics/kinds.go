@@ -79,7 +79,7 @@ func episode(o rows.Origin, f *handoffv1.EpisodeFact) rows.EpisodeEvent {
 		Episode: f.GetEpisode(),
 		From:    episodeStates.of(int32(f.GetFrom())), To: episodeStates.of(int32(f.GetTo())),
 		Signal: signals.of(int32(f.GetSignal())), Intent: f.GetIntent(), SignalText: f.GetSignalText(),
-		Desk: f.GetDesk(), TicketID: f.GetTicketId(),
+		Desk: f.GetDesk(), TicketID: f.GetTicketId(), TicketURL: f.GetTicketUrl(),
 		SignalledAt: instant(f.GetSignalledAt()), OfferedAt: instant(f.GetOfferedAt()),
 		RequestedAt: instant(f.GetRequestedAt()), OpenedAt: instant(f.GetOpenedAt()),
 		FirstReplyAt: instant(f.GetFirstReplyAt()), EndedAt: instant(f.GetEndedAt()),
@@ -105,7 +105,7 @@ func consentEvent(o rows.Origin, f *handoffv1.ConsentEvent) rows.ConsentEvent {
 
 func ticket(o rows.Origin, f *handoffv1.TicketFact) rows.TicketEvent {
 	return rows.TicketEvent{
-		Origin: o, TicketID: f.GetTicketId(), Desk: f.GetDesk(),
+		Origin: o, TicketID: f.GetTicketId(), TicketURL: f.GetTicketUrl(), Desk: f.GetDesk(),
 		Status: ticketStatuses.of(int32(f.GetStatus())), Prior: ticketStatuses.of(int32(f.GetPrior())), NativeStatus: f.GetNativeStatus(),
 		Reopened: f.GetReopened(), Assignee: f.GetAssignee(), MergedInto: f.GetMergedInto(), Episode: f.GetEpisode(),
 	}

@@ -101,6 +101,9 @@ func (s *Stage) On(t *turn.Turn) error {
 		return s.onCommand(t, body.Command)
 	case *handoffv1.Record_CallResult:
 		return s.onCallResult(t, body.CallResult)
+	case *handoffv1.Record_DeskFailing:
+		t.Forward(schemas.TopicEscalate, nil) // who judges what it means for an episode
+		return nil
 	case *handoffv1.Record_AttemptStarted:
 		return s.onAttemptStarted(t, body.AttemptStarted)
 	case *handoffv1.Record_ConsentChanged:

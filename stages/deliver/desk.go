@@ -118,6 +118,11 @@ func (s *Stage) endFetch(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outc
 	}
 	again := merged && !ticket.GetEnded() || !merged && (ticket.GetFetchAgain() || (o.GetMoreItems() && len(o.GetItems()) > 0))
 	ticket.Fetching, ticket.FetchAgain = "", false
+	if len(o.GetItems()) > 0 {
+		ticket.QuietPolls = 0
+	} else if ticket.GetMergedAt() != nil {
+		ticket.QuietPolls++
+	}
 	if again {
 		s.fetch(t, place, ticketEpisode(c), ticket)
 	}
@@ -143,10 +148,7 @@ const pollTimer = "poll/"
 // webhook that was lost only delays what it told of.
 func setPoll(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.DeskTicket) {
 	name := pollTimer + place.Conversation + "/" + strconv.FormatUint(episode, 10)
-	every := t.Shop.Desk.Poll
-	if ticket.GetMergedAt() != nil && (every == 0 || every > mergedPoll) {
-		every = mergedPoll
-	}
+	every := pollAfter(t.Shop.Desk.Poll, ticket)
 	if ticket.GetEnded() || every == 0 {
 		t.StopTimer(name)
 		return

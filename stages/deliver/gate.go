@@ -24,7 +24,7 @@ func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipel
 	r := &handoffv1.Record{}
 	if err := proto.Unmarshal(in.Record.Value, r); err == nil {
 		switch r.GetBody().(type) {
-		case *handoffv1.Record_Command, *handoffv1.Record_TicketChanged, *handoffv1.Record_AttemptStarted:
+		case *handoffv1.Record_Command, *handoffv1.Record_TicketChanged, *handoffv1.Record_AttemptStarted, *handoffv1.Record_DeskFailing:
 			return
 		}
 	}

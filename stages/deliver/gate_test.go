@@ -292,3 +292,18 @@ func TestOldHoldPutBack(t *testing.T) {
 		t.Errorf("a bot's text: %+v, want a refusal", rel)
 	}
 }
+
+// TestATextAboutACallLeavesWhileItIsOpen: it says that the desk does not answer (H11).
+func TestATextAboutACallLeavesWhileItIsOpen(t *testing.T) {
+	w := newWorld(t)
+	w.consent("channel:sms", 1, conversational)
+	create := w.command(number, &handoffv1.Command{Episode: 1, TicketEpisode: 1, Action: &handoffv1.Command_CreateTicket{CreateTicket: &handoffv1.CreateTicket{ExternalId: "x"}}})
+	text := w.command(number, &handoffv1.Command{Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{TextClass: system, Text: "trouble", WhileOpen: create}}})
+	if rel := w.release(text); rel.Verdict != caller.Start {
+		t.Errorf("while the call is open: %+v", rel)
+	}
+	w.result(create, &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE, TicketId: "7"})
+	if rel := w.release(text); rel.Verdict != caller.Refuse || rel.Reason != handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN || rel.Meaning == "" {
+		t.Errorf("after it: %+v", rel)
+	}
+}

@@ -9,9 +9,37 @@ import (
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
-// mergedPoll is how often a ticket is looked at that another one was merged into: its webhooks tell of
-// whom it was made for, not of this conversation (M7).
-const mergedPoll = time.Minute
+// A ticket that another one was merged into is looked at, whatever the shop's desk.poll: its webhooks name the
+// conversation it was made for, which may be another person's, or none where no ticket of Handoff's survived (M7).
+// Every mergedPoll for quietLooks looks after something was said, on either side; then twice as long after each look
+// that found nothing, up to desk.poll or mergedPollMost: people who talk get their answers within a minute, and a
+// ticket that is left open for weeks costs the desk's API as little as any other.
+const (
+	mergedPoll     = time.Minute
+	mergedPollMost = 10 * time.Minute
+	quietLooks     = 10
+)
+
+// pollAfter is how long after the last look a ticket is looked at again; 0 for never.
+func pollAfter(every time.Duration, ticket *statev1.DeskTicket) time.Duration {
+	if ticket.GetMergedAt() == nil {
+		return every
+	}
+	most := cmp.Or(every, mergedPollMost)
+	const doublings = 10 // a minute and 10 doublings are beyond any desk.poll that makes sense
+	return min(mergedPoll<<min(max(ticket.GetQuietPolls(), quietLooks)-quietLooks, doublings), most)
+}
+
+// spoken has a surviving ticket looked at soon again: the subscriber wrote, so somebody may answer there.
+func spoken(t *turn.Turn, place turn.Place, episode uint64) {
+	name, ticket := ticketName(place.Conversation, episode), &statev1.DeskTicket{}
+	if !t.Get(name, ticket) || ticket.GetMergedAt() == nil || ticket.GetQuietPolls() == 0 {
+		return
+	}
+	ticket.QuietPolls = 0
+	setPoll(t, place, episode, ticket)
+	t.Put(name, ticket)
+}
 
 // follow puts the surviving ticket in the place of one that was merged into it: what is written to the
 // episode's ticket goes there, and what happens there from then on is told here as well. Where the
@@ -24,7 +52,7 @@ func follow(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.Desk
 	})
 	ticket.TicketId, ticket.Url, ticket.Cursor = item.GetMergedInto(), "", ""
 	ticket.MergedAt = cmp.Or(item.GetAt(), t.NowStamp())
-	ticket.Ended = own
+	ticket.Ended, ticket.QuietPolls = own, 0
 }
 
 // sinceMerge leaves out what happened on a surviving ticket before it became this conversation's, but for

@@ -79,6 +79,12 @@ func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *ha
 	if err != nil {
 		return err
 	}
+	if over, err := overtaken(e, text); err != nil {
+		return err
+	} else if over {
+		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN
+		j.meaning = "what it says was over before it left"
+	}
 	if why := s.inQuietHours(rel.Attempt.Shop, open, now); why != "" && j.verdict == caller.Start {
 		j.verdict, j.reason, j.meaning = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_QUIET_HOURS, why
 	}
@@ -89,6 +95,15 @@ func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *ha
 	rel.Verdict, rel.Reason, rel.Meaning, rel.ConsentVersion = j.verdict, j.reason, j.meaning, j.version
 	rel.Attempt.OtherIDs, err = otherIDs(e, open)
 	return err
+}
+
+// overtaken tells that a text which says that a call has not ended is about one that has (H11).
+func overtaken(e entries, text *handoffv1.SendText) (bool, error) {
+	if text.GetWhileOpen() == "" {
+		return false, nil
+	}
+	open, err := e.get(callPrefix+text.GetWhileOpen(), &statev1.OpenCall{})
+	return !open, err
 }
 
 // otherIDs lists what the provider holds of this conversation's other calls that ended since this one
@@ -127,6 +142,8 @@ func (s *Stage) releaseDesk(e committedEntries, open *statev1.OpenCall, rel *cal
 		return err
 	}
 	switch {
+	case ticket.GetTicketId() != "" && ticket.GetDesk() != open.GetDestination():
+		rel.Verdict, rel.Meaning = caller.Refuse, "the ticket is at another help desk than the shop has now: "+ticket.GetDesk()
 	case ticket.GetTicketId() != "":
 		rel.Attempt.TicketID = ticket.GetTicketId()
 	case ticket.GetFailed() != "":

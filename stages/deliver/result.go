@@ -47,6 +47,8 @@ func (s *Stage) end(t *turn.Turn, id string, open *statev1.OpenCall, how ended) 
 		how = *whole
 	case *handoffv1.Command_CreateTicket:
 		endCreate(t, open, how.outcome)
+	case *handoffv1.Command_AppendMessages:
+		spoken(t, placeOf(open.GetRecord()), ticketEpisode(c))
 	case *handoffv1.Command_FetchTicket:
 		s.endFetch(t, open, how.outcome)
 		fact(t, open, how)

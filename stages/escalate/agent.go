@@ -78,8 +78,8 @@ func (c *conversation) repliedBefore(nativeID string) bool {
 	return false
 }
 
-// beforeReply brings an expired episode back where a newer one was only offered: the agent's answer
-// comes first, and the offer has no use any more.
+// beforeReply brings an episode back that expired, or was closed before an agent opened its ticket again, where a
+// newer one was only offered: the agent's answer comes first, and the offer has no use any more.
 func (c *conversation) beforeReply() {
 	before := &statev1.Episode{}
 	if c.liveExpired(before) {
@@ -89,8 +89,7 @@ func (c *conversation) beforeReply() {
 	}
 }
 
-// liveExpired reads an expired episode of the current ticket that stands behind an offer or what became
-// of it.
+// liveExpired reads an episode of the current ticket, open now, that stands behind an offer or what became of it.
 func (c *conversation) liveExpired(into *statev1.Episode) bool {
 	switch c.episode.GetState() {
 	case offered, declined, lapsed:
@@ -202,6 +201,8 @@ func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.C
 		return c.abroadNote()
 	case handoffv1.BlockReason_BLOCK_REASON_QUIET_HOURS:
 		return "Not sent: an automated text would have reached the customer in quiet hours."
+	case handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN:
+		return "Not sent: what it says was over before it left."
 	case handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 	}
 	return "Not sent."
@@ -220,7 +221,8 @@ func (c *conversation) textEnded(r *handoffv1.Receipt) {
 		return
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED:
 		why = c.blockedNote(out.GetBlockReason(), nil)
-		if text := c.thread.find(r.GetCallId()).GetText(); text != "" && out.GetBlockReason() == handoffv1.BlockReason_BLOCK_REASON_PAUSED {
+		shown := out.GetBlockReason() == handoffv1.BlockReason_BLOCK_REASON_PAUSED || out.GetBlockReason() == handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN
+		if text := c.thread.find(r.GetCallId()).GetText(); text != "" && shown {
 			why += " It said: " + text // the ticket shows it as if it had been sent
 		}
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN:

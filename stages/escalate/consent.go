@@ -94,7 +94,8 @@ func (c *conversation) optOutRefused(prior handoffv1.ConsentStatus) string {
 
 // onOptOut ends everything of the conversation: the offer, the episode, its timers, the bot's turn (C2,
 // C8). The open ticket gets a note and follows the STOP setting, or stays for what the same message asks
-// for (C5); so does one that is still on its way, because its commands wait for it in their lane.
+// for (C5); so does one that is still on its way, because its commands wait for it in their lane. One that others
+// go on on stays open (M7).
 func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	c.dropTurn("the customer opted out before the bot was asked about it")
 	c.dropParked(handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT)
@@ -124,7 +125,7 @@ func (c *conversation) onOptOut(n *handoffv1.ConsentNotice, here bool) {
 	case number != 0 || wasLive:
 		c.note(c.optOutNote(n, number != 0 || here))
 	}
-	if wasLive && !leaveOpen {
+	if wasLive && !leaveOpen && !c.ticket.GetShared() {
 		c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
 	}
 	c.settle()

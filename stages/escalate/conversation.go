@@ -153,7 +153,7 @@ func (c *conversation) episodeFact(from State, reason string) {
 		AgentReplies: e.GetAgentReplies(), Reopened: e.GetReopened(),
 	}
 	if e.GetTicketEpisode() != 0 && e.GetTicketEpisode() == c.ticket.GetEpisode() {
-		fact.TicketId = c.ticket.GetTicketId()
+		fact.TicketId, fact.TicketUrl = c.ticket.GetTicketId(), c.ticket.GetUrl()
 	}
 	c.t.Fact(c.at, &handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Episode{Episode: fact}})
 	if peopleHave(from) != peopleHave(e.GetState()) {

@@ -26,6 +26,7 @@ func TestDeskSilenceIsConfigurable(t *testing.T) {
 	w.customer("cancel it", intent("cancel_order"))
 	w.customer("yes", yes)
 	w.skip()
+	w.deskFails(w.last(handoffv1.Action_ACTION_CREATE_TICKET))
 	w.wait(5 * time.Second)
 	w.expect("text [system]: <desk_down>", "ticket 1 <- system: <desk_down>")
 }

@@ -146,6 +146,8 @@ func (c *conversation) ticketCallEnded(r *handoffv1.Receipt) {
 		k.TicketId, k.Url = out.GetTicketId(), out.GetTicketUrl()
 		if k.GetTold() == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
 			c.ticketFact(k, &handoffv1.TicketEvent{TicketId: k.GetTicketId(), Status: handoffv1.TicketStatus_TICKET_STATUS_OPEN})
+		} else if k.GetUrl() != "" {
+			c.linkFact()
 		}
 		c.announce()
 		if opening {
@@ -253,14 +255,4 @@ func (c *conversation) ticketGone(action handoffv1.Action) {
 	if action == handoffv1.Action_ACTION_APPEND_MESSAGES && c.mirrored() && !c.live() {
 		c.mirror()
 	}
-}
-
-// onDeskSilent tells the subscriber, once, that the desk cannot be reached (H11). deliver goes on
-// trying; the message is in the ticket when it comes into being.
-func (c *conversation) onDeskSilent() {
-	if c.episode.GetState() != requested || c.episode.GetToldDeskDown() {
-		return
-	}
-	c.episode.ToldDeskDown = true
-	c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextDeskDown)})
 }

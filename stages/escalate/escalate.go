@@ -24,13 +24,13 @@ import (
 	"github.com/handoff-dev/handoff/schemas/quiet"
 )
 
-// DefaultDeskSilence is how long a ticket may be on its way before the subscriber is told (H11).
+// DefaultDeskSilence is how long the desk may fail on a ticket before the subscriber is told (H11).
 const DefaultDeskSilence = time.Minute
 
 // Config of a Stage.
 type Config struct {
-	// DeskSilence is how long a ticket may be requested without existing before the subscriber is told,
-	// once, that support cannot be reached (H11). 0 means DefaultDeskSilence.
+	// DeskSilence is how long a ticket may be requested without existing, while the desk is known to fail,
+	// before the subscriber is told, once, that support cannot be reached (H11). 0 means DefaultDeskSilence.
 	DeskSilence time.Duration
 	// Asked is told of every rule that was asked, as it is; for `handoff rules test`. It must not keep the
 	// stage waiting. nil: nobody is told.
@@ -102,6 +102,8 @@ func (s *Stage) On(t *turn.Turn) error {
 		c.onEcho(body.ChannelEcho)
 	case *handoffv1.Record_CommandReturned:
 		c.onReturned(body.CommandReturned)
+	case *handoffv1.Record_DeskFailing:
+		c.onDeskFailing(body.DeskFailing)
 	case *handoffv1.Record_DeliveryState:
 		c.onDeliveryState(body.DeliveryState)
 	default:
@@ -117,7 +119,7 @@ const (
 	timerLapse = "lapse" // the offer was not answered (H2)
 	timerPause = "pause" // people had the conversation for long enough (H7)
 	timerBot   = "bot"   // the bot has been silent for too long (H11)
-	timerDesk  = "desk"  // the ticket does not come into being (H11)
+	timerDesk  = "desk"  // the desk fails on the ticket for too long (H11)
 	timerAgent = "agent" // no agent has replied yet (X4)
 	timerRule  = "rule:" // followed by the rule's name: its time has come (R1)
 	timerPark  = "park"  // parked replies are due, or have waited for too long (W3, C11)

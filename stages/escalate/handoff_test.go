@@ -561,10 +561,20 @@ func TestH11DeskDown(t *testing.T) {
 	w.customer("cancel it", intent("cancel_order"))
 	w.customer("yes", yes)
 	w.skip()
-	w.wait(59 * time.Second)
+	create := w.last(handoffv1.Action_ACTION_CREATE_TICKET)
+	w.deskFails(sent{call: "another"})
+	w.wait(time.Hour)
+	w.expect() // nobody said that the desk fails on this one
+	w.deskFails(create)
+	w.wait(30 * time.Second)
+	w.deskFails(create)
+	w.wait(29 * time.Second)
 	w.expect()
 	w.wait(time.Second)
 	w.expect("text [system]: <desk_down>", "ticket 1 <- system: <desk_down>")
+	if text := w.last(handoffv1.Action_ACTION_SEND_TEXT); text.GetSendText().GetWhileOpen() != create.call {
+		t.Errorf("the text leaves while %q is open, want %q", text.GetSendText().GetWhileOpen(), create.call)
+	}
 	w.wait(48 * time.Hour)
 	w.expect() // told once
 	w.customer("hello?")

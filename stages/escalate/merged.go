@@ -26,7 +26,7 @@ func (c *conversation) merged(ev *handoffv1.TicketEvent) {
 		c.t.Delete(pastEntry(c.at.Conversation, into))
 		k.Status, k.ClosedAt, k.Url = survivor.GetStatus(), survivor.GetClosedAt(), survivor.GetUrl()
 	} else {
-		k.Url = ""
+		k.Url, k.Shared = "", true
 	}
 	k.TicketId = into
 	if c.episode.GetOpening() == k.GetCreating() {

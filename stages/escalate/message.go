@@ -67,10 +67,10 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 	}
 }
 
-// disconnected ends an episode whose desk the shop has removed since: nobody would read the message
-// there (D1, D2).
+// disconnected ends an episode whose desk the shop has removed since, or replaced by another one: nobody would read
+// the message there, and at the other desk the ticket's number is somebody else's (D1, D2).
 func (c *conversation) disconnected() {
-	if c.shop.Desk.Kind != "" || c.ticket.GetEpisode() == 0 || c.ticket.GetGone() {
+	if c.ticket.GetEpisode() == 0 || c.ticket.GetGone() || c.shop.Desk.Kind != "" && c.shop.Desk.Kind == c.ticket.GetDesk() {
 		return
 	}
 	c.ticket.Gone, c.ticket.Taken = true, false
@@ -145,7 +145,7 @@ func (c *conversation) onThanks(m inbound) {
 	if c.live() {
 		c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
 		c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
-		if byAgent && !m.read.GetReaction() && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested {
+		if byAgent && !m.read.GetReaction() && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested && !c.ticket.GetShared() {
 			c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
 			c.ticketClosed("thanked after an agent's reply (close_on_thanks)")
 		}
@@ -183,10 +183,10 @@ func (c *conversation) mayEscalate() bool {
 	return c.shop.Active && c.shop.SupportDetails && c.shop.Desk.Kind != "" && !c.spam()
 }
 
-// begin makes the next episode the current one, in no state yet. An expired one is kept beside it: an
-// agent can still reopen it (H7).
+// begin makes the next episode the current one, in no state yet. One that expired or was closed is kept beside it:
+// an agent can still reopen it (H7, H6).
 func (c *conversation) begin(signal *statev1.Signal) {
-	if c.episode.GetState() == expired {
+	if state := c.episode.GetState(); state == expired || state == closed {
 		c.t.Put(expiredEntry(c.at.Conversation), c.episode)
 	}
 	c.state.Episodes++

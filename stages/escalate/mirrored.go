@@ -17,8 +17,16 @@ func (c *conversation) ticketFact(k *statev1.Ticket, ev *handoffv1.TicketEvent) 
 		k.Told, k.ToldAt = ev.GetStatus(), c.t.Record.GetEventTime()
 	}
 	c.t.Fact(c.at, &handoffv1.Fact{Kind: &handoffv1.Fact_Ticket{Ticket: &handoffv1.TicketFact{
-		TicketId: ev.GetTicketId(), Desk: k.GetDesk(), Status: ev.GetStatus(), Prior: prior, NativeStatus: ev.GetNativeStatus(),
+		TicketId: ev.GetTicketId(), TicketUrl: k.GetUrl(), Desk: k.GetDesk(), Status: ev.GetStatus(), Prior: prior, NativeStatus: ev.GetNativeStatus(),
 		Reopened: ev.GetStatus() != unchanged && isClosed(prior) && !isClosed(ev.GetStatus()),
 		Assignee: ev.GetAssignee(), MergedInto: ev.GetMergedInto(), Episode: c.liveEpisode(),
+	}}})
+}
+
+// linkFact reports the link to a ticket that the desk told of before its link was known (H9).
+func (c *conversation) linkFact() {
+	k := c.ticket
+	c.t.Fact(c.at, &handoffv1.Fact{Kind: &handoffv1.Fact_Ticket{Ticket: &handoffv1.TicketFact{
+		TicketId: k.GetTicketId(), TicketUrl: k.GetUrl(), Desk: k.GetDesk(), Prior: k.GetTold(), Episode: c.liveEpisode(),
 	}}})
 }

@@ -14,10 +14,8 @@ import (
 // offerText is the question (H2), outside support hours with when the team is back (H15).
 func (c *conversation) offerText() string {
 	text := c.text(settings.TextOffer)
-	if !c.shop.SupportOpen(c.t.Now) {
-		if next, ok := c.shop.NextOpen(c.t.Now); ok {
-			text += " " + c.text(settings.TextOutsideHours, "day, time", next.In(c.shop.Location()).Format("Monday, 15:04"))
-		}
+	if back := c.shop.TeamBack(c.state.GetLanguage(), c.t.Now); back != "" {
+		text += " " + back
 	}
 	return text
 }

@@ -33,6 +33,8 @@ type outbound struct {
 	moment moment
 	// template stands in place of a free-form text: it may leave outside the channel's window (W3).
 	template *handoffv1.Template
+	// whileOpen is the call that the text says has not ended; it leaves only while that is so (H11).
+	whileOpen string
 	// inThread is the call id under which the thread has it already: it was on its way before (C11).
 	inThread string
 }
@@ -65,7 +67,7 @@ func (c *conversation) sendText(o outbound) (callID string) {
 		Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{
 			TextClass: o.class, Text: o.text, Media: o.media, Consent: stamp,
 			NativeId: o.nativeID, Author: o.author, Turn: o.turn, Question: o.question, WhilePaused: o.whilePaused,
-			Template: o.template, HumanAgent: c.asPerson(o), Quiet: c.quietCheck(o),
+			WhileOpen: o.whileOpen, Template: o.template, HumanAgent: c.asPerson(o), Quiet: c.quietCheck(o),
 		}},
 		GiveUpAt: c.windowEnds(o), NotBefore: c.notBefore(o),
 	})

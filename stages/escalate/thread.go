@@ -1,6 +1,8 @@
 package escalate
 
 import (
+	"slices"
+
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -75,15 +77,20 @@ func (th *thread) forBot(after uint64) []*handoffv1.ThreadMessage {
 	return append(before, ask...)
 }
 
+// grew tells that this turn added a message.
+func (th *thread) grew() bool {
+	return slices.ContainsFunc(th.entries, func(e *entry) bool { return e.added })
+}
+
 // toTicket returns the messages that are not on the ticket yet, oldest first, and notes that they are
-// from now on. Only those of this turn unless all is set.
+// from now on: those of this turn, with all set also what lacks of the last ten.
 func (th *thread) toTicket(ticket uint64, all bool) []*handoffv1.ThreadMessage {
 	if all {
 		th.load()
 	}
 	var messages []*handoffv1.ThreadMessage
-	for _, e := range th.entries {
-		if (e.added || all) && e.kept.GetOnTicket() == 0 {
+	for i, e := range th.entries {
+		if (e.added || all && i >= len(th.entries)-lastMessages) && e.kept.GetOnTicket() == 0 {
 			e.kept.OnTicket, e.changed = ticket, true
 			messages = append(messages, e.kept.GetMessage())
 		}

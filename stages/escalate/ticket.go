@@ -92,9 +92,7 @@ func (c *conversation) request(on Event, reason string, notes ...string) {
 	c.awaitAgent(c.now())
 	if opening == "" {
 		c.opened("its ticket is open already")
-		return
 	}
-	c.setTimer(timerDesk, c.t.Now.Add(c.stage.deskSilence))
 }
 
 // openTicket makes sure of an open ticket that holds the conversation. number is the episode that a new
@@ -103,7 +101,7 @@ func (c *conversation) openTicket(number uint64, subject string, tags, notes []s
 	const status = handoffv1.TicketStatus_TICKET_STATUS_OPEN
 	switch {
 	case c.live():
-		c.append(status)
+		c.appendMissing(status)
 		if c.ticket.GetTicketId() == "" {
 			opening = c.ticket.GetCreating()
 		}
@@ -134,7 +132,7 @@ func (c *conversation) create(number uint64, subject string, tags, notes []strin
 	followUp := before.GetTicketId()
 	if followUp != "" {
 		c.t.Put(pastEntry(c.at.Conversation, followUp), before)
-		if before.GetStatus() == handoffv1.TicketStatus_TICKET_STATUS_DELETED {
+		if before.GetStatus() == handoffv1.TicketStatus_TICKET_STATUS_DELETED || before.GetDesk() != c.shop.Desk.Kind {
 			followUp = ""
 		}
 	}
@@ -195,10 +193,16 @@ func (c *conversation) commandOn(ticket uint64, cmd *handoffv1.Command) (callID 
 
 // append puts what this turn added to the thread on the open ticket; nothing where there is none.
 func (c *conversation) append(status handoffv1.TicketStatus) {
-	if !c.live() {
-		return
+	if c.live() && c.thread.grew() {
+		c.appendMissing(status)
 	}
-	messages := c.thread.toTicket(c.ticket.GetEpisode(), false)
+}
+
+// appendMissing puts on the open ticket what it lacks of the last messages. Those are this turn's, and, on a
+// ticket that was closed for a while and that an agent opened again, what was said meanwhile: before this turn's,
+// so that the ticket holds all of it in order (H3, H4).
+func (c *conversation) appendMissing(status handoffv1.TicketStatus) {
+	messages := c.thread.toTicket(c.ticket.GetEpisode(), true)
 	if len(messages) == 0 {
 		return
 	}

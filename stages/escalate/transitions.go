@@ -134,6 +134,7 @@ func (c *conversation) move(on Event, reason string) bool {
 		if e.GetRequestedAt() == nil { // it stays one escalation when an opt-in brings it back
 			e.RequestedAt = now
 		}
+		e.DeskFailingSince = nil
 	case open:
 		if e.GetOpenedAt() == nil {
 			e.OpenedAt = now

@@ -418,6 +418,14 @@ func (w *world) receipt(s sent, out *handoffv1.Outcome) {
 	})
 }
 
+// deskFails says that the desk fails on a call that was made.
+func (w *world) deskFails(s sent) {
+	w.t.Helper()
+	w.post(func(r *handoffv1.Record) {
+		r.Body = &handoffv1.Record_DeskFailing{DeskFailing: &handoffv1.DeskFailing{CallIds: []string{"other", s.call}}}
+	})
+}
+
 // created says that the last ticket exists.
 func (w *world) created() {
 	w.t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -278,6 +279,7 @@ func (a *App) openCaller(p *process, all stages) error {
 	}
 	p.caller, err = caller.New(caller.Config{
 		Gate: all.deliver, Destinations: destinations, Poster: poster{p.producer}, Partitions: a.cfg.Kafka.Partitions,
+		TellFailing:    slices.Sorted(maps.Keys(desks())),
 		Incarnation:    fmt.Sprintf("%s-%x", a.cfg.Instance, time.Now().UnixNano()),
 		RequestTimeout: a.cfg.Outside.RequestTimeout, Settle: a.cfg.Outside.Settle,
 		Log: a.log, Registerer: a.registry,

@@ -1,0 +1,33 @@
+package escalate
+
+import (
+	"slices"
+
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
+)
+
+// onDeskFailing notes that the desk fails on the call that opens the episode. The subscriber is told when that has
+// lasted (H11). It is the desk's failure that counts, as whoever calls it saw it, and not how old a request is: a
+// stage that catches up reads old requests that the desk was never asked about.
+func (c *conversation) onDeskFailing(f *handoffv1.DeskFailing) {
+	e := c.episode
+	if e.GetState() != requested || e.GetDeskFailingSince() != nil || !slices.Contains(f.GetCallIds(), e.GetOpening()) {
+		return
+	}
+	e.DeskFailingSince = c.received()
+	c.setTimer(timerDesk, later(e.GetRequestedAt(), e.GetDeskFailingSince()).Add(c.stage.deskSilence))
+}
+
+// onDeskSilent tells the subscriber, once, that the desk cannot be reached (H11). deliver goes on
+// trying; the message is in the ticket when it comes into being. It has the last word: where the desk has answered
+// meanwhile, which may not have been read here, the text does not leave.
+func (c *conversation) onDeskSilent() {
+	if c.episode.GetState() != requested || c.episode.GetToldDeskDown() {
+		return
+	}
+	c.episode.ToldDeskDown = true
+	c.sendText(outbound{
+		class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextDeskDown), whileOpen: c.episode.GetOpening(),
+	})
+}
