@@ -28,8 +28,8 @@ const Parts = 8
 // How much more an error costs on a message that someone wrote, for Handoff or anywhere, than on a grown one,
 // of which a pattern has sixteen.
 const (
-	authored = 4
-	natural  = 3
+	authored = 3
+	natural  = 9
 )
 
 func weightOf(m Message) float32 {
