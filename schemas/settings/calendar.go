@@ -15,7 +15,7 @@ type calendar struct {
 	date, clock string
 }
 
-// calendars by language, those that classify reads: words and order of Unicode CLDR 46, the wide forms of
+// calendars by language, those that classify reads: words and order of Unicode CLDR 48, the wide forms of
 // dates/calendars/gregorian and the pattern of MMMMEEEEd. A month has the case that it has behind a day.
 var calendars = map[string]calendar{
 	"en": {
