@@ -125,9 +125,17 @@ func plansOf(t *testing.T, is func(*plan) bool, keep func(name string) bool) []*
 		if err := p.play(p.file.Steps[len(p.steps)].Command); err != nil {
 			t.Fatalf("%s: %v", p.name, err)
 		}
+		if n := len(p.steps[len(p.steps)-1].moments); n > mostBehind {
+			t.Fatalf("%s: things happen by themselves at %d moments behind its end, at most %d are good to wait for: end what is polled",
+				p.name, n, mostBehind)
+		}
 	}
 	return all
 }
+
+// mostBehind is at how many moments something may happen by itself once a script has ended: every script waits for
+// the end of the longest, and on Kafka all go through each moment of one.
+const mostBehind = 100
 
 // place of a record, as it stands in reasons: which partition and offset one has is not compared.
 var place = regexp.MustCompile(`handoff\.([a-z]+)/\d+/(timer/[^/ ]+/\d+/)?\d+`)
