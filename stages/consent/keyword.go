@@ -209,10 +209,11 @@ func say(t *turn.Turn, o outgoing) {
 		}},
 	})
 	asked := t.Make(here)
-	asked.Body = &handoffv1.Record_Asked{Asked: &handoffv1.Asked{Question: o.question, QuestionId: call, Until: o.until}}
+	ask := &handoffv1.Asked{Question: o.question, QuestionId: call, Until: o.until}
 	if o.stands != nil {
-		asked.Body = &handoffv1.Record_Asked{Asked: &handoffv1.Asked{Question: handoffv1.Question_QUESTION_OPT_IN, QuestionId: call, Until: o.stands}}
+		ask.Question, ask.Until = handoffv1.Question_QUESTION_OPT_IN, o.stands
 	}
+	asked.Body = &handoffv1.Record_Asked{Asked: ask}
 	t.Emit(schemas.TopicClassify, asked)
 	t.Fact(here, &handoffv1.Fact{
 		Reason: o.reason,

@@ -30,27 +30,19 @@ const (
 
 // scopeAt returns the scope of that width around a place: "shop", "channel:sms" or
 // "account:sms:+15557770000".
-func scopeAt(width string, p turn.Place) string {
-	switch width {
-	case scopeShop:
-		return scopeShop
-	case scopeAccount:
-		return scopeAccount + ":" + schemas.Conversation(p.Channel, p.Account)
-	}
-	return "channel:" + schemas.ChannelName(p.Channel)
-}
+func scopeAt(width string, p turn.Place) string { return scopeEntry(width, p)[len(scopePrefix):] }
 
-// scopeEntry is the name of a scope's entry, without the detour over scopeAt: it is made for every message.
+// scopeEntry is the name of the entry of scopeAt's scope, in one piece: it is made for every message.
 func scopeEntry(width string, p turn.Place) string {
 	switch {
 	case width == scopeShop:
 		return scopePrefix + scopeShop
 	case width == scopeAccount && p.Conversation != "": // "<channel>:<account>" itself
 		return scopePrefix + scopeAccount + ":" + p.Conversation
-	case width == scopeChannel:
-		return scopePrefix + scopeChannel + ":" + schemas.ChannelName(p.Channel)
+	case width == scopeAccount:
+		return scopePrefix + scopeAccount + ":" + schemas.Conversation(p.Channel, p.Account)
 	}
-	return scopePrefix + scopeAt(width, p)
+	return scopePrefix + scopeChannel + ":" + schemas.ChannelName(p.Channel)
 }
 
 // widthOf returns the width of a scope.
@@ -145,7 +137,7 @@ func saidAgain(t *turn.Turn, scope string) {
 	if t.Get(saidPrefix+scope, said) && !t.At().After(said.GetAt().AsTime()) {
 		return
 	}
-	t.Put(saidPrefix+scope, &statev1.OptOutSaid{At: timestamppb.New(t.At())})
+	t.Put(saidPrefix+scope, &statev1.OptOutSaid{At: t.AtStamp()})
 }
 
 // lastWord is when what counts at a place was said last: what is older does not count against it.

@@ -82,15 +82,15 @@ func (c *conversation) repliedBefore(nativeID string) bool {
 // newer one was only offered: the agent's answer comes first, and the offer has no use any more.
 func (c *conversation) beforeReply() {
 	before := &statev1.Episode{}
-	if c.liveExpired(before) {
+	if c.behindOffer(before) {
 		c.move(EventLapse, "an agent answered first")
 		c.episode = before
 		c.t.Delete(expiredEntry(c.at.Conversation))
 	}
 }
 
-// liveExpired reads an episode of the current ticket, open now, that stands behind an offer or what became of it.
-func (c *conversation) liveExpired(into *statev1.Episode) bool {
+// behindOffer reads an episode of the current ticket, open now, that stands behind an offer or what became of it.
+func (c *conversation) behindOffer(into *statev1.Episode) bool {
 	switch c.episode.GetState() {
 	case offered, declined, lapsed:
 		return c.t.Get(expiredEntry(c.at.Conversation), into) && into.GetTicketEpisode() == c.ticket.GetEpisode() && c.live()

@@ -96,8 +96,8 @@ func TestAuthorsAreLeftOutWhole(t *testing.T) {
 		}
 		part[m.Author], of[p] = p, m.Author
 	}
-	if len(part) != Parts {
-		t.Errorf("%d authors, want one for each of %d parts", len(part), Parts)
+	if parts := slices.Max(j.Parts) + 1; len(part) != parts {
+		t.Errorf("%d authors, want one for each of %d parts", len(part), parts)
 	}
 }
 

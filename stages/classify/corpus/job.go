@@ -21,9 +21,9 @@ const (
 // Features is how many features the shipped model keeps.
 const Features = 60_000
 
-// Parts is how many parts the messages are cut into, of which each is read by a model that learned from the
-// others: as many as there are authors, so that no two authors are held back together.
-const Parts = 8
+// fewestParts is how many parts the messages are cut into at least, of which each is read by a model that learned
+// from the others: else as many as there are authors, so that no two authors are held back together.
+const fewestParts = 5
 
 // How much more an error costs on a message that someone wrote, for Handoff or anywhere, than on a grown one,
 // of which a pattern has sixteen.
@@ -91,7 +91,7 @@ func authorsOf(messages []Message) []string {
 // partOf is the part of a message: its author's, else its pattern's, or its own where it is of no pattern.
 func partOf(m Message, authors []string) int {
 	if m.Author != "" {
-		return slices.Index(authors, m.Author) % Parts
+		return slices.Index(authors, m.Author)
 	}
 	h := fnv.New32a()
 	if m.Family != "" {
@@ -100,7 +100,7 @@ func partOf(m Message, authors []string) int {
 		h.Write([]byte(m.Text))
 	}
 	sum := h.Sum32()
-	return int((sum ^ sum>>15) % Parts)
+	return int((sum ^ sum>>15) % uint32(max(len(authors), fewestParts)))
 }
 
 func intentOf(m Message, labels []string) int {

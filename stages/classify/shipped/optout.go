@@ -10,7 +10,7 @@ import (
 // A plain-language opt-out is taken by one score of the model. The phrases of words/optouts.tsv, which say one or say
 // something else that looks like one, are features of the model like any other: what each of them weighs is learned.
 // The scores from which a message is taken, and from which a person looks at it, stand in the model: training chose
-// them by what models had made of messages that they had not learned from. Decision 10 has the reasons.
+// them by what models had made of messages that they had not learned from. Decision 13 has the reasons.
 
 // shows are the pairs of meanings, in the order of the message, that show an opt-out; one alone where it
 // says it all. They name what a score rests on, for explanations.
