@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -20,10 +21,13 @@ type balancer struct {
 	kgo.GroupBalancer
 	r      *Runner
 	member int
+	fresh  atomic.Bool // it owned nothing when it joined
+	// unfinished is set when the group must be asked for another rebalance; see keeping.Leaves.
+	unfinished atomic.Bool
 }
 
 func newBalancer(r *Runner, member int) *balancer {
-	return &balancer{kgo.CooperativeStickyBalancer(), r, member}
+	return &balancer{GroupBalancer: kgo.CooperativeStickyBalancer(), r: r, member: member}
 }
 
 // hint is what a member tells beside what it owns.
@@ -44,6 +48,10 @@ type hint struct {
 type keeping struct {
 	Copies []int32 `json:"copies,omitempty"`
 	Warm   []int32 `json:"warm,omitempty"`
+	// Leaves says that the member has partitions that others are to get. They get them at the rebalance that
+	// it asks for once it has let go. A static member that ends before it has asked comes back to this same
+	// answer without a rebalance: nobody would have what it left.
+	Leaves bool `json:"leaves,omitempty"`
 }
 
 // parseKeeping reads either form.
@@ -90,6 +98,7 @@ func parseHint(data []byte) (h hint, ok bool) {
 
 // JoinGroupMetadata implements kgo.GroupBalancer.
 func (b *balancer) JoinGroupMetadata(topics []string, current map[string][]int32, generation int32) []byte {
+	b.fresh.Store(len(current[b.r.mailbox]) == 0)
 	raw := b.GroupBalancer.JoinGroupMetadata(topics, current, generation)
 	var meta kmsg.ConsumerMemberMetadata
 	if err := meta.ReadFrom(raw); err != nil {
@@ -99,7 +108,8 @@ func (b *balancer) JoinGroupMetadata(topics []string, current map[string][]int32
 	return meta.AppendTo(nil)
 }
 
-// ParseSyncAssignment implements kgo.GroupBalancer: it takes from the answer which copies are to be kept.
+// ParseSyncAssignment implements kgo.GroupBalancer: it takes from the answer which copies are to be kept,
+// and whether it is one from before the member came back.
 func (b *balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, error) {
 	owned, err := b.GroupBalancer.ParseSyncAssignment(assignment)
 	if err != nil {
@@ -114,6 +124,7 @@ func (b *balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, e
 		return nil, err
 	}
 	b.r.keepCopies(b.member, k)
+	b.unfinished.Store(k.Leaves && b.fresh.Load())
 	return owned, nil
 }
 
@@ -140,15 +151,22 @@ func (b *balancer) Balance(of *kgo.ConsumerBalancer, topics map[string]int32) kg
 		if owned := shared.Owned[m.ID]; len(owned) > 0 {
 			plan.AddPartitions(member, mailbox, owned)
 		}
-		if !told[m.Process] { // one member of the process is enough
+		k := keeping{Leaves: leaves(m.Owned, shared.Owned[m.ID])}
+		if !told[m.Process] { // of copies, one member of the process is enough
 			told[m.Process] = true
-			if raw := (keeping{shared.Copies[m.Process], shared.Warm[m.Process]}).tell(m.Warms); raw != nil {
-				keep[m.ID] = raw
-			}
+			k.Copies, k.Warm = shared.Copies[m.Process], shared.Warm[m.Process]
+		}
+		if raw := k.tell(m.Warms); raw != nil {
+			keep[m.ID] = raw
 		}
 	})
 	plan.AdjustCooperative(of)
 	return balanced{plan, keep}
+}
+
+// leaves tells whether a member that had the first is to lose any of them.
+func leaves(had, gets []int32) bool {
+	return slices.ContainsFunc(had, func(p int32) bool { return !slices.Contains(gets, p) })
 }
 
 // tell is the answer's form for a member; nil where it has nothing to keep.
@@ -156,7 +174,7 @@ func (k keeping) tell(warms bool) []byte {
 	var raw []byte
 	var err error
 	switch {
-	case warms && len(k.Copies)+len(k.Warm) > 0:
+	case warms && (k.Leaves || len(k.Copies)+len(k.Warm) > 0):
 		raw, err = json.Marshal(k)
 	case !warms && len(k.Copies) > 0:
 		raw, err = json.Marshal(k.Copies)

@@ -1,4 +1,4 @@
-package kafka_test
+package kafka
 
 import (
 	"bytes"
@@ -11,18 +11,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// blackBox keeps the last of what clients, brokers and stages log, and prints it when the test fails: what
+// BlackBox keeps the last of what clients, brokers and stages log, and prints it when the test fails: what
 // happens once in hundreds of runs on a busy machine must explain itself.
-type blackBox struct {
+type BlackBox struct {
 	mu    sync.Mutex
 	lines []string // guarded by mu; a ring
 	next  int      // guarded by mu
 }
 
-const blackBoxLines = 600
+const blackBoxLines = 1500
 
-func newBlackBox(t *testing.T) *blackBox {
-	b := &blackBox{lines: make([]string, blackBoxLines)}
+// NewBlackBox is a test's own.
+func NewBlackBox(t *testing.T) *BlackBox {
+	b := &BlackBox{lines: make([]string, blackBoxLines)}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the last that was logged:\n%s", b)
@@ -31,7 +32,7 @@ func newBlackBox(t *testing.T) *blackBox {
 	return b
 }
 
-func (b *blackBox) keep(line string) {
+func (b *BlackBox) keep(line string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lines[b.next%blackBoxLines] = time.Now().Format("05.000 ") + line
@@ -39,19 +40,19 @@ func (b *blackBox) keep(line string) {
 }
 
 // Write takes whole lines, of a log.
-func (b *blackBox) Write(lines []byte) (int, error) {
+func (b *BlackBox) Write(lines []byte) (int, error) {
 	b.keep(string(bytes.TrimRight(lines, "\n")))
 	return len(lines), nil
 }
 
 // Level and Log make it a client's log.
-func (*blackBox) Level() kgo.LogLevel { return kgo.LogLevelInfo }
+func (*BlackBox) Level() kgo.LogLevel { return kgo.LogLevelInfo }
 
-func (b *blackBox) Log(_ kgo.LogLevel, msg string, values ...any) {
+func (b *BlackBox) Log(_ kgo.LogLevel, msg string, values ...any) {
 	b.keep(strings.TrimSpace(fmt.Sprintln(append([]any{msg}, values...)...)))
 }
 
-func (b *blackBox) String() string {
+func (b *BlackBox) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var all strings.Builder
@@ -65,7 +66,7 @@ func (b *blackBox) String() string {
 
 // TestBlackBox: the last lines are kept, in order.
 func TestBlackBox(t *testing.T) {
-	b := &blackBox{lines: make([]string, blackBoxLines)}
+	b := &BlackBox{lines: make([]string, blackBoxLines)}
 	for i := range 2*blackBoxLines + 5 {
 		b.Log(kgo.LogLevelInfo, "line", "number", i)
 	}

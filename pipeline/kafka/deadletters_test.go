@@ -28,7 +28,7 @@ import (
 type house struct {
 	t      *testing.T
 	fake   *kfake.Cluster // nil on a real one
-	box    *blackBox
+	box    *kafka.BlackBox
 	conn   kafka.Connection
 	client *kgo.Client
 	admin  *kadm.Client
@@ -38,7 +38,7 @@ const keeperPartitions = 4
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	box := newBlackBox(t)
+	box := kafka.NewBlackBox(t)
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Millisecond),
 		kfake.WithLogger(kfake.BasicLogger(box, kfake.LogLevelInfo)))
 	if err != nil {
@@ -49,7 +49,7 @@ func newHouse(t *testing.T) *house {
 }
 
 // furnish makes the topics.
-func furnish(t *testing.T, fake *kfake.Cluster, brokers []string, box *blackBox) *house {
+func furnish(t *testing.T, fake *kfake.Cluster, brokers []string, box *kafka.BlackBox) *house {
 	t.Helper()
 	h := &house{t: t, fake: fake, box: box, conn: kafka.Connection{Brokers: brokers, Options: []kgo.Opt{kgo.WithLogger(box)}}}
 	var err error

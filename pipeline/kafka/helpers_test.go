@@ -24,6 +24,7 @@ type cluster struct {
 	t          *testing.T
 	partitions int32
 	client     *kgo.Client // for the test's own reads and writes
+	box        *BlackBox
 }
 
 func newCluster(t *testing.T, partitions int32, stages ...string) *cluster {
@@ -38,7 +39,9 @@ func newClusterOf(t *testing.T, brokers int, partitions int32, stages ...string)
 	for _, s := range stages {
 		topics = append(topics, schemas.Mailbox(s), schemas.Changelog(s))
 	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(1, schemas.TopicSettings), kfake.GroupMinSessionTimeout(time.Millisecond))
+	box := NewBlackBox(t)
+	c, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(1, schemas.TopicSettings), kfake.GroupMinSessionTimeout(time.Millisecond),
+		kfake.WithLogger(kfake.BasicLogger(box, kfake.LogLevelInfo)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +56,7 @@ func newClusterOf(t *testing.T, brokers int, partitions int32, stages ...string)
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &cluster{Cluster: c, t: t, partitions: partitions, client: client}
+	return &cluster{Cluster: c, t: t, partitions: partitions, client: client, box: box}
 }
 
 // roomy topics take the runner's batches and keep everything.
@@ -63,7 +66,11 @@ func roomy() map[string]string {
 
 // config of a runner of the stage on a store in dir.
 func (c *cluster) config(stage pipeline.Stage, store *state.Store) Config {
-	return configOn(Connection{Brokers: c.ListenAddrs()}, stage, store)
+	cfg := configOn(Connection{Brokers: c.ListenAddrs(), Options: []kgo.Opt{kgo.WithLogger(c.box)}}, stage, store)
+	if os.Getenv("HANDOFF_TEST_LOG") == "" {
+		cfg.Logger = slog.New(slog.NewTextHandler(c.box, nil))
+	}
+	return cfg
 }
 
 func configOn(to Connection, stage pipeline.Stage, store *state.Store) Config {

@@ -29,6 +29,7 @@ type incarnation struct {
 	ctx        context.Context // ends with the incarnation; the clients live in it
 	cancel     context.CancelFunc
 	connected  chan struct{} // closed once session and client are set
+	balancer   *balancer
 	workers    workers
 	background sync.WaitGroup
 
@@ -79,7 +80,7 @@ type ends struct {
 // incarnation runs one life of a member's client.
 func (r *Runner) incarnation(ctx context.Context, member int) error {
 	in := &incarnation{r: r, member: member, parts: map[int32]*part{}, heartbeat: newHeartbeats(r.cfg.Now, r.cfg.SessionTimeout),
-		connected: make(chan struct{})}
+		connected: make(chan struct{}), balancer: newBalancer(r, member)}
 	in.nextDue.Store(1<<63 - 1)
 	in.promise = in.produced
 	// The loop ends on ctx itself; what runs beside it goes on until the last commit.
@@ -171,7 +172,7 @@ func (in *incarnation) options(id string) []kgo.Opt {
 		kgo.ProducerLinger(20*time.Millisecond), // ended by every commit, so it costs no latency
 		kgo.ConsumerGroup(schemas.Mailbox(r.cfg.Stage.Name())),
 		kgo.ConsumeTopics(r.mailbox),
-		kgo.Balancers(newBalancer(r, in.member)),
+		kgo.Balancers(in.balancer),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(r.cfg.SessionTimeout),
 		kgo.HeartbeatInterval(min(3*time.Second, r.cfg.SessionTimeout/6)),
@@ -244,6 +245,9 @@ func (in *incarnation) onAssigned(ctx context.Context, client *kgo.Client, assig
 	if partitions := assigned[in.r.mailbox]; len(partitions) > 0 {
 		client.PauseFetchPartitions(map[string][]int32{in.r.mailbox: partitions})
 		in.tell(event{assigned: partitions})
+	}
+	if in.balancer.unfinished.Swap(false) {
+		client.ForceRebalance()
 	}
 }
 

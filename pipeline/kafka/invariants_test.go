@@ -274,7 +274,7 @@ func TestInvariantNoAbortedWriteIsReadable(t *testing.T) {
 	cfg := c.config(tried, store)
 	line := newWire()
 	cfg.Caller = caller
-	cfg.Options = []kgo.Opt{line.option(), kgo.RequestRetries(2), kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond })}
+	cfg.Options = append(cfg.Options, line.option(), kgo.RequestRetries(2), kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }))
 	bad := 0
 	c.produceAborted(&kgo.Record{Topic: "handoff.tries", Key: []byte("shop|1"), Value: []byte("aborted")})
 	c.run(cfg, func(*running) {

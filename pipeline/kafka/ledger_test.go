@@ -356,19 +356,31 @@ func (c *cluster) size(topic string) (n int64) {
 func (c *cluster) settled(stage pipeline.Stage) {
 	c.t.Helper()
 	eventually(c.t, "all are committed", func() bool { return c.drained(stage.Name()) })
-	want := len(c.model(stage).timers)
-	for {
-		fired, at := map[string]bool{}, c.size("out")
+	missing := c.model(stage).timers
+	for deadline := time.Now().Add(patience); ; {
+		at := c.size("out")
 		for _, r := range c.flat("out") {
-			if isTimer(r.Value) {
-				fired[string(r.Key)+" "+string(r.Value)] = true
-			}
+			delete(missing, string(r.Key)+" "+string(r.Value))
 		}
-		if len(fired) >= want {
+		if len(missing) == 0 {
 			return
 		}
-		eventually(c.t, fmt.Sprintf("more than %d of %d timers fire", len(fired), want), func() bool { return c.size("out") != at })
+		for c.size("out") == at {
+			if time.Now().After(deadline) {
+				c.t.Fatalf("not within %s: %d timers fire: %q; %s", patience, len(missing), slices.Sorted(maps.Keys(missing)), c.unstable("out"))
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
 	}
+}
+
+// unstable tells where a topic ends, and where an open transaction keeps what is in it from its readers.
+func (c *cluster) unstable(topic string) string {
+	var all strings.Builder
+	for _, p := range c.PartitionInfos(topic) {
+		fmt.Fprintf(&all, "%s/%d ends at %d, stable to %d; ", topic, p.Partition, p.HighWatermark, p.LastStableOffset)
+	}
+	return all.String()
 }
 
 // auditor is a Caller that compares, whenever a partition begins, where the store stands with where the

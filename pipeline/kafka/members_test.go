@@ -163,7 +163,7 @@ func TestStandbyStartsOver(t *testing.T) {
 	cfg := c.config(counter{"count"}, two)
 	registry, line := prometheus.NewRegistry(), newWire()
 	cfg.Standby, cfg.Registerer = 1, registry
-	cfg.Options = []kgo.Opt{line.option(), kgo.RequestRetries(3)}
+	cfg.Options = append(cfg.Options, line.option(), kgo.RequestRetries(3))
 	second := start(t, cfg)
 	level := func() bool {
 		g := c.GroupInfo("handoff.count")

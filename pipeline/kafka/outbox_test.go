@@ -183,7 +183,7 @@ func TestInvariantOutbox(t *testing.T) {
 		cfg := c.config(outbox(), store)
 		cfg.Caller = o
 		if onto != nil {
-			cfg.Options = []kgo.Opt{onto.option()}
+			cfg.Options = append(cfg.Options, onto.option())
 		}
 		return process{o, start(t, cfg), store}
 	}

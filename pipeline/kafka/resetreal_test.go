@@ -36,7 +36,7 @@ func TestResetOnRealKafka(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	h := furnish(t, nil, c.Brokers(), newBlackBox(t))
+	h := furnish(t, nil, c.Brokers(), kafka.NewBlackBox(t))
 	h.load(0, 100, began)
 	dir := t.TempDir()
 	stop := h.runner(clerk{bug: true}, dir)

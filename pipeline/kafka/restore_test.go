@@ -157,7 +157,7 @@ func TestBrokerAway(t *testing.T) {
 	store := openStore(t, t.TempDir())
 	cfg := c.config(counter{"count"}, store)
 	cfg.Brokers = []string{"127.0.0.1:1"}
-	cfg.Options = []kgo.Opt{kgo.RetryTimeout(300 * time.Millisecond)}
+	cfg.Options = append(cfg.Options, kgo.RetryTimeout(300*time.Millisecond))
 	run := start(t, cfg)
 	eventually(t, "it says why it is not ready", func() bool {
 		err := run.runner.Ready()

@@ -81,7 +81,7 @@ func (w *sinkWorld) sink(fs vfs.FS) SinkConfig {
 func (w *sinkWorld) first() *running {
 	w.t.Helper()
 	cfg := w.sink(w.fs)
-	cfg.Options = []kgo.Opt{w.wire.option(), kgo.RequestRetries(3), kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond })}
+	cfg.Options = append(cfg.Options, w.wire.option(), kgo.RequestRetries(3), kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }))
 	if w.stroke.killed {
 		cfg.DrainWait = 500 * time.Millisecond
 	}

@@ -42,7 +42,7 @@ func zombieIntent(t *testing.T) {
 	var wall, otherWall clock
 	patient := func(store *state.Store, wall *clock, batch int, more ...kgo.Opt) SinkConfig {
 		cfg := c.sinkConfig(rows, c.config(nil, store))
-		cfg.BatchRows, cfg.BatchEvery, cfg.Now, cfg.Options = batch, time.Hour, wall.now, more
+		cfg.BatchRows, cfg.BatchEvery, cfg.Now, cfg.Options = batch, time.Hour, wall.now, append(cfg.Options, more...)
 		return cfg
 	}
 	const posted = 300

@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
 )
@@ -41,7 +44,7 @@ func TestHints(t *testing.T) {
 // TestKeeping: what the leader tells is read back by who can warm up; who cannot gets the list that its
 // version reads, and nothing is nothing.
 func TestKeeping(t *testing.T) {
-	k := keeping{Copies: []int32{1, 5}, Warm: []int32{7}}
+	k := keeping{Copies: []int32{1, 5}, Warm: []int32{7}, Leaves: true}
 	for warms, want := range map[bool]keeping{true: k, false: {Copies: k.Copies}} {
 		got, err := parseKeeping(k.tell(warms))
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
@@ -51,7 +54,7 @@ func TestKeeping(t *testing.T) {
 	if got := string(k.tell(false)); got != "[1,5]" {
 		t.Errorf("a version that cannot warm up is told %s", got)
 	}
-	if a, b := (keeping{}).tell(true), (keeping{Warm: k.Warm}).tell(false); a != nil || b != nil {
+	if a, b := (keeping{}).tell(true), (keeping{Warm: k.Warm, Leaves: true}).tell(false); a != nil || b != nil {
 		t.Errorf("nothing is told as %q and %q", a, b)
 	}
 	if _, err := parseKeeping([]byte("{")); err == nil {
@@ -129,6 +132,51 @@ func TestStaleClaim(t *testing.T) {
 	members, _ := membersOf(of, topic)
 	if got := fmt.Sprint(members[0].Owned, members[1].Owned); got != "[0] [1 2]" {
 		t.Errorf("they own %s", got)
+	}
+}
+
+// TestHandsOver: who is to leave partitions is told so. Its own rebalance follows; but who comes back to that
+// answer, owning nothing, asks for one.
+func TestHandsOver(t *testing.T) {
+	const topic = "handoff.count"
+	balancers := map[string]*balancer{}
+	members := func(owned map[string][]int32) (all []kmsg.JoinGroupResponseMember) {
+		for _, id := range []string{"leader", "other", "newcomer"} {
+			if balancers[id] == nil {
+				balancers[id] = newBalancer(&Runner{mailbox: topic, copies: newCopies(id)}, 0)
+				balancers[id].r.copies.near = map[int32]bool{0: true, 1: true, 2: true}
+			}
+			all = append(all, kmsg.JoinGroupResponseMember{MemberID: id, ProtocolMetadata: balancers[id].JoinGroupMetadata([]string{topic}, map[string][]int32{topic: owned[id]}, 1)})
+		}
+		return all
+	}
+	of, _, err := newBalancer(&Runner{mailbox: topic, copies: newCopies("leader")}, 0).MemberBalancer(members(map[string][]int32{"leader": {0}, "other": {1, 2}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := of.(kgo.GroupMemberBalancerOrError).BalanceOrError(map[string]int32{topic: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := plan.IntoSyncAssignment()
+	unfinished := func() string {
+		var who []string
+		for _, a := range told {
+			if _, err := balancers[a.MemberID].ParseSyncAssignment(a.MemberAssignment); err != nil {
+				t.Fatal(err)
+			}
+			if balancers[a.MemberID].unfinished.Load() {
+				who = append(who, a.MemberID)
+			}
+		}
+		return fmt.Sprint(who)
+	}
+	if got := unfinished(); got != "[]" {
+		t.Errorf("%s ask for a rebalance beside the one that follows", got)
+	}
+	members(nil) // all come back
+	if got := unfinished(); got != "[other]" {
+		t.Errorf("%s ask for a rebalance, want who left one of two partitions", got)
 	}
 }
 
@@ -347,3 +395,78 @@ func warmUp(t *testing.T, to Connection, instance string) {
 	}
 	a.check()
 }
+
+// TestRealKafkaEndsWhileItHandsOver: a static member ends when it has let go of partitions and not asked yet
+// for the rebalance that gives them to somebody. It comes back without one, to what it was told then. Four
+// members come one by one; two of them, one the group's leader, must then give up a partition, and end as
+// they do. (kfake has a rebalance whenever a member comes back with other metadata.)
+func TestRealKafkaEndsWhileItHandsOver(t *testing.T) {
+	a := newAdrift(t, Connection{Brokers: realBrokers(t)})
+	letting := make(chan int, 4)
+	armed := make([]atomic.Bool, 4)
+	all := make([]*running, 4)
+	stores := make([]*state.Store, 4)
+	launchOne := func(i int) {
+		if stores[i] == nil {
+			stores[i] = openStore(t, t.TempDir())
+			t.Cleanup(func() {
+				if err := stores[i].Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		line := newWire()
+		cfg := a.config()
+		cfg.Store, cfg.Instance, cfg.Options = stores[i], "one"+strconv.Itoa(i), append(cfg.Options, line.option())
+		cfg.DrainWait = 100 * time.Millisecond
+		cfg.Caller = lettingGo(func() {
+			if armed[i].Swap(false) {
+				line.sever(true)
+				letting <- i
+			}
+		})
+		all[i] = start(t, cfg)
+	}
+	for i := range 2 {
+		launchOne(i)
+		a.load(400)
+		eventually(t, "those that came have done all", a.drained)
+	}
+	eventually(t, "two share the partitions", func() bool { return all[1].runner.owned.Load() == 2 })
+	armed[0].Store(true)
+	armed[1].Store(true)
+	ended := map[int]bool{}
+	for _, comes := range []int{2, 3} {
+		launchOne(comes)
+		select {
+		case i := <-letting:
+			ended[i] = true
+			if err := all[i].stop(); err != nil {
+				t.Fatal(err)
+			}
+			launchOne(i)
+		case <-time.After(patience):
+			t.Fatal("nobody was to let go of anything")
+		}
+		a.load(400)
+		eventually(t, "all partitions are at work", a.drained)
+	}
+	if !ended[0] || !ended[1] {
+		t.Errorf("ended while they let go: %v, want 0 and 1", ended)
+	}
+	for _, r := range all {
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.check()
+}
+
+// lettingGo is a Caller that is called when a partition leaves.
+type lettingGo func()
+
+func (lettingGo) Assigned(int32, pipeline.Reader, []pipeline.PendingCall) {}
+
+func (lettingGo) Committed(int32, []pipeline.PendingCall, []string) {}
+
+func (l lettingGo) Revoked(context.Context, int32) { l() }

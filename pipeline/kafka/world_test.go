@@ -106,7 +106,7 @@ func (w *world) config(store *state.Store) Config {
 	cfg := w.cluster.config(w.mill, store)
 	cfg.SessionTimeout, cfg.TransactionTimeout = 6*time.Second, 5*time.Second
 	cfg.MaxRecordBytes = largest
-	cfg.Options = []kgo.Opt{w.wire.option(), kgo.RequestRetries(3), kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond })}
+	cfg.Options = append(cfg.Options, w.wire.option(), kgo.RequestRetries(3), kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }))
 	return cfg
 }
 
