@@ -60,6 +60,20 @@ func (w *World) Run(c Command) (string, error) {
 	return w.happened(), nil
 }
 
+// pass ends what the bot did not answer in the time before a command: what the command causes comes later.
+func (w *World) pass() error {
+	w.passing = true
+	defer func() { w.passing = false }()
+	calls, err := w.calls()
+	if err != nil || !slices.ContainsFunc(calls, func(c pipeline.PendingCall) bool { return w.lapsed(c) != nil }) {
+		return err
+	}
+	if err := w.settle(); err != nil {
+		return fmt.Errorf("%w: %w", ErrWorld, err)
+	}
+	return nil
+}
+
 // happened ends a command: the clock moves on by a second, where the next command does not do that, and what
 // happened is told.
 func (w *World) happened() string {
@@ -77,6 +91,11 @@ func (w *World) carryOut(c Command) error {
 	if err != nil {
 		return err
 	}
+	if !v.looks && w.plant == nil {
+		if err := w.pass(); err != nil {
+			return err
+		}
+	}
 	return v.run(w, c)
 }
 
@@ -84,6 +103,7 @@ func (w *World) carryOut(c Command) error {
 // were in flight are made again.
 func (w *World) restart(Command) error {
 	w.asked, w.order, w.holding.onWire, w.ended = map[string]pending{}, nil, nil, map[string]bool{}
+	w.tried = map[string]try{}
 	if w.plant == nil {
 		for _, m := range w.stages {
 			if err := m.restart(); err != nil {
@@ -189,6 +209,15 @@ func (w *World) customer(c Command) error {
 }
 
 func (w *World) bot(c Command) error {
+	if c.word() != "" {
+		if c.Input != "" || len(c.Args) > 0 {
+			return fmt.Errorf("the bot says nothing while it goes %s", c.word())
+		}
+		if w.outside.botDown = c.word() == "down"; w.outside.botDown {
+			return w.ok()
+		}
+		return nil
+	}
 	if len(w.order) == 0 {
 		return fmt.Errorf("the bot was not asked anything")
 	}
@@ -203,13 +232,11 @@ func (w *World) bot(c Command) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(calls, func(pc pipeline.PendingCall) bool { return pc.Call.ID == p.call.Call.ID }) {
-		w.say("the bot's call had ended before")
-		return nil
-	}
 	o := done()
 	o.BotReply = reply
-	w.outside.done[p.call.Call.ID] = o
+	if slices.ContainsFunc(calls, func(pc pipeline.PendingCall) bool { return pc.Call.ID == p.call.Call.ID }) {
+		w.outside.done[p.call.Call.ID] = o
+	}
 	w.end(p.call, o)
 	return nil
 }
@@ -237,7 +264,7 @@ func (w *World) desk(c Command) error {
 			return fmt.Errorf("ticket %d cannot be merged into %s", number, c.arg("merge", ""))
 		}
 		t.status, t.merged = handoffv1.TicketStatus_TICKET_STATUS_CLOSED, into
-		t.add(w.clock, &handoffv1.DeskItem{MergedInto: c.arg("merge", "")})
+		t.add(w.clock, &handoffv1.DeskItem{MergedInto: c.arg("merge", ""), MergedIntoExternalId: w.outside.tickets[into-1].external})
 	case c.arg("assign", "") != "":
 		t.add(w.clock, &handoffv1.DeskItem{Assignee: c.arg("assign", "")})
 	case c.arg("tags", "") != "":
