@@ -16,17 +16,17 @@ type edit struct {
 }
 
 const (
-	kafka     = "./pipeline/kafka"
-	commitGo  = "pipeline/kafka/commit.go"
-	loopGo    = "pipeline/kafka/loop.go"
-	partGo    = "pipeline/kafka/part.go"
-	sinkGo    = "pipeline/kafka/sink.go"
-	restoreGo = "pipeline/kafka/restore.go"
-	lifeGo    = "pipeline/kafka/incarnation.go"
-	placeGo   = "pipeline/kafka/place.go"
-	stateGo   = "pipeline/state/partition.go"
-	sealGo    = "pipeline/state/commit.go"
-	effectsGo = "pipeline/state/effects.go"
+	kafka         = "./pipeline/kafka"
+	commitGo      = "pipeline/kafka/commit.go"
+	loopGo        = "pipeline/kafka/loop.go"
+	partGo        = "pipeline/kafka/part.go"
+	sinkGo        = "pipeline/kafka/sink.go"
+	restoreGo     = "pipeline/kafka/restore.go"
+	lifeGo        = "pipeline/kafka/incarnation.go"
+	placeGo       = "pipeline/kafka/place.go"
+	stateGo       = "pipeline/state/partition.go"
+	sealGo        = "pipeline/state/commit.go"
+	effectsGo     = "pipeline/state/effects.go"
 )
 
 // in makes the edits of a mutant with one of them.
@@ -78,6 +78,8 @@ func once() []mutant {
 	return []mutant{
 		{"once", "an outcome that is not known is taken for a commit", in(commitGo,
 			"	if err != nil || !committed {\n		return errors.Join(errNotCommitted, err)\n	}\n", "	_, _ = committed, err\n"), kafka, tests},
+		{"once", "a rebalance aborts the open transaction, whose commit is then taken for done", in(lifeGo,
+			"	if in.begun.Load() {\n		return errors.New(\"a rebalance came amid a transaction\")\n	}\n", ""), kafka, "TestRebalanceAmidTransaction"},
 		{"once", "the overlay is kept after a failed commit", in(loopGo,
 			"			if err := in.commit(); err != nil {\n				return err\n			}\n		}\n		if in.txn", "			if err := in.commit(); errors.Is(err, errNotCommitted) {\n				in.begun.Store(false)\n				in.txn = openTransaction{}\n			} else if err != nil {\n				return err\n			}\n		}\n		if in.txn"), kafka, tests},
 		{"once", "failed input is not undone", in(stateGo,
