@@ -16,17 +16,17 @@ type edit struct {
 }
 
 const (
-	kafka         = "./pipeline/kafka"
-	commitGo      = "pipeline/kafka/commit.go"
-	loopGo        = "pipeline/kafka/loop.go"
-	partGo        = "pipeline/kafka/part.go"
-	sinkGo        = "pipeline/kafka/sink.go"
-	restoreGo     = "pipeline/kafka/restore.go"
-	lifeGo        = "pipeline/kafka/incarnation.go"
-	placeGo       = "pipeline/kafka/place.go"
-	stateGo       = "pipeline/state/partition.go"
-	sealGo        = "pipeline/state/commit.go"
-	effectsGo     = "pipeline/state/effects.go"
+	kafka     = "./pipeline/kafka"
+	commitGo  = "pipeline/kafka/commit.go"
+	loopGo    = "pipeline/kafka/loop.go"
+	partGo    = "pipeline/kafka/part.go"
+	sinkGo    = "pipeline/kafka/sink.go"
+	restoreGo = "pipeline/kafka/restore.go"
+	lifeGo    = "pipeline/kafka/incarnation.go"
+	placeGo   = "pipeline/kafka/place.go"
+	stateGo   = "pipeline/state/partition.go"
+	sealGo    = "pipeline/state/commit.go"
+	effectsGo = "pipeline/state/effects.go"
 )
 
 // in makes the edits of a mutant with one of them.
