@@ -43,7 +43,6 @@ func (c Command) word() string { return strings.Join(c.Words, " ") }
 // Run carries out a command, lets everything it causes play out, and returns what happened, a line
 // each. The clock then moves on by a second. An error means that the script itself is wrong.
 func (w *World) Run(c Command) (string, error) {
-	w.lines = w.lines[:0]
 	w.moments = w.moments[:0]
 	if w.punctual && w.ran {
 		if err := w.advance(time.Second); err != nil {
@@ -80,6 +79,7 @@ func (w *World) happened() string {
 	if !w.punctual {
 		w.clock = w.clock.Add(time.Second)
 	}
+	defer func() { w.lines = w.lines[:0] }() // what happened before a command that had no sense is told with the next
 	if len(w.lines) == 0 {
 		return "nothing\n"
 	}
@@ -285,7 +285,7 @@ func (w *World) desk(c Command) error {
 	return nil
 }
 
-// deskSwitch handles "desk up", "desk down", "desk refuse=422" and "desk accept".
+// deskSwitch handles "desk up", "desk down", "desk revoked", "desk refuse=422" and "desk accept".
 func (w *World) deskSwitch(c Command) (bool, error) {
 	if c.Name != "desk" {
 		return false, nil
@@ -298,8 +298,10 @@ func (w *World) deskSwitch(c Command) (bool, error) {
 		w.outside.refuse = ""
 	case c.word() == "down":
 		w.outside.deskDown = true
+	case c.word() == "revoked":
+		w.outside.deskDown, w.outside.revoked = true, true
 	case c.word() == "up":
-		w.outside.deskDown = false
+		w.outside.deskDown, w.outside.revoked = false, false
 		clear(w.outside.told)
 	default:
 		return false, nil

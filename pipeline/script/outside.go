@@ -19,11 +19,13 @@ import (
 type outside struct {
 	tickets  []*ticket
 	deskDown bool
+	revoked  bool     // it is away for this shop, whose token it refuses
 	refuse   string   // code with which the desk refuses the next ticket
 	failText []string // codes of the next texts
 	textDown bool
 	botAuto  bool
 	botDown  bool
+	mute     string // how it fails, where it says nothing; "": nothing in time
 	says     []byte // what the shop's own classifier answers; nil: nothing in time
 	texts    int
 	done     map[string]*handoffv1.Outcome // by call id: nothing is done twice
@@ -140,10 +142,15 @@ func (w *World) deskFails(c pipeline.PendingCall, r *handoffv1.Record) {
 		return
 	}
 	w.outside.told[lane] = last
+	meaning := "the desk is down"
+	if w.outside.revoked {
+		meaning = "the desk refuses the shop's token"
+		w.say("the operator is told: the desk refuses the shop's token")
+	}
 	failing := &handoffv1.Record{
 		Id:      schemas.SourceID("caller", w.shop, c.Call.Destination, last+"/failing/"+strconv.FormatInt(w.clock.UnixNano(), 10)),
 		Channel: r.GetChannel(), Account: r.GetAccount(), Address: r.GetAddress(), Conversation: r.GetConversation(),
-		Body: &handoffv1.Record_DeskFailing{DeskFailing: &handoffv1.DeskFailing{CallIds: ids, Meaning: "the desk is down"}},
+		Body: &handoffv1.Record_DeskFailing{DeskFailing: &handoffv1.DeskFailing{CallIds: ids, Meaning: meaning}},
 	}
 	if err := w.post(schemas.TopicDeliver, failing); err != nil {
 		w.say("the desk fails: %v", err)

@@ -38,9 +38,9 @@ type Topology struct {
 	// clock moves on with a command, and a stage's own clock, with its timers, follows when it next has
 	// something to read.
 	Punctual bool
-	// Outside is what a message carries of the shop's own classifier outside when that answered so, or not in time
-	// where said is nil; nil for a shop that has none. Where it is nil, scripts have no such classifiers.
-	Outside func(shop *settings.Shop, said []byte) *handoffv1.OutsideReading
+	// Outside is what a message carries of the shop's own classifier outside when that answered so, or where said is
+	// nil failed so, "" for not in time; nil for a shop that has none. Where it is nil, scripts have no such classifiers.
+	Outside func(shop *settings.Shop, said []byte, failed string) *handoffv1.OutsideReading
 	// Rules reads a file of rules that a script names; nil: scripts cannot.
 	Rules func(name string) ([]byte, error)
 }
@@ -53,7 +53,7 @@ type World struct {
 	verbs   verbs
 	check   func([]byte) (*settings.Shop, error)
 	read    func(string) ([]byte, error)
-	reads   func(*settings.Shop, []byte) *handoffv1.OutsideReading
+	reads   func(*settings.Shop, []byte, string) *handoffv1.OutsideReading
 	stages  []*machine
 	inbox   map[string][]pipeline.Record // by topic
 	offsets map[string]int64

@@ -357,3 +357,24 @@ func TestRecordsThatMakeNoSenseAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestALateAnswerIsRecorded: what the bot says after its time is not sent and told once.
+func TestALateAnswerIsRecorded(t *testing.T) {
+	w := newWorld(t)
+	id := w.command(number, &handoffv1.Command{TryForMs: 10_000, Action: &handoffv1.Command_AskBot{AskBot: &handoffv1.AskBot{Turn: 3}}})
+	w.result(id, &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED, BlockReason: expired})
+	if f := w.one(schemas.TopicAnalytics).GetFact().GetDelivery(); f.GetBlockReason() != 0 {
+		t.Errorf("a question is told of as a blocked text: %v", f)
+	}
+	w.take(schemas.TopicEscalate)
+	r := w.record(thread)
+	r.Body = &handoffv1.Record_CallResult{CallResult: &handoffv1.CallResult{CallId: id, Attempt: 1, Outcome: done(&handoffv1.Outcome{BotReply: &handoffv1.BotReply{Turn: 3, Text: "Hi"}})}}
+	w.send(r)
+	f := w.one(schemas.TopicAnalytics).GetFact()
+	if d := f.GetDelivery(); d.GetBlockReason() != expired || d.GetTextClass() != bot || !strings.Contains(f.GetReason(), `"Hi"`) {
+		t.Errorf("told as %v", f)
+	}
+	if len(w.take(schemas.TopicEscalate))+len(w.take(schemas.TopicConsent)) > 0 {
+		t.Error("somebody is given the late answer")
+	}
+}
