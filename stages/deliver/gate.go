@@ -27,7 +27,7 @@ func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipel
 		switch r.GetBody().(type) {
 		case *handoffv1.Record_Command:
 			if r.GetCommand().GetAskBot() != nil {
-				questionLost(r, deadLetter, fx)
+				questionLost(r, fx)
 			}
 			return
 		case *handoffv1.Record_TicketChanged, *handoffv1.Record_AttemptStarted, *handoffv1.Record_DeskFailing:
@@ -39,9 +39,9 @@ func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipel
 
 // questionLost tells escalate that the bot will not be asked: nobody else would ever say so (H11). Asked later after
 // all, when the dead letter is put back, it is late.
-func questionLost(r *handoffv1.Record, deadLetter string, fx *pipeline.Effects) {
+func questionLost(r *handoffv1.Record, fx *pipeline.Effects) {
 	out := &handoffv1.Record{
-		Id: schemas.EffectID([]byte(deadLetter), schemas.StageDeliver, 1), Shop: r.GetShop(), Channel: r.GetChannel(),
+		Id: schemas.EffectID(r.GetId(), schemas.StageDeliver+"/lost", 0), Shop: r.GetShop(), Channel: r.GetChannel(),
 		Account: r.GetAccount(), Address: r.GetAddress(), Conversation: r.GetConversation(), EventTime: r.GetEventTime(),
 		ReceivedAt: r.GetReceivedAt(), SettingsVersion: r.GetSettingsVersion(), Traceparent: r.GetTraceparent(), Consent: r.GetConsent(),
 		Body: &handoffv1.Record_Receipt{Receipt: &handoffv1.Receipt{
