@@ -78,6 +78,8 @@ func once() []mutant {
 	return []mutant{
 		{"once", "an outcome that is not known is taken for a commit", in(commitGo,
 			"	if err != nil || !committed {\n		return errors.Join(errNotCommitted, err)\n	}\n", "	_, _ = committed, err\n"), kafka, tests},
+		{"once", "a rebalance aborts the open transaction, whose commit is then taken for done", in(lifeGo,
+			"	if in.begun.Load() {\n		return errors.New(\"a rebalance came amid a transaction\")\n	}\n", ""), kafka, "TestRebalanceAmidTransaction"},
 		{"once", "the overlay is kept after a failed commit", in(loopGo,
 			"			if err := in.commit(); err != nil {\n				return err\n			}\n		}\n		if in.txn", "			if err := in.commit(); errors.Is(err, errNotCommitted) {\n				in.begun.Store(false)\n				in.txn = openTransaction{}\n			} else if err != nil {\n				return err\n			}\n		}\n		if in.txn"), kafka, tests},
 		{"once", "failed input is not undone", in(stateGo,

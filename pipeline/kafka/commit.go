@@ -32,6 +32,8 @@ func (in *incarnation) beginTransaction() error {
 	if in.begun.Load() {
 		return nil
 	}
+	in.ending.Lock()
+	defer in.ending.Unlock()
 	if err := in.session.Begin(); err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}

@@ -44,6 +44,13 @@ func (c Connection) NewClient(id string, more ...kgo.Opt) (*kgo.Client, error) {
 	return client, nil
 }
 
+// closeConsumer closes a client that reads topics outside of groups. It forgets them first: metadata that comes
+// while it closes would have it begin to read what it has not begun yet, and nothing ends that.
+func closeConsumer(client *kgo.Client, topics ...string) {
+	client.PurgeTopicsFromConsuming(topics...)
+	client.Close()
+}
+
 // ByKey partitions records as every mailbox is: by murmur2 of the key.
 func ByKey() kgo.Partitioner { return byKey("") }
 

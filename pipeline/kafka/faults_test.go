@@ -313,6 +313,20 @@ func TestRebalanceAtRest(t *testing.T) {
 	w.finish()
 }
 
+// TestRebalanceAmidTransaction: a rebalance that is told of while a transaction is open leaves it alone, and
+// has the runner start over. The session would abort it, and then take its commit for a success: what it had
+// would be lost.
+func TestRebalanceAmidTransaction(t *testing.T) {
+	in := &incarnation{r: &Runner{mailbox: "handoff.mill"}, connected: make(chan struct{})} // without a session to end
+	in.balancer = newBalancer(in.r, 0)
+	close(in.connected)
+	in.begun.Store(true)
+	in.onAssigned(t.Context(), nil, map[string][]int32{"handoff.mill": {1}})
+	if len(in.events) != 1 || in.events[0].err == nil || in.events[0].assigned != nil {
+		t.Errorf("the loop is told %+v, want an error", in.events)
+	}
+}
+
 // shared waits until two members have that many partitions each.
 func (w *world) shared(each int) {
 	w.t.Helper()

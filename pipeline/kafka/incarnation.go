@@ -42,7 +42,8 @@ type incarnation struct {
 	settled  time.Time // when offsets were brought past markers last
 
 	begin      sync.Mutex
-	begun      atomic.Bool // a transaction is open at the client; set under begin
+	begun      atomic.Bool // a transaction is open at the client; set under begin and ending
+	ending     sync.Mutex  // no transaction begins while the session is told of a rebalance's end
 	produceErr error       // guarded by begin; first failed record
 	promise    func(*kgo.Record, error)
 
@@ -235,11 +236,8 @@ func (in *incarnation) tell(e event) {
 // they are restored.
 func (in *incarnation) onAssigned(ctx context.Context, client *kgo.Client, assigned map[string][]int32) {
 	<-in.connected
-	// The session remembers a revocation until its next End, would abort that transaction, and does not
-	// report further revocations before it. No transaction is open here: polls hold rebalances off
-	// while one is.
-	if _, err := in.session.End(ctx, kgo.TryAbort); err != nil {
-		in.tell(event{err: fmt.Errorf("begin after a rebalance: %w", err)})
+	if err := in.forgetRevoked(ctx); err != nil {
+		in.tell(event{err: err})
 		return
 	}
 	if partitions := assigned[in.r.mailbox]; len(partitions) > 0 {
@@ -249,6 +247,22 @@ func (in *incarnation) onAssigned(ctx context.Context, client *kgo.Client, assig
 	if in.balancer.unfinished.Swap(false) {
 		client.ForceRebalance()
 	}
+}
+
+// forgetRevoked ends the session's memory of a revocation: it keeps it until its next End, would abort that
+// transaction, and does not report further revocations before it. No transaction is open here, for polls hold
+// rebalances off while one is. Were one, it must not be ended behind the loop's back: the session takes a
+// commit of what was aborted for a success.
+func (in *incarnation) forgetRevoked(ctx context.Context) error {
+	in.ending.Lock()
+	defer in.ending.Unlock()
+	if in.begun.Load() {
+		return errors.New("a rebalance came amid a transaction")
+	}
+	if _, err := in.session.End(ctx, kgo.TryAbort); err != nil {
+		return fmt.Errorf("begin after a rebalance: %w", err)
+	}
+	return nil
 }
 
 // onRevoked lets requests of the partitions that leave come to their end.

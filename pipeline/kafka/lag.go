@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -215,7 +216,7 @@ func (l *LagReader) oldest(ctx context.Context, unread map[string]map[int32]*Par
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer closeConsumer(client, slices.Collect(maps.Keys(from))...)
 	wait, cancel := context.WithTimeout(ctx, oldestWait)
 	defer cancel()
 	for left > 0 {

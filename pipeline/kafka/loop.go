@@ -94,7 +94,14 @@ func (in *incarnation) poll(ctx context.Context) kgo.Fetches {
 	if in.full() {
 		cancel()
 	}
-	return in.client.PollRecords(poll, -1)
+	fetches := in.client.PollRecords(poll, -1)
+	if len(fetches) == 0 {
+		// What was there was taken away by a rebalance, and the empty answer holds the next one off as little as
+		// those above. A poll that has ended before it begins does.
+		cancel()
+		fetches = in.client.PollRecords(poll, -1)
+	}
+	return fetches
 }
 
 // pollWait is how long a poll may wait: not at all while anything can be processed.

@@ -251,7 +251,7 @@ func (in *incarnation) replay(p *part, to *state.Replay, from, end int64, reache
 	if err != nil {
 		return fatal{fmt.Errorf("configure restoring client: %w", err)}
 	}
-	defer client.Close()
+	defer closeConsumer(client, in.r.changelog)
 	for next, quiet := from, 0; next < end; {
 		poll, cancel := context.WithTimeout(p.ctx, time.Second)
 		fetches := client.PollRecords(poll, 10000)

@@ -74,13 +74,13 @@ func OpenSettings(ctx context.Context, cfg SettingsConfig) (*Settings, error) {
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(t.bad); err != nil {
 			cancel()
-			client.Close()
+			closeConsumer(client, schemas.TopicSettings)
 			return nil, fmt.Errorf("register metrics of settings: %w", err)
 		}
 	}
 	if err := t.readToEnd(ctx); err != nil {
 		cancel()
-		client.Close()
+		closeConsumer(client, schemas.TopicSettings)
 		return nil, fmt.Errorf("read settings: %w", err)
 	}
 	t.read.Store(true)
@@ -101,7 +101,7 @@ func newSettings(cfg SettingsConfig) *Settings {
 func (t *Settings) Close() {
 	t.cancel()
 	<-t.done
-	t.client.Close()
+	closeConsumer(t.client, schemas.TopicSettings)
 }
 
 // At implements pipeline.Settings.

@@ -133,7 +133,7 @@ func readSpans(ctx context.Context, c Connection, topic string, compacted bool, 
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer closeConsumer(client, topic)
 	quiet := time.Now()
 	for len(left) > 0 {
 		poll, cancel := context.WithTimeout(ctx, time.Second)

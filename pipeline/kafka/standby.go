@@ -57,7 +57,7 @@ func (in *incarnation) followOthers() {
 // close gives everything up.
 func (s *standby) close() {
 	if s.client != nil {
-		s.client.Close()
+		closeConsumer(s.client, s.in.r.changelog)
 		s.client = nil
 	}
 	for id := range s.parts {
