@@ -43,7 +43,7 @@ func (c *checker) rules(s *Shop) {
 	}
 	for _, t := range s.RuleTexts() {
 		if t.ID != "" && t.ID.Default() == "" {
-			c.add(t.Path, "there is no text %q", t.ID)
+			c.noText(t.Path, t.ID)
 		}
 		if n, _ := schemas.Segments(s.Fill(t.Text)); t.Reply && n > replySegments {
 			c.add(t.Path, "takes %d SMS segments, at most %d are sent automatically; shorten it", n, replySegments)

@@ -359,7 +359,7 @@ func (c *checker) pattern(path, pattern string) *regexp.Regexp {
 	}
 	re, err := regexp.Compile(pattern)
 	if err != nil {
-		c.add(path, "is not a regular expression (RE2): %v", err)
+		c.add(path, `is not a regular expression (RE2): %v; put a \ before a sign that is meant as it stands, e.g. \(`, err)
 		return regexp.MustCompile("^$")
 	}
 	return re
