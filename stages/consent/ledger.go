@@ -273,6 +273,9 @@ func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
 	if already {
 		saidAgain(t, c.scope)
 	}
+	if c.wrongNumber {
+		settleHeld(t) // first: it is of the history that is detached
+	}
 	notice(t, at, &handoffv1.ConsentNotice{
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT, Keyword: c.keyword, Source: c.source,
 		Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: since, Text: c.text, TicketId: ticketID, KeepTicket: c.more,

@@ -252,6 +252,8 @@ func (c *conversation) forget() {
 	if id := c.ticket.GetTicketId(); id != "" { // a new subscriber's messages go onto a new one
 		c.t.Put(pastEntry(c.at.Conversation, id), c.ticket)
 		c.ticket = &statev1.Ticket{}
+	} else if c.ticket.GetEpisode() != 0 {
+		c.ticket.Detached = true
 	}
 	c.ticket.ClosedAt = nil
 }
