@@ -350,6 +350,7 @@ func (c *checker) texts(texts map[string]map[TextID]string) {
 			if strings.TrimSpace(text) == "" {
 				c.add(path, "must not be empty; leave it out to use the default")
 			}
+			c.placeholders(path, text, placeholdersIn(id.Default())...)
 		}
 	}
 }

@@ -465,6 +465,18 @@ func BenchmarkMessage(b *testing.B) {
 	}
 }
 
+// TestShippedIntentsInRules: a rule may ask for every intent that the shipped classifier reads, and for none.
+func TestShippedIntentsInRules(t *testing.T) {
+	for _, name := range append(intent.All(), "none") {
+		_, err := settings.Parse([]byte("shop: acme\nname: Acme\nsupport_contact: help@acme.example\n" +
+			"accounts: [{channel: sms, account: \"+15557770000\", provider: twilio, user: AC1, secret: \"env:TWILIO\"}]\n" +
+			"rules: [{name: a, when: message_created, if: {intent: " + name + "}, then: [{add_to_list: x}]}]\n"))
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestDeniesName: who says that they are somebody else than a name is written to by mistake (C15), in the languages
 // that say it in words of their own; what only begins so is none of it.
 func TestDeniesName(t *testing.T) {

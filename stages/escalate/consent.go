@@ -258,14 +258,19 @@ func (c *conversation) forget() {
 	c.ticket.ClosedAt = nil
 }
 
-// onOptedOutMessage handles a message of someone who may not be texted (C13).
-func (c *conversation) onOptedOutMessage(m inbound) {
+// optedOutWrote is the note on a ticket of someone who may not be texted (C13).
+func (c *conversation) optedOutWrote() string {
 	since := c.state.GetConsent().GetSince()
 	if since == nil {
 		since = c.received()
 	}
+	return c.text(settings.TextOptedOutWroteNote, "date", c.shop.Date(since.AsTime()))
+}
+
+// onOptedOutMessage handles a message of someone who may not be texted (C13).
+func (c *conversation) onOptedOutMessage(m inbound) {
 	c.onUnanswerable(m, unanswerable{
-		note: c.text(settings.TextOptedOutWroteNote, "date", c.shop.Date(since.AsTime())),
+		note: c.optedOutWrote(),
 		opens: func(signal *statev1.Signal) string {
 			signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_OPTED_OUT_WROTE
 			return "opted out and wrote: " + signal.GetReason()

@@ -240,6 +240,7 @@ func (l *leaves) message(cond Condition) {
 	text := func(e *Event) string { return show(Cut(e.Text)) }
 	l.contains("text_contains", cond.TextContains, func(e *Event) string { e.lower(); return e.lowText }, text)
 	l.matches("text_matches", cond.TextMatches, func(e *Event) string { return Cut(e.Text) }, text)
+	l.c.intentsOf(l.path+".intent", cond.Intent)
 	l.oneOf("intent", cond.Intent, nil, func(e *Event) string { return e.Intent })
 	sentiment := func(e *Event) string { return fmt.Sprintf("%.2f", e.Sentiment) }
 	if bound := l.bound("sentiment_below", cond.SentimentBelow); bound != nil {
