@@ -49,8 +49,13 @@ type Turn struct {
 	ordinal int
 	state   pipeline.State
 	fx      *pipeline.Effects
+	post    Outlet // nil: into fx, encoded
 	err     error
 }
+
+// Outlet takes a record that a turn posts to a topic. The record may share messages with the turn, with other
+// records of it and with its state: it must not be changed.
+type Outlet func(topic string, key []byte, r *handoffv1.Record)
 
 // New opens the turn of an input. Errors wrap schemas.ErrRecord, schemas.ErrKey or
 // pipeline.ErrSettingsPending.
@@ -68,9 +73,14 @@ func New(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effec
 	if t.Record, err = schemas.Decode(in.Record.Key, in.Record.Value); err != nil {
 		return nil, err
 	}
+	return t, t.arrive(in.Settings)
+}
+
+// arrive takes from the turn's record what it says of the turn.
+func (t *Turn) arrive(table pipeline.Settings) (err error) {
 	t.Key, t.id, t.Version = schemas.KeyOf(t.Record), t.Record.GetId(), t.Record.GetSettingsVersion()
-	t.Shop, err = in.Settings.At(t.Key.Shop, t.Version)
-	return t, err
+	t.Shop, err = table.At(t.Key.Shop, t.Version)
+	return err
 }
 
 // Process runs a Decider as a pipeline.Stage would: open the turn, decide, report what went wrong.
@@ -79,6 +89,20 @@ func Process(d Decider, in *pipeline.Input, st pipeline.State, fx *pipeline.Effe
 	if err != nil {
 		return err
 	}
+	return t.decide(d)
+}
+
+// Decide is Process without bytes: the input's record is r, which schemas.Decode would have returned, and what the
+// turn posts goes to post instead of fx, not encoded. State keeps its bytes.
+func Decide(d Decider, r *handoffv1.Record, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects, post Outlet) error {
+	t := &Turn{Record: r, stage: d.Name(), inKey: in.Key, Now: in.Now, state: st, fx: fx, post: post}
+	if err := t.arrive(in.Settings); err != nil {
+		return err
+	}
+	return t.decide(d)
+}
+
+func (t *Turn) decide(d Decider) error {
 	if again := t.Record.GetFireTimer(); again != nil {
 		return t.fireAgain(again)
 	}
@@ -169,24 +193,25 @@ func (t *Turn) Make(at Place) *handoffv1.Record {
 
 // Emit posts a record that Make returned, its body set, to a topic under this turn's key. Its Kafka
 // timestamp is the clock, so that the receiving partition's clock never runs behind what it learns.
-func (t *Turn) Emit(topic string, r *handoffv1.Record) {
-	value, err := t.marshal(r)
-	if err != nil {
-		t.fail(fmt.Errorf("encode record %s: %w", schemas.HexID(r.GetId()), err))
-		return
-	}
-	t.fx.Emit(topic, t.keyBytes(), value)
-}
+func (t *Turn) Emit(topic string, r *handoffv1.Record) { t.emit(topic, t.keyBytes(), r) }
 
 // EmitTo posts a record that Make returned to a topic under the key of another address of the shop.
 func (t *Turn) EmitTo(topic, address string, r *handoffv1.Record) {
 	r.Address = address
+	t.emit(topic, schemas.KeyOf(r).Bytes(), r)
+}
+
+func (t *Turn) emit(topic string, key []byte, r *handoffv1.Record) {
+	if t.post != nil {
+		t.post(topic, key, r)
+		return
+	}
 	value, err := t.marshal(r)
 	if err != nil {
 		t.fail(fmt.Errorf("encode record %s: %w", schemas.HexID(r.GetId()), err))
 		return
 	}
-	t.fx.Emit(topic, schemas.KeyOf(r).Bytes(), value)
+	t.fx.Emit(topic, key, value)
 }
 
 // Forward posts a changed copy of the turn's own record to a topic, with a new id and the same
