@@ -43,7 +43,7 @@ type consentImport struct {
 }
 
 // settingsWithin is how long a dry run waits for the shop's settings.
-const settingsWithin = 10 * time.Second
+const settingsWithin = 3 * time.Second
 
 // Help describes the file.
 func (c *consentImport) Help() string {

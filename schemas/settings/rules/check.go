@@ -156,8 +156,10 @@ func (c *checker) when(path string, r Rule) {
 	}
 	timer := slices.Contains(r.When, string(Timer))
 	switch {
-	case timer && r.After <= 0:
-		c.add(path+".after", "is missing, or not longer than 0: how long the timer waits, e.g. 2h")
+	case timer && r.After < 0:
+		c.add(path+".after", "must be longer than 0, e.g. 2h")
+	case timer && r.After == 0:
+		c.add(path+".after", "is missing: how long the timer waits, e.g. 2h")
 	case !timer && (r.After != 0 || r.Since != ""):
 		c.add(path, "after and since are for rules with when: timer")
 	}
