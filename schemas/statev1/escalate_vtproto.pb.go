@@ -242,6 +242,7 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.LastAuthor = m.LastAuthor
 	r.Taken = m.Taken
 	r.TakenAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.TakenAt).CloneVT())
+	r.Detached = m.Detached
 	r.LeftOpen = m.LeftOpen
 	r.WaitingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.WaitingSince).CloneVT())
 	r.WaitingSteps = m.WaitingSteps
@@ -1330,6 +1331,18 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x90
 	}
+	if m.Detached {
+		i--
+		if m.Detached {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc0
+	}
 	if len(m.Replies) > 0 {
 		for iNdEx := len(m.Replies) - 1; iNdEx >= 0; iNdEx-- {
 			i -= len(m.Replies[iNdEx])
@@ -2129,6 +2142,9 @@ func (m *Ticket) SizeVT() (n int) {
 			l = len(s)
 			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
+	}
+	if m.Detached {
+		n += 3
 	}
 	if m.LeftOpen {
 		n += 3
@@ -5000,6 +5016,26 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			}
 			m.Replies = append(m.Replies, stringValue)
 			iNdEx = postIndex
+		case 40:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Detached", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Detached = bool(v != 0)
 		case 50:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field LeftOpen", wireType)
