@@ -49,6 +49,9 @@ func (w *World) hold(c Command) error {
 			return err
 		}
 		w.holding.stages[stage] = true
+		if w.plant != nil {
+			w.plant.Hold(w.shop, stage, true)
+		}
 	case c.word() == "answers":
 		w.holding.answers = true
 	default:
@@ -63,6 +66,9 @@ func (w *World) letGo(c Command) error {
 	switch {
 	case of:
 		delete(w.holding.stages, stage)
+		if w.plant != nil {
+			w.plant.Hold(w.shop, stage, false)
+		}
 	case c.word() == "answers":
 		w.holding.answers = false
 		waiting := w.holding.onWire
@@ -81,6 +87,10 @@ func (w *World) stepStage(c Command) error {
 	m, err := w.machine(c.arg("stage", ""))
 	if err != nil {
 		return err
+	}
+	if w.plant != nil {
+		w.plant.Step(w.shop, m.stage.Name())
+		return nil
 	}
 	_, err = w.readNext(m)
 	return err

@@ -59,7 +59,7 @@ func (w *World) release() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if len(w.inbox[w.deliver.mailbox]) == 0 {
+	if w.plant == nil && len(w.inbox[w.deliver.mailbox]) == 0 {
 		clear(w.ended) // deliver knows of all
 	}
 	lanes := map[string]laneState{}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
 )
 
 // Plant runs the stages of worlds that do not run them themselves: on Kafka, say. Of a world it knows the
@@ -16,6 +17,9 @@ type Plant interface {
 	Publish(shop string, version uint64, document []byte) error
 	// Lose makes the next record of the shop one that the stage cannot process, for ErrLost.
 	Lose(shop, stage string)
+	// Hold has a stage read no record of the shop's, or go on; Step has a held one read one.
+	Hold(shop, stage string, held bool)
+	Step(shop, stage string)
 	// Calls of the shop that deliver has committed and not ended, in the order of their creation.
 	Calls(shop string) []pipeline.PendingCall
 	// Reader of what deliver has committed.
@@ -65,7 +69,9 @@ func (r *Remote) Lost(l *turn.Lost, why string) {
 // Release starts the first outside call that may start, if any, and posts its result. It is asked while
 // the stages have nothing to do.
 func (r *Remote) Release() (bool, error) {
-	clear(r.w.ended)
+	if !r.w.holding.stages[schemas.StageDeliver] { // else it has not read what ended
+		clear(r.w.ended)
+	}
 	return r.w.release()
 }
 

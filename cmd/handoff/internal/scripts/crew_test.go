@@ -88,7 +88,7 @@ func (c *crew) start(n int) error {
 func (c *crew) runners(n int, m *member) ([]*kafka.Runner, error) {
 	cfg := kafka.Config{
 		Connection: kafka.Connection{Brokers: c.plant.to.Brokers, Options: []kgo.Opt{kgo.Dialer(m.wires.dial)}},
-		Store:      m.store, Settings: c.plant.table, Schema: 1, Now: c.plant.now,
+		Store:      m.store, Settings: c.plant.table, Schema: 1, Now: c.plant.now, SettingsWait: 100 * 365 * 24 * time.Hour, // held records wait as for settings
 		CommitEvery: 20 * time.Millisecond, SessionTimeout: 3 * time.Second, TransactionTimeout: 2 * time.Second,
 		DrainWait: time.Second, Logger: slog.New(slog.DiscardHandler), CacheBytes: 8 << 20,
 	}
@@ -101,7 +101,10 @@ func (c *crew) runners(n int, m *member) ([]*kafka.Runner, error) {
 	var all []*kafka.Runner
 	for _, s := range c.stages {
 		of := cfg
-		of.Stage, of.CommitRecords = planted{s, c.plant.losing}, 1+c.rand.IntN(1<<c.rand.IntN(8))
+		of.Stage, of.CommitRecords = planted{s, c.plant.losing, c.plant.holds}, 1+c.rand.IntN(1<<c.rand.IntN(8))
+		if c.plant.holds.wanted { // what waits fills the room for what is polled, and others are to be read beside it
+			of.CommitRecords += 1000
+		}
 		if s.Name() == schemas.StageDeliver {
 			of.Caller = &courier{c.plant.desk}
 		}

@@ -77,12 +77,15 @@ func (c *courier) Revoked(_ context.Context, partition int32) {
 }
 
 // marked tells whether every partition's owner has told of this mark, and so of all that was committed
-// before it.
-func (b *outbox) marked(mark string) bool {
+// before it. but are those of which no word is awaited.
+func (b *outbox) marked(mark string, but func(partition int32) bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for n := range int32(partitions) {
 		l := b.owned[n]
+		if but(n) {
+			continue
+		}
 		if l == nil || !slices.ContainsFunc(l.calls, func(c pipeline.PendingCall) bool { return c.Call.ID == mark }) {
 			return false
 		}
@@ -228,6 +231,7 @@ func (l *losing) is(stage string, r *pipeline.Record) bool {
 type planted struct {
 	pipeline.Stage
 	losing *losing
+	holds  *holds
 }
 
 // Process implements pipeline.Stage.
@@ -235,6 +239,9 @@ func (s planted) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Eff
 	if in.Record != nil {
 		if strings.HasPrefix(string(in.Key), tickKey) {
 			return mark(string(in.Record.Value), st, fx)
+		}
+		if s.holds.waits(s.Name(), in.Record) {
+			return pipeline.ErrSettingsPending
 		}
 		if s.losing.is(s.Name(), in.Record) {
 			return script.ErrLost

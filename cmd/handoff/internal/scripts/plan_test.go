@@ -91,10 +91,20 @@ func plans(t *testing.T, keep func(name string) bool) []*plan {
 	return plansOf(t, func(p *plan) bool { return !years(p) }, keep)
 }
 
-// plansOf are plans of the kind that is asked for. Those that hold a stage, or have it read record by record, are left
-// out: on Kafka a stage reads the records of all scripts from the same partitions, in transactions of many, and cannot
-// stand still, nor take one, for a single one of them.
+// holdsStages tells whether a script holds a stage, or has it read record by record. On Kafka a stage that stands still
+// for one script does so for all whose records are in the same partition, so these go through Kafka one by one.
+func holdsStages(p *plan) bool {
+	return slices.ContainsFunc(p.file.Steps, func(s script.Step) bool { return s.Args["stage"] != "" && s.Name != "lose" })
+}
+
+// plansOf are plans of the kind that is asked for, of scripts that hold no stage.
 func plansOf(t *testing.T, is func(*plan) bool, keep func(name string) bool) []*plan {
+	t.Helper()
+	return allPlans(t, func(p *plan) bool { return is(p) && !holdsStages(p) }, keep)
+}
+
+// allPlans are plans of the kind that is asked for, all with one end.
+func allPlans(t *testing.T, is func(*plan) bool, keep func(name string) bool) []*plan {
 	t.Helper()
 	topology, err := app.Topology("../../../../pipeline/script/testdata/models")
 	if err != nil {
@@ -106,7 +116,7 @@ func plansOf(t *testing.T, is func(*plan) bool, keep func(name string) bool) []*
 			continue
 		}
 		p := planOf(t, path, fmt.Sprintf("acme%d", i), topology)
-		if is(p) && !slices.ContainsFunc(p.file.Steps, func(s script.Step) bool { return s.Args["stage"] != "" && s.Name != "lose" }) {
+		if is(p) {
 			all = append(all, p)
 		}
 	}

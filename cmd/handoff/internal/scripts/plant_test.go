@@ -46,6 +46,7 @@ type plant struct {
 	posts  []*kgo.Record
 	desk   *outbox
 	losing *losing
+	holds  *holds
 	rows   *rows
 	ticks  [][]byte // a key of each partition
 	marks  int
@@ -62,8 +63,11 @@ type plant struct {
 }
 
 // reached is how far the tail has read a partition: the next offset, and that after the last record that
-// is no marker.
-type reached struct{ next, data int64 }
+// is no marker; and where markers are.
+type reached struct {
+	next, data int64
+	markers    map[int64]bool
+}
 
 // mailboxes are what the five groups read.
 func mailboxes() []string {
@@ -72,7 +76,7 @@ func mailboxes() []string {
 
 func newPlant(ctx context.Context, to kafka.Connection, random *rand.Rand) (*plant, error) {
 	ctx, fail := context.WithCancelCause(ctx)
-	p := &plant{to: to, ctx: ctx, fail: fail, rand: random, desk: newOutbox(ctx, fail), losing: newLosing(), rows: newRows(), changed: make(chan struct{}),
+	p := &plant{to: to, ctx: ctx, fail: fail, rand: random, desk: newOutbox(ctx, fail), losing: newLosing(), holds: newHolds(), rows: newRows(), changed: make(chan struct{}),
 		read: map[string]*[64]reached{}, letters: map[string]bool{}, keys: map[string]bool{}, ticks: make([][]byte, partitions)}
 	for n := 0; slices.ContainsFunc(p.ticks, func(key []byte) bool { return key == nil }); n++ {
 		key := fmt.Append(nil, tickKey, n)
@@ -135,6 +139,10 @@ func (p *plant) follow() {
 			at := &p.read[r.Topic][r.Partition]
 			at.next = r.Offset + 1
 			if r.Attrs.IsControl() {
+				if at.markers == nil {
+					at.markers = map[int64]bool{}
+				}
+				at.markers[r.Offset] = true
 				return
 			}
 			at.data = at.next
@@ -183,6 +191,12 @@ func (p *plant) Publish(shop string, version uint64, document []byte) error {
 // Lose implements script.Plant.
 func (p *plant) Lose(shop, stage string) { p.losing.lose(shop, stage) }
 
+// Hold implements script.Plant.
+func (p *plant) Hold(shop, stage string, held bool) { p.holds.hold(shop, stage, held) }
+
+// Step implements script.Plant.
+func (p *plant) Step(shop, stage string) { p.holds.step(shop, stage) }
+
 // Calls implements script.Plant.
 func (p *plant) Calls(shop string) []pipeline.PendingCall { return p.desk.calls(shop) }
 
@@ -220,7 +234,8 @@ func (p *plant) told(ctx context.Context) error {
 	if err := p.client.ProduceSync(ctx, all...).FirstErr(); err != nil {
 		return fmt.Errorf("post a mark: %w", err)
 	}
-	for !p.desk.marked(name) {
+	held := func(partition int32) bool { return p.holds.blocks(schemas.TopicDeliver, partition) }
+	for !p.desk.marked(name, held) {
 		select {
 		case <-time.After(2 * time.Millisecond):
 		case <-ctx.Done():
@@ -321,6 +336,13 @@ func (p *plant) busy(committed kadm.FetchOffsetsResponses) string {
 		of := committed[topic]
 		for n, at := range p.read[topic] {
 			o, known := of.Fetched.Lookup(topic, int32(n))
+			next := o.At
+			for at.markers[next] {
+				next++
+			}
+			if known && p.holds.stands(topic, int32(n), next) {
+				continue
+			}
 			if at.data > 0 && (!known || o.Err != nil || o.At < at.data) {
 				return fmt.Sprintf("%s/%d is committed to %d of %d (%v)", topic, n, o.At, at.data, errors.Join(of.Err, o.Err))
 			}

@@ -255,6 +255,7 @@ func (c trial) play(ctx context.Context, t *testing.T, all []*plan) (map[string]
 	}
 	w := &whole{plant: p, crew: newCrew(p, stages.Stages, c.static), plans: all, shops: map[string]*script.Remote{},
 		at: make([]int, len(all)), began: make([]bool, len(all)), out: make([][]string, len(all)), strikes: c.strikes, kills: c.kills}
+	p.holds.wanted = slices.ContainsFunc(all, holdsStages)
 	p.clock.Store(all[0].steps[0].at.UnixNano())
 	for _, plan := range all {
 		world, err := script.NewRemote(plan.topology, p)
@@ -345,6 +346,16 @@ func tell(t *testing.T, seed uint64, different map[string]string) {
 func TestScriptsOnKafka(t *testing.T) {
 	seed := seedOf(t, 20)
 	tell(t, seed, onFake(t, trial{seed: seed, strikes: 8, kills: 2}, plans(t, nil)))
+}
+
+// TestHeldScriptsOnKafka does the same with each script that holds a stage, by itself.
+func TestHeldScriptsOnKafka(t *testing.T) {
+	for _, p := range allPlans(t, holdsStages, nil) {
+		t.Run(p.name, func(t *testing.T) {
+			seed := seedOf(t, 22)
+			tell(t, seed, onFake(t, trial{seed: seed, strikes: 3, kills: 1}, []*plan{p}))
+		})
+	}
 }
 
 // TestYearsOnKafka does the same with scripts that take years by their own clock.
