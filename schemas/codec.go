@@ -34,20 +34,28 @@ func Unmarshal(b []byte, m Message) error { return m.UnmarshalVTUnsafe(b) }
 // received_at, and a body. key is the Kafka key it came with. Like Unmarshal it does not copy value.
 func Decode(key, value []byte) (*handoffv1.Record, error) {
 	r := &handoffv1.Record{}
+	if err := DecodeInto(r, key, value); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// DecodeInto is Decode into an empty record.
+func DecodeInto(r *handoffv1.Record, key, value []byte) error {
 	if err := Unmarshal(value, r); err != nil {
-		return nil, fmt.Errorf("%w: not a handoff.v1.Record: %w", ErrRecord, err)
+		return fmt.Errorf("%w: not a handoff.v1.Record: %w", ErrRecord, err)
 	}
 	switch {
 	case len(r.GetId()) != IDSize:
-		return nil, fmt.Errorf("%w: id has %d bytes, want %d", ErrRecord, len(r.GetId()), IDSize)
+		return fmt.Errorf("%w: id has %d bytes, want %d", ErrRecord, len(r.GetId()), IDSize)
 	case !KeyOf(r).is(key):
-		return nil, fmt.Errorf("%w: filed under key %q, but it is of %q", ErrRecord, key, KeyOf(r))
+		return fmt.Errorf("%w: filed under key %q, but it is of %q", ErrRecord, key, KeyOf(r))
 	case r.GetReceivedAt() == nil:
-		return nil, fmt.Errorf("%w: no received_at", ErrRecord)
+		return fmt.Errorf("%w: no received_at", ErrRecord)
 	case r.GetBody() == nil:
-		return nil, fmt.Errorf("%w: no body, or one of a newer version", ErrRecord)
+		return fmt.Errorf("%w: no body, or one of a newer version", ErrRecord)
 	}
-	return r, nil
+	return nil
 }
 
 // Encode encodes a record that a stage made: a replay makes the same bytes.

@@ -205,10 +205,10 @@ func (v *view) Scan(prefix string, fn func(name string, value []byte) bool) {
 	for i, used := b.entries(), b.used(); i < used; {
 		s, end := b.at(i)
 		i = end
-		name := string(s.name)
-		if s.kind != kindEntry || !strings.HasPrefix(name, prefix) {
+		if s.kind != kindEntry || len(s.name) < len(prefix) || string(s.name[:len(prefix)]) != prefix {
 			continue
 		}
+		name := string(s.name)
 		for ; len(fresh) > 0 && fresh[0].name < name; fresh = fresh[1:] {
 			if fresh[0].ok && !fn(fresh[0].name, fresh[0].value) {
 				return
