@@ -22,10 +22,6 @@ type Message interface {
 	UnmarshalVTUnsafe(b []byte) error
 }
 
-// Marshal encodes a message, the same one to the same bytes. It does not look whether strings are UTF-8:
-// Unmarshal does, and so does what was decoded or checked at the edge.
-func Marshal(m Message) ([]byte, error) { return m.MarshalVT() }
-
 // Unmarshal decodes into an empty message; a string that is not UTF-8 is an error. Strings of the message are b's
 // bytes, which must not change, nor be small parts of something large, as long as one of them is used: clone b then.
 func Unmarshal(b []byte, m Message) error { return m.UnmarshalVTUnsafe(b) }
@@ -58,9 +54,10 @@ func DecodeInto(r *handoffv1.Record, key, value []byte) error {
 	return nil
 }
 
-// Encode encodes a record that a stage made: a replay makes the same bytes.
+// Encode encodes a record that a stage made: a replay makes the same bytes. It does not look whether strings are
+// UTF-8: Unmarshal does, and what was decoded or checked at the edge is.
 func Encode(r *handoffv1.Record) ([]byte, error) {
-	b, err := Marshal(r)
+	b, err := r.MarshalVT()
 	if err != nil {
 		return nil, fmt.Errorf("encode record %s: %w", HexID(r.GetId()), err)
 	}

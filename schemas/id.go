@@ -30,11 +30,11 @@ func SourceID(source, shop, account, nativeID string) []byte {
 
 // EffectID is the id of the ordinal-th record (from 0) that a stage makes of an input.
 func EffectID(input []byte, stage string, ordinal int) []byte {
-	return AppendEffectID(make([]byte, 0, IDSize), input, stage, ordinal)
+	// Small enough to be inlined: whoever copies the id pays for no memory.
+	return appendEffectID(make([]byte, 0, IDSize), input, stage, ordinal)
 }
 
-// AppendEffectID appends an EffectID.
-func AppendEffectID(dst, input []byte, stage string, ordinal int) []byte {
+func appendEffectID(dst, input []byte, stage string, ordinal int) []byte {
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], uint64(ordinal))
 	return derive(dst, 'e', string(input), stage, string(n[:]))

@@ -49,8 +49,10 @@ func (p *Partition) keepTimer(c *pipeline.TimerChange) {
 		return
 	}
 	at := max(c.At.UnixMilli(), 1)
-	p.set(kindTimer, c.Name, binary.BigEndian.AppendUint64(nil, uint64(at)), true)
-	p.timer.push(due{at: at, key: string(p.in.Key), name: c.Name})
+	p.set(kindTimer, c.Name, binary.BigEndian.AppendUint64(p.fx.Room(8)[:0], uint64(at)), true)
+	if p.timer.near(at) {
+		p.timer.push(due{at: at, key: string(p.in.Key), name: c.Name})
+	}
 }
 
 func (p *Partition) keepCall(c *pipeline.Call) {

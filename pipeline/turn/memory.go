@@ -22,8 +22,8 @@ type opened struct {
 	now    timestamppb.Timestamp
 }
 
+// clear leaves the turn, which is written whole when it is opened.
 func (o *opened) clear() {
-	o.turn = Turn{}
 	o.record.Reset()
 	o.now.Reset()
 }

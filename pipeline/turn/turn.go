@@ -187,7 +187,7 @@ func (t *Turn) Make(at Place) *handoffv1.Record { return &t.make(at).record }
 func (t *Turn) make(at Place) *made {
 	m := t.memory.made.next()
 	out := &m.record
-	out.Id = schemas.AppendEffectID(m.id[:0], t.id, t.stage, t.ordinal)
+	out.Id = append(m.id[:0], schemas.EffectID(t.id, t.stage, t.ordinal)...)
 	t.ordinal++
 	out.Shop, out.Address, out.SettingsVersion = t.Key.Shop, t.Key.Address, t.Version
 	out.Channel, out.Account, out.Conversation = at.Channel, at.Account, at.Conversation
@@ -294,7 +294,7 @@ func (t *Turn) Put(name string, m schemas.Message) {
 	t.state.Put(name, value)
 }
 
-// marshal encodes as schemas.Marshal does, into memory of the effects.
+// marshal encodes as schemas.Encode does, into memory of the effects.
 func (t *Turn) marshal(m schemas.Message) ([]byte, error) {
 	b := t.fx.Room(m.SizeVT())
 	_, err := m.MarshalToSizedBufferVT(b)
