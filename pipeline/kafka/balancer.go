@@ -22,7 +22,7 @@ type balancer struct {
 	r      *Runner
 	member int
 	fresh  atomic.Bool // it owned nothing when it joined
-	// unfinished is set when the group must be asked for another rebalance; see keeping.Leaves.
+	// unfinished is set when the group must be asked for another rebalance; see keeping.
 	unfinished atomic.Bool
 }
 
@@ -52,6 +52,9 @@ type keeping struct {
 	// it asks for once it has let go. A static member that ends before it has asked comes back to this same
 	// answer without a rebalance: nobody would have what it left.
 	Leaves bool `json:"leaves,omitempty"`
+	// Standby is how many copies of each partition were wanted. A static member that comes back wanting more
+	// comes back to this same answer, too.
+	Standby int `json:"standby,omitempty"`
 }
 
 // parseKeeping reads either form.
@@ -124,7 +127,7 @@ func (b *balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, e
 		return nil, err
 	}
 	b.r.keepCopies(b.member, k)
-	b.unfinished.Store(k.Leaves && b.fresh.Load())
+	b.unfinished.Store(b.fresh.Load() && (k.Leaves || k.Standby < b.r.cfg.Standby))
 	return owned, nil
 }
 
@@ -151,7 +154,7 @@ func (b *balancer) Balance(of *kgo.ConsumerBalancer, topics map[string]int32) kg
 		if owned := shared.Owned[m.ID]; len(owned) > 0 {
 			plan.AddPartitions(member, mailbox, owned)
 		}
-		k := keeping{Leaves: leaves(m.Owned, shared.Owned[m.ID])}
+		k := keeping{Leaves: leaves(m.Owned, shared.Owned[m.ID]), Standby: copies}
 		if !told[m.Process] { // of copies, one member of the process is enough
 			told[m.Process] = true
 			k.Copies, k.Warm = shared.Copies[m.Process], shared.Warm[m.Process]
@@ -174,7 +177,7 @@ func (k keeping) tell(warms bool) []byte {
 	var raw []byte
 	var err error
 	switch {
-	case warms && (k.Leaves || len(k.Copies)+len(k.Warm) > 0):
+	case warms && (k.Leaves || k.Standby > 0 || len(k.Copies)+len(k.Warm) > 0):
 		raw, err = json.Marshal(k)
 	case !warms && len(k.Copies) > 0:
 		raw, err = json.Marshal(k.Copies)

@@ -30,6 +30,7 @@ type incarnation struct {
 	cancel     context.CancelFunc
 	connected  chan struct{} // closed once session and client are set
 	balancer   *balancer
+	asks       asks
 	workers    workers
 	background sync.WaitGroup
 
@@ -156,6 +157,7 @@ func (in *incarnation) connect(ctx context.Context) error {
 	}
 	in.session, in.client = session, session.Client()
 	in.admin = kadm.NewClient(in.client)
+	in.asks = in.newAsks()
 	close(in.connected)
 	return nil
 }

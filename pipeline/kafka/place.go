@@ -34,46 +34,70 @@ func (in *incarnation) placeLater(p *part) {
 	})
 }
 
+// asks are what the restores of an incarnation's partitions ask for together.
+type asks struct {
+	commits            *asker[map[int32]commitAnswer]
+	mailbox, changelog *asker[edges]
+}
+
+// edges are where a topic's partitions begin and end: what is committed, and all that is written.
+type edges struct {
+	spans   map[int32]span
+	written map[int32]int64
+}
+
+func (in *incarnation) newAsks() asks {
+	of := func(topic string) *asker[edges] {
+		return &asker[edges]{ask: func(ctx context.Context) (e edges, err error) {
+			ends, err := in.admin.ListEndOffsets(ctx, topic)
+			if err == nil {
+				err = ends.Error()
+			}
+			if err != nil {
+				return e, fmt.Errorf("look up the ends of %s: %w", topic, err)
+			}
+			e.written = make(map[int32]int64, len(ends[topic]))
+			for p, o := range ends[topic] {
+				e.written[p] = o.Offset
+			}
+			e.spans, err = spans(ctx, in.admin, topic)
+			return e, err
+		}}
+	}
+	return asks{
+		commits: &asker[map[int32]commitAnswer]{ask: func(ctx context.Context) (map[int32]commitAnswer, error) {
+			all := make([]int32, in.partitions)
+			for p := range all {
+				all[p] = int32(p)
+			}
+			return fetchCommits(ctx, in.client, in.r.mailbox, in.r.mailbox, in.topicID, all)
+		}},
+		mailbox: of(in.r.mailbox), changelog: of(in.r.changelog),
+	}
+}
+
 // changelogSpan asks what of a changelog is committed. Where the group has no offset to compare with, all
 // of it must be: a transaction that is still open on it may be one whose offset the group had.
 func (in *incarnation) changelogSpan(ctx context.Context, partition int32, commit groupCommit) (span, error) {
-	written := int64(0)
-	if !commit.found {
-		ends, err := in.admin.ListEndOffsets(ctx, in.r.changelog)
-		if err == nil {
-			err = ends.Error()
-		}
-		if err != nil {
-			return span{}, fmt.Errorf("look up the ends of %s: %w", in.r.changelog, err)
-		}
-		written = ends[in.r.changelog][partition].Offset
-	}
-	all, err := spans(ctx, in.admin, in.r.changelog)
+	all, err := in.asks.changelog.get(ctx, in.ctx)
 	if err != nil {
 		return span{}, err
 	}
-	if all[partition].end < written {
+	if written := all.written[partition]; !commit.found && all.spans[partition].end < written {
 		return span{}, errBehind{fmt.Sprintf("%s/%d: the group has no offset, and a transaction before the changelog's end %d is open: where the state stands is not decided",
 			in.r.changelog, partition, written)}
 	}
-	return all[partition], nil
+	return all.spans[partition], nil
 }
 
 // readable refuses a mailbox that does not have the offset at which the state stands: what was never
 // processed is gone, or what comes next would be taken for processed.
 func (in *incarnation) readable(p *part, at int64) error {
-	all, err := spans(p.ctx, in.admin, in.r.mailbox)
+	mailbox, err := in.asks.mailbox.get(p.ctx, in.ctx)
 	if err != nil {
 		return err
 	}
-	ends, err := in.admin.ListEndOffsets(p.ctx, in.r.mailbox)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("look up the ends of %s: %w", in.r.mailbox, err)
-	}
-	from, end := all[p.id].from, ends[in.r.mailbox][p.id].Offset
+	from, end := mailbox.spans[p.id].from, mailbox.written[p.id]
 	switch stage := in.r.cfg.Stage.Name(); {
 	case at < from:
 		return fatal{fmt.Errorf("%s/%d: the state stands at offset %d and the topic begins at %d: up to %d records that were never processed are gone from the topic; \"handoff reset %s --keep-state\" goes on at the first that is there",

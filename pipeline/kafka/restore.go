@@ -25,8 +25,19 @@ type groupCommit struct {
 
 // stableCommit asks the group, waiting for transactions that are still open to end.
 func stableCommit(ctx context.Context, client *kgo.Client, group, topic string, id [16]byte, partition int32) (groupCommit, error) {
+	return untilStable(ctx, func() (groupCommit, error) {
+		all, err := fetchCommits(ctx, client, group, topic, id, []int32{partition})
+		if err != nil {
+			return groupCommit{}, err
+		}
+		return all[partition].commit, all[partition].err
+	})
+}
+
+// untilStable asks until no transaction is open on the offset.
+func untilStable(ctx context.Context, ask func() (groupCommit, error)) (groupCommit, error) {
 	for {
-		c, err := fetchCommit(ctx, client, group, topic, id, partition)
+		c, err := ask()
 		if err == nil || !errors.Is(err, kerr.UnstableOffsetCommit) && !kerr.IsRetriable(err) {
 			return c, err
 		}
@@ -38,69 +49,82 @@ func stableCommit(ctx context.Context, client *kgo.Client, group, topic string, 
 	}
 }
 
-func fetchCommit(ctx context.Context, client *kgo.Client, group, topic string, id [16]byte, partition int32) (groupCommit, error) {
+// commitAnswer is what the group says of one partition.
+type commitAnswer struct {
+	commit groupCommit
+	err    error
+}
+
+// fetchCommits asks for the group's offsets. A partition that it does not answer for has none.
+func fetchCommits(ctx context.Context, client *kgo.Client, group, topic string, id [16]byte, partitions []int32) (map[int32]commitAnswer, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.RequireStable = true
 	req.Group = group // the form before version 8
 	old := kmsg.NewOffsetFetchRequestTopic()
-	old.Topic, old.Partitions = topic, []int32{partition}
+	old.Topic, old.Partitions = topic, partitions
 	req.Topics = append(req.Topics, old)
 	g := kmsg.NewOffsetFetchRequestGroup()
 	g.Group = group
 	t := kmsg.NewOffsetFetchRequestGroupTopic()
-	t.Topic, t.TopicID, t.Partitions = topic, id, []int32{partition}
+	t.Topic, t.TopicID, t.Partitions = topic, id, partitions
 	g.Topics = append(g.Topics, t)
 	req.Groups = append(req.Groups, g)
 	resp, err := req.RequestWith(ctx, client)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	for i := 0; err == nil && i < len(resp.Groups); i++ {
+		err = kerr.ErrorForCode(resp.Groups[i].ErrorCode)
+	}
 	if err != nil {
-		return groupCommit{}, fmt.Errorf("ask for the offset of group %s: %w", group, err)
+		return nil, fmt.Errorf("ask for the offset of group %s: %w", group, err)
 	}
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return groupCommit{}, fmt.Errorf("ask for the offset of group %s: %w", group, err)
-	}
-	answer := func(offset int64, metadata *string, code int16) (groupCommit, error) {
+	all := make(map[int32]commitAnswer, len(partitions))
+	add := func(partition int32, offset int64, metadata *string, code int16) {
 		if err := kerr.ErrorForCode(code); err != nil {
-			return groupCommit{}, fmt.Errorf("ask for the offset of group %s: %w", group, err)
+			all[partition] = commitAnswer{err: fmt.Errorf("ask for the offset of group %s: %w", group, err)}
+			return
 		}
 		c := groupCommit{offset: offset, found: offset >= 0}
 		if metadata != nil {
 			c.metadata = *metadata
 			c.number, c.ours = parseMetadata(*metadata)
 		}
-		return c, nil
+		all[partition] = commitAnswer{commit: c}
 	}
 	for _, g := range resp.Groups {
-		if err := kerr.ErrorForCode(g.ErrorCode); err != nil {
-			return groupCommit{}, fmt.Errorf("ask for the offset of group %s: %w", group, err)
-		}
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
-				return answer(p.Offset, p.Metadata, p.ErrorCode)
+				add(p.Partition, p.Offset, p.Metadata, p.ErrorCode)
 			}
 		}
 	}
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
-			return answer(p.Offset, p.Metadata, p.ErrorCode)
+			add(p.Partition, p.Offset, p.Metadata, p.ErrorCode)
 		}
 	}
-	return groupCommit{}, nil
+	return all, nil
 }
 
 // restore brings a partition's local state to where the group stands.
 func (in *incarnation) restore(p *part) error {
 	began := in.r.cfg.Now()
-	give := began.Add(in.r.cfg.RestoreWait)
+	var behind time.Time // since when group and changelog do not agree
 	for {
 		err := in.restoreOnce(p, began)
-		var behind errBehind
+		now := in.r.cfg.Now()
 		switch {
 		case err == nil:
-			in.r.metrics.restore.Observe(in.r.cfg.Now().Sub(began).Seconds())
+			in.r.metrics.restore.Observe(now.Sub(began).Seconds())
 			return nil
-		case !errors.As(err, &behind):
+		case errors.Is(err, errCleared):
+			continue
+		case !errors.As(err, new(errBehind)):
 			return err
-		case in.r.cfg.Now().After(give):
+		case behind.IsZero():
+			behind = now
+		case now.Sub(behind) > in.r.cfg.RestoreWait:
 			return fatal{err}
 		}
 		select {
@@ -110,6 +134,9 @@ func (in *incarnation) restore(p *part) error {
 		}
 	}
 }
+
+// errCleared says that local state was from before a reset, and is gone now.
+var errCleared = errors.New("local state was cleared")
 
 // errBehind says that changelog and group do not agree yet: a marker is on its way, or never comes.
 type errBehind struct{ why string }
@@ -121,7 +148,13 @@ func (e errBehind) Error() string { return e.why }
 func (in *incarnation) stableCommit(p *part) (groupCommit, error) {
 	for {
 		ctx, cancel := context.WithTimeout(p.ctx, in.r.cfg.RestoreWait)
-		commit, err := stableCommit(ctx, in.client, in.r.mailbox, in.r.mailbox, in.topicID, p.id)
+		commit, err := untilStable(ctx, func() (groupCommit, error) {
+			all, err := in.asks.commits.get(ctx, in.ctx)
+			if err != nil {
+				return groupCommit{}, err
+			}
+			return all[p.id].commit, all[p.id].err
+		})
 		cancel()
 		if p.ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			return commit, err
@@ -210,18 +243,15 @@ func (in *incarnation) agree(p *part, at state.Position, commit groupCommit) err
 
 // fromLogStart begins a partition that was never processed at its first record.
 func (in *incarnation) fromLogStart(p *part) error {
-	listed, err := in.admin.ListStartOffsets(p.ctx, in.r.mailbox)
-	if err == nil {
-		err = listed.Error()
-	}
+	mailbox, err := in.asks.mailbox.get(p.ctx, in.ctx)
 	if err != nil {
-		return fmt.Errorf("look up where %s begins: %w", in.r.mailbox, err)
+		return err
 	}
-	o, ok := listed.Lookup(in.r.mailbox, p.id)
+	s, ok := mailbox.spans[p.id]
 	if !ok {
 		return fmt.Errorf("look up where %s begins: partition %d was not answered", in.r.mailbox, p.id)
 	}
-	p.first = o.Offset
+	p.first = s.from
 	return nil
 }
 
@@ -299,5 +329,5 @@ func (in *incarnation) unfit(p *part, err error) error {
 	if err := in.r.backing(p.id, in).Clear(); err != nil {
 		return fatal{err}
 	}
-	return errBehind{err.Error()}
+	return errCleared
 }

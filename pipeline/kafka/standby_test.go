@@ -44,7 +44,7 @@ func TestHints(t *testing.T) {
 // TestKeeping: what the leader tells is read back by who can warm up; who cannot gets the list that its
 // version reads, and nothing is nothing.
 func TestKeeping(t *testing.T) {
-	k := keeping{Copies: []int32{1, 5}, Warm: []int32{7}, Leaves: true}
+	k := keeping{Copies: []int32{1, 5}, Warm: []int32{7}, Leaves: true, Standby: 1}
 	for warms, want := range map[bool]keeping{true: k, false: {Copies: k.Copies}} {
 		got, err := parseKeeping(k.tell(warms))
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
@@ -177,6 +177,10 @@ func TestHandsOver(t *testing.T) {
 	members(nil) // all come back
 	if got := unfinished(); got != "[other]" {
 		t.Errorf("%s ask for a rebalance, want who left one of two partitions", got)
+	}
+	balancers["newcomer"].r.cfg.Standby = 1
+	if got := unfinished(); got != "[newcomer other]" && got != "[other newcomer]" {
+		t.Errorf("%s ask for a rebalance, want also who wants a copy", got)
 	}
 }
 

@@ -62,7 +62,10 @@ func Open(cfg Config) (*Table, error) {
 }
 
 // Close ends the client. Run must have returned.
-func (t *Table) Close() { t.client.Close() }
+func (t *Table) Close() {
+	t.client.PurgeTopicsFromConsuming(schemas.TopicEpisodes) // or metadata that comes now has it begin to read, for ever
+	t.client.Close()
+}
 
 // Of returns what people have of an address's conversations; nil for nothing. The error is ErrPending until
 // the table was read to its end once. The answer must not be changed.

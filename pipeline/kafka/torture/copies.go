@@ -50,9 +50,10 @@ func (e *epoch) await(ctx context.Context, p *process, t trap) error {
 	}
 }
 
-// keeper starts member b and waits until it is copying; from then on its copies lag.
+// keeper starts member b and waits until it is copying; from then on its copies lag, for longer than it takes
+// the group to give up a member.
 func (e *epoch) keeper(ctx context.Context) error {
-	t := e.ready(trap{Place: placeWire, What: "Fetch", Client: standingBy, Moment: answer, Act: actStall, Stall: sessionTimeout})
+	t := e.ready(trap{Place: placeWire, What: "Fetch", Client: standingBy, Moment: answer, Act: actStall, Stall: 2 * sessionTimeout})
 	if err := e.startB(ctx, t); err != nil {
 		return err
 	}
