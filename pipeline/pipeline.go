@@ -150,6 +150,10 @@ type Call struct {
 	NotBefore time.Time
 	// GiveUpAt ends its retries.
 	GiveUpAt time.Time
+	// TryFor ends them too, so long after the first of them in a process; 0: GiveUpAt alone does.
+	TryFor time.Duration
+	// Passes calls of its lane that wait for their NotBefore.
+	Passes bool
 	// Attempt and Incarnation record a committed AttemptStarted of a blind call; 0 and "" before.
 	Attempt     uint32
 	Incarnation string

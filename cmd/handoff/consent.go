@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -34,9 +35,15 @@ type consentImport struct {
 	File    string `arg:"" type:"existingfile" help:"CSV with a header, or .json or .jsonl with an object a line."`
 	Shop    string `required:"" placeholder:"SHOP" help:"The shop that it is of."`
 	SkipBad bool   `help:"Import good rows though others are bad; else nothing of such a file is."`
-	DryRun  bool   `help:"Only check the file."`
+	DryRun  bool   `help:"Only check the file; its accounts and channels too, where Kafka can be asked for the shop's."`
 	By      string `placeholder:"WHO" help:"Who imports; the user of this machine unless given."`
+
+	// told are the lines whose mistake was told.
+	told map[int]bool
 }
+
+// settingsWithin is how long a dry run waits for the shop's settings.
+const settingsWithin = 3 * time.Second
 
 // Help describes the file.
 func (c *consentImport) Help() string {
@@ -44,31 +51,54 @@ func (c *consentImport) Help() string {
 		"time is RFC 3339 and says since when it holds. The newer change wins, an opt-out wins a tie, and no import lifts a later opt-out, so a file may be imported again. See docs/consent.md."
 }
 
-// Run checks the whole file, then posts it.
-func (c *consentImport) Run(s *session) error {
+// Run checks the whole file, first for what it says by itself, then for whether the shop has what it is about, and
+// posts it.
+func (c *consentImport) Run(s *session) (err error) {
 	if c.By == "" {
 		c.By = whoAmI()
 	}
+	c.told = map[int]bool{}
 	of := consentfile.For{Shop: c.Shop, By: c.By, Now: time.Now().UTC().Truncate(time.Millisecond)}
 	good, bad, err := c.check(of)
 	if err != nil {
 		return err
 	}
-	if bad > 0 && !c.SkipBad {
-		return fmt.Errorf("%w: %s: %d of %d rows are bad, nothing was imported; mend them, or import the others with --skip-bad", errUsage, c.File, bad, good+bad)
+	f, err := c.filing(s)
+	if f != nil {
+		defer func() { err = errors.Join(err, f.Close()) }()
+	}
+	switch {
+	case c.DryRun && errors.Is(err, context.DeadlineExceeded):
+		fmt.Fprintf(os.Stderr, "%s: its accounts and channels were not checked: %v\n", c.File, err)
+	case err != nil:
+		return err
+	default:
+		of.Settings, of.Accounts = f.Version, f.Accounts
+		if good, bad, err = c.check(of); err != nil {
+			return err
+		}
 	}
 	if c.DryRun {
 		fmt.Printf("%s: %d rows would be imported, %d are bad\n", c.File, good, bad)
 		return nil
 	}
-	f, err := s.filing(c.Shop)
-	if err != nil {
-		return err
-	}
-	of.Settings = f.Version
 	n, err := c.file(s, f, of, good)
 	fmt.Printf("%s: %d rows imported, %d bad ones left out\n", c.File, n, bad)
-	return errors.Join(err, f.Close())
+	return err
+}
+
+// filing opens what posts the rows. A dry run does not wait for a Kafka that is away.
+func (c *consentImport) filing(s *session) (*app.Filing, error) {
+	if !c.DryRun {
+		return s.filing(c.Shop)
+	}
+	a, err := s.app()
+	if err != nil {
+		return nil, err
+	}
+	ctx, end := context.WithTimeout(s.ctx, settingsWithin)
+	defer end()
+	return a.OpenFiling(ctx, c.Shop)
 }
 
 // format is told by the file's name.
@@ -103,7 +133,8 @@ func (c *consentImport) rows(of consentfile.For, each func(*handoffv1.Record, er
 	return nil
 }
 
-// check counts good and bad rows, and says what is wrong with each.
+// check counts good and bad rows, and says once what is wrong with each. Bad ones are an error unless they are left
+// out.
 func (c *consentImport) check(of consentfile.For) (good, bad int, err error) {
 	err = c.rows(of, func(_ *handoffv1.Record, err error) error {
 		var row *consentfile.Error
@@ -112,12 +143,18 @@ func (c *consentImport) check(of consentfile.For) (good, bad int, err error) {
 			good++
 		case errors.As(err, &row):
 			bad++
-			fmt.Fprintf(os.Stderr, "%s: %v\n", c.File, row)
+			if !c.told[row.Line] {
+				c.told[row.Line] = true
+				fmt.Fprintf(os.Stderr, "%s: %v\n", c.File, row)
+			}
 		default:
 			return fmt.Errorf("%w: %s: %w", errUsage, c.File, err)
 		}
 		return nil
 	})
+	if err == nil && bad > 0 && !c.SkipBad {
+		err = fmt.Errorf("%w: %s: %d of %d rows are bad, nothing was imported; mend them, or import the others with --skip-bad", errUsage, c.File, bad, good+bad)
+	}
 	return good, bad, err
 }
 

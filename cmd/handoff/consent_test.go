@@ -29,6 +29,10 @@ func TestConsentCommands(t *testing.T) {
 	if code != exitUsage || !strings.Contains(problems, `line 4, address: "14155550003" is no number in E.164`) || !strings.Contains(problems, "1 of 3 rows are bad, nothing was imported") {
 		t.Fatalf("a bad row: %d %s", code, problems)
 	}
+	write(rows + "+14155550003,whatsapp,subscribed,2020-01-01T00:00:00Z,checkout,\n")
+	if _, problems, code := h.at("consent", "import", file, "--shop", "acme"); code != exitUsage || strings.Count(problems, "line 4, channel: the shop has no account on whatsapp: add one") != 1 || !strings.Contains(problems, "1 of 3 rows are bad, nothing was imported") {
+		t.Fatalf("a channel that the shop has not: %d %s", code, problems)
+	}
 	if out, problems, code := h.at("consent", "import", file, "--shop", "acme", "--skip-bad", "--dry-run"); code != 0 || !strings.Contains(out, "2 rows would be imported, 1 are bad") {
 		t.Fatalf("dry run: %d %s %s", code, out, problems)
 	}

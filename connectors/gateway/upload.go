@@ -83,7 +83,7 @@ func (i *importing) rows(good func(*handoffv1.Record) error) error {
 	if kind, _, _ := mime.ParseMediaType(i.r.Header.Get("Content-Type")); kind == "text/csv" {
 		format = consentfile.CSV
 	}
-	of := consentfile.For{Shop: i.c.req.Shop.Shop, By: i.c.by, Now: i.c.req.Now, Settings: i.c.version}
+	of := consentfile.For{Shop: i.c.req.Shop.Shop, By: i.c.by, Now: i.c.req.Now, Settings: i.c.version, Accounts: i.c.req.Shop.Accounts}
 	for record, err := range consentfile.Read(i.in, format, of) {
 		i.in.row()
 		bad, isRow := errors.AsType[*consentfile.Error](err)

@@ -85,7 +85,7 @@ func row(out io.Writer, n int) {
 // told with its line and the reason; sent again it makes the same records.
 func TestImportOfAnySize(t *testing.T) {
 	const rows = 100_000
-	bad := map[int]string{2: "phone", 50_000: "status", rows: "time"}
+	bad := map[int]string{2: "phone", 50_000: "status", 50_001: "channel", rows: "time"}
 	file := func(out io.Writer) {
 		io.WriteString(out, fileHeader)
 		for n := 1; n <= rows; n++ {
@@ -94,6 +94,8 @@ func TestImportOfAnySize(t *testing.T) {
 				fmt.Fprintln(out, "4155550001,sms,subscribed,2026-01-01T00:00:00Z,checkout")
 			case "status":
 				fmt.Fprintln(out, "+14155550001,sms,maybe,2026-01-01T00:00:00Z,checkout")
+			case "channel":
+				fmt.Fprintln(out, "+14155550001,whatsapp,unsubscribed,2026-01-01T00:00:00Z,checkout")
 			case "time":
 				fmt.Fprintln(out, "+14155550001,sms,subscribed,2100-01-01T00:00:00Z,checkout")
 			default:
@@ -112,7 +114,7 @@ func TestImportOfAnySize(t *testing.T) {
 		if status != 202 || a.Taken != rows-len(bad) || a.Refused != len(bad) || p.messages != a.Taken {
 			t.Fatalf("%d: %+v; %d posted", status, a, p.messages)
 		}
-		for i, want := range []string{`3 address "4155550001" is no number`, `50001 status "maybe" is none of`, `100001 time 2100-01-01T00:00:00Z is in the future`} {
+		for i, want := range []string{`3 address "4155550001" is no number`, `50001 status "maybe" is none of`, `50002 channel the shop has no account on whatsapp`, `100001 time 2100-01-01T00:00:00Z is in the future`} {
 			if got := fmt.Sprint(a.Problems[i].Line, " ", a.Problems[i].Path, " ", a.Problems[i].Reason); !strings.HasPrefix(got, want) {
 				t.Errorf("problem %d: %s, want %s", i, got, want)
 			}

@@ -129,7 +129,7 @@ func (c *client) fetch(ctx context.Context, id, after string) ([]*handoffv1.Desk
 		return nil, err
 	}
 	if now := strconv.FormatInt(t.ID, 10); now != id { // the desk redirects from a ticket that was merged away
-		return []*handoffv1.DeskItem{{Cursor: at.String(), NativeId: "merged-" + now, MergedInto: now}}, nil
+		return []*handoffv1.DeskItem{{Cursor: at.String(), NativeId: "merged-" + now, MergedInto: now, MergedIntoExternalId: t.ExternalID}}, nil
 	}
 	messages, err := c.messages(ctx, id, at.message)
 	if err != nil {

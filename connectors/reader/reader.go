@@ -20,6 +20,7 @@ package reader
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -174,13 +175,13 @@ func taken(format string, body []byte, intents []string) (*answer, error) {
 }
 
 // Reading is what a message's record would carry had the shop's classifier answered this, in the format "handoff";
-// had it not answered in time, where said is nil. Nobody is asked: it is for conversation scripts. shipped are the
+// had it failed so, where said is nil: "" is "timeout". Nobody is asked: it is for conversation scripts. shipped are the
 // intents that ship. A shop without a classifier of its own has no reading.
-func Reading(shop *settings.Shop, shipped []string, said []byte) *handoffv1.OutsideReading {
+func Reading(shop *settings.Shop, shipped []string, said []byte, failed string) *handoffv1.OutsideReading {
 	if shop.Classifier.Endpoint.URL == "" {
 		return nil
 	}
-	a, err := (*answer)(nil), error(failure(failedTimeout))
+	a, err := (*answer)(nil), error(failure(cmp.Or(failed, failedTimeout)))
 	if said != nil {
 		a, err = taken("", said, offered(shop, shipped))
 	}

@@ -113,7 +113,25 @@ func (c *client) fetch(ctx context.Context, id, after string) ([]*handoffv1.Desk
 	for _, a := range fresh {
 		items = append(items, itemsOf(a, cursor{audit: a.ID, page: pages[a.ID]}.String(), own, people)...)
 	}
-	return items, nil
+	return items, c.nameSurvivor(ctx, items)
+}
+
+// nameSurvivor fills in whose ticket it is that this one was merged into, where it still can be read (M7).
+func (c *client) nameSurvivor(ctx context.Context, items []*handoffv1.DeskItem) error {
+	for _, item := range items {
+		if item.GetMergedInto() == "" {
+			continue
+		}
+		t, err := c.ticket(ctx, item.GetMergedInto())
+		if status := httpcall.StatusOf(err); status == http.StatusNotFound {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		item.MergedIntoExternalId = t.ExternalID
+	}
+	return nil
 }
 
 // deleted reports a ticket that is gone, once.

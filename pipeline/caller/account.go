@@ -80,11 +80,11 @@ func (a *account) next() *lane {
 	return nil
 }
 
-// nextUntold takes the next lane out whose calls deliver has not been told of as failing; nil for none.
-func (a *account) nextUntold() *lane {
+// take takes the next lane out of which something holds; nil for none.
+func (a *account) take(is func(*lane) bool) *lane {
 	for _, q := range []*[]*lane{&a.soon, &a.ready} {
 		for i, l := range *q {
-			if !l.told && !l.p.revoked && !l.running && l.head() != nil {
+			if !l.p.revoked && !l.running && l.head() != nil && is(l) {
 				*q = slices.Delete(*q, i, i+1)
 				l.queued = false
 				return l

@@ -84,6 +84,9 @@ func (w *work) try() step {
 		})
 	}
 	w.kind = w.dest.Retry(w.rel.Attempt.Command)
+	if w.c.began.IsZero() && w.rel.Verdict == Start {
+		w.c.began = now
+	}
 	if s, done := w.past(now); done {
 		return s
 	}
@@ -157,16 +160,14 @@ func (w *work) judged(now time.Time, behind time.Duration) step {
 		if until.IsZero() {
 			until = now.Add(waitAgain)
 		}
-		if g := w.pc.Call.GiveUpAt; !g.IsZero() && g.Before(until) {
-			until = g
-		}
-		return step{onCommit: true, at: until}
+		return step{onCommit: true, at: w.c.until(until, now)}
 	case rel.Text && behind > k.cfg.BehindLimit:
 		return step{at: now.Add(behindAgain)}
 	case w.kind == Blind && w.confirmed == 0:
 		return w.announce(now)
 	}
 	if s, ok := w.acquire(now); !ok {
+		s.at = w.c.until(s.at, now)
 		return s
 	}
 	if rel.Text {
@@ -215,6 +216,9 @@ func (w *work) request(what string, a Attempt, f func(context.Context, Attempt) 
 	if d, ok := w.dest.(Patient); ok {
 		timeout = max(timeout, d.RequestTimeout(a.Shop))
 	}
+	if w.pc.Call.TryFor > 0 { // an answer that comes later is none
+		timeout = min(timeout, w.c.ends().Sub(k.cfg.Now()))
+	}
 	ctx, cancel := context.WithTimeout(k.base, timeout)
 	defer cancel()
 	k.metrics.attempts.WithLabelValues(destination, what).Inc()
@@ -243,7 +247,7 @@ func (w *work) complete(o *handoffv1.Outcome, started time.Time) *handoffv1.Outc
 }
 
 func (w *work) over(now time.Time) bool {
-	g := w.pc.Call.GiveUpAt
+	g := w.c.ends()
 	return !g.IsZero() && !now.Before(g)
 }
 

@@ -100,7 +100,7 @@ func (k *Caller) Close(ctx context.Context) error {
 }
 
 // Assigned implements pipeline.Caller. Only the head of a lane can have been started by another
-// process, for a lane goes on when the end of the call before is committed.
+// process, for a lane goes on when the end of the call before is committed; or the one that passed it.
 func (k *Caller) Assigned(number int32, read pipeline.Reader, inherited []pipeline.PendingCall) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -121,10 +121,12 @@ func (k *Caller) Assigned(number int32, read pipeline.Reader, inherited []pipeli
 		k.add(p, pc)
 	}
 	for _, l := range p.lanes {
-		c := l.head()
-		c.maybe = true
-		c.lookupAfter = now.Add(k.cfg.RequestTimeout + k.cfg.Settle)
-		c.attempts = max(c.pc.Call.Attempt, 1)
+		for _, c := range l.mayRun() {
+			c.maybe = true
+			c.lookupAfter = now.Add(k.cfg.RequestTimeout + k.cfg.Settle)
+			c.attempts = max(c.pc.Call.Attempt, 1)
+		}
+		l.pass(now)
 		k.schedule(l, now)
 	}
 	k.signal()
@@ -143,7 +145,8 @@ func (k *Caller) Committed(number int32, stored []pipeline.PendingCall, ended []
 	for _, pc := range stored {
 		if c := p.calls[pc.Call.ID]; c != nil {
 			k.replace(p, c, pc, now)
-		} else if l := k.add(p, pc); l.head().pc.Call.ID == pc.Call.ID {
+		} else if l := k.add(p, pc); l.head().pc.Call.ID == pc.Call.ID || l.pass(now) {
+			delete(p.waiting, l)
 			k.schedule(l, now)
 		}
 	}
@@ -278,7 +281,7 @@ func (k *Caller) proceed(l *lane, newHead bool, now time.Time) {
 		k.sweep(l.account)
 		return
 	}
-	if newHead {
+	if l.pass(now) || newHead {
 		delete(l.p.waiting, l)
 		k.schedule(l, now)
 	}

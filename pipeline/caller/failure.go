@@ -95,10 +95,7 @@ func (w *work) failed(err error, lookup bool) step {
 			again = latest(again, c.lookupAfter)
 		}
 	}
-	if g := w.pc.Call.GiveUpAt; !g.IsZero() && again.After(g) && now.Before(g) {
-		again = g
-	}
-	return step{at: again, failing: true}
+	return step{at: c.until(again, now), failing: true}
 }
 
 // answeredNo notes a refusal: the destination is well.

@@ -71,6 +71,33 @@ type call struct {
 	// consentVersion and started are of the last request that started.
 	consentVersion uint64
 	started        time.Time
+	// began is when it was tried first, or could have been but for the destination: a call's TryFor counts from here.
+	began time.Time
+}
+
+// ends is when the call is given up; zero for never, or for one that has not begun.
+func (c *call) ends() time.Time {
+	at := c.pc.Call.GiveUpAt
+	if c.pc.Call.TryFor > 0 && !c.began.IsZero() {
+		if tried := c.began.Add(c.pc.Call.TryFor); at.IsZero() || tried.Before(at) {
+			at = tried
+		}
+	}
+	return at
+}
+
+// until is the earlier of a moment and the call's end, where that is still to come. Of one whose TryFor is over the
+// end is now.
+func (c *call) until(at, now time.Time) time.Time {
+	switch end := c.ends(); {
+	case end.IsZero() || !end.Before(at):
+		return at
+	case now.Before(end):
+		return end
+	case c.pc.Call.TryFor > 0:
+		return now
+	}
+	return at
 }
 
 func (l *lane) head() *call {
@@ -84,7 +111,42 @@ func (l *lane) head() *call {
 func (l *lane) urgent() bool {
 	const little = 5 * time.Minute
 	c := l.head()
-	return c != nil && !c.pc.Call.GiveUpAt.IsZero() && c.pc.Call.GiveUpAt.Sub(c.pc.Call.Created) <= little
+	if c == nil {
+		return false
+	}
+	of := c.pc.Call
+	return of.TryFor > 0 && of.TryFor <= little || !of.GiveUpAt.IsZero() && of.GiveUpAt.Sub(of.Created) <= little
+}
+
+// mayRun are the calls that an earlier owner may have started: the head, and the first that could pass it while it
+// waited for its time.
+func (l *lane) mayRun() []*call {
+	all := l.calls[:1]
+	if head := l.head().pc.Call; head.NotBefore.IsZero() || head.Passes {
+		return all
+	}
+	for i, c := range l.calls {
+		if c.pc.Call.Passes {
+			return []*call{l.calls[0], l.calls[i]}
+		}
+	}
+	return all
+}
+
+// pass lets the first call that passes others go before a head that waits for its time, and tells whether one did.
+func (l *lane) pass(now time.Time) bool {
+	head := l.head()
+	if head == nil || l.running || head.pc.Call.Passes || !head.pc.Call.NotBefore.After(now) {
+		return false
+	}
+	for i, c := range l.calls {
+		if c.pc.Call.Passes {
+			copy(l.calls[1:i+1], l.calls[:i])
+			l.calls[0] = c
+			return true
+		}
+	}
+	return false
 }
 
 func (l *lane) remove(c *call) {

@@ -44,6 +44,9 @@ func (k *Caller) dispatch(now time.Time) time.Duration {
 	for len(k.timeline) > 0 && !k.timeline[0].due.After(now) {
 		l := heap.Pop(&k.timeline).(*lane)
 		l.account.enqueue(l)
+		if c := l.head(); c != nil && c.pc.Call.TryFor > 0 { // its end is looked after however long the account waits
+			delete(k.parked, l.account)
+		}
 		k.activate(l.account)
 	}
 	for a := range k.parked {
@@ -81,18 +84,23 @@ func (k *Caller) activate(a *account) {
 // start starts one request of an account, if it may, and puts the account back into the round. The
 // lock is held.
 func (k *Caller) start(a *account, now time.Time) {
-	if a.inFlight >= k.perShop(a) {
-		k.full[a] = struct{}{} // settle activates it again
-		return
-	}
 	var l *lane
-	if until := a.closedUntil(now, a.claims); until.IsZero() {
+	switch until := a.closedUntil(now, a.claims); {
+	case a.inFlight >= k.perShop(a):
+		k.full[a] = struct{}{} // settle activates it again
+		if a.failing {
+			l = k.lapsed(a, now, now.Add(lapseAgain))
+		}
+	case until.IsZero():
 		l = a.next()
-	} else {
+	default:
 		if k.tellsOf(a) && a.out() {
-			l = a.nextUntold() // its attempt tells, and starts no request
+			l = a.take(func(l *lane) bool { return !l.told }) // its attempt tells, and starts no request
 		}
 		if l == nil {
+			l = k.lapsed(a, now, until)
+		}
+		if l == nil && a.waiting() > 0 {
 			k.park(a, until)
 		}
 	}
@@ -109,6 +117,31 @@ func (k *Caller) start(a *account, now time.Time) {
 	k.workers.Add(1)
 	go k.attempt(l, l.head())
 	k.activate(a)
+}
+
+// lapseAgain is when a call that is tried for a while is looked after again, while it may not be tried.
+const lapseAgain = time.Second
+
+// lapsed looks after the calls of an account that are tried for a while only and cannot be tried now, because nothing
+// is answered: their time begins, and they come again when it is over, or earlier. It takes out one whose time is over,
+// for an attempt that ends it and makes no request; nil for none. The lock is held.
+func (k *Caller) lapsed(a *account, now, again time.Time) (over *lane) {
+	for over == nil {
+		l := a.take(func(l *lane) bool { return l.head().pc.Call.TryFor > 0 })
+		if l == nil {
+			return nil
+		}
+		c := l.head()
+		if c.began.IsZero() {
+			c.began = now
+		}
+		if now.Before(c.ends()) {
+			k.schedule(l, c.until(again, now))
+			continue
+		}
+		over = l
+	}
+	return over
 }
 
 // perShop is how many requests one shop's destination may have running: fewer the busier all are, and
@@ -170,6 +203,8 @@ func (k *Caller) settle(l *lane, c *call, s step) {
 	switch {
 	case c.ended:
 		k.proceed(l, true, now)
+	case l.pass(now):
+		k.schedule(l, now)
 	case c.posted:
 	case c.confirmed != 0 && s.announced, s.announced && c.awaited == 0:
 		k.schedule(l, now) // its commit was faster

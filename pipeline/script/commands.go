@@ -43,7 +43,6 @@ func (c Command) word() string { return strings.Join(c.Words, " ") }
 // Run carries out a command, lets everything it causes play out, and returns what happened, a line
 // each. The clock then moves on by a second. An error means that the script itself is wrong.
 func (w *World) Run(c Command) (string, error) {
-	w.lines = w.lines[:0]
 	w.moments = w.moments[:0]
 	if w.punctual && w.ran {
 		if err := w.advance(time.Second); err != nil {
@@ -60,12 +59,27 @@ func (w *World) Run(c Command) (string, error) {
 	return w.happened(), nil
 }
 
+// pass ends what the bot did not answer in the time before a command: what the command causes comes later.
+func (w *World) pass() error {
+	w.passing = true
+	defer func() { w.passing = false }()
+	calls, err := w.calls()
+	if err != nil || !slices.ContainsFunc(calls, func(c pipeline.PendingCall) bool { return w.lapsed(c) != nil }) {
+		return err
+	}
+	if err := w.settle(); err != nil {
+		return fmt.Errorf("%w: %w", ErrWorld, err)
+	}
+	return nil
+}
+
 // happened ends a command: the clock moves on by a second, where the next command does not do that, and what
 // happened is told.
 func (w *World) happened() string {
 	if !w.punctual {
 		w.clock = w.clock.Add(time.Second)
 	}
+	defer func() { w.lines = w.lines[:0] }() // what happened before a command that had no sense is told with the next
 	if len(w.lines) == 0 {
 		return "nothing\n"
 	}
@@ -77,6 +91,11 @@ func (w *World) carryOut(c Command) error {
 	if err != nil {
 		return err
 	}
+	if !v.looks && w.plant == nil {
+		if err := w.pass(); err != nil {
+			return err
+		}
+	}
 	return v.run(w, c)
 }
 
@@ -84,6 +103,7 @@ func (w *World) carryOut(c Command) error {
 // were in flight are made again.
 func (w *World) restart(Command) error {
 	w.asked, w.order, w.holding.onWire, w.ended = map[string]pending{}, nil, nil, map[string]bool{}
+	w.tried = map[string]try{}
 	if w.plant == nil {
 		for _, m := range w.stages {
 			if err := m.restart(); err != nil {
@@ -189,6 +209,15 @@ func (w *World) customer(c Command) error {
 }
 
 func (w *World) bot(c Command) error {
+	if c.word() != "" {
+		if c.Input != "" || len(c.Args) > 0 {
+			return fmt.Errorf("the bot says nothing while it goes %s", c.word())
+		}
+		if w.outside.botDown = c.word() == "down"; w.outside.botDown {
+			return w.ok()
+		}
+		return nil
+	}
 	if len(w.order) == 0 {
 		return fmt.Errorf("the bot was not asked anything")
 	}
@@ -203,13 +232,11 @@ func (w *World) bot(c Command) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(calls, func(pc pipeline.PendingCall) bool { return pc.Call.ID == p.call.Call.ID }) {
-		w.say("the bot's call had ended before")
-		return nil
-	}
 	o := done()
 	o.BotReply = reply
-	w.outside.done[p.call.Call.ID] = o
+	if slices.ContainsFunc(calls, func(pc pipeline.PendingCall) bool { return pc.Call.ID == p.call.Call.ID }) {
+		w.outside.done[p.call.Call.ID] = o
+	}
 	w.end(p.call, o)
 	return nil
 }
@@ -237,7 +264,7 @@ func (w *World) desk(c Command) error {
 			return fmt.Errorf("ticket %d cannot be merged into %s", number, c.arg("merge", ""))
 		}
 		t.status, t.merged = handoffv1.TicketStatus_TICKET_STATUS_CLOSED, into
-		t.add(w.clock, &handoffv1.DeskItem{MergedInto: c.arg("merge", "")})
+		t.add(w.clock, &handoffv1.DeskItem{MergedInto: c.arg("merge", ""), MergedIntoExternalId: w.outside.tickets[into-1].external})
 	case c.arg("assign", "") != "":
 		t.add(w.clock, &handoffv1.DeskItem{Assignee: c.arg("assign", "")})
 	case c.arg("tags", "") != "":
@@ -258,7 +285,7 @@ func (w *World) desk(c Command) error {
 	return nil
 }
 
-// deskSwitch handles "desk up", "desk down", "desk refuse=422" and "desk accept".
+// deskSwitch handles "desk up", "desk down", "desk revoked", "desk refuse=422" and "desk accept".
 func (w *World) deskSwitch(c Command) (bool, error) {
 	if c.Name != "desk" {
 		return false, nil
@@ -271,8 +298,10 @@ func (w *World) deskSwitch(c Command) (bool, error) {
 		w.outside.refuse = ""
 	case c.word() == "down":
 		w.outside.deskDown = true
+	case c.word() == "revoked":
+		w.outside.deskDown, w.outside.revoked = true, true
 	case c.word() == "up":
-		w.outside.deskDown = false
+		w.outside.deskDown, w.outside.revoked = false, false
 		clear(w.outside.told)
 	default:
 		return false, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/consentask"
+	"github.com/handoff-dev/handoff/schemas/consentfile"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -53,8 +54,17 @@ func (w *World) importConsent(c Command) error {
 	if err != nil {
 		return err
 	}
+	about := c.arg("account", "")
+	shop, _, err := w.Current(w.shop)
+	if err != nil {
+		return err
+	}
+	if column, why := consentfile.NotOf(shop.Accounts, channel, about, scope); why != "" {
+		w.say("refused: %s: %s", column, why)
+		return nil
+	}
 	r := &handoffv1.Record{
-		Address: c.arg("from", "+14155550001"), Channel: channel, Account: c.arg("account", ""),
+		Address: c.arg("from", "+14155550001"), Channel: channel, Account: about,
 		Body: &handoffv1.Record_ConsentImport{ConsentImport: &handoffv1.ConsentImport{
 			Status: handoffv1.ConsentStatus(handoffv1.ConsentStatus_value["CONSENT_STATUS_"+strings.ToUpper(c.word())]),
 			Scope:  scope, ChangedAt: timestamppb.New(w.clock.Add(ago)),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
@@ -18,10 +19,13 @@ import (
 type outside struct {
 	tickets  []*ticket
 	deskDown bool
+	revoked  bool     // it is away for this shop, whose token it refuses
 	refuse   string   // code with which the desk refuses the next ticket
 	failText []string // codes of the next texts
 	textDown bool
 	botAuto  bool
+	botDown  bool
+	mute     string // how it fails, where it says nothing; "": nothing in time
 	says     []byte // what the shop's own classifier answers; nil: nothing in time
 	texts    int
 	done     map[string]*handoffv1.Outcome // by call id: nothing is done twice
@@ -58,15 +62,25 @@ func (w *World) release() (bool, error) {
 	if len(w.inbox[w.deliver.mailbox]) == 0 {
 		clear(w.ended) // deliver knows of all
 	}
-	busy := map[string]bool{}
+	lanes := map[string]laneState{}
 	for _, c := range calls {
 		lane := string(c.Key) + "\n" + c.Call.Lane
-		if busy[lane] {
+		if at := lanes[lane]; at == laneBusy || at == laneEarly && !c.Call.Passes {
 			continue
 		}
-		_, thinks := w.asked[c.Call.ID] // a request to the bot ends with its time, whatever the bot says later
-		busy[lane] = !thinks || c.Call.GiveUpAt.IsZero() || w.clock.Before(c.Call.GiveUpAt)
-		if thinks || w.ended[c.Call.ID] || w.holding.wire(c.Call.ID) {
+		if c.Call.NotBefore.After(w.clock) {
+			lanes[lane] = laneEarly
+			continue
+		}
+		lanes[lane] = laneBusy
+		if w.ended[c.Call.ID] {
+			continue
+		}
+		if o := w.lapsed(c); o != nil && (w.passing || w.plant != nil) {
+			w.result(c, o)
+			return true, nil
+		}
+		if _, thinks := w.asked[c.Call.ID]; thinks || w.holding.wire(c.Call.ID) {
 			continue
 		}
 		posted := w.posted
@@ -79,6 +93,35 @@ func (w *World) release() (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// laneState is what the calls of a lane before the one that is looked at are at.
+type laneState int
+
+const (
+	_         laneState = iota // there is none
+	laneEarly                  // they wait for their time
+	laneBusy                   // one is made, or is to be made before
+)
+
+// try is how a question to the bot is tried.
+type try struct {
+	since time.Time // the first time
+	down  bool      // nothing takes it
+}
+
+// lapsed is the end of a question that the bot did not answer in its time (H11); nil for any other call. Whatever it
+// says later, and what is on its way, comes late.
+func (w *World) lapsed(c pipeline.PendingCall) *handoffv1.Outcome {
+	tried, is := w.tried[c.Call.ID]
+	if !is || c.Call.TryFor == 0 || w.clock.Before(tried.since.Add(c.Call.TryFor)) {
+		return nil
+	}
+	o := &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED, Meaning: "the bot did not answer in time"}
+	if tried.down {
+		o.Code, o.Meaning = "503", "the bot is down"
+	}
+	return o
 }
 
 // deskFails tells deliver that the calls of a lane to the desk fail, as whoever makes them does.
@@ -99,10 +142,15 @@ func (w *World) deskFails(c pipeline.PendingCall, r *handoffv1.Record) {
 		return
 	}
 	w.outside.told[lane] = last
+	meaning := "the desk is down"
+	if w.outside.revoked {
+		meaning = "the desk refuses the shop's token"
+		w.say("the operator is told: the desk refuses the shop's token")
+	}
 	failing := &handoffv1.Record{
 		Id:      schemas.SourceID("caller", w.shop, c.Call.Destination, last+"/failing/"+strconv.FormatInt(w.clock.UnixNano(), 10)),
 		Channel: r.GetChannel(), Account: r.GetAccount(), Address: r.GetAddress(), Conversation: r.GetConversation(),
-		Body: &handoffv1.Record_DeskFailing{DeskFailing: &handoffv1.DeskFailing{CallIds: ids, Meaning: "the desk is down"}},
+		Body: &handoffv1.Record_DeskFailing{DeskFailing: &handoffv1.DeskFailing{CallIds: ids, Meaning: meaning}},
 	}
 	if err := w.post(schemas.TopicDeliver, failing); err != nil {
 		w.say("the desk fails: %v", err)
@@ -185,6 +233,13 @@ func (w *World) nextRelease() (next time.Time, ok bool) {
 			earlier(rel.Until)
 		}
 		earlier(c.Call.GiveUpAt)
+		if tried, is := w.tried[c.Call.ID]; is && c.Call.TryFor > 0 && !w.ended[c.Call.ID] {
+			end := tried.since.Add(c.Call.TryFor)
+			if !end.After(w.clock) {
+				return w.clock, true // it is over
+			}
+			earlier(end)
+		}
 	}
 	return next, ok
 }
@@ -198,8 +253,15 @@ func (w *World) result(c pipeline.PendingCall, o *handoffv1.Outcome) {
 		return
 	}
 	o.StartedAt, o.EndedAt = timestamppb.New(w.clock), timestamppb.New(w.clock)
+	conversation, _, _ := strings.Cut(c.Call.Lane, "/"+c.Call.Destination)
+	place, err := turn.PlaceOf(conversation)
+	if err != nil {
+		w.say("call %s in a bad lane: %v", c.Call.ID, err)
+		return
+	}
 	r := &handoffv1.Record{
-		Id: schemas.SourceID("caller", key.Shop, c.Call.Destination, c.Call.ID+"/1"), Address: key.Address,
+		Id: schemas.SourceID("caller", key.Shop, c.Call.Destination, c.Call.ID+"/"+short(o.GetStatus().String(), "OUTCOME_STATUS_")), Address: key.Address,
+		Channel: place.Channel, Account: place.Account, Conversation: place.Conversation,
 		Body: &handoffv1.Record_CallResult{CallResult: &handoffv1.CallResult{CallId: c.Call.ID, Attempt: 1, Outcome: o}},
 	}
 	if err := w.post(schemas.TopicDeliver, r); err != nil {
@@ -272,6 +334,14 @@ func (w *World) ask(c pipeline.PendingCall, q *handoffv1.AskBot) *handoffv1.Outc
 	last := ""
 	if n := len(q.GetMessages()); n > 0 {
 		last = q.GetMessages()[n-1].GetText()
+	}
+	began, again := w.tried[c.Call.ID]
+	if !again {
+		began.since = w.clock
+	}
+	began.down = w.outside.botDown
+	if w.tried[c.Call.ID] = began; began.down {
+		return nil
 	}
 	w.say("bot asked (turn %d): %s", q.GetTurn(), last)
 	if w.outside.botAuto {

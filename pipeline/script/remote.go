@@ -71,7 +71,6 @@ func (r *Remote) Release() (bool, error) {
 
 // End ends a command and returns what happened since the one before, a line each.
 func (r *Remote) End() string {
-	defer func() { r.w.lines = r.w.lines[:0] }()
 	return r.w.happened()
 }
 

@@ -19,7 +19,9 @@ type verb struct {
 	args []string
 	// text tells whether something may or must stand below it.
 	text textRule
-	run  func(*World, Command) error
+	// looks tells that it causes nothing, so that no time passes for it either.
+	looks bool
+	run   func(*World, Command) error
 }
 
 type textRule int
@@ -36,35 +38,35 @@ type verbs map[string]verb
 // vocabulary is what docs/scripts.md teaches.
 func vocabulary() verbs {
 	return verbs{
-		"settings":   {text: needsText, run: (*World).settings},
-		"rules":      {free: "file", run: (*World).rules},
+		"settings":   {looks: true, text: needsText, run: (*World).settings},
+		"rules":      {looks: true, free: "file", run: (*World).rules},
 		"customer":   {args: []string{"from", "to", "name", "channel", "id", "media", "opt-out-type", "public"}, text: mayHaveText, run: (*World).customer},
-		"bot":        {args: []string{"cannot-answer"}, text: mayHaveText, run: (*World).bot},
-		"bot-auto":   {words: []string{"on", "off"}, run: (*World).botAuto},
-		"classifier": {words: []string{"silent"}, args: []string{"intent", "confidence"}, run: (*World).classifier},
+		"bot":        {words: []string{"down", "up"}, args: []string{"cannot-answer"}, text: mayHaveText, run: (*World).bot},
+		"bot-auto":   {looks: true, words: []string{"on", "off"}, run: (*World).botAuto},
+		"classifier": {looks: true, words: []string{"silent", "unreachable", "open"}, args: []string{"intent", "confidence", "fails"}, run: (*World).classifier},
 		"agent":      {args: []string{"name", "ticket"}, text: needsText, run: (*World).desk},
 		"note":       {args: []string{"ticket"}, text: needsText, run: (*World).desk},
-		"desk":       {words: []string{"down", "up", "accept"}, args: []string{"status", "ticket", "refuse", "assign", "merge", "tags"}, run: (*World).desk},
+		"desk":       {words: []string{"down", "up", "accept", "revoked"}, args: []string{"status", "ticket", "refuse", "assign", "merge", "tags"}, run: (*World).desk},
 		"provider":   {words: []string{"down", "up"}, args: []string{"fail"}, run: (*World).provider},
 		"delivery":   {args: []string{"text", "status", "code", "from"}, run: (*World).deliveryState},
 		"decide":     {words: []string{consentask.OptOut, consentask.Keep}, args: []string{"from", "by", "reason", "id"}, run: askAbout(consentask.Decide)},
 		"import":     {words: statuses(), args: []string{"from", "at", "source", "scope", "channel", "account", "zone", "by", "id"}, text: mayHaveText, run: (*World).importConsent},
 		"platform":   {args: []string{"from", "to", "channel", "campaign", "asks", "id"}, text: needsText, run: (*World).platform},
 		"echo":       {args: []string{"from", "to", "channel", "name", "text", "id"}, text: needsText, run: (*World).echo},
-		"asks":       {args: []string{"from"}, run: (*World).asks},
+		"asks":       {looks: true, args: []string{"from"}, run: (*World).asks},
 		"link":       {args: []string{"from", "other", "by", "id"}, run: (*World).link},
 		"unlink":     {args: []string{"from", "by", "reason", "id"}, run: askAbout(consentask.Unlink)},
 		"wait":       {free: "duration", run: (*World).wait},
-		"hold":       {words: []string{"answers"}, args: []string{"stage"}, run: (*World).hold},
+		"hold":       {looks: true, words: []string{"answers"}, args: []string{"stage"}, run: (*World).hold},
 		"release":    {words: []string{"answers"}, args: []string{"stage"}, run: (*World).letGo},
 		"step":       {args: []string{"stage"}, run: (*World).stepStage},
 		"restart":    {run: (*World).restart},
 		"lose":       {args: []string{"stage"}, run: (*World).lose},
 		"replay":     {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
 		"drop":       {args: []string{"letter"}, text: mayHaveText, run: (*World).resolve},
-		"explain":    {args: []string{"from", "conversation", "since"}, run: (*World).explain},
-		"ledger":     {args: []string{"from"}, run: (*World).ledger},
-		"facts":      {free: "words", run: (*World).printFacts},
+		"explain":    {looks: true, args: []string{"from", "conversation", "since"}, run: (*World).explain},
+		"ledger":     {looks: true, args: []string{"from"}, run: (*World).ledger},
+		"facts":      {looks: true, free: "words", run: (*World).printFacts},
 	}
 }
 

@@ -38,9 +38,9 @@ type Topology struct {
 	// clock moves on with a command, and a stage's own clock, with its timers, follows when it next has
 	// something to read.
 	Punctual bool
-	// Outside is what a message carries of the shop's own classifier outside when that answered so, or not in time
-	// where said is nil; nil for a shop that has none. Where it is nil, scripts have no such classifiers.
-	Outside func(shop *settings.Shop, said []byte) *handoffv1.OutsideReading
+	// Outside is what a message carries of the shop's own classifier outside when that answered so, or where said is
+	// nil failed so, "" for not in time; nil for a shop that has none. Where it is nil, scripts have no such classifiers.
+	Outside func(shop *settings.Shop, said []byte, failed string) *handoffv1.OutsideReading
 	// Rules reads a file of rules that a script names; nil: scripts cannot.
 	Rules func(name string) ([]byte, error)
 }
@@ -53,7 +53,7 @@ type World struct {
 	verbs   verbs
 	check   func([]byte) (*settings.Shop, error)
 	read    func(string) ([]byte, error)
-	reads   func(*settings.Shop, []byte) *handoffv1.OutsideReading
+	reads   func(*settings.Shop, []byte, string) *handoffv1.OutsideReading
 	stages  []*machine
 	inbox   map[string][]pipeline.Record // by topic
 	offsets map[string]int64
@@ -66,6 +66,7 @@ type World struct {
 	moments  []time.Time // at which time alone made something happen since the command began
 	punctual bool
 	ran      bool // a command
+	passing  bool // time does: the bot's answers can be late
 	shop     string
 	document map[string]any
 	versions map[string][]*settings.Shop
@@ -73,6 +74,7 @@ type World struct {
 	outside *outside
 	asked   map[string]pending // bot turns that wait for an answer, by call id
 	order   []string           // of asked
+	tried   map[string]try     // questions to the bot, by call id
 	ended   map[string]bool    // calls whose end deliver may not have read yet
 	holding holding
 	watch   Watcher
@@ -123,7 +125,7 @@ func newWorld(t Topology, plant Plant) (*World, error) {
 		plant: plant, punctual: t.Punctual,
 		verbs: vocabulary(), telling: explain.Topics(), watch: t.Watch, holding: holding{stages: map[string]bool{}}, inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
 		clock: start, versions: map[string][]*settings.Shop{},
-		asked: map[string]pending{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, told: map[string][]string{}, withPeople: map[string]pipeline.Emit{},
+		asked: map[string]pending{}, tried: map[string]try{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, told: map[string][]string{}, withPeople: map[string]pipeline.Emit{},
 	}
 	if !t.Start.IsZero() {
 		w.clock = t.Start
@@ -340,6 +342,8 @@ func (w *World) took(m *machine, r *pipeline.Record, emits []pipeline.Emit, fail
 
 // advance moves the clock, firing timers at their time and letting each play out.
 func (w *World) advance(d time.Duration) error {
+	w.passing = true
+	defer func() { w.passing = false }()
 	end := w.clock.Add(d)
 	for w.clock.Before(end) {
 		w.clock = w.nextEvent(end)

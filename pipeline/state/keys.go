@@ -239,12 +239,21 @@ func appendBytes[T ~string | ~[]byte](b []byte, v T) []byte {
 	return append(b, v...)
 }
 
-const callFormat = 1
+// Formats of calls: most need no more than the first; callMore has the time for which it is tried, and whether it
+// passes others, behind the rest.
+const (
+	callFormat = 1
+	callMore   = 2
+)
 
 // encodeCall returns a pending call as entry value; seq is its place in the order of creation.
 func encodeCall(seq uint64, c *pipeline.Call) []byte {
 	b := make([]byte, 0, 64+len(c.ID)+len(c.Destination)+len(c.Lane)+len(c.Body)+len(c.Incarnation))
-	b = append(b, callFormat)
+	format := byte(callFormat)
+	if c.TryFor > 0 || c.Passes {
+		format = callMore
+	}
+	b = append(b, format)
 	b = binary.AppendUvarint(b, seq)
 	b = appendBytes(b, c.ID)
 	b = appendBytes(b, c.Destination)
@@ -254,12 +263,21 @@ func encodeCall(seq uint64, c *pipeline.Call) []byte {
 	b = appendTime(b, c.NotBefore)
 	b = appendTime(b, c.GiveUpAt)
 	b = binary.AppendUvarint(b, uint64(c.Attempt))
-	return appendBytes(b, c.Incarnation)
+	b = appendBytes(b, c.Incarnation)
+	if format == callMore {
+		b = binary.AppendUvarint(b, uint64(c.TryFor.Milliseconds()))
+		passes := byte(0)
+		if c.Passes {
+			passes = 1
+		}
+		b = append(b, passes)
+	}
+	return b
 }
 
 // decodeCall reads what encodeCall wrote. The call shares no memory with b.
 func decodeCall(b []byte) (seq uint64, c pipeline.Call, err error) {
-	if len(b) == 0 || b[0] != callFormat {
+	if len(b) == 0 || b[0] != callFormat && b[0] != callMore {
 		return 0, c, fmt.Errorf("%w: call of an unknown format; a newer Handoff wrote it", ErrFormat)
 	}
 	r := reader{b: b[1:]}
@@ -267,6 +285,9 @@ func decodeCall(b []byte) (seq uint64, c pipeline.Call, err error) {
 	c = pipeline.Call{ID: string(r.bytes()), Destination: string(r.bytes()), Lane: string(r.bytes()),
 		Body: append([]byte(nil), r.bytes()...), Created: r.time(), NotBefore: r.time(), GiveUpAt: r.time(),
 		Attempt: uint32(r.uvarint()), Incarnation: string(r.bytes())}
+	if b[0] == callMore {
+		c.TryFor, c.Passes = time.Duration(r.uvarint())*time.Millisecond, r.uvarint() == 1
+	}
 	if r.bad || len(r.b) > 0 {
 		return 0, c, fmt.Errorf("%w: call", ErrFormat)
 	}

@@ -11,17 +11,13 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
-	"github.com/handoff-dev/handoff/schemas"
-	"github.com/handoff-dev/handoff/schemas/consentask"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
 // Formats of a file.
@@ -89,6 +85,9 @@ type For struct {
 	Now time.Time
 	// Settings is the version of the shop's settings to decide by.
 	Settings uint64
+	// Accounts are the shop's by those settings: a row about another account, or about a channel that none of
+	// them is on, is bad. Nil: they are not known, and every account is taken.
+	Accounts []settings.Account
 }
 
 // Read yields a file's rows as records for the consent stage, in order, or an *Error for a row that
@@ -296,77 +295,4 @@ func (p *placed) decode(line []byte) error {
 		return &Error{Line: p.line, Reason: "something follows the object: an object a line"}
 	}
 	return nil
-}
-
-// longestText bounds what a row may add to the ledger, in bytes: a record must hold it.
-const longestText = 64 << 10
-
-// earliest is before any consent by text: what is older is a mistake of whoever wrote the file.
-var earliest = time.Unix(0, 0)
-
-var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
-
-// phones tells whether a channel's addresses are phone numbers.
-func phones(c handoffv1.Channel) bool {
-	return c == handoffv1.Channel_CHANNEL_SMS || c == handoffv1.Channel_CHANNEL_WHATSAPP
-}
-
-// record checks a row and makes its record.
-func (p placed) record(of For) (*handoffv1.Record, error) {
-	bad := func(column, reason string, args ...any) (*handoffv1.Record, error) {
-		return nil, &Error{Line: p.line, Column: column, Reason: fmt.Sprintf(reason, args...)}
-	}
-	channel := schemas.ChannelOf(p.Channel)
-	status := handoffv1.ConsentStatus(handoffv1.ConsentStatus_value["CONSENT_STATUS_"+strings.ToUpper(p.Status)])
-	at, timeErr := time.Parse(time.RFC3339, p.Time)
-	switch {
-	case channel == handoffv1.Channel_CHANNEL_UNSPECIFIED:
-		return bad("channel", "%q is no channel, e.g. sms", p.Channel)
-	case phones(channel) && !e164.MatchString(p.Address):
-		return bad("address", "%q is no number in E.164, e.g. +14155550123", p.Address)
-	case !consentask.ValidAddress(p.Address):
-		return bad("address", "%q can be no address: it must be 1 to 256 bytes without spaces around it or control characters", p.Address)
-	case status == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED:
-		return bad("status", "%q is none of subscribed, unsubscribed, pending, conversational", p.Status)
-	case timeErr != nil:
-		return bad("time", "%q is no time like 2026-03-02T10:00:00Z", p.Time)
-	case at.Before(earliest):
-		return bad("time", "%s is before 1970", p.Time)
-	case at.After(of.Now):
-		return bad("time", "%s is in the future", p.Time)
-	case !validZone(p.TimeZone):
-		return bad("time_zone", "%q is no IANA time zone, e.g. America/New_York", p.TimeZone)
-	case p.Source == "":
-		return bad("source", "is empty: say where the consent comes from")
-	case !utf8All(p.Row):
-		return bad("", "it holds text that is not UTF-8")
-	case len(p.Text)+len(p.Source)+len(p.Account) > longestText:
-		return bad("text", "text, source and account are longer than %d bytes together", longestText)
-	}
-	scope, ok := p.scope(channel)
-	if !ok {
-		return bad("scope", "%q is none of account (with an account), channel, shop", p.Scope)
-	}
-	r := &handoffv1.Record{
-		Id:   schemas.SourceID("consent-import", of.Shop, p.Address, strings.Join([]string{scope, p.Status, at.UTC().Format(time.RFC3339Nano), p.Source, p.Text, p.TimeZone}, "\n")),
-		Shop: of.Shop, Channel: channel, Account: p.Account, Address: p.Address, SettingsVersion: of.Settings,
-		EventTime: timestamppb.New(at), ReceivedAt: timestamppb.New(of.Now),
-		Body: &handoffv1.Record_ConsentImport{ConsentImport: &handoffv1.ConsentImport{
-			Status: status, Scope: scope, ChangedAt: timestamppb.New(at), Source: p.Source, Text: p.Text, By: of.By, TimeZone: p.TimeZone,
-		}},
-	}
-	return r, nil
-}
-
-// scope returns the row's scope as the ledger names it.
-func (p placed) scope(channel handoffv1.Channel) (string, bool) {
-	switch {
-	case p.Scope == "shop":
-		return "shop", true
-	case p.Scope == "channel", p.Scope == "" && p.Account == "":
-		return "channel:" + schemas.ChannelName(channel), true
-	case p.Account != "" && (p.Scope == "account" || p.Scope == ""):
-		return "account:" + schemas.Conversation(channel, p.Account), true
-	}
-	return "", false
 }

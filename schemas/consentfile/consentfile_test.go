@@ -2,12 +2,14 @@ package consentfile_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/handoff-dev/handoff/schemas/consentfile"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
 var of = consentfile.For{Shop: "acme", By: "Ann", Now: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), Settings: 3}
@@ -153,4 +155,42 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestReadForAccounts: a row about what the shop does not have says so, with what to do about it.
+func TestReadForAccounts(t *testing.T) {
+	with := of
+	with.Accounts = []settings.Account{{Channel: "sms", Account: "+15557770000"}, {Channel: "sms", Account: "+15557770001"}, {Channel: "x", Account: "acme"}}
+	const rest = ",unsubscribed,2026-03-01T10:00:00Z,crm,"
+	text := "address,channel,status,time,source,account,scope\n" +
+		"+14155550001,sms" + rest + ",\n" +
+		"+14155550001,sms" + rest + "+15557770001,\n" +
+		"+14155550001,sms" + rest + "+15557770002,\n" +
+		"+14155550001,sms" + rest + "+15557770002,channel\n" +
+		"+14155550001,whatsapp" + rest + ",\n" +
+		"+14155550001,whatsapp" + rest + ",shop\n" +
+		"ann,line" + rest + "acme,\n" +
+		"ann,x" + rest + "acme,\n"
+	var all []string
+	for r, err := range consentfile.Read(strings.NewReader(text), consentfile.CSV, with) {
+		if err != nil {
+			all = append(all, err.Error())
+			continue
+		}
+		all = append(all, r.GetConsentImport().GetScope())
+	}
+	const other = `account: the shop has no account "+15557770002" on sms, but +15557770000, +15557770001: name one of those, leave the account out for all of the channel, or add it to the shop's settings first`
+	want := []string{
+		"channel:sms",
+		"account:sms:+15557770001",
+		"line 4, " + other,
+		"line 5, " + other,
+		"line 6, channel: the shop has no account on whatsapp: add one to its settings first, or give the scope shop for what holds everywhere",
+		"shop",
+		`line 8, account: the shop has no account "acme", and none on line: add it to the shop's settings first`,
+		"account:x:acme",
+	}
+	if !slices.Equal(all, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(all, "\n"), strings.Join(want, "\n"))
+	}
 }

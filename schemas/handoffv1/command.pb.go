@@ -316,6 +316,9 @@ type Command struct {
 	GiveUpAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=give_up_at,json=giveUpAt,proto3" json:"give_up_at,omitempty"`
 	// Not released before this (pace, H12); unset: at once.
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// How long it is tried, in milliseconds, from the first try on, whenever that is: a question to the bot (H11). 0:
+	// until give_up_at alone.
+	TryForMs uint32 `protobuf:"varint,50,opt,name=try_for_ms,json=tryForMs,proto3" json:"try_for_ms,omitempty"`
 	// What to do.
 	//
 	// Types that are valid to be assigned to Action:
@@ -392,6 +395,13 @@ func (x *Command) GetNotBefore() *timestamppb.Timestamp {
 		return x.NotBefore
 	}
 	return nil
+}
+
+func (x *Command) GetTryForMs() uint32 {
+	if x != nil {
+		return x.TryForMs
+	}
+	return 0
 }
 
 func (x *Command) GetAction() isCommand_Action {
@@ -1615,6 +1625,71 @@ func (x *AttemptStarted) GetIncarnation() string {
 	return ""
 }
 
+// TicketShared says that another conversation's ticket was merged into this one's (M7): it is the ticket of both from
+// then on, so what ends one of them does not close it. Posted by deliver, of the other's address, to escalate.
+type TicketShared struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The desk's id of the ticket that is left.
+	TicketId string `protobuf:"bytes,1,opt,name=ticket_id,json=ticketId,proto3" json:"ticket_id,omitempty"`
+	// The episode that it was made for, from its external id.
+	Episode uint64 `protobuf:"varint,2,opt,name=episode,proto3" json:"episode,omitempty"`
+	// The address whose ticket was merged into it.
+	OtherAddress  string `protobuf:"bytes,3,opt,name=other_address,json=otherAddress,proto3" json:"other_address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TicketShared) Reset() {
+	*x = TicketShared{}
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TicketShared) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TicketShared) ProtoMessage() {}
+
+func (x *TicketShared) ProtoReflect() protoreflect.Message {
+	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TicketShared.ProtoReflect.Descriptor instead.
+func (*TicketShared) Descriptor() ([]byte, []int) {
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *TicketShared) GetTicketId() string {
+	if x != nil {
+		return x.TicketId
+	}
+	return ""
+}
+
+func (x *TicketShared) GetEpisode() uint64 {
+	if x != nil {
+		return x.Episode
+	}
+	return 0
+}
+
+func (x *TicketShared) GetOtherAddress() string {
+	if x != nil {
+		return x.OtherAddress
+	}
+	return ""
+}
+
 // DeskFailing says that calls to the help desk fail: the first of a lane was tried and failed, or is not tried
 // because the desk answers nobody, and all are tried on (H11). Posted by deliver's caller to deliver, again where
 // another call joined the lane since; deliver passes it on to escalate.
@@ -1632,7 +1707,7 @@ type DeskFailing struct {
 
 func (x *DeskFailing) Reset() {
 	*x = DeskFailing{}
-	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1719,7 @@ func (x *DeskFailing) String() string {
 func (*DeskFailing) ProtoMessage() {}
 
 func (x *DeskFailing) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[17]
+	mi := &file_handoff_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1732,7 @@ func (x *DeskFailing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeskFailing.ProtoReflect.Descriptor instead.
 func (*DeskFailing) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeskFailing) GetCallIds() []string {
@@ -1697,7 +1772,7 @@ type CallResult struct {
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_handoff_v1_command_proto_msgTypes[18]
+	mi := &file_handoff_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1784,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[18]
+	mi := &file_handoff_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1797,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CallResult) GetCallId() string {
@@ -1789,7 +1864,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_handoff_v1_command_proto_msgTypes[19]
+	mi := &file_handoff_v1_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +1876,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[19]
+	mi := &file_handoff_v1_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +1889,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Outcome) GetStatus() OutcomeStatus {
@@ -1964,7 +2039,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_handoff_v1_command_proto_msgTypes[20]
+	mi := &file_handoff_v1_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2051,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[20]
+	mi := &file_handoff_v1_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2064,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{20}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Receipt) GetCallId() string {
@@ -2077,7 +2152,7 @@ type DeliveryState struct {
 
 func (x *DeliveryState) Reset() {
 	*x = DeliveryState{}
-	mi := &file_handoff_v1_command_proto_msgTypes[21]
+	mi := &file_handoff_v1_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2089,7 +2164,7 @@ func (x *DeliveryState) String() string {
 func (*DeliveryState) ProtoMessage() {}
 
 func (x *DeliveryState) ProtoReflect() protoreflect.Message {
-	mi := &file_handoff_v1_command_proto_msgTypes[21]
+	mi := &file_handoff_v1_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2102,7 +2177,7 @@ func (x *DeliveryState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryState.ProtoReflect.Descriptor instead.
 func (*DeliveryState) Descriptor() ([]byte, []int) {
-	return file_handoff_v1_command_proto_rawDescGZIP(), []int{21}
+	return file_handoff_v1_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeliveryState) GetProviderId() string {
@@ -2152,14 +2227,16 @@ var File_handoff_v1_command_proto protoreflect.FileDescriptor
 const file_handoff_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x18handoff/v1/command.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x18handoff/v1/message.proto\"\xdc\x06\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x18handoff/v1/message.proto\"\xfa\x06\n" +
 	"\aCommand\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12%\n" +
 	"\x0eticket_episode\x18\x04 \x01(\x04R\rticketEpisode\x128\n" +
 	"\n" +
 	"give_up_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bgiveUpAt\x129\n" +
 	"\n" +
-	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x123\n" +
+	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x1c\n" +
+	"\n" +
+	"try_for_ms\x182 \x01(\rR\btryForMs\x123\n" +
 	"\tsend_text\x18\n" +
 	" \x01(\v2\x14.handoff.v1.SendTextH\x00R\bsendText\x12?\n" +
 	"\rcreate_ticket\x18\v \x01(\v2\x18.handoff.v1.CreateTicketH\x00R\fcreateTicket\x12E\n" +
@@ -2245,7 +2322,11 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x0eAttemptStarted\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12 \n" +
-	"\vincarnation\x18\x03 \x01(\tR\vincarnation\"V\n" +
+	"\vincarnation\x18\x03 \x01(\tR\vincarnation\"j\n" +
+	"\fTicketShared\x12\x1b\n" +
+	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x18\n" +
+	"\aepisode\x18\x02 \x01(\x04R\aepisode\x12#\n" +
+	"\rother_address\x18\x03 \x01(\tR\fotherAddress\"V\n" +
 	"\vDeskFailing\x12\x19\n" +
 	"\bcall_ids\x18\x01 \x03(\tR\acallIds\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
@@ -2345,7 +2426,7 @@ func file_handoff_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_handoff_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_handoff_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_handoff_v1_command_proto_goTypes = []any{
 	(Priority)(0),                 // 0: handoff.v1.Priority
 	(OutcomeStatus)(0),            // 1: handoff.v1.OutcomeStatus
@@ -2368,25 +2449,26 @@ var file_handoff_v1_command_proto_goTypes = []any{
 	(*AskBot)(nil),                // 18: handoff.v1.AskBot
 	(*Hold)(nil),                  // 19: handoff.v1.Hold
 	(*AttemptStarted)(nil),        // 20: handoff.v1.AttemptStarted
-	(*DeskFailing)(nil),           // 21: handoff.v1.DeskFailing
-	(*CallResult)(nil),            // 22: handoff.v1.CallResult
-	(*Outcome)(nil),               // 23: handoff.v1.Outcome
-	(*Receipt)(nil),               // 24: handoff.v1.Receipt
-	(*DeliveryState)(nil),         // 25: handoff.v1.DeliveryState
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(TextClass)(0),                // 27: handoff.v1.TextClass
-	(*Media)(nil),                 // 28: handoff.v1.Media
-	(*ConsentStamp)(nil),          // 29: handoff.v1.ConsentStamp
-	(Question)(0),                 // 30: handoff.v1.Question
-	(*ThreadMessage)(nil),         // 31: handoff.v1.ThreadMessage
-	(TicketStatus)(0),             // 32: handoff.v1.TicketStatus
-	(BlockReason)(0),              // 33: handoff.v1.BlockReason
-	(*DeskItem)(nil),              // 34: handoff.v1.DeskItem
-	(*BotReply)(nil),              // 35: handoff.v1.BotReply
+	(*TicketShared)(nil),          // 21: handoff.v1.TicketShared
+	(*DeskFailing)(nil),           // 22: handoff.v1.DeskFailing
+	(*CallResult)(nil),            // 23: handoff.v1.CallResult
+	(*Outcome)(nil),               // 24: handoff.v1.Outcome
+	(*Receipt)(nil),               // 25: handoff.v1.Receipt
+	(*DeliveryState)(nil),         // 26: handoff.v1.DeliveryState
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(TextClass)(0),                // 28: handoff.v1.TextClass
+	(*Media)(nil),                 // 29: handoff.v1.Media
+	(*ConsentStamp)(nil),          // 30: handoff.v1.ConsentStamp
+	(Question)(0),                 // 31: handoff.v1.Question
+	(*ThreadMessage)(nil),         // 32: handoff.v1.ThreadMessage
+	(TicketStatus)(0),             // 33: handoff.v1.TicketStatus
+	(BlockReason)(0),              // 34: handoff.v1.BlockReason
+	(*DeskItem)(nil),              // 35: handoff.v1.DeskItem
+	(*BotReply)(nil),              // 36: handoff.v1.BotReply
 }
 var file_handoff_v1_command_proto_depIdxs = []int32{
-	26, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
-	26, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
+	27, // 0: handoff.v1.Command.give_up_at:type_name -> google.protobuf.Timestamp
+	27, // 1: handoff.v1.Command.not_before:type_name -> google.protobuf.Timestamp
 	6,  // 2: handoff.v1.Command.send_text:type_name -> handoff.v1.SendText
 	9,  // 3: handoff.v1.Command.create_ticket:type_name -> handoff.v1.CreateTicket
 	10, // 4: handoff.v1.Command.append_messages:type_name -> handoff.v1.AppendMessages
@@ -2400,31 +2482,31 @@ var file_handoff_v1_command_proto_depIdxs = []int32{
 	16, // 12: handoff.v1.Command.set_priority:type_name -> handoff.v1.SetPriority
 	4,  // 13: handoff.v1.CommandReturned.command:type_name -> handoff.v1.Command
 	2,  // 14: handoff.v1.CommandReturned.action:type_name -> handoff.v1.Action
-	27, // 15: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
-	28, // 16: handoff.v1.SendText.media:type_name -> handoff.v1.Media
-	29, // 17: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
-	30, // 18: handoff.v1.SendText.question:type_name -> handoff.v1.Question
+	28, // 15: handoff.v1.SendText.text_class:type_name -> handoff.v1.TextClass
+	29, // 16: handoff.v1.SendText.media:type_name -> handoff.v1.Media
+	30, // 17: handoff.v1.SendText.consent:type_name -> handoff.v1.ConsentStamp
+	31, // 18: handoff.v1.SendText.question:type_name -> handoff.v1.Question
 	7,  // 19: handoff.v1.SendText.quiet:type_name -> handoff.v1.QuietCheck
 	8,  // 20: handoff.v1.SendText.template:type_name -> handoff.v1.Template
-	26, // 21: handoff.v1.QuietCheck.exempt_until:type_name -> google.protobuf.Timestamp
-	31, // 22: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
-	32, // 23: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
-	31, // 24: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
-	32, // 25: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
-	32, // 26: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
+	27, // 21: handoff.v1.QuietCheck.exempt_until:type_name -> google.protobuf.Timestamp
+	32, // 22: handoff.v1.CreateTicket.messages:type_name -> handoff.v1.ThreadMessage
+	33, // 23: handoff.v1.CreateTicket.status:type_name -> handoff.v1.TicketStatus
+	32, // 24: handoff.v1.AppendMessages.messages:type_name -> handoff.v1.ThreadMessage
+	33, // 25: handoff.v1.AppendMessages.status:type_name -> handoff.v1.TicketStatus
+	33, // 26: handoff.v1.SetTicketStatus.status:type_name -> handoff.v1.TicketStatus
 	0,  // 27: handoff.v1.SetPriority.priority:type_name -> handoff.v1.Priority
-	31, // 28: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
-	27, // 29: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
-	23, // 30: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
+	32, // 28: handoff.v1.AskBot.messages:type_name -> handoff.v1.ThreadMessage
+	28, // 29: handoff.v1.Hold.classes:type_name -> handoff.v1.TextClass
+	24, // 30: handoff.v1.CallResult.outcome:type_name -> handoff.v1.Outcome
 	1,  // 31: handoff.v1.Outcome.status:type_name -> handoff.v1.OutcomeStatus
-	33, // 32: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
-	34, // 33: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
-	35, // 34: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
-	26, // 35: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
-	26, // 36: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	34, // 32: handoff.v1.Outcome.block_reason:type_name -> handoff.v1.BlockReason
+	35, // 33: handoff.v1.Outcome.items:type_name -> handoff.v1.DeskItem
+	36, // 34: handoff.v1.Outcome.bot_reply:type_name -> handoff.v1.BotReply
+	27, // 35: handoff.v1.Outcome.started_at:type_name -> google.protobuf.Timestamp
+	27, // 36: handoff.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
 	2,  // 37: handoff.v1.Receipt.action:type_name -> handoff.v1.Action
-	23, // 38: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
-	27, // 39: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
+	24, // 38: handoff.v1.Receipt.outcome:type_name -> handoff.v1.Outcome
+	28, // 39: handoff.v1.Receipt.text_class:type_name -> handoff.v1.TextClass
 	6,  // 40: handoff.v1.Receipt.not_yet:type_name -> handoff.v1.SendText
 	3,  // 41: handoff.v1.DeliveryState.status:type_name -> handoff.v1.DeliveryStatus
 	42, // [42:42] is the sub-list for method output_type
@@ -2461,7 +2543,7 @@ func file_handoff_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_command_proto_rawDesc), len(file_handoff_v1_command_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -32,6 +32,7 @@ func (m *Command) CloneVT() *Command {
 	r.TicketEpisode = m.TicketEpisode
 	r.GiveUpAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.GiveUpAt).CloneVT())
 	r.NotBefore = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.NotBefore).CloneVT())
+	r.TryForMs = m.TryForMs
 	if m.Action != nil {
 		r.Action = m.Action.(interface{ CloneVT() isCommand_Action }).CloneVT()
 	}
@@ -494,6 +495,25 @@ func (m *AttemptStarted) CloneMessageVT() proto.Message {
 	return m.CloneVT()
 }
 
+func (m *TicketShared) CloneVT() *TicketShared {
+	if m == nil {
+		return (*TicketShared)(nil)
+	}
+	r := new(TicketShared)
+	r.TicketId = m.TicketId
+	r.Episode = m.Episode
+	r.OtherAddress = m.OtherAddress
+	if len(m.unknownFields) > 0 {
+		r.unknownFields = make([]byte, len(m.unknownFields))
+		copy(r.unknownFields, m.unknownFields)
+	}
+	return r
+}
+
+func (m *TicketShared) CloneMessageVT() proto.Message {
+	return m.CloneVT()
+}
+
 func (m *DeskFailing) CloneVT() *DeskFailing {
 	if m == nil {
 		return (*DeskFailing)(nil)
@@ -660,6 +680,13 @@ func (m *Command) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			return 0, err
 		}
 		i -= size
+	}
+	if m.TryForMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.TryForMs))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x90
 	}
 	if m.TicketEpisode != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.TicketEpisode))
@@ -1892,6 +1919,58 @@ func (m *AttemptStarted) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *TicketShared) MarshalVT() (dAtA []byte, err error) {
+	if m == nil {
+		return nil, nil
+	}
+	size := m.SizeVT()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBufferVT(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *TicketShared) MarshalToVT(dAtA []byte) (int, error) {
+	size := m.SizeVT()
+	return m.MarshalToSizedBufferVT(dAtA[:size])
+}
+
+func (m *TicketShared) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+	if m == nil {
+		return 0, nil
+	}
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.unknownFields != nil {
+		i -= len(m.unknownFields)
+		copy(dAtA[i:], m.unknownFields)
+	}
+	if len(m.OtherAddress) > 0 {
+		i -= len(m.OtherAddress)
+		copy(dAtA[i:], m.OtherAddress)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.OtherAddress)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Episode != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Episode))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.TicketId) > 0 {
+		i -= len(m.TicketId)
+		copy(dAtA[i:], m.TicketId)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.TicketId)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *DeskFailing) MarshalVT() (dAtA []byte, err error) {
 	if m == nil {
 		return nil, nil
@@ -2374,6 +2453,9 @@ func (m *Command) SizeVT() (n int) {
 	}
 	if vtmsg, ok := m.Action.(interface{ SizeVT() int }); ok {
 		n += vtmsg.SizeVT()
+	}
+	if m.TryForMs != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.TryForMs))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2886,6 +2968,27 @@ func (m *AttemptStarted) SizeVT() (n int) {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Attempt))
 	}
 	l = len(m.Incarnation)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	n += len(m.unknownFields)
+	return n
+}
+
+func (m *TicketShared) SizeVT() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.TicketId)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Episode != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Episode))
+	}
+	l = len(m.OtherAddress)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
@@ -3550,6 +3653,25 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				m.Action = &Command_AskBot{AskBot: v}
 			}
 			iNdEx = postIndex
+		case 50:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TryForMs", wireType)
+			}
+			m.TryForMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.TryForMs |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field RemoveTags", wireType)
@@ -6097,6 +6219,154 @@ func (m *AttemptStarted) UnmarshalVTUnsafe(dAtA []byte) error {
 				return fmt.Errorf("proto: field Incarnation is not UTF-8")
 			}
 			m.Incarnation = stringValue
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.unknownFields = append(m.unknownFields, dAtA[iNdEx:iNdEx+skippy]...)
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *TicketShared) UnmarshalVTUnsafe(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return protohelpers.ErrIntOverflow
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: TicketShared: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: TicketShared: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TicketId", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field TicketId is not UTF-8")
+			}
+			m.TicketId = stringValue
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Episode", wireType)
+			}
+			m.Episode = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Episode |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OtherAddress", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field OtherAddress is not UTF-8")
+			}
+			m.OtherAddress = stringValue
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

@@ -318,6 +318,8 @@ type DeskItem struct {
 	IsReply bool `protobuf:"varint,10,opt,name=is_reply,json=isReply,proto3" json:"is_reply,omitempty"`
 	// The ticket that survives where this one was merged into another (M7): nothing more happens on this one.
 	MergedInto string `protobuf:"bytes,50,opt,name=merged_into,json=mergedInto,proto3" json:"merged_into,omitempty"`
+	// The survivor's external id, which names the conversation that it was made for; empty where it has none.
+	MergedIntoExternalId string `protobuf:"bytes,51,opt,name=merged_into_external_id,json=mergedIntoExternalId,proto3" json:"merged_into_external_id,omitempty"`
 	// Handoff itself changed it: nobody at the desk did.
 	ByHandoff bool `protobuf:"varint,60,opt,name=by_handoff,json=byHandoff,proto3" json:"by_handoff,omitempty"`
 	// All of the ticket's tags after this item, where tags_known.
@@ -435,6 +437,13 @@ func (x *DeskItem) GetMergedInto() string {
 	return ""
 }
 
+func (x *DeskItem) GetMergedIntoExternalId() string {
+	if x != nil {
+		return x.MergedIntoExternalId
+	}
+	return ""
+}
+
 func (x *DeskItem) GetByHandoff() bool {
 	if x != nil {
 		return x.ByHandoff
@@ -479,7 +488,7 @@ const file_handoff_v1_desk_proto_rawDesc = "" +
 	"\rTicketChanged\x12\x12\n" +
 	"\x04desk\x18\x01 \x01(\tR\x04desk\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x18\n" +
-	"\aepisode\x18\x03 \x01(\x04R\aepisode\"\xb9\x03\n" +
+	"\aepisode\x18\x03 \x01(\x04R\aepisode\"\xf0\x03\n" +
 	"\bDeskItem\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +
@@ -494,7 +503,8 @@ const file_handoff_v1_desk_proto_rawDesc = "" +
 	"\bis_reply\x18\n" +
 	" \x01(\bR\aisReply\x12\x1f\n" +
 	"\vmerged_into\x182 \x01(\tR\n" +
-	"mergedInto\x12\x1d\n" +
+	"mergedInto\x125\n" +
+	"\x17merged_into_external_id\x183 \x01(\tR\x14mergedIntoExternalId\x12\x1d\n" +
 	"\n" +
 	"by_handoff\x18< \x01(\bR\tbyHandoff\x12\x12\n" +
 	"\x04tags\x18= \x03(\tR\x04tags\x12\x1d\n" +

@@ -87,6 +87,7 @@ func (m *DeskItem) CloneVT() *DeskItem {
 	r.Assignee = m.Assignee
 	r.IsReply = m.IsReply
 	r.MergedInto = m.MergedInto
+	r.MergedIntoExternalId = m.MergedIntoExternalId
 	r.ByHandoff = m.ByHandoff
 	r.TagsKnown = m.TagsKnown
 	if rhs := m.MediaUrls; rhs != nil {
@@ -342,6 +343,15 @@ func (m *DeskItem) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0xe0
 	}
+	if len(m.MergedIntoExternalId) > 0 {
+		i -= len(m.MergedIntoExternalId)
+		copy(dAtA[i:], m.MergedIntoExternalId)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.MergedIntoExternalId)))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x9a
+	}
 	if len(m.MergedInto) > 0 {
 		i -= len(m.MergedInto)
 		copy(dAtA[i:], m.MergedInto)
@@ -546,6 +556,10 @@ func (m *DeskItem) SizeVT() (n int) {
 		n += 2
 	}
 	l = len(m.MergedInto)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	l = len(m.MergedIntoExternalId)
 	if l > 0 {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
@@ -1491,6 +1505,45 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 				return fmt.Errorf("proto: field MergedInto is not UTF-8")
 			}
 			m.MergedInto = stringValue
+			iNdEx = postIndex
+		case 51:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MergedIntoExternalId", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field MergedIntoExternalId is not UTF-8")
+			}
+			m.MergedIntoExternalId = stringValue
 			iNdEx = postIndex
 		case 60:
 			if wireType != 0 {

@@ -796,7 +796,10 @@ type Asked struct {
 	// Id of the question: the record id, in hex, of the command that sends the text.
 	QuestionId string `protobuf:"bytes,2,opt,name=question_id,json=questionId,proto3" json:"question_id,omitempty"`
 	// After this an answer no longer counts; judged by the answer's received_at.
-	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// When the text leaves at the earliest (pace, H12): what was received before answers the question before it. Unset: at
+	// once.
+	From          *timestamppb.Timestamp `protobuf:"bytes,50,opt,name=from,proto3" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -848,6 +851,13 @@ func (x *Asked) GetQuestionId() string {
 func (x *Asked) GetUntil() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Until
+	}
+	return nil
+}
+
+func (x *Asked) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
 	}
 	return nil
 }
@@ -1490,12 +1500,13 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\n" +
 	"opt_out_by\x18\x10 \x01(\tR\boptOutBy\x12!\n" +
 	"\fwrong_number\x18\x11 \x01(\bR\vwrongNumber\x12\x1a\n" +
-	"\breaction\x18( \x01(\bR\breaction\"\x8c\x01\n" +
+	"\breaction\x18( \x01(\bR\breaction\"\xbc\x01\n" +
 	"\x05Asked\x120\n" +
 	"\bquestion\x18\x01 \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12\x1f\n" +
 	"\vquestion_id\x18\x02 \x01(\tR\n" +
 	"questionId\x120\n" +
-	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xe4\x01\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12.\n" +
+	"\x04from\x182 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\"\xe4\x01\n" +
 	"\n" +
 	"AgentReply\x12\x1b\n" +
 	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x1b\n" +
@@ -1616,22 +1627,23 @@ var file_handoff_v1_message_proto_depIdxs = []int32{
 	2,  // 5: handoff.v1.Classification.answers:type_name -> handoff.v1.Question
 	2,  // 6: handoff.v1.Asked.question:type_name -> handoff.v1.Question
 	17, // 7: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
-	7,  // 8: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
-	11, // 9: handoff.v1.AgentReply.parking:type_name -> handoff.v1.Parking
-	3,  // 10: handoff.v1.Parking.reason:type_name -> handoff.v1.ParkReason
-	17, // 11: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
-	7,  // 12: handoff.v1.PlatformSend.media:type_name -> handoff.v1.Media
-	2,  // 13: handoff.v1.PlatformSend.question:type_name -> handoff.v1.Question
-	17, // 14: handoff.v1.PlatformSend.until:type_name -> google.protobuf.Timestamp
-	4,  // 15: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
-	17, // 16: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
-	7,  // 17: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
-	7,  // 18: handoff.v1.ChannelEcho.media:type_name -> handoff.v1.Media
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	17, // 8: handoff.v1.Asked.from:type_name -> google.protobuf.Timestamp
+	7,  // 9: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
+	11, // 10: handoff.v1.AgentReply.parking:type_name -> handoff.v1.Parking
+	3,  // 11: handoff.v1.Parking.reason:type_name -> handoff.v1.ParkReason
+	17, // 12: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
+	7,  // 13: handoff.v1.PlatformSend.media:type_name -> handoff.v1.Media
+	2,  // 14: handoff.v1.PlatformSend.question:type_name -> handoff.v1.Question
+	17, // 15: handoff.v1.PlatformSend.until:type_name -> google.protobuf.Timestamp
+	4,  // 16: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
+	17, // 17: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
+	7,  // 18: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
+	7,  // 19: handoff.v1.ChannelEcho.media:type_name -> handoff.v1.Media
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_message_proto_init() }

@@ -166,6 +166,7 @@ type Record struct {
 	//	*Record_WithPeople
 	//	*Record_ChannelEcho
 	//	*Record_DeskFailing
+	//	*Record_TicketShared
 	//	*Record_RuleReply
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -572,6 +573,15 @@ func (x *Record) GetDeskFailing() *DeskFailing {
 	return nil
 }
 
+func (x *Record) GetTicketShared() *TicketShared {
+	if x != nil {
+		if x, ok := x.Body.(*Record_TicketShared); ok {
+			return x.TicketShared
+		}
+	}
+	return nil
+}
+
 func (x *Record) GetRuleReply() *RuleReply {
 	if x != nil {
 		if x, ok := x.Body.(*Record_RuleReply); ok {
@@ -709,6 +719,10 @@ type Record_DeskFailing struct {
 	DeskFailing *DeskFailing `protobuf:"bytes,54,opt,name=desk_failing,json=deskFailing,proto3,oneof"`
 }
 
+type Record_TicketShared struct {
+	TicketShared *TicketShared `protobuf:"bytes,55,opt,name=ticket_shared,json=ticketShared,proto3,oneof"`
+}
+
 type Record_RuleReply struct {
 	RuleReply *RuleReply `protobuf:"bytes,60,opt,name=rule_reply,json=ruleReply,proto3,oneof"`
 }
@@ -775,6 +789,8 @@ func (*Record_ChannelEcho) isRecord_Body() {}
 
 func (*Record_DeskFailing) isRecord_Body() {}
 
+func (*Record_TicketShared) isRecord_Body() {}
+
 func (*Record_RuleReply) isRecord_Body() {}
 
 var File_handoff_v1_record_proto protoreflect.FileDescriptor
@@ -782,7 +798,7 @@ var File_handoff_v1_record_proto protoreflect.FileDescriptor
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xcc\x12\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\x8d\x13\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -833,7 +849,8 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\vwith_people\x184 \x01(\v2\x16.handoff.v1.WithPeopleH\x00R\n" +
 	"withPeople\x12<\n" +
 	"\fchannel_echo\x185 \x01(\v2\x17.handoff.v1.ChannelEchoH\x00R\vchannelEcho\x12<\n" +
-	"\fdesk_failing\x186 \x01(\v2\x17.handoff.v1.DeskFailingH\x00R\vdeskFailing\x126\n" +
+	"\fdesk_failing\x186 \x01(\v2\x17.handoff.v1.DeskFailingH\x00R\vdeskFailing\x12?\n" +
+	"\rticket_shared\x187 \x01(\v2\x18.handoff.v1.TicketSharedH\x00R\fticketShared\x126\n" +
 	"\n" +
 	"rule_reply\x18< \x01(\v2\x15.handoff.v1.RuleReplyH\x00R\truleReplyB\x06\n" +
 	"\x04body*\xac\x01\n" +
@@ -897,7 +914,8 @@ var file_handoff_v1_record_proto_goTypes = []any{
 	(*WithPeople)(nil),            // 32: handoff.v1.WithPeople
 	(*ChannelEcho)(nil),           // 33: handoff.v1.ChannelEcho
 	(*DeskFailing)(nil),           // 34: handoff.v1.DeskFailing
-	(*RuleReply)(nil),             // 35: handoff.v1.RuleReply
+	(*TicketShared)(nil),          // 35: handoff.v1.TicketShared
+	(*RuleReply)(nil),             // 36: handoff.v1.RuleReply
 }
 var file_handoff_v1_record_proto_depIdxs = []int32{
 	0,  // 0: handoff.v1.Record.channel:type_name -> handoff.v1.Channel
@@ -935,12 +953,13 @@ var file_handoff_v1_record_proto_depIdxs = []int32{
 	32, // 32: handoff.v1.Record.with_people:type_name -> handoff.v1.WithPeople
 	33, // 33: handoff.v1.Record.channel_echo:type_name -> handoff.v1.ChannelEcho
 	34, // 34: handoff.v1.Record.desk_failing:type_name -> handoff.v1.DeskFailing
-	35, // 35: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	35, // 35: handoff.v1.Record.ticket_shared:type_name -> handoff.v1.TicketShared
+	36, // 36: handoff.v1.Record.rule_reply:type_name -> handoff.v1.RuleReply
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_record_proto_init() }
@@ -986,6 +1005,7 @@ func file_handoff_v1_record_proto_init() {
 		(*Record_WithPeople)(nil),
 		(*Record_ChannelEcho)(nil),
 		(*Record_DeskFailing)(nil),
+		(*Record_TicketShared)(nil),
 		(*Record_RuleReply)(nil),
 	}
 	type x struct{}

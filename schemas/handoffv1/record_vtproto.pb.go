@@ -337,6 +337,15 @@ func (m *Record_DeskFailing) CloneVT() isRecord_Body {
 	return r
 }
 
+func (m *Record_TicketShared) CloneVT() isRecord_Body {
+	if m == nil {
+		return (*Record_TicketShared)(nil)
+	}
+	r := new(Record_TicketShared)
+	r.TicketShared = m.TicketShared.CloneVT()
+	return r
+}
+
 func (m *Record_RuleReply) CloneVT() isRecord_Body {
 	if m == nil {
 		return (*Record_RuleReply)(nil)
@@ -1317,6 +1326,33 @@ func (m *Record_DeskFailing) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	}
 	return len(dAtA) - i, nil
 }
+func (m *Record_TicketShared) MarshalToVT(dAtA []byte) (int, error) {
+	size := m.SizeVT()
+	return m.MarshalToSizedBufferVT(dAtA[:size])
+}
+
+func (m *Record_TicketShared) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	if m.TicketShared != nil {
+		size, err := m.TicketShared.MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xba
+	} else {
+		i = protohelpers.EncodeVarint(dAtA, i, 0)
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xba
+	}
+	return len(dAtA) - i, nil
+}
 func (m *Record_RuleReply) MarshalToVT(dAtA []byte) (int, error) {
 	size := m.SizeVT()
 	return m.MarshalToSizedBufferVT(dAtA[:size])
@@ -1830,6 +1866,20 @@ func (m *Record_DeskFailing) SizeVT() (n int) {
 	_ = l
 	if m.DeskFailing != nil {
 		l = m.DeskFailing.SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	} else {
+		n += 3
+	}
+	return n
+}
+func (m *Record_TicketShared) SizeVT() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.TicketShared != nil {
+		l = m.TicketShared.SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	} else {
 		n += 3
@@ -3540,6 +3590,47 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 					return err
 				}
 				m.Body = &Record_DeskFailing{DeskFailing: v}
+			}
+			iNdEx = postIndex
+		case 55:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TicketShared", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if oneof, ok := m.Body.(*Record_TicketShared); ok {
+				if err := oneof.TicketShared.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+					return err
+				}
+			} else {
+				v := &TicketShared{}
+				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+					return err
+				}
+				m.Body = &Record_TicketShared{TicketShared: v}
 			}
 			iNdEx = postIndex
 		case 60:

@@ -37,13 +37,16 @@ func (c *checker) automation(a Automation) {
 // they become.
 func (c *checker) rules(s *Shop) {
 	var problems []rules.Problem
-	s.compiled, problems = rules.Compile(s.Rules)
+	s.compiled, problems = rules.Compile(s.Rules, s.knownIntents())
 	for _, p := range problems {
 		c.problems = append(c.problems, Problem{Path: p.Path, offset: p.Offset, Reason: p.Reason})
 	}
 	for _, t := range s.RuleTexts() {
 		if t.ID != "" && t.ID.Default() == "" {
-			c.add(t.Path, "there is no text %q", t.ID)
+			c.noText(t.Path, t.ID)
+		}
+		if t.ID == "" {
+			c.placeholders(t.Path, t.Text, "customer name", "channel")
 		}
 		if n, _ := schemas.Segments(s.Fill(t.Text)); t.Reply && n > replySegments {
 			c.add(t.Path, "takes %d SMS segments, at most %d are sent automatically; shorten it", n, replySegments)
@@ -101,4 +104,18 @@ func (s *Shop) ruleTexts(path string, texts rules.Texts, id string, reply bool) 
 		all = append(all, RuleText{Path: where, Text: texts[lang], Reply: reply})
 	}
 	return all
+}
+
+// knownIntents are those that a message of the shop's can have, and none; nil where a model of its own may name others.
+func (s *Shop) knownIntents() []string {
+	if s.Classifier.Model != "" {
+		return nil
+	}
+	shipped := []string{
+		"order_status", "cancel_order", "return_refund", "order_issue", "complaint", "human", "product_question",
+		"greeting", "thanks", "spam", "other", "none",
+	}
+	all := slices.Concat(shipped, s.Handoff.Intents, s.Classifier.Endpoint.Intents)
+	slices.Sort(all)
+	return slices.Compact(all)
 }

@@ -326,17 +326,31 @@ func (c *checker) language(path, tag string) {
 	}
 }
 
+// noText says that a text is none, and which one is meant or can be.
+func (c *checker) noText(path string, id TextID) {
+	var all []string
+	for _, known := range TextIDs() {
+		all = append(all, string(known))
+	}
+	if near := nearest(string(id), all); near != "" {
+		c.add(path, "there is no text %q; did you mean %s?", id, near)
+		return
+	}
+	c.add(path, "there is no text %q; use one of %s", id, strings.Join(all, ", "))
+}
+
 func (c *checker) texts(texts map[string]map[TextID]string) {
 	for lang, byID := range texts {
 		c.language("texts."+lang, lang)
 		for id, text := range byID {
 			path := "texts." + lang + "." + string(id)
 			if id.Default() == "" {
-				c.add(path, "there is no text %q", id)
+				c.noText(path, id)
 			}
 			if strings.TrimSpace(text) == "" {
 				c.add(path, "must not be empty; leave it out to use the default")
 			}
+			c.placeholders(path, text, placeholdersIn(id.Default())...)
 		}
 	}
 }

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -151,35 +149,6 @@ func fillIn(s *Shop) {
 	if s.Desk.Limit.Requests > 0 && s.Desk.Limit.Per == 0 {
 		s.Desk.Limit.Per = time.Second
 	}
-}
-
-// syntaxProblem takes line and reason out of the YAML library's error. Errors about durations come
-// without a place: it is where the value that they quote stands.
-func syntaxProblem(document []byte, err error) Problem {
-	var ye yaml.Error
-	if errors.As(err, &ye) {
-		p := Problem{Reason: strings.TrimSpace(ye.GetMessage())}
-		if t := ye.GetToken(); t != nil && t.Position != nil {
-			p.Line, p.Column = t.Position.Line, t.Position.Column
-		}
-		var unknown *yaml.UnknownFieldError
-		if errors.As(err, &unknown) {
-			p.Path, p.Reason = unknownKey(document, unknown.GetToken())
-		}
-		return p
-	}
-	p := Problem{Reason: err.Error()}
-	_, quoted, ok := strings.Cut(p.Reason, "time: invalid duration ")
-	if value, unquoteErr := strconv.Unquote(quoted); ok && unquoteErr == nil {
-		p.Reason = fmt.Sprintf("%q is not a duration, e.g. 90m or 24h", value)
-		for _, t := range lexer.Tokenize(string(document)) {
-			if t.Value == value {
-				p.Line, p.Column = t.Position.Line, t.Position.Column
-				break
-			}
-		}
-	}
-	return p
 }
 
 // locate fills in the lines of problems from their paths; a path that is not in the document gets the

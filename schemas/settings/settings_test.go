@@ -83,9 +83,19 @@ func TestParseRefuses(t *testing.T) {
 		{least + "handof: {}\n", `line 6: handof: "handof" is not known; did you mean handoff?`},
 		{least + "handoff:\n  pause: 1h\n", `line 7: handoff.pause: "pause" is not known; did you mean pause_for?`},
 		{least + "shop: other\n", "line 6: "},
-		{least + "handoff: {pause_for: soon}\n", `line 6: "soon" is not a duration, e.g. 90m or 24h`},
-		{least + "bot: {timeout: 5}\n", "line 6: "},
-		{least + "handoff: {unsure_in_a_row: many}\n", "line 6: "},
+		{least + "handoff: {pause_for: soon}\n", `line 6: handoff.pause_for: "soon" is not a duration, e.g. 90m or 24h`},
+		{least + "consent: {conversational_for: 7d}\n", `line 6: consent.conversational_for: "7d" is not a duration, e.g. 90m or 24h; a week is 168h`},
+		{least + "consent: {conversational_for: \"60\"}\n", `line 6: consent.conversational_for: "60" is not a duration`},
+		{least + "bot: {timeout: 5}\n", `line 6: bot.timeout: "5" is not a duration`},
+		{least + "handoff: {unsure_in_a_row: many}\n", `line 6: handoff.unsure_in_a_row: "many" is not a whole number`},
+		{least + "consent: {double_opt_in: \"yes\"}\n", `line 6: consent.double_opt_in: "yes" is not true or false`},
+		{least + "consent: {double_opt_in: [true]}\n", "line 6: "},
+		{least + "consent: [a]\n", `line 6: consent: a list stands where a section of keys is expected`},
+		{least + "rules: [{name: a, when: message_created, if: {sentiment_below: low}, then: [{add_tags: x}]}]\n", `line 6: rules[0].if.sentiment_below: "low" is not a number`},
+		{least + "rules: [{name: a, when: message_created, if: {intent: refund}, then: [{add_tags: x}]}]\n", `line 6: rules[0].if.intent[0]: no message has the intent "refund"; use one of cancel_order, complaint`},
+		{least + "texts: {en: {stop_confirmed: \"[shopname]: bye\"}}\n", `line 6: texts.en.stop_confirmed: nothing fills in [shopname]; did you mean [shop name]?`},
+		{least + "texts: {en: {stop_note: \"[Keyword]\"}}\n", `nothing fills in [Keyword]; did you mean [keyword]?`},
+		{least + "texts: {en: {help: \"See [link]\"}}\n", `nothing fills in [link]; use one of [bot], [shop name], [support contact]`},
 		{least + "\thandoff: {}\n", "line 6: "},
 		{least + "handoff: {pause_for: 0s}\n", "line 6: handoff.pause_for: must be longer than 0"},
 		{least + "classifier: {model: ../brand.model}\n", `line 6: classifier.model: "../brand.model" is not a model's name`},
@@ -238,13 +248,13 @@ func TestDefaultTexts(t *testing.T) {
 }
 
 func TestTextLanguage(t *testing.T) {
-	s := shopWith(t, "language: fr\ntexts:\n  fr: {offer: \"Oui ?\", help: \"[shop name] aide [nothing]\"}\n  pt: {offer: \"Sim?\"}\n  pt-BR: {offer: \"Sim, né?\"}\n")
+	s := shopWith(t, "language: fr\ntexts:\n  fr: {offer: \"Oui ?\", help: \"[shop name] aide [Nothing]\"}\n  pt: {offer: \"Sim?\"}\n  pt-BR: {offer: \"Sim, né?\"}\n")
 	for _, c := range []struct {
 		id             TextID
 		language, want string
 	}{
 		{TextOffer, "fr", "Oui ?"}, {TextOffer, "fr-CA", "Oui ?"}, {TextOffer, "pt-BR", "Sim, né?"}, {TextOffer, "pt-PT", "Sim?"},
-		{TextOffer, "de", "Oui ?"}, {TextOffer, "", "Oui ?"}, {TextHelp, "de", "Acme Outdoors aide [nothing]"},
+		{TextOffer, "de", "Oui ?"}, {TextOffer, "", "Oui ?"}, {TextHelp, "de", "Acme Outdoors aide [Nothing]"},
 		{TextOffer, "en", TextOffer.Default()}, {TextOffer, "en-GB", TextOffer.Default()}, {TextStopNote, "fr", TextStopNote.Default()},
 	} {
 		if got := s.Text(c.id, c.language); got != c.want {

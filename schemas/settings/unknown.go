@@ -37,10 +37,11 @@ func unknownKey(document []byte, t *token.Token) (path, reason string) {
 	return path, reason
 }
 
-// finder finds the path of the key at a position.
+// finder finds the path of the key at a position, or of the innermost value.
 type finder struct {
-	at   *token.Position
-	path string
+	at     *token.Position
+	values bool
+	path   string
 }
 
 // Visit implements ast.Visitor.
@@ -49,6 +50,10 @@ func (f *finder) Visit(n ast.Node) ast.Visitor {
 		if t := v.Key.GetToken(); t.Position.Line == f.at.Line && t.Position.Column == f.at.Column {
 			f.path = v.Key.GetPath()
 		}
+		return f
+	}
+	if t := n.GetToken(); f.values && t != nil && t.Position != nil && t.Position.Line == f.at.Line && t.Position.Column == f.at.Column {
+		f.path = n.GetPath()
 	}
 	return f
 }

@@ -33,7 +33,10 @@ type ClassifyConversation struct {
 	// there is none, or it was answered.
 	Offer *OpenQuestion `protobuf:"bytes,2,opt,name=offer,proto3" json:"offer,omitempty"`
 	// BCP 47 language of the last message that showed one; empty when none did.
-	Language      string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
+	Language string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
+	// What the texts ask that wait for their time (pace, H12), in the order of sending: each takes the place of `last` when
+	// its `from` has come.
+	Coming        []*OpenQuestion `protobuf:"bytes,50,rep,name=coming,proto3" json:"coming,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -89,6 +92,13 @@ func (x *ClassifyConversation) GetLanguage() string {
 	return ""
 }
 
+func (x *ClassifyConversation) GetComing() []*OpenQuestion {
+	if x != nil {
+		return x.Coming
+	}
+	return nil
+}
+
 // OpenQuestion is a question a subscriber was asked and has not answered.
 type OpenQuestion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -97,7 +107,9 @@ type OpenQuestion struct {
 	// Its id.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	// The last received_at at which an answer counts; unset: always.
-	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// When the text leaves at the earliest; unset: it has left.
+	From          *timestamppb.Timestamp `protobuf:"bytes,50,opt,name=from,proto3" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -153,19 +165,28 @@ func (x *OpenQuestion) GetUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *OpenQuestion) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
 var File_handoff_state_v1_classify_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_classify_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/classify.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/message.proto\"\x9c\x01\n" +
+	"\x1fhandoff/state/v1/classify.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/message.proto\"\xd4\x01\n" +
 	"\x14ClassifyConversation\x122\n" +
 	"\x04last\x18\x01 \x01(\v2\x1e.handoff.state.v1.OpenQuestionR\x04last\x124\n" +
 	"\x05offer\x18\x02 \x01(\v2\x1e.handoff.state.v1.OpenQuestionR\x05offer\x12\x1a\n" +
-	"\blanguage\x18\x03 \x01(\tR\blanguage\"\x82\x01\n" +
+	"\blanguage\x18\x03 \x01(\tR\blanguage\x126\n" +
+	"\x06coming\x182 \x03(\v2\x1e.handoff.state.v1.OpenQuestionR\x06coming\"\xb2\x01\n" +
 	"\fOpenQuestion\x120\n" +
 	"\bquestion\x18\x01 \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x120\n" +
-	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05untilB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12.\n" +
+	"\x04from\x182 \x01(\v2\x1a.google.protobuf.TimestampR\x04fromB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
 
 var (
 	file_handoff_state_v1_classify_proto_rawDescOnce sync.Once
@@ -189,13 +210,15 @@ var file_handoff_state_v1_classify_proto_goTypes = []any{
 var file_handoff_state_v1_classify_proto_depIdxs = []int32{
 	1, // 0: handoff.state.v1.ClassifyConversation.last:type_name -> handoff.state.v1.OpenQuestion
 	1, // 1: handoff.state.v1.ClassifyConversation.offer:type_name -> handoff.state.v1.OpenQuestion
-	2, // 2: handoff.state.v1.OpenQuestion.question:type_name -> handoff.v1.Question
-	3, // 3: handoff.state.v1.OpenQuestion.until:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	1, // 2: handoff.state.v1.ClassifyConversation.coming:type_name -> handoff.state.v1.OpenQuestion
+	2, // 3: handoff.state.v1.OpenQuestion.question:type_name -> handoff.v1.Question
+	3, // 4: handoff.state.v1.OpenQuestion.until:type_name -> google.protobuf.Timestamp
+	3, // 5: handoff.state.v1.OpenQuestion.from:type_name -> google.protobuf.Timestamp
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_classify_proto_init() }

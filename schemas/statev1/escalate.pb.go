@@ -64,6 +64,8 @@ type Conversation struct {
 	Nudged bool `protobuf:"varint,53,opt,name=nudged,proto3" json:"nudged,omitempty"`
 	// Requested or open where handoff.episodes was told last that people have it; unspecified else (H13).
 	Shown handoffv1.EpisodeState `protobuf:"varint,54,opt,name=shown,proto3,enum=handoff.v1.EpisodeState" json:"shown,omitempty"`
+	// Until when an automated text waits for its time (pace, H12): what is sent after it leaves behind it. Unset: none does.
+	PacedUntil *timestamppb.Timestamp `protobuf:"bytes,55,opt,name=paced_until,json=pacedUntil,proto3" json:"paced_until,omitempty"`
 	// What rules and loops are judged by; absent while nothing is known.
 	Automation *Automation `protobuf:"bytes,60,opt,name=automation,proto3" json:"automation,omitempty"`
 	// How many holds were begun or ended: the version of the last one.
@@ -228,6 +230,13 @@ func (x *Conversation) GetShown() handoffv1.EpisodeState {
 	return handoffv1.EpisodeState(0)
 }
 
+func (x *Conversation) GetPacedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PacedUntil
+	}
+	return nil
+}
+
 func (x *Conversation) GetAutomation() *Automation {
 	if x != nil {
 		return x.Automation
@@ -332,7 +341,7 @@ type BotTurn struct {
 	Turn uint64 `protobuf:"varint,1,opt,name=turn,proto3" json:"turn,omitempty"`
 	// Call id of its AskBot.
 	CallId string `protobuf:"bytes,2,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
-	// When the bot has been silent for too long.
+	// Until when it is waited for that anything is heard of it. How long the bot may take, whoever asks it judges (H11).
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// Sequence number of the last message asked; later ones join the next turn.
 	Through uint64 `protobuf:"varint,4,opt,name=through,proto3" json:"through,omitempty"`
@@ -882,6 +891,8 @@ type Ticket struct {
 	TakenAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
 	// The desk's ids of the last replies, so that none is sent twice.
 	Replies []string `protobuf:"bytes,12,rep,name=replies,proto3" json:"replies,omitempty"`
+	// Whose ticket it is has the address no more (C15), and it does not exist yet: once it does, it is one of before.
+	Detached bool `protobuf:"varint,40,opt,name=detached,proto3" json:"detached,omitempty"`
 	// An opt-out came while agents had the mirrored conversation, and the ticket was left open for them.
 	LeftOpen bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
 	// Since when the subscriber waits for an agent's reply; unset while they do not (X4).
@@ -1021,6 +1032,13 @@ func (x *Ticket) GetReplies() []string {
 		return x.Replies
 	}
 	return nil
+}
+
+func (x *Ticket) GetDetached() bool {
+	if x != nil {
+		return x.Detached
+	}
+	return false
 }
 
 func (x *Ticket) GetLeftOpen() bool {
@@ -1443,7 +1461,7 @@ var File_handoff_state_v1_escalate_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xda\x05\n" +
+	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\x97\x06\n" +
 	"\fConversation\x12\x1a\n" +
 	"\bepisodes\x18\x01 \x01(\x04R\bepisodes\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
@@ -1464,7 +1482,9 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"sent_since\x183 \x01(\rR\tsentSince\x12\x16\n" +
 	"\x06parked\x184 \x01(\x04R\x06parked\x12\x16\n" +
 	"\x06nudged\x185 \x01(\bR\x06nudged\x12.\n" +
-	"\x05shown\x186 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05shown\x12<\n" +
+	"\x05shown\x186 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05shown\x12;\n" +
+	"\vpaced_until\x187 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"pacedUntil\x12<\n" +
 	"\n" +
 	"automation\x18< \x01(\v2\x1c.handoff.state.v1.AutomationR\n" +
 	"automation\x12\x14\n" +
@@ -1523,7 +1543,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
 	"\tleft_open\x182 \x01(\bR\bleftOpen\x12H\n" +
-	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\"\xa0\x06\n" +
+	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\"\xbc\x06\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1538,7 +1558,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x05taken\x18\n" +
 	" \x01(\bR\x05taken\x125\n" +
 	"\btaken_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\x12\x18\n" +
-	"\areplies\x18\f \x03(\tR\areplies\x12\x1b\n" +
+	"\areplies\x18\f \x03(\tR\areplies\x12\x1a\n" +
+	"\bdetached\x18( \x01(\bR\bdetached\x12\x1b\n" +
 	"\tleft_open\x182 \x01(\bR\bleftOpen\x12?\n" +
 	"\rwaiting_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\fwaitingSince\x12#\n" +
 	"\rwaiting_steps\x184 \x01(\rR\fwaitingSteps\x12,\n" +
@@ -1625,49 +1646,50 @@ var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	5,  // 3: handoff.state.v1.Conversation.refusals:type_name -> handoff.state.v1.Refusal
 	13, // 4: handoff.state.v1.Conversation.wrote_at:type_name -> google.protobuf.Timestamp
 	14, // 5: handoff.state.v1.Conversation.shown:type_name -> handoff.v1.EpisodeState
-	9,  // 6: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
-	15, // 7: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
-	13, // 8: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
-	13, // 9: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
-	3,  // 10: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
-	3,  // 11: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
-	13, // 12: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
-	16, // 13: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
-	13, // 14: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
-	16, // 15: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
-	13, // 16: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
-	14, // 17: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
-	4,  // 18: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
-	13, // 19: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
-	13, // 20: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
-	13, // 21: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
-	13, // 22: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
-	13, // 23: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
-	13, // 24: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
-	13, // 25: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
-	13, // 26: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
-	13, // 27: handoff.state.v1.Episode.desk_failing_since:type_name -> google.protobuf.Timestamp
-	17, // 28: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
-	13, // 29: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
-	18, // 30: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
-	13, // 31: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
-	13, // 32: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
-	17, // 33: handoff.state.v1.Ticket.told:type_name -> handoff.v1.TicketStatus
-	13, // 34: handoff.state.v1.Ticket.told_at:type_name -> google.protobuf.Timestamp
-	19, // 35: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	13, // 36: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
-	13, // 37: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
-	13, // 38: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
-	13, // 39: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
-	11, // 40: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
-	10, // 41: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
-	10, // 42: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
-	13, // 43: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	13, // 6: handoff.state.v1.Conversation.paced_until:type_name -> google.protobuf.Timestamp
+	9,  // 7: handoff.state.v1.Conversation.automation:type_name -> handoff.state.v1.Automation
+	15, // 8: handoff.state.v1.Parked.reply:type_name -> handoff.v1.AgentReply
+	13, // 9: handoff.state.v1.Parked.at:type_name -> google.protobuf.Timestamp
+	13, // 10: handoff.state.v1.BotTurn.deadline:type_name -> google.protobuf.Timestamp
+	3,  // 11: handoff.state.v1.BotTurn.asked:type_name -> handoff.state.v1.Cause
+	3,  // 12: handoff.state.v1.BotTurn.waiting:type_name -> handoff.state.v1.Cause
+	13, // 13: handoff.state.v1.Cause.received_at:type_name -> google.protobuf.Timestamp
+	16, // 14: handoff.state.v1.Signal.kind:type_name -> handoff.v1.SignalKind
+	13, // 15: handoff.state.v1.Signal.at:type_name -> google.protobuf.Timestamp
+	16, // 16: handoff.state.v1.Refusal.kind:type_name -> handoff.v1.SignalKind
+	13, // 17: handoff.state.v1.Refusal.until:type_name -> google.protobuf.Timestamp
+	14, // 18: handoff.state.v1.Episode.state:type_name -> handoff.v1.EpisodeState
+	4,  // 19: handoff.state.v1.Episode.signal:type_name -> handoff.state.v1.Signal
+	13, // 20: handoff.state.v1.Episode.offer_until:type_name -> google.protobuf.Timestamp
+	13, // 21: handoff.state.v1.Episode.offered_at:type_name -> google.protobuf.Timestamp
+	13, // 22: handoff.state.v1.Episode.requested_at:type_name -> google.protobuf.Timestamp
+	13, // 23: handoff.state.v1.Episode.opened_at:type_name -> google.protobuf.Timestamp
+	13, // 24: handoff.state.v1.Episode.reopened_at:type_name -> google.protobuf.Timestamp
+	13, // 25: handoff.state.v1.Episode.first_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 26: handoff.state.v1.Episode.last_reply_at:type_name -> google.protobuf.Timestamp
+	13, // 27: handoff.state.v1.Episode.ended_at:type_name -> google.protobuf.Timestamp
+	13, // 28: handoff.state.v1.Episode.desk_failing_since:type_name -> google.protobuf.Timestamp
+	17, // 29: handoff.state.v1.Ticket.status:type_name -> handoff.v1.TicketStatus
+	13, // 30: handoff.state.v1.Ticket.closed_at:type_name -> google.protobuf.Timestamp
+	18, // 31: handoff.state.v1.Ticket.last_author:type_name -> handoff.v1.AuthorKind
+	13, // 32: handoff.state.v1.Ticket.taken_at:type_name -> google.protobuf.Timestamp
+	13, // 33: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
+	17, // 34: handoff.state.v1.Ticket.told:type_name -> handoff.v1.TicketStatus
+	13, // 35: handoff.state.v1.Ticket.told_at:type_name -> google.protobuf.Timestamp
+	19, // 36: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	13, // 37: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	13, // 38: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	13, // 39: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	13, // 40: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	11, // 41: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	10, // 42: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
+	10, // 43: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
+	13, // 44: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }

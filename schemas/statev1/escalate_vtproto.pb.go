@@ -46,6 +46,7 @@ func (m *Conversation) CloneVT() *Conversation {
 	r.Parked = m.Parked
 	r.Nudged = m.Nudged
 	r.Shown = m.Shown
+	r.PacedUntil = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.PacedUntil).CloneVT())
 	r.Automation = m.Automation.CloneVT()
 	r.Holds = m.Holds
 	if rhs := m.Consent; rhs != nil {
@@ -241,6 +242,7 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.LastAuthor = m.LastAuthor
 	r.Taken = m.Taken
 	r.TakenAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.TakenAt).CloneVT())
+	r.Detached = m.Detached
 	r.LeftOpen = m.LeftOpen
 	r.WaitingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.WaitingSince).CloneVT())
 	r.WaitingSteps = m.WaitingSteps
@@ -437,6 +439,18 @@ func (m *Conversation) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		dAtA[i] = 0x3
 		i--
 		dAtA[i] = 0xe2
+	}
+	if m.PacedUntil != nil {
+		size, err := (*timestamppb1.Timestamp)(m.PacedUntil).MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xba
 	}
 	if m.Shown != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Shown))
@@ -1317,6 +1331,18 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x90
 	}
+	if m.Detached {
+		i--
+		if m.Detached {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc0
+	}
 	if len(m.Replies) > 0 {
 		for iNdEx := len(m.Replies) - 1; iNdEx >= 0; iNdEx-- {
 			i -= len(m.Replies[iNdEx])
@@ -1827,6 +1853,10 @@ func (m *Conversation) SizeVT() (n int) {
 	if m.Shown != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Shown))
 	}
+	if m.PacedUntil != nil {
+		l = (*timestamppb1.Timestamp)(m.PacedUntil).SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
 	if m.Automation != nil {
 		l = m.Automation.SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
@@ -2112,6 +2142,9 @@ func (m *Ticket) SizeVT() (n int) {
 			l = len(s)
 			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
+	}
+	if m.Detached {
+		n += 3
 	}
 	if m.LeftOpen {
 		n += 3
@@ -2817,6 +2850,42 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 55:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PacedUntil", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.PacedUntil == nil {
+				m.PacedUntil = &timestamppb.Timestamp{}
+			}
+			if err := (*timestamppb1.Timestamp)(m.PacedUntil).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Automation", wireType)
@@ -4947,6 +5016,26 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 			}
 			m.Replies = append(m.Replies, stringValue)
 			iNdEx = postIndex
+		case 40:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Detached", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Detached = bool(v != 0)
 		case 50:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field LeftOpen", wireType)

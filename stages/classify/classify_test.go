@@ -465,6 +465,40 @@ func BenchmarkMessage(b *testing.B) {
 	}
 }
 
+// TestShippedIntentsInRules: a rule may ask for every intent that the shipped classifier reads, and for none.
+func TestShippedIntentsInRules(t *testing.T) {
+	for _, name := range append(intent.All(), "none") {
+		_, err := settings.Parse([]byte("shop: acme\nname: Acme\nsupport_contact: help@acme.example\n" +
+			"accounts: [{channel: sms, account: \"+15557770000\", provider: twilio, user: AC1, secret: \"env:TWILIO\"}]\n" +
+			"rules: [{name: a, when: message_created, if: {intent: " + name + "}, then: [{add_to_list: x}]}]\n"))
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestDeniesName: who says that they are somebody else than a name is written to by mistake (C15), in the languages
+// that say it in words of their own; what only begins so is none of it.
+func TestDeniesName(t *testing.T) {
+	stage, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, wrong := range map[string]bool{
+		"I'm not Anna": true, "I’m not Anna.": true, "im not Sarah": true, "I am not John": true, "I'm not Bob Smith": true, "Hi, I'm not Anna": true,
+		"I'm not Maria, sorry": true, "My name isn't Anna": true,
+		"No soy Ana": true, "Je ne suis pas Anna": true, "Não sou a Ana": true, "Non sono Anna": true, "Ik ben niet Anna": true, "Nie jestem Anna": true,
+		"I'm not happy": false, "I'm not Happy": false, "I'm not sure": false, "I'm Not Sure": false, "I'm not home": false,
+		"This is not Amazon": false, "I'm not Karen but I want my money back": false, "Why not Anna": false, "Is this not Anna": false,
+		"Ich bin nicht Kunde": false,
+	} {
+		read, _ := stage.Look(text, handoffv1.Question_QUESTION_UNSPECIFIED)
+		if got := read.GetDirective() == handoffv1.Directive_DIRECTIVE_STOP && read.GetWrongNumber(); got != wrong {
+			t.Errorf("%q is read as %v", text, read)
+		}
+	}
+}
+
 func TestPlainLanguageOptOuts(t *testing.T) {
 	for _, g := range []struct {
 		text                         string

@@ -19,18 +19,40 @@ func conversationEntry(t *turn.Turn) string {
 
 // asked remembers what the text that is about to be sent asks. An offer stays open for words that name
 // the handoff when something else is sent after it (H2); everything else is closed by the next text.
+//
+// A text that waits for its time (pace, H12) asks, or closes, when that has come.
 func asked(t *turn.Turn, a *handoffv1.Asked) {
 	c := &statev1.ClassifyConversation{}
 	name := conversationEntry(t)
 	t.Get(name, c)
-	c.Last = nil
-	if a.GetQuestion() != handoffv1.Question_QUESTION_UNSPECIFIED {
-		c.Last = &statev1.OpenQuestion{Question: a.GetQuestion(), Id: a.GetQuestionId(), Until: a.GetUntil()}
-	}
-	if a.GetQuestion() == handoffv1.Question_QUESTION_OFFER {
-		c.Offer = c.Last
+	arrived(c, t.At())
+	q := &statev1.OpenQuestion{Question: a.GetQuestion(), Id: a.GetQuestionId(), Until: a.GetUntil()}
+	if from := a.GetFrom(); from != nil && from.AsTime().After(t.At()) {
+		q.From = from
+		c.Coming = append(c.Coming, q)
+	} else {
+		ask(c, q)
 	}
 	t.Put(name, c)
+}
+
+// ask makes what a text asks the question that stands.
+func ask(c *statev1.ClassifyConversation, q *statev1.OpenQuestion) {
+	q.From, c.Last = nil, nil
+	if q.GetQuestion() != handoffv1.Question_QUESTION_UNSPECIFIED {
+		c.Last = q
+	}
+	if q.GetQuestion() == handoffv1.Question_QUESTION_OFFER {
+		c.Offer = q
+	}
+}
+
+// arrived has the texts ask that waited for a time which has come.
+func arrived(c *statev1.ClassifyConversation, now time.Time) {
+	for len(c.Coming) > 0 && !c.Coming[0].GetFrom().AsTime().After(now) {
+		ask(c, c.Coming[0])
+		c.Coming = c.Coming[1:]
+	}
 }
 
 // closeQuestions closes every question that a STOP covers: nothing that was asked before it can be agreed to, on
@@ -46,7 +68,7 @@ func closeQuestions(t *turn.Turn, wrongNumber bool) {
 	open := map[string]*statev1.ClassifyConversation{}
 	var names []string
 	turn.Scan(t, covered, &statev1.ClassifyConversation{}, func(name string, c *statev1.ClassifyConversation) bool {
-		if (only == "" || name == only) && (c.GetLast() != nil || c.GetOffer() != nil) {
+		if (only == "" || name == only) && (c.GetLast() != nil || c.GetOffer() != nil || len(c.GetComing()) > 0) {
 			open[name] = c
 			names = append(names, name)
 		}
@@ -54,7 +76,7 @@ func closeQuestions(t *turn.Turn, wrongNumber bool) {
 	})
 	for _, name := range names {
 		c := open[name]
-		c.Last, c.Offer = nil, nil
+		c.Last, c.Offer, c.Coming = nil, nil, nil
 		t.Put(name, c)
 	}
 }

@@ -67,6 +67,9 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	if stops && r.in.OptOut == intent.OptOutClear {
 		r.in.OptOut = intent.OptOutPossible // "yes stop": which of the two
 	}
+	if s.deniesName(r.in, folded, m.GetText()) {
+		r.in.OptOut, r.in.OptOutBy, r.in.WrongNumber = intent.OptOutClear, deniedName, true
+	}
 	r.request = isRequest(r.in.Intent) // no classifier outside decides what an opt-out does
 	r.asks = r.request && !r.in.Unsure
 	r.outside(m.GetOutsideReading(), sureFrom)

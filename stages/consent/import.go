@@ -113,7 +113,10 @@ func (i imported) apply(scope string, at turn.Place) {
 		text: i.GetText(), since: i.GetChangedAt(), by: i.GetBy(),
 	}
 	c.write(i.t, at)
-	if kind := noticeOf(i.GetStatus()); kind != handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_UNSPECIFIED && now.GetStatus() != i.GetStatus() {
+	if i.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING {
+		askedElsewhere(i.t, scope, i.GetChangedAt())
+	}
+	if kind := noticeOf(now.GetStatus(), i.GetStatus()); kind != handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_UNSPECIFIED && now.GetStatus() != i.GetStatus() {
 		notice(i.t, at, &handoffv1.ConsentNotice{
 			Kind: kind, Keyword: i.GetSource(), Source: c.source, Scope: scope,
 			Prior: now.GetStatus(), Status: i.GetStatus(), Since: i.GetChangedAt(), Text: i.GetText(), By: i.GetBy(),
@@ -122,16 +125,23 @@ func (i imported) apply(scope string, at turn.Place) {
 	}
 }
 
-// noticeOf is what escalate is told of a status, if anything.
-func noticeOf(s handoffv1.ConsentStatus) handoffv1.ConsentNoticeKind {
+// noticeOf is what escalate is told of a change of status, if anything: that somebody may be texted as people who
+// write first may be is news only where they could not be.
+func noticeOf(prior, s handoffv1.ConsentStatus) handoffv1.ConsentNoticeKind {
 	switch s {
 	case handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED:
 		return handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT
 	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED:
 		return handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN
-	default:
-		return handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_UNSPECIFIED
+	case handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
+		return handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED
+	case handoffv1.ConsentStatus_CONSENT_STATUS_CONVERSATIONAL:
+		if prior == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED || prior == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING {
+			return handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN
+		}
+	case handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED: // no import's
 	}
+	return handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_UNSPECIFIED
 }
 
 // loses tells whether a change stands against the import. A first message does not: that its writer was

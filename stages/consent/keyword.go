@@ -151,9 +151,13 @@ func keywordSource(m *handoffv1.CustomerMessage) handoffv1.ConsentSource {
 // longestKeyword is how much of a message is shown as its keyword.
 const longestKeyword = 64
 
-// written is the keyword as the person wrote it, without the punctuation and emoji around it.
+// written is the keyword as the person wrote it, without the punctuation and emoji around it; where there is nothing
+// else ("🛑"), those.
 func written(m *handoffv1.CustomerMessage) string {
 	text := strings.TrimFunc(m.GetText(), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) })
+	if text == "" {
+		text = m.GetText()
+	}
 	text = strings.Join(strings.Fields(text), " ")
 	if utf8.RuneCountInString(text) > longestKeyword {
 		text = string([]rune(text)[:longestKeyword])

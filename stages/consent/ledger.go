@@ -254,6 +254,7 @@ func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
 	width := t.Shop.Consent.OptOutScope
 	if c.wrongNumber {
 		width = scopeShop
+		c.source = handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER // whoever took it for one: it is nobody else's (W7)
 		detach(t, at, c.text)
 	}
 	c.scope = scopeAt(width, at)
@@ -271,6 +272,9 @@ func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
 	}
 	if already {
 		saidAgain(t, c.scope)
+	}
+	if c.wrongNumber {
+		settleHeld(t) // first: it is of the history that is detached
 	}
 	notice(t, at, &handoffv1.ConsentNotice{
 		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT, Keyword: c.keyword, Source: c.source,

@@ -29,9 +29,11 @@ const (
 )
 
 // awaitOptIn keeps a message back until its writer has confirmed, where the shop wants that, and asks for
-// it (C6). It tells whether the message is held. What only thanks causes no text (M5).
+// it (C6). It tells whether the message is held. What only thanks causes no text (M5), and who cannot be texted at all
+// cannot be asked (W9).
 func awaitOptIn(t *turn.Turn, m *handoffv1.CustomerMessage, now standing) bool {
-	asks := t.Shop.Consent.DoubleOptIn && !m.GetClassification().GetThanksOnly() && !m.GetPublicPost()
+	asks := t.Shop.Consent.DoubleOptIn && !m.GetClassification().GetThanksOnly() && !m.GetPublicPost() &&
+		t.Shop.Reaches(t.Record.GetChannel(), t.Key.Address)
 	if now.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_PENDING {
 		if !asks {
 			return false
@@ -47,6 +49,8 @@ func awaitOptIn(t *turn.Turn, m *handoffv1.CustomerMessage, now standing) bool {
 	}
 	o := &statev1.OptIn{}
 	switch t.Get(optInPrefix+now.scope, o); {
+	case acceptsOffer(m): // from before the platform asked: people are what they want
+		return false
 	case o.GetUntil() != nil && !o.GetUnanswered(): // the question stands
 	case asks && mayAskOptIn(t, now.scope):
 		askOptIn(t, m, now.scope)
@@ -55,6 +59,12 @@ func awaitOptIn(t *turn.Turn, m *handoffv1.CustomerMessage, now standing) bool {
 	}
 	hold(t)
 	return true
+}
+
+// acceptsOffer tells whether a message is a yes to the offer of a person.
+func acceptsOffer(m *handoffv1.CustomerMessage) bool {
+	c := m.GetClassification()
+	return c.GetAnswers() == handoffv1.Question_QUESTION_OFFER && c.GetDirective() != handoffv1.Directive_DIRECTIVE_NO
 }
 
 // mayAskOptIn tells whether a person may be asked: once a day at most, and twice in all.
@@ -86,9 +96,26 @@ func askOptIn(t *turn.Turn, m *handoffv1.CustomerMessage, scope string) {
 	})
 	now := current(t, here)
 	notice(t, here, &handoffv1.ConsentNotice{
-		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED, Source: now.GetSource(), Scope: now.scope,
-		Prior: now.GetStatus(), Status: now.GetStatus(), Since: now.GetSince(), Text: m.GetText(),
+		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED, Scope: now.scope,
+		Source: handoffv1.ConsentSource_CONSENT_SOURCE_OPT_IN_QUESTION, // whoever asked before
+		Prior:  now.GetStatus(), Status: now.GetStatus(), Since: now.GetSince(), Text: m.GetText(),
 	})
+}
+
+// askedElsewhere takes the platform's word that it asked a person to confirm (C14): that counts as one of the times
+// that they were asked, and messages wait for the answer as long as if it was asked here.
+func askedElsewhere(t *turn.Turn, scope string, at *timestamppb.Timestamp) {
+	o := &statev1.OptIn{}
+	t.Get(optInPrefix+scope, o)
+	o.Times++
+	o.AskedAt, o.Unanswered = at, false
+	o.Until = timestamppb.New(at.AsTime().Add(optInWait))
+	t.Put(optInPrefix+scope, o)
+	if t.At().After(o.GetUntil().AsTime()) {
+		endOptIn(t, scope)
+		return
+	}
+	t.SetTimer(optInPrefix+scope, o.GetUntil().AsTime().Add(time.Millisecond))
 }
 
 // standingOptIn is until when the opt-in question of a pending person can be answered; nil where none stands.
@@ -151,13 +178,19 @@ func optInOver(t *turn.Turn, scope string) {
 	settleHeld(t)
 }
 
-// hold keeps the turn's message until its writer has confirmed.
+// hold keeps the turn's message until its writer has confirmed, and records why nobody answers it before.
 func hold(t *turn.Turn) {
 	name, c := conversationPrefix+t.Record.GetConversation(), &statev1.ConsentConversation{}
 	t.Get(name, c)
 	c.Held++
 	t.Put(name, c)
 	t.Put(fmt.Sprintf("%s%s/%020d", heldPrefix, t.Record.GetConversation(), c.GetHeld()), &statev1.HeldMessage{Record: t.Record})
+	t.Fact(t.Here(), &handoffv1.Fact{
+		Reason: "held until its writer confirms the subscription (C6)",
+		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
+			CallId: t.HexID(), Action: handoffv1.Action_ACTION_ASK_BOT, Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED,
+		}},
+	})
 }
 
 // settleHeld passes on, in order, the held messages of every conversation whose writer is not waited for

@@ -13,11 +13,8 @@ import (
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
-// Why a bot's turn ended without its answer; see BotReply.reason.
-const (
-	botUnavailable = "unavailable"
-	botTimeout     = "timeout"
-)
+// botUnavailable is why a bot cannot answer whose answer says nothing; see BotReply.reason.
+const botUnavailable = "unavailable"
 
 // onTicketChanged asks for everything on the ticket since the last fetch, on the ticket's lane. While
 // a fetch is open a hint only makes another one follow it, so there are never more than two.
@@ -217,15 +214,34 @@ func deskItem(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.De
 	t.Emit(schemas.TopicConsent, r)
 }
 
-// botReply posts the bot's answer to consent; one that never came is a "cannot answer" (H11).
+// lateAnswer records what the bot said after its time: it is not sent (H11).
+func lateAnswer(t *turn.Turn, r *handoffv1.CallResult) {
+	reply, place := r.GetOutcome().GetBotReply(), placeOf(t.Record)
+	if reply == nil || place.Conversation == "" || t.Seen() {
+		return
+	}
+	said := reply.GetText()
+	if reply.GetCannotAnswer() {
+		said = "cannot answer: " + reply.GetReason()
+	}
+	t.Fact(place, &handoffv1.Fact{
+		Reason: fmt.Sprintf("bot's answer to turn %d not sent, its turn is over: %q", reply.GetTurn(), said),
+		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
+			CallId: r.GetCallId(), Action: handoffv1.Action_ACTION_SEND_TEXT,
+			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: handoffv1.BlockReason_BLOCK_REASON_EXPIRED,
+			TextClass: handoffv1.TextClass_TEXT_CLASS_BOT,
+		}},
+	})
+}
+
+// botReply posts the bot's answer to consent. That none came is told by the receipt (H11).
 func botReply(t *turn.Turn, id string, open *statev1.OpenCall, o *handoffv1.Outcome) {
-	place := placeOf(open.GetRecord())
-	reply := o.GetBotReply()
-	if o.GetStatus() != handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE || reply == nil {
+	if o.GetStatus() != handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE {
+		return
+	}
+	place, reply := placeOf(open.GetRecord()), o.GetBotReply()
+	if reply == nil {
 		reply = &handoffv1.BotReply{CannotAnswer: true, Reason: botUnavailable}
-		if o.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED && o.GetCode() == "" {
-			reply.Reason = botTimeout // silent to the end; one that answered with errors is unavailable
-		}
 	}
 	r := t.Make(place)
 	r.Id = schemas.SourceID(Bot, t.Key.Shop, place.Conversation, id)

@@ -11,6 +11,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
 	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
@@ -24,11 +25,33 @@ func (s *Stage) Failed(in *pipeline.Input, deadLetter string, _ error, fx *pipel
 	r := &handoffv1.Record{}
 	if err := proto.Unmarshal(in.Record.Value, r); err == nil {
 		switch r.GetBody().(type) {
-		case *handoffv1.Record_Command, *handoffv1.Record_TicketChanged, *handoffv1.Record_AttemptStarted, *handoffv1.Record_DeskFailing:
+		case *handoffv1.Record_Command:
+			if r.GetCommand().GetAskBot() != nil {
+				questionLost(r, fx)
+			}
+			return
+		case *handoffv1.Record_TicketChanged, *handoffv1.Record_AttemptStarted, *handoffv1.Record_DeskFailing:
 			return
 		}
 	}
 	turn.ShutTexts(s.Name(), in, deadLetter, fx)
+}
+
+// questionLost tells escalate that the bot will not be asked: nobody else would ever say so (H11). Asked later after
+// all, when the dead letter is put back, it is late.
+func questionLost(r *handoffv1.Record, fx *pipeline.Effects) {
+	out := &handoffv1.Record{
+		Id: schemas.EffectID(r.GetId(), schemas.StageDeliver+"/lost", 0), Shop: r.GetShop(), Channel: r.GetChannel(),
+		Account: r.GetAccount(), Address: r.GetAddress(), Conversation: r.GetConversation(), EventTime: r.GetEventTime(),
+		ReceivedAt: r.GetReceivedAt(), SettingsVersion: r.GetSettingsVersion(), Traceparent: r.GetTraceparent(), Consent: r.GetConsent(),
+		Body: &handoffv1.Record_Receipt{Receipt: &handoffv1.Receipt{
+			CallId: schemas.HexID(r.GetId()), Action: handoffv1.Action_ACTION_ASK_BOT,
+			Outcome: &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED, Meaning: "the question was lost"},
+		}},
+	}
+	if value, err := schemas.Encode(out); err == nil { // a record made of a decoded one encodes
+		fx.Emit(schemas.TopicEscalate, schemas.KeyOf(out).Bytes(), value)
+	}
 }
 
 // onConsentChanged keeps the newest change of each scope.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
+	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
@@ -50,9 +51,29 @@ func follow(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.Desk
 		own = own || name != ticketName(place.Conversation, episode) && other.GetTicketId() == item.GetMergedInto()
 		return !own
 	})
+	tellSurvivor(t, place, item)
 	ticket.TicketId, ticket.Url, ticket.Cursor = item.GetMergedInto(), "", ""
 	ticket.MergedAt = cmp.Or(item.GetAt(), t.NowStamp())
 	ticket.Ended, ticket.QuietPolls = own, 0
+}
+
+// tellSurvivor tells the conversation that the surviving ticket was made for, where that is another one, that it has it
+// together with this one from now on.
+func tellSurvivor(t *turn.Turn, place turn.Place, item *handoffv1.DeskItem) {
+	of, err := schemas.ParseExternalID(item.GetMergedIntoExternalId())
+	if err != nil || of.Key.Shop != t.Key.Shop || of.Key == t.Key && of.Conversation == place.Conversation {
+		return // nobody's of ours, or our own
+	}
+	at, err := turn.PlaceOf(of.Conversation)
+	if err != nil {
+		return
+	}
+	r := t.Make(at)
+	r.Body = &handoffv1.Record_TicketShared{TicketShared: &handoffv1.TicketShared{
+		TicketId: item.GetMergedInto(), Episode: of.Episode, OtherAddress: t.Key.Address,
+	}}
+	r.Consent = nil
+	t.EmitTo(schemas.TopicEscalate, of.Key.Address, r)
 }
 
 // sinceMerge leaves out what happened on a surviving ticket before it became this conversation's, but for

@@ -60,10 +60,9 @@ func TestCommandsThatNobodyCanDoEndAtOnce(t *testing.T) {
 	}
 	w.shop.AutoReply.URL = ""
 	w.command(number, &handoffv1.Command{Action: &handoffv1.Command_AskBot{AskBot: &handoffv1.AskBot{Turn: 7}}})
-	if got := w.one(schemas.TopicConsent).GetBotReply(); got.GetTurn() != 7 || !got.GetCannotAnswer() || got.GetReason() != "unavailable" {
+	if got := w.one(schemas.TopicEscalate).GetReceipt(); got.GetOutcome().GetStatus() != handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED || len(w.take(schemas.TopicConsent)) > 0 {
 		t.Errorf("without a bot: %v", got)
 	}
-	w.take(schemas.TopicEscalate)
 	w.shop.Desk.Kind = ""
 	w.command(number, create(1))
 	if got := w.one(schemas.TopicEscalate).GetReceipt(); got.GetOutcome().GetStatus() != handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED {
@@ -195,7 +194,7 @@ func TestProviderOptOutFoundLaterReachesConsent(t *testing.T) {
 }
 
 func TestBotAnswers(t *testing.T) {
-	ask := &handoffv1.Command{Action: &handoffv1.Command_AskBot{AskBot: &handoffv1.AskBot{Turn: 3}}}
+	ask := &handoffv1.Command{TryForMs: 7000, Action: &handoffv1.Command_AskBot{AskBot: &handoffv1.AskBot{Turn: 3}}}
 	tests := []struct {
 		name    string
 		outcome *handoffv1.Outcome
@@ -203,25 +202,29 @@ func TestBotAnswers(t *testing.T) {
 	}{
 		{"answer", done(&handoffv1.Outcome{BotReply: &handoffv1.BotReply{Text: "Hi"}}), &handoffv1.BotReply{Turn: 3, Text: "Hi"}},
 		{"cannot", done(&handoffv1.Outcome{BotReply: &handoffv1.BotReply{CannotAnswer: true, Reason: "policy"}}), &handoffv1.BotReply{Turn: 3, CannotAnswer: true, Reason: "policy"}},
-		{"refused", &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED}, &handoffv1.BotReply{Turn: 3, CannotAnswer: true, Reason: "unavailable"}},
-		{"too late", &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED}, &handoffv1.BotReply{Turn: 3, CannotAnswer: true, Reason: "timeout"}},
-		{"down to the end", &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED, Code: "503"}, &handoffv1.BotReply{Turn: 3, CannotAnswer: true, Reason: "unavailable"}},
+		{"refused", &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED}, nil},
+		{"too late", &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED}, nil},
+		{"down to the end", &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED, Code: "503"}, nil},
 		{"empty", done(&handoffv1.Outcome{}), &handoffv1.BotReply{Turn: 3, CannotAnswer: true, Reason: "unavailable"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			id := w.command(number, ask)
-			if !w.calls[0].Call.GiveUpAt.Equal(monday.Add(10*time.Second)) || w.calls[0].Call.Destination != "bot" {
+			if !w.calls[0].Call.GiveUpAt.Equal(monday.Add(10*time.Second)) || w.calls[0].Call.TryFor != 7*time.Second || w.calls[0].Call.Destination != "bot" {
 				t.Errorf("call %+v", w.calls[0].Call)
 			}
 			w.result(id, tt.outcome)
-			r := w.one(schemas.TopicConsent)
-			if got := r.GetBotReply(); got.String() != tt.want.String() {
-				t.Errorf("got %v, want %v", got, tt.want)
-			}
-			if want := schemas.SourceID("bot", "acme", thread, id); !bytes.Equal(r.GetId(), want) || r.GetConversation() != thread {
-				t.Errorf("id %x in %q", r.GetId(), r.GetConversation())
+			if all := w.take(schemas.TopicConsent); tt.want == nil && len(all) > 0 {
+				t.Errorf("no answer came, and consent is given %v", all)
+			} else if tt.want != nil {
+				r := all[0]
+				if got := r.GetBotReply(); got.String() != tt.want.String() {
+					t.Errorf("got %v, want %v", got, tt.want)
+				}
+				if want := schemas.SourceID("bot", "acme", thread, id); !bytes.Equal(r.GetId(), want) || r.GetConversation() != thread {
+					t.Errorf("id %x in %q", r.GetId(), r.GetConversation())
+				}
 			}
 			if got := w.one(schemas.TopicEscalate).GetReceipt(); got.GetOutcome().GetBotReply() != nil {
 				t.Errorf("the receipt repeats the answer: %v", got)
@@ -352,5 +355,26 @@ func TestRecordsThatMakeNoSenseAreRefused(t *testing.T) {
 		if err := w.try(r); err == nil {
 			t.Errorf("%v was taken", b)
 		}
+	}
+}
+
+// TestALateAnswerIsRecorded: what the bot says after its time is not sent and told once.
+func TestALateAnswerIsRecorded(t *testing.T) {
+	w := newWorld(t)
+	id := w.command(number, &handoffv1.Command{TryForMs: 10_000, Action: &handoffv1.Command_AskBot{AskBot: &handoffv1.AskBot{Turn: 3}}})
+	w.result(id, &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED, BlockReason: expired})
+	if f := w.one(schemas.TopicAnalytics).GetFact().GetDelivery(); f.GetBlockReason() != 0 {
+		t.Errorf("a question is told of as a blocked text: %v", f)
+	}
+	w.take(schemas.TopicEscalate)
+	r := w.record(thread)
+	r.Body = &handoffv1.Record_CallResult{CallResult: &handoffv1.CallResult{CallId: id, Attempt: 1, Outcome: done(&handoffv1.Outcome{BotReply: &handoffv1.BotReply{Turn: 3, Text: "Hi"}})}}
+	w.send(r)
+	f := w.one(schemas.TopicAnalytics).GetFact()
+	if d := f.GetDelivery(); d.GetBlockReason() != expired || d.GetTextClass() != bot || !strings.Contains(f.GetReason(), `"Hi"`) {
+		t.Errorf("told as %v", f)
+	}
+	if len(w.take(schemas.TopicEscalate))+len(w.take(schemas.TopicConsent)) > 0 {
+		t.Error("somebody is given the late answer")
 	}
 }

@@ -181,6 +181,9 @@ func pending(id string, open *statev1.OpenCall) pipeline.Call {
 		ID: id, Destination: open.GetDestination(), Lane: open.GetLane(),
 		Created: open.GetCreated().AsTime(),
 		Attempt: open.GetAttempt(), Incarnation: open.GetIncarnation(),
+		TryFor: time.Duration(open.GetRecord().GetCommand().GetTryForMs()) * time.Millisecond,
+		// Replies by people never wait for the pace of automated ones (H12).
+		Passes: open.GetRecord().GetCommand().GetSendText().GetTextClass() == handoffv1.TextClass_TEXT_CLASS_AGENT,
 	}
 	if open.GetNotBefore() != nil {
 		c.NotBefore = open.GetNotBefore().AsTime()

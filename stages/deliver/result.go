@@ -20,10 +20,12 @@ type ended struct {
 	notYet   *handoffv1.SendText
 }
 
-// onCallResult ends a call. A result of a call that is not open is a repetition.
+// onCallResult ends a call. A result of a call that is not open is a repetition, or the bot's answer when it was given
+// up.
 func (s *Stage) onCallResult(t *turn.Turn, r *handoffv1.CallResult) error {
 	open := &statev1.OpenCall{}
 	if !t.Get(callPrefix+r.GetCallId(), open) {
+		lateAnswer(t, r)
 		return nil
 	}
 	o := r.GetOutcome()
@@ -162,11 +164,15 @@ func receipt(t *turn.Turn, topic string, open *statev1.OpenCall, how ended) {
 // fact reports how a command ended.
 func fact(t *turn.Turn, open *statev1.OpenCall, how ended) {
 	c, o := open.GetRecord().GetCommand(), how.outcome
+	blocked := o.GetBlockReason()
+	if c.GetAskBot() != nil {
+		blocked = handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED // no text was
+	}
 	t.Fact(placeOf(open.GetRecord()), &handoffv1.Fact{
 		Reason: o.GetMeaning(),
 		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
 			CallId: open.GetCommandId(), Action: actionOf(c), Status: o.GetStatus(),
-			BlockReason: o.GetBlockReason(), Code: o.GetCode(), Destination: open.GetDestination(),
+			BlockReason: blocked, Code: o.GetCode(), Destination: open.GetDestination(),
 			TextClass: c.GetSendText().GetTextClass(), Segments: o.GetSegments(), Credits: how.credits,
 			Attempts: how.attempts, Crossed: how.crossed, ProviderId: o.GetProviderId(),
 			TicketId: o.GetTicketId(), Episode: c.GetEpisode(),

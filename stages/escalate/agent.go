@@ -32,22 +32,35 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 			return
 		}
 	}
+	p := &statev1.Parked{Reply: r, At: c.received(), OnTicket: number}
 	if current {
 		c.known(r.GetTicketId())
+	}
+	c.ofEpisode(p, current)
+	parks, blocked := c.parkOrBlock(p)
+	if blocked {
+		return // nothing reached the subscriber, so nothing is answered or opened again
+	}
+	if current {
 		c.beforeReply()
 		c.countReply()
 		c.afterReply()
 	}
+	c.ofEpisode(p, current)
 	c.state.AgentRepliedAt = c.received()
 	c.restartTimers(rules.SinceAgentReply)
-	p := &statev1.Parked{Reply: r, At: c.received(), OnTicket: number}
-	if current && c.episode.GetTicketEpisode() == number {
-		p.Episode = c.episode.GetNumber()
-	}
-	if c.parkOrBlock(p) {
+	if parks {
+		c.parkReply(p)
 		return
 	}
 	c.sendReply(p)
+}
+
+// ofEpisode notes the episode that a reply belongs to, where it stands on that one's ticket.
+func (c *conversation) ofEpisode(p *statev1.Parked, current bool) {
+	if current && c.episode.GetTicketEpisode() == p.GetOnTicket() {
+		p.Episode = c.episode.GetNumber()
+	}
 }
 
 // sendReply sends an agent's reply that may leave.

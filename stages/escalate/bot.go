@@ -3,6 +3,7 @@ package escalate
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -26,17 +27,22 @@ func (c *conversation) askBot(asked *statev1.Cause) {
 	c.ask(asked, after)
 }
 
+// botPatience is how long a question may wait until the bot can be asked it, for a stage that is down; and an answer
+// until it is read. How long the bot may take is another matter: whoever asks it judges that, from the moment it is
+// asked (H11).
+const botPatience = 24 * time.Hour
+
 // ask starts a turn about the customer's messages after seq.
 func (c *conversation) ask(asked *statev1.Cause, after uint64) {
 	c.state.Turns++
-	deadline := c.t.Now.Add(c.shop.AutoReply.Timeout)
+	deadline := c.t.Now.Add(botPatience)
 	callID := c.t.Command(c.at, &handoffv1.Command{
 		Episode: c.liveEpisode(),
 		Action: &handoffv1.Command_AskBot{AskBot: &handoffv1.AskBot{
 			Turn: c.state.GetTurns(), Messages: c.thread.forBot(after),
 			Language: c.state.GetLanguage(), Intent: asked.GetIntent(),
 		}},
-		GiveUpAt: timestamppb.New(deadline),
+		GiveUpAt: timestamppb.New(deadline), TryForMs: uint32(c.shop.AutoReply.Timeout.Milliseconds()),
 	})
 	c.state.Turn = &statev1.BotTurn{
 		Turn: c.state.GetTurns(), CallId: callID, Deadline: timestamppb.New(deadline),
@@ -154,7 +160,7 @@ func (c *conversation) dropped(r *handoffv1.BotReply, why handoffv1.BlockReason,
 	})
 }
 
-// onBotSilent judges the turn in flight: the bot did not answer in time (H11).
+// onBotSilent ends a turn of which nothing was heard for longer than a question waits: it, or its answer, is lost.
 func (c *conversation) onBotSilent() {
 	if t := c.state.GetTurn(); t != nil && !t.GetDeadline().AsTime().After(c.t.Now) {
 		c.turnFailed("timeout")
@@ -166,10 +172,10 @@ func (c *conversation) botCallEnded(r *handoffv1.Receipt) {
 	if t := c.state.GetTurn(); t == nil || t.GetCallId() != r.GetCallId() {
 		return
 	}
-	switch r.GetOutcome().GetStatus() {
-	case handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE, handoffv1.OutcomeStatus_OUTCOME_STATUS_UNSPECIFIED:
-	case handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED:
-		c.turnFailed("timeout")
+	switch out := r.GetOutcome(); {
+	case out.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE || out.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_UNSPECIFIED:
+	case out.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED && out.GetCode() == "":
+		c.turnFailed("timeout") // silent to the end; one that answered with errors is unavailable
 	default:
 		c.turnFailed("unavailable")
 	}

@@ -57,16 +57,18 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 		c.state.Consent = stampOf(n, c.state.GetConsent())
 		c.backToPeople()
 		if n.GetProviderMayBlock() && c.live() { // C3
-			c.note("Customer is subscribed again. The provider had blocked them: only a START that reaches the provider lifts its block, so texts may still fail.")
+			again := "is subscribed again"
+			if n.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_CONVERSATIONAL { // an import's
+				again = "may be answered again"
+			}
+			c.note("Customer " + again + ". The provider had blocked them: only a START that reaches the provider lifts its block, so texts may still fail.")
 		}
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP:
 		if here && c.live() { // C4
 			c.note("Customer texted " + n.GetKeyword() + " and was sent the help text.")
 		}
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED:
-		if here && c.live() { // C6
-			c.note("Customer was asked to confirm their subscription: their messages and your replies wait for a yes.")
-		}
+		c.askedToConfirm(n, here)
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT:
 		if here && c.live() { // C5
 			c.note(c.text(settings.TextPossibleOptOut))
@@ -76,6 +78,22 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 			c.noteOn(number, c.optOutRefused(n.GetPrior()))
 		}
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_UNSPECIFIED:
+	}
+}
+
+// askedToConfirm tells the agents on an open ticket that only a yes lets texts leave (C6): ours was asked in one
+// conversation, the platform's counts for all that its word covers (C14).
+func (c *conversation) askedToConfirm(n *handoffv1.ConsentNotice, here bool) {
+	switch {
+	case !c.live():
+	case n.GetSource() != handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT:
+		if here {
+			c.note("Customer was asked to confirm their subscription: their messages and your replies wait for a yes.")
+		}
+	case c.state.GetConsent().GetUnanswered():
+		c.note(c.text(settings.TextUnconfirmedNote))
+	default:
+		c.note("Customer was asked by the platform to confirm their subscription, on " + c.shop.Date(n.GetSince().AsTime()) + ": their messages and your replies wait for a yes.")
 	}
 }
 
@@ -234,18 +252,25 @@ func (c *conversation) forget() {
 	if id := c.ticket.GetTicketId(); id != "" { // a new subscriber's messages go onto a new one
 		c.t.Put(pastEntry(c.at.Conversation, id), c.ticket)
 		c.ticket = &statev1.Ticket{}
+	} else if c.ticket.GetEpisode() != 0 {
+		c.ticket.Detached = true
 	}
 	c.ticket.ClosedAt = nil
 }
 
-// onOptedOutMessage handles a message of someone who may not be texted (C13).
-func (c *conversation) onOptedOutMessage(m inbound) {
+// optedOutWrote is the note on a ticket of someone who may not be texted (C13).
+func (c *conversation) optedOutWrote() string {
 	since := c.state.GetConsent().GetSince()
 	if since == nil {
 		since = c.received()
 	}
+	return c.text(settings.TextOptedOutWroteNote, "date", c.shop.Date(since.AsTime()))
+}
+
+// onOptedOutMessage handles a message of someone who may not be texted (C13).
+func (c *conversation) onOptedOutMessage(m inbound) {
 	c.onUnanswerable(m, unanswerable{
-		note: c.text(settings.TextOptedOutWroteNote, "date", c.shop.Date(since.AsTime())),
+		note: c.optedOutWrote(),
 		opens: func(signal *statev1.Signal) string {
 			signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_OPTED_OUT_WROTE
 			return "opted out and wrote: " + signal.GetReason()

@@ -115,7 +115,7 @@ func TestMessagesThatWaitForTheBotAreAskedAfterItFailed(t *testing.T) {
 	w.customer("one")
 	w.customer("two")
 	w.skip()
-	w.wait(10 * time.Second)
+	w.receipt(w.last(handoffv1.Action_ACTION_ASK_BOT), &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED})
 	w.expect("episode 1: none -> offered", "text [system]: <offer>", "bot 2: two")
 }
 

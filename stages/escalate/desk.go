@@ -153,6 +153,10 @@ func (c *conversation) ticketCallEnded(r *handoffv1.Receipt) {
 		if opening {
 			c.opened("the ticket exists")
 		}
+		if k.GetDetached() { // nothing of the new subscriber's follows it
+			c.t.Put(pastEntry(c.at.Conversation, k.GetTicketId()), k)
+			c.ticket = &statev1.Ticket{}
+		}
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED:
 		c.createAgain(opening) // tried until it exists (H11)
 	default:

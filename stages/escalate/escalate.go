@@ -104,6 +104,8 @@ func (s *Stage) On(t *turn.Turn) error {
 		c.onReturned(body.CommandReturned)
 	case *handoffv1.Record_DeskFailing:
 		c.onDeskFailing(body.DeskFailing)
+	case *handoffv1.Record_TicketShared:
+		c.shared(body.TicketShared)
 	case *handoffv1.Record_DeliveryState:
 		c.onDeliveryState(body.DeliveryState)
 	default:
@@ -118,7 +120,7 @@ func (s *Stage) On(t *turn.Turn) error {
 const (
 	timerLapse = "lapse" // the offer was not answered (H2)
 	timerPause = "pause" // people had the conversation for long enough (H7)
-	timerBot   = "bot"   // the bot has been silent for too long (H11)
+	timerBot   = "bot"   // nothing was heard of the bot's turn for far too long (H11)
 	timerDesk  = "desk"  // the desk fails on the ticket for too long (H11)
 	timerAgent = "agent" // no agent has replied yet (X4)
 	timerRule  = "rule:" // followed by the rule's name: its time has come (R1)

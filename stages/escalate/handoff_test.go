@@ -535,15 +535,28 @@ func TestH11BotSilent(t *testing.T) {
 	w := newWorld(t)
 	w.customer("where is it")
 	w.expect("bot 1: where is it")
-	w.wait(9 * time.Second)
+	asked := w.last(handoffv1.Action_ACTION_ASK_BOT)
+	if asked.GetTryForMs() != 10_000 {
+		t.Errorf("the bot is waited for %d ms", asked.GetTryForMs())
+	}
+	w.wait(time.Hour) // whoever asks it says that it is silent: it may not have been asked yet
 	w.expect()
-	w.wait(time.Second)
+	w.receipt(asked, &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED})
 	w.expect("episode 1: none -> offered", "text [system]: <offer>")
 	if w.reason() != "the bot cannot answer: timeout" {
 		t.Errorf("reason %q", w.reason())
 	}
 	w.botTurn(1, &handoffv1.BotReply{Text: "Late."})
 	w.expect(`not sent: bot's answer to turn 1 not sent, its turn is over: "Late."`)
+}
+
+// TestH11NothingIsHeardOfTheBot: a question that is lost with whoever was to ask it ends after a day.
+func TestH11NothingIsHeardOfTheBot(t *testing.T) {
+	w := newWorld(t)
+	w.customer("where is it")
+	w.skip()
+	w.wait(24 * time.Hour)
+	w.expect("episode 1: none -> offered", "text [system]: <offer>")
 }
 
 func TestH11BotDown(t *testing.T) {

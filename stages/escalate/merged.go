@@ -40,6 +40,14 @@ func (c *conversation) merged(ev *handoffv1.TicketEvent) {
 		" is part of this ticket since ticket " + ev.GetTicketId() + " was merged into it: your replies go there too.")
 }
 
+// shared notes that another conversation goes on on this one's ticket (M7): what ends this one, a STOP or thanks, does
+// not close it for both.
+func (c *conversation) shared(s *handoffv1.TicketShared) {
+	if number, current := c.ticketNamed(s.GetTicketId(), s.GetEpisode()); current && number == s.GetEpisode() {
+		c.ticket.Shared = true
+	}
+}
+
 // pastMerged keeps an earlier ticket under the name of the one that it was merged into, unless that is one
 // of this conversation's already.
 func (c *conversation) pastMerged(old, into string) {

@@ -65,6 +65,22 @@ func (c *conversation) notBefore(o outbound) *timestamppb.Timestamp {
 	return timestamppb.New(c.t.Now.Add(wait))
 }
 
+// paced is when a text leaves at the earliest that waits for its time, or behind one that does: only replies by people
+// pass those (H12). nil: at once.
+func (c *conversation) paced(o outbound, leaves *timestamppb.Timestamp) *timestamppb.Timestamp {
+	if o.class == handoffv1.TextClass_TEXT_CLASS_AGENT {
+		return nil
+	}
+	before := c.state.GetPacedUntil()
+	switch {
+	case leaves != nil && (before == nil || leaves.AsTime().After(before.AsTime())):
+		c.state.PacedUntil = leaves
+	case before != nil && !before.AsTime().After(c.t.Now):
+		c.state.PacedUntil = nil
+	}
+	return c.state.GetPacedUntil()
+}
+
 // sayTakenOver tells the subscriber that people have the conversation now, where the shop wants that
 // (H12).
 func (c *conversation) sayTakenOver() {

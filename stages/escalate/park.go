@@ -34,32 +34,34 @@ const tagSendNow = "#sendnow"
 
 func parkedPrefix(conversation string) string { return "parked/" + conversation + "/" }
 
-// parkOrBlock keeps a reply that may not leave now, or drops it with a note. It tells whether it did
-// either.
-func (c *conversation) parkOrBlock(p *statev1.Parked) bool {
+// parkOrBlock judges a reply: whether it is kept, because it may not leave yet, or was dropped with a note, because it
+// may not leave at all.
+func (c *conversation) parkOrBlock(p *statev1.Parked) (parks, blocked bool) {
 	r := p.GetReply()
 	if r.GetParking() != nil {
-		c.parkQuiet(p)
-		return true
+		return true, false
 	}
 	c.releaseParked(false, "another reply follows") // what was written before leaves before, if it may
 	o := agentText(p)
 	why := c.mayLeave(o)
 	switch {
 	case why == handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
-		return false
+		return false, false
 	case why != handoffv1.BlockReason_BLOCK_REASON_WINDOW || c.shop.Handoff.OutsideWindow != outsidePark:
 		c.blockOn(p.GetOnTicket(), o, why)
-		return true
+		return false, true
 	}
 	r.Parking = c.windowParking()
-	c.park(p, c.windowNote(o.class)+sentOnAnswer+c.nudge())
-	return true
+	return true, false
 }
 
-// parkQuiet keeps a reply until its parking's time.
-func (c *conversation) parkQuiet(p *statev1.Parked) {
+// parkReply keeps a reply, with a note that says until when, and asks the subscriber to write where that helps.
+func (c *conversation) parkReply(p *statev1.Parked) {
 	parking := p.GetReply().GetParking()
+	if parking.GetReason() == handoffv1.ParkReason_PARK_REASON_WINDOW {
+		c.park(p, c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)+sentOnAnswer+c.nudge())
+		return
+	}
 	c.park(p, fmt.Sprintf("Parked until %s: %s. Reply %s to send it now.", c.shop.Moment(parking.GetUntil().AsTime()), parking.GetWhy(), tagSendNow))
 }
 

@@ -74,7 +74,7 @@ func (c *conversation) metQuietHours(r *handoffv1.Receipt) {
 		c.sendReply(p)
 	default:
 		p.Reply.Parking = &handoffv1.Parking{Reason: handoffv1.ParkReason_PARK_REASON_QUIET_HOURS, Until: timestamppb.New(q.Until), Why: q.Why}
-		c.parkQuiet(p)
+		c.parkReply(p)
 	}
 }
 

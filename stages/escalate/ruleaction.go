@@ -145,7 +145,11 @@ func (c *conversation) escalateNow(r *rules.Compiled) string {
 		Kind: handoffv1.SignalKind_SIGNAL_KIND_RULE, Intent: read.GetIntent(), Text: read.GetText(),
 		At: c.received(), Reason: "rule " + r.Name, Rule: r.Name,
 	})
-	c.request(EventRequest, "rule "+r.Name)
+	var notes []string
+	if c.optedOut() {
+		notes = append(notes, c.optedOutWrote()) // C13
+	}
+	c.request(EventRequest, "rule "+r.Name, notes...)
 	return ""
 }
 

@@ -62,6 +62,7 @@ func (c *conversation) sendText(o outbound) (callID string) {
 	if stamp == nil {
 		stamp = c.state.GetConsent()
 	}
+	leaves := c.notBefore(o)
 	callID = c.t.Command(c.at, &handoffv1.Command{
 		Episode: o.episode,
 		Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{
@@ -69,10 +70,10 @@ func (c *conversation) sendText(o outbound) (callID string) {
 			NativeId: o.nativeID, Author: o.author, Turn: o.turn, Question: o.question, WhilePaused: o.whilePaused,
 			WhileOpen: o.whileOpen, Template: o.template, HumanAgent: c.asPerson(o), Quiet: c.quietCheck(o),
 		}},
-		GiveUpAt: c.windowEnds(o), NotBefore: c.notBefore(o),
+		GiveUpAt: c.windowEnds(o), NotBefore: leaves,
 	})
 	c.state.SentSince += c.messagesOf(o)
-	c.asked(o, callID)
+	c.asked(o, callID, c.paced(o, leaves))
 	if o.inThread == "" || !c.thread.sentAgain(o.inThread, callID) {
 		c.thread.add(&handoffv1.ThreadMessage{
 			Id: callID, Author: authorOf(o.class), Name: c.authorName(o), At: c.now(), Text: o.text, Media: o.media,
@@ -88,9 +89,9 @@ func (c *conversation) sendText(o outbound) (callID string) {
 	return callID
 }
 
-// asked tells classify what the text asks, so that it knows which question a bare yes answers.
-func (c *conversation) asked(o outbound, callID string) {
-	asked := &handoffv1.Asked{Question: o.question}
+// asked tells classify what the text asks, and from when on, so that it knows which question a bare yes answers.
+func (c *conversation) asked(o outbound, callID string, from *timestamppb.Timestamp) {
+	asked := &handoffv1.Asked{Question: o.question, From: from}
 	if o.question != handoffv1.Question_QUESTION_UNSPECIFIED {
 		asked.QuestionId, asked.Until = callID, timestamppb.New(o.until)
 	}

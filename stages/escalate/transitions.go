@@ -178,6 +178,7 @@ func (c *conversation) settle() {
 	}
 	if held != c.state.GetHeld() {
 		c.state.Held = held
+		c.state.PacedUntil = nil // what waits for its time waits no longer: it does not leave
 		c.hold(held)
 	}
 	if !held {

@@ -54,7 +54,8 @@ func validName(name string) bool {
 // checker collects problems.
 type checker struct {
 	problems   []Problem
-	conditions int // of the rule that is being compiled
+	intents    []string // that messages can have; nil: any
+	conditions int      // of the rule that is being compiled
 }
 
 func at(format string, args ...any) string { return fmt.Sprintf(format, args...) }
@@ -82,6 +83,16 @@ func (c *checker) words(path string, words, known []string) {
 			c.add(at("%s[%d]", path, i), "is empty")
 		case known != nil:
 			c.oneOf(at("%s[%d]", path, i), w, known, "is not known")
+		}
+	}
+}
+
+// intentsOf refuses intents that no message can have: the rule would never act.
+func (c *checker) intentsOf(path string, intents []string) {
+	for i, name := range intents {
+		if c.intents != nil && !slices.Contains(c.intents, name) {
+			c.add(at("%s[%d]", path, i), "no message has the intent %q; use one of %s, or name those of a classifier of your own in classifier.model, classifier.endpoint.intents or handoff.intents",
+				name, strings.Join(c.intents, ", "))
 		}
 	}
 }
@@ -145,7 +156,9 @@ func (c *checker) when(path string, r Rule) {
 	}
 	timer := slices.Contains(r.When, string(Timer))
 	switch {
-	case timer && r.After <= 0:
+	case timer && r.After < 0:
+		c.add(path+".after", "must be longer than 0, e.g. 2h")
+	case timer && r.After == 0:
 		c.add(path+".after", "is missing: how long the timer waits, e.g. 2h")
 	case !timer && (r.After != 0 || r.Since != ""):
 		c.add(path, "after and since are for rules with when: timer")

@@ -240,6 +240,7 @@ func (l *leaves) message(cond Condition) {
 	text := func(e *Event) string { return show(Cut(e.Text)) }
 	l.contains("text_contains", cond.TextContains, func(e *Event) string { e.lower(); return e.lowText }, text)
 	l.matches("text_matches", cond.TextMatches, func(e *Event) string { return Cut(e.Text) }, text)
+	l.c.intentsOf(l.path+".intent", cond.Intent)
 	l.oneOf("intent", cond.Intent, nil, func(e *Event) string { return e.Intent })
 	sentiment := func(e *Event) string { return fmt.Sprintf("%.2f", e.Sentiment) }
 	if bound := l.bound("sentiment_below", cond.SentimentBelow); bound != nil {
@@ -359,7 +360,7 @@ func (c *checker) pattern(path, pattern string) *regexp.Regexp {
 	}
 	re, err := regexp.Compile(pattern)
 	if err != nil {
-		c.add(path, "is not a regular expression (RE2): %v", err)
+		c.add(path, `is not a regular expression (RE2): %v; put a \ before a sign that is meant as it stands, e.g. \(`, err)
 		return regexp.MustCompile("^$")
 	}
 	return re

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 
 	"github.com/expr-lang/expr"
@@ -36,7 +37,8 @@ func (c *checker) expression(path, source string) func(*Event) bool {
 	}
 	program, err := expr.Compile(source, options...)
 	if err != nil {
-		c.addAt(path, columnOf(err), "%s", reasonOf(err))
+		reason := reasonOf(err)
+		c.addAt(path, columnOf(err), "%s; %s", reason, remedy(reason))
 		return no
 	}
 	return func(e *Event) bool {
@@ -63,4 +65,21 @@ func reasonOf(err error) string {
 	}
 	reason, _, _ := strings.Cut(err.Error(), "\n")
 	return reason
+}
+
+// remedy is what to do about a compiler's reason.
+func remedy(reason string) string {
+	switch {
+	case strings.HasPrefix(reason, "unknown name "):
+		var names []string
+		for i, event := 0, reflect.TypeFor[Event](); i < event.NumField(); i++ {
+			if name := event.Field(i).Tag.Get("expr"); name != "" && name != "-" {
+				names = append(names, name)
+			}
+		}
+		return "use one of " + strings.Join(names, ", ") + ", or of the functions " + strings.Join(builtins(), ", ")
+	case strings.Contains(reason, `Operator("=")`):
+		return "things are compared with =="
+	}
+	return `write it as in sentiment < -0.5 and "vip" in tags`
 }

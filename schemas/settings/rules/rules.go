@@ -131,12 +131,12 @@ type Compiled struct {
 }
 
 // Compile checks and compiles rules. It returns everything wrong with them; then the set is nil. nil too
-// where there are no rules.
-func Compile(list []Rule) (*Set, []Problem) {
+// where there are no rules. intents are those that messages can have; nil: any.
+func Compile(list []Rule, intents []string) (*Set, []Problem) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	c := &checker{}
+	c := &checker{intents: intents}
 	c.rules(list)
 	s := &Set{by: map[Trigger][]*Compiled{}}
 	for i, r := range list {

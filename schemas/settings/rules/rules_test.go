@@ -14,7 +14,7 @@ func compiled(t testing.TB, condition string) (*Compiled, []Problem) {
 	if err := yaml.Unmarshal([]byte("- name: a\n  when: message_created\n  if: "+condition+"\n  then: [{add_tags: x}]\n"), &list); err != nil {
 		t.Fatalf("%s: %v", condition, err)
 	}
-	set, problems := Compile(list)
+	set, problems := Compile(list, nil)
 	return set.Named("a"), problems
 }
 
@@ -106,7 +106,7 @@ func FuzzCondition(f *testing.F) {
 		if yaml.Unmarshal([]byte(condition), &cond) != nil {
 			return
 		}
-		set, problems := Compile([]Rule{{Name: "a", When: Words{"timer"}, After: 1, If: cond, Then: []Action{{EscalateNow: true}}}})
+		set, problems := Compile([]Rule{{Name: "a", When: Words{"timer"}, After: 1, If: cond, Then: []Action{{EscalateNow: true}}}}, nil)
 		if len(problems) > 0 {
 			return
 		}

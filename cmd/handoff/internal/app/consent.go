@@ -11,6 +11,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/kafka/pubsub"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
 // filingTimeout bounds the wait for Kafka's acknowledgement of what the command line posts.
@@ -20,6 +21,8 @@ const filingTimeout = 30 * time.Second
 type Filing struct {
 	// Version of the shop's settings to decide by.
 	Version uint64
+	// Accounts of the shop by that version.
+	Accounts []settings.Account
 
 	publisher *pubsub.Publisher
 }
@@ -30,7 +33,7 @@ func (a *App) OpenFiling(ctx context.Context, shop string) (*Filing, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, version, err := table.Current(shop)
+	current, version, err := table.Current(shop)
 	table.Close()
 	if err != nil {
 		return nil, fmt.Errorf("shop %q: it has no settings; see handoff settings apply: %w", shop, err)
@@ -39,7 +42,7 @@ func (a *App) OpenFiling(ctx context.Context, shop string) (*Filing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Filing{Version: version, publisher: publisher}, nil
+	return &Filing{Version: version, Accounts: current.Accounts, publisher: publisher}, nil
 }
 
 // File posts records in order and returns when Kafka acknowledged all.

@@ -82,9 +82,9 @@ func TopologyAsked(models string, asked func(escalate.RuleAsked)) (script.Topolo
 	return script.Topology{Stages: s.list(), Gate: s.deliver, Check: CheckSettings, Outside: outsideReading}, err
 }
 
-// outsideReading is what the gateway would make of an answer of the shop's own classifier.
-func outsideReading(shop *settings.Shop, said []byte) *handoffv1.OutsideReading {
-	return reader.Reading(shop, intent.All(), said)
+// outsideReading is what the gateway would make of an answer of the shop's own classifier, or of its failure.
+func outsideReading(shop *settings.Shop, said []byte, failed string) *handoffv1.OutsideReading {
+	return reader.Reading(shop, intent.All(), said, failed)
 }
 
 // destinations are the outside systems that deliver calls, by the names calls carry.

@@ -181,7 +181,7 @@ func TestSyntaxErrors(t *testing.T) {
 		"customer\nhi\n\nwait 3h\n----\n":        `complaint.txt:1: customer is not followed by a line of four dashes`,
 		"hold\nhi\n----\n":                       `complaint.txt:1: nothing may stand between hold and the ----`,
 		"settings\n----\n":                       `complaint.txt:1: settings needs a text below it`,
-		"desk sideways\n----\n":                  `complaint.txt:1: "sideways" is not understood after desk; allowed: desk [down|up|accept] [status=]`,
+		"desk sideways\n----\n":                  `complaint.txt:1: "sideways" is not understood after desk; allowed: desk [down|up|accept|revoked] [status=]`,
 		"hold\n----\n----\nok\n":                 `complaint.txt:1: what should happen begins with two lines ---- and must end with two`,
 		"hold\n----\n----\nok\n----\n----\nhi\n": `complaint.txt:1: after the second pair of ---- there must be an empty line`,
 		"hold\n----\n\nwait soon\n----\n":        `complaint.txt:4: wait: "soon" is not a duration; write it like 90s, 30m or 24h`,
