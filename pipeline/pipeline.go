@@ -109,7 +109,7 @@ type State interface {
 	// Delete removes the entry; a missing one is no error.
 	Delete(name string)
 	// Scan calls fn for every entry whose name begins with prefix, in byte order, until fn returns
-	// false. fn must not write state.
+	// false. fn must not write state. Values are as Get returns them.
 	Scan(prefix string, fn func(name string, value []byte) bool)
 	// Seen tells whether the id was given to Seen before within the stage's window, and remembers it
 	// if not. at is when the outside event was received. Ids are per partition, not per key.
@@ -167,8 +167,16 @@ type Effects struct {
 	Calls []Call
 	// Ended call ids.
 	Ended []string
+	// Memory of whatever lists the effects, to be used again after each Reset; nil until it needs some.
+	Memory Memory
 
 	room []byte // not yet handed out by Room
+}
+
+// Memory is kept with effects from one call to the next.
+type Memory interface {
+	// Reset says that what was handed out of it is needed no more.
+	Reset()
 }
 
 // roomSize is how much memory Room asks for at once.
@@ -218,4 +226,7 @@ func (e *Effects) Reset() {
 	clear(e.Emits)
 	clear(e.Calls)
 	e.Emits, e.Timers, e.Calls, e.Ended = e.Emits[:0], e.Timers[:0], e.Calls[:0], e.Ended[:0]
+	if e.Memory != nil {
+		e.Memory.Reset()
+	}
 }

@@ -22,10 +22,6 @@ type Message interface {
 	UnmarshalVTUnsafe(b []byte) error
 }
 
-// Marshal encodes a message, the same one to the same bytes. It does not look whether strings are UTF-8:
-// Unmarshal does, and so does what was decoded or checked at the edge.
-func Marshal(m Message) ([]byte, error) { return m.MarshalVT() }
-
 // Unmarshal decodes into an empty message; a string that is not UTF-8 is an error. Strings of the message are b's
 // bytes, which must not change, nor be small parts of something large, as long as one of them is used: clone b then.
 func Unmarshal(b []byte, m Message) error { return m.UnmarshalVTUnsafe(b) }
@@ -34,25 +30,34 @@ func Unmarshal(b []byte, m Message) error { return m.UnmarshalVTUnsafe(b) }
 // received_at, and a body. key is the Kafka key it came with. Like Unmarshal it does not copy value.
 func Decode(key, value []byte) (*handoffv1.Record, error) {
 	r := &handoffv1.Record{}
-	if err := Unmarshal(value, r); err != nil {
-		return nil, fmt.Errorf("%w: not a handoff.v1.Record: %w", ErrRecord, err)
-	}
-	switch {
-	case len(r.GetId()) != IDSize:
-		return nil, fmt.Errorf("%w: id has %d bytes, want %d", ErrRecord, len(r.GetId()), IDSize)
-	case !KeyOf(r).is(key):
-		return nil, fmt.Errorf("%w: filed under key %q, but it is of %q", ErrRecord, key, KeyOf(r))
-	case r.GetReceivedAt() == nil:
-		return nil, fmt.Errorf("%w: no received_at", ErrRecord)
-	case r.GetBody() == nil:
-		return nil, fmt.Errorf("%w: no body, or one of a newer version", ErrRecord)
+	if err := DecodeInto(r, key, value); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
 
-// Encode encodes a record that a stage made: a replay makes the same bytes.
+// DecodeInto is Decode into an empty record.
+func DecodeInto(r *handoffv1.Record, key, value []byte) error {
+	if err := Unmarshal(value, r); err != nil {
+		return fmt.Errorf("%w: not a handoff.v1.Record: %w", ErrRecord, err)
+	}
+	switch {
+	case len(r.GetId()) != IDSize:
+		return fmt.Errorf("%w: id has %d bytes, want %d", ErrRecord, len(r.GetId()), IDSize)
+	case !KeyOf(r).is(key):
+		return fmt.Errorf("%w: filed under key %q, but it is of %q", ErrRecord, key, KeyOf(r))
+	case r.GetReceivedAt() == nil:
+		return fmt.Errorf("%w: no received_at", ErrRecord)
+	case r.GetBody() == nil:
+		return fmt.Errorf("%w: no body, or one of a newer version", ErrRecord)
+	}
+	return nil
+}
+
+// Encode encodes a record that a stage made: a replay makes the same bytes. It does not look whether strings are
+// UTF-8: Unmarshal does, and what was decoded or checked at the edge is.
 func Encode(r *handoffv1.Record) ([]byte, error) {
-	b, err := Marshal(r)
+	b, err := r.MarshalVT()
 	if err != nil {
 		return nil, fmt.Errorf("encode record %s: %w", HexID(r.GetId()), err)
 	}

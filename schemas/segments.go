@@ -120,6 +120,9 @@ func TextUnits(text string) int {
 // does not fit, yields no part.
 func SplitText(text string, limit int) []string {
 	limit = max(limit, 2)
+	if 0 < len(text) && len(text) <= limit && utf8.ValidString(text) { // no character has fewer bytes than units
+		return []string{text}
+	}
 	text = strings.ToValidUTF8(text, string(utf8.RuneError))
 	left := TextUnits(text)
 	if left <= limit {

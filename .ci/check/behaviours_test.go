@@ -13,6 +13,7 @@ import (
 // letter up to a number, or one.
 var behaviours = map[string][]string{
 	"docs/behaviours/consent.md": append(upTo("C", 15), append(upTo("R", 4), "W7", "W9", "W10", "W11")...),
+	"docs/behaviours/handoff.md": append(append(upTo("H", 15), upTo("M", 7)...), "W3", "X4"),
 }
 
 func upTo(letter string, last int) (ids []string) {

@@ -82,7 +82,7 @@ func (b block) find(kind byte, name string) (at int, ok bool) {
 }
 
 // appendStored appends an entry.
-func appendStored(dst []byte, kind, flags byte, name, value []byte) []byte {
+func appendStored[Name string | []byte](dst []byte, kind, flags byte, name Name, value []byte) []byte {
 	dst = append(dst, kind, flags)
 	dst = order.AppendUint16(dst, uint16(len(name)))
 	dst = order.AppendUint32(dst, uint32(len(value)))
@@ -129,13 +129,13 @@ func (b block) merged(dst []byte, changes []change) []byte {
 	slices.SortFunc(changes, func(x, y change) int { return compareEntry(x.kind, x.name, y.kind, y.name) })
 	add := func(c *change, was []byte) {
 		if c.kind != kindTimer {
-			dst = appendStored(dst, c.kind, c.flags(), []byte(c.name), c.value)
+			dst = appendStored(dst, c.kind, c.flags(), c.name, c.value)
 			return
 		}
 		var value [16]byte
 		copy(value[:], c.value)
 		copy(value[8:], was)
-		dst = appendStored(dst, c.kind, c.flags(), []byte(c.name), value[:])
+		dst = appendStored(dst, c.kind, c.flags(), c.name, value[:])
 	}
 	next := 0
 	for i, used := b.entries(), b.used(); i < used; {

@@ -49,8 +49,10 @@ func (p *Partition) keepTimer(c *pipeline.TimerChange) {
 		return
 	}
 	at := max(c.At.UnixMilli(), 1)
-	p.set(kindTimer, c.Name, binary.BigEndian.AppendUint64(nil, uint64(at)), true)
-	p.timer.push(due{at: at, key: string(p.in.Key), name: c.Name})
+	p.set(kindTimer, c.Name, binary.BigEndian.AppendUint64(p.fx.Room(8)[:0], uint64(at)), true)
+	if p.timer.near(at) {
+		p.timer.push(due{at: at, key: string(p.in.Key), name: c.Name})
+	}
 }
 
 func (p *Partition) keepCall(c *pipeline.Call) {
@@ -205,10 +207,10 @@ func (v *view) Scan(prefix string, fn func(name string, value []byte) bool) {
 	for i, used := b.entries(), b.used(); i < used; {
 		s, end := b.at(i)
 		i = end
-		name := string(s.name)
-		if s.kind != kindEntry || !strings.HasPrefix(name, prefix) {
+		if s.kind != kindEntry || len(s.name) < len(prefix) || string(s.name[:len(prefix)]) != prefix {
 			continue
 		}
+		name := string(s.name)
 		for ; len(fresh) > 0 && fresh[0].name < name; fresh = fresh[1:] {
 			if fresh[0].ok && !fn(fresh[0].name, fresh[0].value) {
 				return

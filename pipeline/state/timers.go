@@ -34,8 +34,11 @@ type timers struct {
 	horizon int64 // 0 at first: nothing was read yet
 }
 
+// near tells whether a timer due at that time belongs into the heap.
+func (t *timers) near(at int64) bool { return at < t.horizon }
+
 func (t *timers) push(d due) {
-	if d.at >= t.horizon {
+	if !t.near(d.at) {
 		return
 	}
 	heap.Push(&t.heap, d)

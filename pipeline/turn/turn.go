@@ -49,7 +49,9 @@ type Turn struct {
 	ordinal int
 	state   pipeline.State
 	fx      *pipeline.Effects
-	post    Outlet // nil: into fx, encoded
+	memory  *memory
+	opened  *opened // where it lies itself
+	post    Outlet  // nil: into fx, encoded
 	err     error
 }
 
@@ -60,7 +62,7 @@ type Outlet func(topic string, key []byte, r *handoffv1.Record)
 // New opens the turn of an input. Errors wrap schemas.ErrRecord, schemas.ErrKey or
 // pipeline.ErrSettingsPending.
 func New(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) (*Turn, error) {
-	t := &Turn{stage: stage, inKey: in.Key, Now: in.Now, Timer: in.Timer, state: st, fx: fx}
+	t := open(stage, in, st, fx)
 	var err error
 	if in.Timer != nil {
 		if t.Key, err = schemas.ParseKey(in.Key); err != nil {
@@ -70,10 +72,19 @@ func New(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effec
 		t.Shop, t.Version, err = in.Settings.Current(t.Key.Shop)
 		return t, err
 	}
-	if t.Record, err = schemas.Decode(in.Record.Key, in.Record.Value); err != nil {
+	t.Record = &t.opened.record
+	if err = schemas.DecodeInto(t.Record, in.Record.Key, in.Record.Value); err != nil {
 		return nil, err
 	}
 	return t, t.arrive(in.Settings)
+}
+
+// open takes a turn from the effects' memory.
+func open(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) *Turn {
+	memory := memoryOf(fx)
+	o := memory.turns.next()
+	o.turn = Turn{stage: stage, inKey: in.Key, Now: in.Now, Timer: in.Timer, state: st, fx: fx, memory: memory, opened: o}
+	return &o.turn
 }
 
 // arrive takes from the turn's record what it says of the turn.
@@ -95,7 +106,8 @@ func Process(d Decider, in *pipeline.Input, st pipeline.State, fx *pipeline.Effe
 // Decide is Process without bytes: the input's record is r, which schemas.Decode would have returned, and what the
 // turn posts goes to post instead of fx, not encoded. State keeps its bytes.
 func Decide(d Decider, r *handoffv1.Record, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects, post Outlet) error {
-	t := &Turn{Record: r, stage: d.Name(), inKey: in.Key, Now: in.Now, state: st, fx: fx, post: post}
+	t := open(d.Name(), in, st, fx)
+	t.Record, t.post = r, post
 	if err := t.arrive(in.Settings); err != nil {
 		return err
 	}
@@ -135,7 +147,8 @@ func (t *Turn) At() time.Time {
 // NowStamp is Now for records and entries, which share it: it must not be changed.
 func (t *Turn) NowStamp() *timestamppb.Timestamp {
 	if t.now == nil {
-		t.now = timestamppb.New(t.Now)
+		t.now = &t.opened.now
+		t.now.Seconds, t.now.Nanos = t.Now.Unix(), int32(t.Now.Nanosecond())
 	}
 	return t.now
 }
@@ -146,13 +159,6 @@ func (t *Turn) AtStamp() *timestamppb.Timestamp {
 		return t.Record.GetReceivedAt()
 	}
 	return t.NowStamp()
-}
-
-// nextID derives the id of the next record this turn makes.
-func (t *Turn) nextID() []byte {
-	id := schemas.EffectID(t.id, t.stage, t.ordinal)
-	t.ordinal++
-	return id
 }
 
 // Place is where a record made by a timer belongs. A record made by a record inherits the latter's.
@@ -176,19 +182,22 @@ func PlaceOf(conversation string) (Place, error) {
 
 // Make returns a new record of this turn's key at a place, without a body: id derived, times,
 // settings version, trace and consent stamp carried over.
-func (t *Turn) Make(at Place) *handoffv1.Record {
-	out := &handoffv1.Record{
-		Id: t.nextID(), Shop: t.Key.Shop, Address: t.Key.Address,
-		Channel: at.Channel, Account: at.Account, Conversation: at.Conversation,
-		SettingsVersion: t.Version,
-	}
+func (t *Turn) Make(at Place) *handoffv1.Record { return &t.make(at).record }
+
+func (t *Turn) make(at Place) *made {
+	m := t.memory.made.next()
+	out := &m.record
+	out.Id = append(m.id[:0], schemas.EffectID(t.id, t.stage, t.ordinal)...)
+	t.ordinal++
+	out.Shop, out.Address, out.SettingsVersion = t.Key.Shop, t.Key.Address, t.Version
+	out.Channel, out.Account, out.Conversation = at.Channel, at.Account, at.Conversation
 	if r := t.Record; r != nil {
 		out.EventTime, out.ReceivedAt = r.GetEventTime(), r.GetReceivedAt()
 		out.Traceparent, out.Consent = r.GetTraceparent(), r.GetConsent()
 	} else {
 		out.EventTime, out.ReceivedAt = t.NowStamp(), t.NowStamp()
 	}
-	return out
+	return m
 }
 
 // Emit posts a record that Make returned, its body set, to a topic under this turn's key. Its Kafka
@@ -241,9 +250,9 @@ func (t *Turn) Command(at Place, c *handoffv1.Command) (callID string) {
 // Fact reports to analytics.
 func (t *Turn) Fact(at Place, f *handoffv1.Fact) {
 	f.Stage, f.At = t.stage, t.NowStamp()
-	r := t.Make(at)
-	r.Body = &handoffv1.Record_Fact{Fact: f}
-	t.Emit(schemas.TopicAnalytics, r)
+	m := t.make(at)
+	m.fact.Fact, m.record.Body = f, &m.fact
+	t.Emit(schemas.TopicAnalytics, &m.record)
 }
 
 // SetTimer sets the key's timer of that name.
@@ -269,14 +278,7 @@ func (t *Turn) Get(name string, m schemas.Message) bool {
 		proto.Reset(m)
 	}
 	value, ok := t.state.Get(name)
-	if !ok {
-		return false
-	}
-	if err := schemas.Unmarshal(value, m); err != nil {
-		t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
-		return false
-	}
-	return true
+	return ok && t.Decode(name, value, m)
 }
 
 // Put writes the entry of that name. One that is there already with the same value is left alone.
@@ -292,7 +294,7 @@ func (t *Turn) Put(name string, m schemas.Message) {
 	t.state.Put(name, value)
 }
 
-// marshal encodes as schemas.Marshal does, into memory of the effects.
+// marshal encodes as schemas.Encode does, into memory of the effects.
 func (t *Turn) marshal(m schemas.Message) ([]byte, error) {
 	b := t.fx.Room(m.SizeVT())
 	_, err := m.MarshalToSizedBufferVT(b)
@@ -311,16 +313,29 @@ func (t *Turn) Any(prefix string) (found bool) {
 	return found
 }
 
+// Each calls fn with every entry whose name begins with prefix, as it lies in the state, in byte order of names,
+// until fn returns false; Decode reads it. fn must not write state. value is valid as long as the turn.
+func (t *Turn) Each(prefix string, fn func(name string, value []byte) bool) { t.state.Scan(prefix, fn) }
+
+// Decode reads an entry's value into m, which is empty, and tells whether it could.
+func (t *Turn) Decode(name string, value []byte, m schemas.Message) bool {
+	if err := schemas.Unmarshal(value, m); err != nil {
+		t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
+		return false
+	}
+	return true
+}
+
 // Scan decodes every entry whose name begins with prefix into a new message and calls fn with it, in
-// byte order of names, until fn returns false. fn must not write state.
-func Scan[M schemas.Message](t *Turn, prefix string, empty M, fn func(name string, m M) bool) {
+// byte order of names, until fn returns false. fn must not write state. The message that is given only says of
+// which type they are.
+func Scan[T any, M interface {
+	*T
+	schemas.Message
+}](t *Turn, prefix string, _ M, fn func(name string, m M) bool) {
 	t.state.Scan(prefix, func(name string, value []byte) bool {
-		m := empty.ProtoReflect().New().Interface().(M)
-		if err := schemas.Unmarshal(value, m); err != nil {
-			t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
-			return false
-		}
-		return fn(name, m)
+		m := M(new(T))
+		return t.Decode(name, value, m) && fn(name, m)
 	})
 }
 
@@ -334,7 +349,7 @@ func (t *Turn) fail(err error) {
 // keyBytes is the turn's key, one copy for all that is emitted.
 func (t *Turn) keyBytes() []byte {
 	if t.keyCopy == nil {
-		t.keyCopy = bytes.Clone(t.inKey)
+		t.keyCopy = append(t.fx.Room(len(t.inKey))[:0], t.inKey...)
 	}
 	return t.keyCopy
 }

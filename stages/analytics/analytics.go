@@ -24,10 +24,10 @@ const Schema = 1
 // Rows maps records to rows, one each, in their order. A record that holds no
 // fact becomes a rejected row with the reason. Rows share the records' memory: they are valid as long as it is.
 func Rows(records []pipeline.Record) rows.Batch {
-	facts := make([]fact, len(records))
+	facts, decoded := make([]fact, len(records)), make([]handoffv1.Record, len(records))
 	var n counts
 	for i := range records {
-		facts[i] = read(&records[i])
+		facts[i] = read(&records[i], &decoded[i])
 		n.add(facts[i])
 	}
 	b := n.batch()
@@ -45,9 +45,9 @@ type fact struct {
 	bad    string
 }
 
-func read(in *pipeline.Record) fact {
-	r, err := schemas.Decode(in.Key, in.Value)
-	if err != nil {
+// read decodes a record into r, which is empty.
+func read(in *pipeline.Record, r *handoffv1.Record) fact {
+	if err := schemas.DecodeInto(r, in.Key, in.Value); err != nil {
 		return fact{in: in, bad: err.Error()}
 	}
 	body, ok := r.GetBody().(*handoffv1.Record_Fact)

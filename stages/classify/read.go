@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -196,17 +197,24 @@ func (s *Stage) thanksByName(folded []byte, text string) bool {
 	if at < 0 {
 		return false
 	}
-	thanks := s.answers.Find(folded[:at])
-	if !thanks.Thanks || thanks.Kind != answer.None || thanks.Rest != at || strings.ContainsAny(text, "?？") {
+	text = strings.TrimRightFunc(text, unicode.IsSpace)
+	name := strings.TrimRight(text[strings.LastIndexFunc(text, unicode.IsSpace)+1:], ".,!")
+	if !capitalized(name) || bytes.ContainsAny(folded[at+1:], "0123456789") || strings.ContainsAny(text, "?？") {
 		return false
 	}
-	words := strings.Fields(text)
-	name := []rune(strings.TrimRight(words[len(words)-1], ".,!"))
-	if len(name) < 2 || !unicode.IsUpper(name[0]) || !unicode.IsLower(name[1]) || bytes.ContainsAny(folded[at+1:], "0123456789") {
+	thanks := s.answers.Find(folded[:at])
+	if !thanks.Thanks || thanks.Kind != answer.None || thanks.Rest != at {
 		return false
 	}
 	return s.keywords.Find(folded[at+1:], handoffv1.Channel_CHANNEL_SMS).Keyword == "" &&
-		s.classifier.Read(string(name), "").Unsure
+		s.classifier.Read(name, "").Unsure
+}
+
+// capitalized tells whether a word is written as names are: a capital, then a small letter.
+func capitalized(word string) bool {
+	first, size := utf8.DecodeRuneInString(word)
+	second, _ := utf8.DecodeRuneInString(word[size:])
+	return unicode.IsUpper(first) && unicode.IsLower(second)
 }
 
 // longestNaming is how many spaces the rest of a yes may have and still only name the handoff ("yes,

@@ -198,12 +198,11 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 	if prior.GetStatus() == c.status && (inScope.GetStatus() == c.status || !wider(widthOf(c.scope), widthOf(prior.scope))) {
 		return
 	}
-	t.Fact(at, c.fact(t, head.GetVersion(), prior.GetStatus()))
+	fact := c.fact(t, head.GetVersion(), prior.GetStatus())
+	t.Fact(at, fact)
 	if c.source != handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT { // which the platform knows of (C14)
 		r := t.Make(at)
-		fact := c.fact(t, head.GetVersion(), prior.GetStatus())
-		fact.Stage, fact.At = schemas.StageConsent, moment
-		r.Consent, r.Body = nil, &handoffv1.Record_Fact{Fact: fact}
+		r.Consent, r.Body = nil, &handoffv1.Record_Fact{Fact: &handoffv1.Fact{Kind: fact.GetKind(), Stage: schemas.StageConsent, At: moment}}
 		t.Emit(schemas.TopicPlatform, r)
 	}
 }

@@ -1,7 +1,6 @@
 package escalate
 
 import (
-	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -29,20 +28,26 @@ type conversation struct {
 	state   *statev1.Conversation
 	episode *statev1.Episode
 	ticket  *statev1.Ticket
+	// first is the memory of these three as they are read.
+	first struct {
+		state   statev1.Conversation
+		episode statev1.Episode
+		ticket  statev1.Ticket
+	}
 	// read tells which entries were there, and whether a question to confirm had gone unanswered (C6).
 	read   struct{ state, episode, ticket, unanswered bool }
-	thread *thread
+	thread thread
 	rules  asking
+	// reach is what abroad found out.
+	reach struct{ known, abroad bool }
 	// whateverHour: an agent asked in this turn to have replies sent whatever the hour (C11).
 	whateverHour bool
 }
 
 // load reads a conversation and takes over what the record's stamp tells of consent.
 func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
-	c := &conversation{
-		stage: s, t: t, shop: t.Shop, at: at,
-		state: &statev1.Conversation{}, episode: &statev1.Episode{}, ticket: &statev1.Ticket{},
-	}
+	c := &conversation{stage: s, t: t, shop: t.Shop, at: at}
+	c.state, c.episode, c.ticket, c.thread.c = &c.first.state, &c.first.episode, &c.first.ticket, c
 	c.names.state, c.names.episode, c.names.ticket = convEntry(at.Conversation), episodeEntry(at.Conversation), ticketEntry(at.Conversation)
 	if c.read.state = t.Get(c.names.state, c.state); !c.read.state {
 		c.inherit()
@@ -50,7 +55,6 @@ func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
 	c.read.unanswered = c.state.GetConsent().GetUnanswered()
 	c.read.episode = t.Get(c.names.episode, c.episode)
 	c.read.ticket = t.Get(c.names.ticket, c.ticket)
-	c.thread = &thread{c: c}
 	c.rules.before = stood{ticket: c.ticket.GetEpisode(), status: statusWord(c.ticket), episode: c.episode.GetNumber(), state: c.episode.GetState()}
 	if stamp := t.Record.GetConsent(); stamp != nil {
 		c.stamp(stamp)
@@ -91,19 +95,27 @@ func pastEntry(conversation, ticketID string) string {
 }
 
 func threadEntry(conversation string, seq uint64) string {
-	return threadPrefix(conversation) + inOrder(seq)
+	var room [96]byte // most names fit: one allocation each
+	name := append(room[:0], "thread/"...)
+	name = append(name, conversation...)
+	return string(appendInOrder(append(name, '/'), seq))
 }
 
 // inOrder is a number as part of a name: names are in the order of numbers.
-func inOrder(n uint64) string {
-	hex := strconv.FormatUint(n, 16)
-	return "0000000000000000"[len(hex):] + hex
+func inOrder(n uint64) string { return string(appendInOrder(nil, n)) }
+
+func appendInOrder(name []byte, n uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 60; shift >= 0; shift -= 4 {
+		name = append(name, digits[n>>shift&15])
+	}
+	return name
 }
 
-// stamp remembers the newest consent.
+// stamp remembers the newest consent. It is the record's own, and what has it only reads it.
 func (c *conversation) stamp(stamp *handoffv1.ConsentStamp) {
 	if stamp.GetVersion() >= c.state.GetConsent().GetVersion() {
-		c.state.Consent = stamp.CloneVT()
+		c.state.Consent = stamp
 	}
 }
 

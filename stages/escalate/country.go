@@ -8,8 +8,13 @@ import (
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
-// abroad tells that the shop does not text the subscriber's country (W9).
-func (c *conversation) abroad() bool { return !c.shop.Reaches(c.at.Channel, c.t.Key.Address) }
+// abroad tells that the shop does not text the subscriber's country (W9). It is asked before every text.
+func (c *conversation) abroad() bool {
+	if !c.reach.known {
+		c.reach.known, c.reach.abroad = true, !c.shop.Reaches(c.at.Channel, c.t.Key.Address)
+	}
+	return c.reach.abroad
+}
 
 // onAbroad handles a message from a country that the shop does not text: it is kept and handled, but
 // nothing can be said to it.

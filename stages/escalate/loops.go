@@ -2,10 +2,9 @@ package escalate
 
 import (
 	"fmt"
-	"hash/fnv"
-	"io"
-	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
@@ -98,13 +97,22 @@ func automated(class handoffv1.TextClass) bool {
 	return class == handoffv1.TextClass_TEXT_CLASS_BOT || class == handoffv1.TextClass_TEXT_CLASS_RULE
 }
 
-// hashOf is a hash of a text's letters in one case, without spaces; 0 for a text without any.
+// hashOf is a hash of a text's letters in one case, without spaces (FNV-1a, 64 bits); 0 for a text without any.
 func hashOf(text string) uint64 {
-	letters := strings.ToLower(strings.Join(strings.Fields(text), ""))
-	if letters == "" {
+	const basis, prime = 0xcbf29ce484222325, 0x100000001b3
+	hash, empty := uint64(basis), true
+	var room [utf8.UTFMax]byte
+	for _, r := range text {
+		if unicode.IsSpace(r) {
+			continue
+		}
+		empty = false
+		for _, b := range utf8.AppendRune(room[:0], unicode.ToLower(r)) {
+			hash = (hash ^ uint64(b)) * prime
+		}
+	}
+	if empty {
 		return 0
 	}
-	h := fnv.New64a()
-	_, _ = io.WriteString(h, letters) // a hash takes all
-	return max(h.Sum64(), 1)
+	return max(hash, 1)
 }

@@ -79,9 +79,13 @@ func (c *conversation) appendReturned(callID string, cmd *handoffv1.Command, los
 	}
 	var missing []*handoffv1.ThreadMessage
 	for _, m := range lost.GetMessages() {
-		if kept := c.thread.kept(m.GetId()); kept != nil && kept.kept.GetOnTicket() != c.ticket.GetEpisode() {
-			kept.kept.OnTicket, kept.changed = c.ticket.GetEpisode(), true
-			missing = append(missing, kept.kept.GetMessage())
+		e := c.thread.entry(m.GetId())
+		if e == nil {
+			continue
+		}
+		if kept := c.thread.kept(e); kept.GetOnTicket() != c.ticket.GetEpisode() {
+			kept.OnTicket, e.changed = c.ticket.GetEpisode(), true
+			missing = append(missing, kept.GetMessage())
 		}
 	}
 	if len(missing) == 0 {

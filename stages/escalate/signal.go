@@ -16,32 +16,31 @@ const intentHuman = "human"
 // a person, a listed intent, strongly negative sentiment, or one unplaced message too many. It counts
 // unplaced messages, so it is called once per message that the bot would answer.
 func (c *conversation) signalIn(m inbound) *statev1.Signal {
-	read, h := m.read, c.shop.Handoff
+	read, h := m.read, &c.shop.Handoff
 	if read.GetUnsure() {
 		c.state.Unsure++
 	}
-	signal := &statev1.Signal{Intent: read.GetIntent(), Text: m.GetText(), At: c.received()}
+	var kind handoffv1.SignalKind
+	var reason string
 	listed := !read.GetUnsure() && slices.Contains(h.Intents, read.GetIntent())
 	switch {
 	case read.GetAsksForPerson() && slices.Contains(h.Intents, intentHuman):
-		signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_ASKED_FOR_PERSON
-		signal.Reason = "asked for a person"
+		kind, reason = handoffv1.SignalKind_SIGNAL_KIND_ASKED_FOR_PERSON, "asked for a person"
 	case listed:
-		signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_INTENT
-		signal.Reason = "intent " + read.GetIntent()
+		kind, reason = handoffv1.SignalKind_SIGNAL_KIND_INTENT, "intent "+read.GetIntent()
 		if read.GetConfidence() > 0 {
-			signal.Reason += fmt.Sprintf(", confidence %.2f", read.GetConfidence())
+			reason += fmt.Sprintf(", confidence %.2f", read.GetConfidence())
 		}
 	case float64(read.GetSentiment()) < h.SentimentBelow:
-		signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_SENTIMENT
-		signal.Reason = fmt.Sprintf("sentiment %.2f, below %.2f", read.GetSentiment(), h.SentimentBelow)
+		kind = handoffv1.SignalKind_SIGNAL_KIND_SENTIMENT
+		reason = fmt.Sprintf("sentiment %.2f, below %.2f", read.GetSentiment(), h.SentimentBelow)
 	case int(c.state.GetUnsure()) >= h.UnsureInARow:
-		signal.Kind = handoffv1.SignalKind_SIGNAL_KIND_UNSURE
-		signal.Reason = fmt.Sprintf("unplaced messages in a row: %d", c.state.GetUnsure())
+		kind = handoffv1.SignalKind_SIGNAL_KIND_UNSURE
+		reason = fmt.Sprintf("unplaced messages in a row: %d", c.state.GetUnsure())
 	default:
 		return nil
 	}
-	return signal
+	return &statev1.Signal{Kind: kind, Intent: read.GetIntent(), Text: m.GetText(), At: c.received(), Reason: reason}
 }
 
 // botSignal is the signal of a bot that cannot answer a message.

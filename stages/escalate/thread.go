@@ -1,37 +1,48 @@
 package escalate
 
 import (
-	"slices"
-
-	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
 // thread is the end of a conversation: its last messages, each an entry of its own, so that no value
-// grows. It is read on first use.
+// grows. It is read on first use, and each message when it is looked at: most turns only add one.
 type thread struct {
 	c       *conversation
 	read    bool
-	entries []*entry
+	entries []entry
 }
 
 type entry struct {
 	seq     uint64
-	kept    *statev1.Kept
-	added   bool // in this turn
+	name    string        // "" for one that was added in this turn
+	value   []byte        // as it was read
+	message *statev1.Kept // nil until it is looked at
 	changed bool
 }
 
-// load reads the entries.
+// added tells that the entry is of this turn.
+func (e *entry) added() bool { return e.name == "" }
+
+// kept is the message of an entry.
+func (th *thread) kept(e *entry) *statev1.Kept {
+	if e.message == nil {
+		e.message = &statev1.Kept{}
+		th.c.t.Decode(e.name, e.value, e.message)
+	}
+	return e.message
+}
+
+// load reads which entries there are.
 func (th *thread) load() {
 	if th.read {
 		return
 	}
 	th.read = true
 	seq := th.c.state.GetMessages()
-	turn.Scan(th.c.t, threadPrefix(th.c.at.Conversation), &statev1.Kept{}, func(_ string, k *statev1.Kept) bool {
-		th.entries = append(th.entries, &entry{kept: k})
+	th.entries = make([]entry, 0, min(seq, lastMessages)+2) // and what most turns add at most
+	th.c.t.Each(threadPrefix(th.c.at.Conversation), func(name string, value []byte) bool {
+		th.entries = append(th.entries, entry{name: name, value: value})
 		return true
 	})
 	for i := len(th.entries) - 1; i >= 0; i-- { // entries have no gaps: the last is the newest message
@@ -45,8 +56,8 @@ func (th *thread) load() {
 func (th *thread) add(m *handoffv1.ThreadMessage, onTicket uint64) {
 	th.load()
 	th.c.state.Messages++
-	th.entries = append(th.entries, &entry{
-		seq: th.c.state.GetMessages(), kept: &statev1.Kept{Message: m, OnTicket: onTicket}, added: true, changed: true,
+	th.entries = append(th.entries, entry{
+		seq: th.c.state.GetMessages(), message: &statev1.Kept{Message: m, OnTicket: onTicket}, changed: true,
 	})
 }
 
@@ -54,8 +65,8 @@ func (th *thread) add(m *handoffv1.ThreadMessage, onTicket uint64) {
 func (th *thread) last() []*handoffv1.ThreadMessage {
 	th.load()
 	var messages []*handoffv1.ThreadMessage
-	for _, e := range th.entries[max(0, len(th.entries)-lastMessages):] {
-		messages = append(messages, e.kept.GetMessage())
+	for i := max(0, len(th.entries)-lastMessages); i < len(th.entries); i++ {
+		messages = append(messages, th.kept(&th.entries[i]).GetMessage())
 	}
 	return messages
 }
@@ -65,8 +76,9 @@ func (th *thread) last() []*handoffv1.ThreadMessage {
 func (th *thread) forBot(after uint64) []*handoffv1.ThreadMessage {
 	th.load()
 	var before, ask []*handoffv1.ThreadMessage
-	for i, e := range th.entries {
-		m := e.kept.GetMessage()
+	for i := range th.entries {
+		e := &th.entries[i]
+		m := th.kept(e).GetMessage()
 		switch {
 		case e.seq > after && m.GetAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER:
 			ask = append(ask, m)
@@ -79,7 +91,8 @@ func (th *thread) forBot(after uint64) []*handoffv1.ThreadMessage {
 
 // grew tells that this turn added a message.
 func (th *thread) grew() bool {
-	return slices.ContainsFunc(th.entries, func(e *entry) bool { return e.added })
+	n := len(th.entries)
+	return n > 0 && th.entries[n-1].added()
 }
 
 // toTicket returns the messages that are not on the ticket yet, oldest first, and notes that they are
@@ -89,10 +102,14 @@ func (th *thread) toTicket(ticket uint64, all bool) []*handoffv1.ThreadMessage {
 		th.load()
 	}
 	var messages []*handoffv1.ThreadMessage
-	for i, e := range th.entries {
-		if (e.added || all && i >= len(th.entries)-lastMessages) && e.kept.GetOnTicket() == 0 {
-			e.kept.OnTicket, e.changed = ticket, true
-			messages = append(messages, e.kept.GetMessage())
+	for i := range th.entries {
+		e := &th.entries[i]
+		if !e.added() && (!all || i < len(th.entries)-lastMessages) {
+			continue
+		}
+		if k := th.kept(e); k.GetOnTicket() == 0 {
+			k.OnTicket, e.changed = ticket, true
+			messages = append(messages, k.GetMessage())
 		}
 	}
 	return messages
@@ -101,9 +118,13 @@ func (th *thread) toTicket(ticket uint64, all bool) []*handoffv1.ThreadMessage {
 // waiting returns the ids of the customer's messages after seq that are on no ticket.
 func (th *thread) waiting(seq uint64) (ids []string) {
 	th.load()
-	for _, e := range th.entries {
-		if m := e.kept.GetMessage(); e.seq > seq && e.kept.GetOnTicket() == 0 && m.GetAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER {
-			ids = append(ids, m.GetId())
+	for i := range th.entries {
+		e := &th.entries[i]
+		if e.seq <= seq {
+			continue
+		}
+		if k := th.kept(e); k.GetOnTicket() == 0 && k.GetMessage().GetAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER {
+			ids = append(ids, k.GetMessage().GetId())
 		}
 	}
 	return ids
@@ -112,24 +133,25 @@ func (th *thread) waiting(seq uint64) (ids []string) {
 // onTicket notes that the last ten messages are on a ticket that is created with them.
 func (th *thread) onTicket(ticket uint64) {
 	th.load()
-	for _, e := range th.entries[max(0, len(th.entries)-lastMessages):] {
-		e.kept.OnTicket, e.changed = ticket, true
+	for i := max(0, len(th.entries)-lastMessages); i < len(th.entries); i++ {
+		e := &th.entries[i]
+		th.kept(e).OnTicket, e.changed = ticket, true
 	}
 }
 
 // find returns the kept message of that id; empty when it is not kept.
 func (th *thread) find(id string) *handoffv1.ThreadMessage {
-	if e := th.kept(id); e != nil {
-		return e.kept.GetMessage()
+	if e := th.entry(id); e != nil {
+		return th.kept(e).GetMessage()
 	}
 	return nil
 }
 
-// kept returns the entry of the message of that id; nil when it is not kept.
-func (th *thread) kept(id string) *entry {
+// entry returns the entry of the message of that id; nil when it is not kept. It is valid until one is added.
+func (th *thread) entry(id string) *entry {
 	th.load()
-	for _, e := range th.entries {
-		if e.kept.GetMessage().GetId() == id {
+	for i := range th.entries {
+		if e := &th.entries[i]; th.kept(e).GetMessage().GetId() == id {
 			return e
 		}
 	}
@@ -138,8 +160,8 @@ func (th *thread) kept(id string) *entry {
 
 // ticketOf returns the ticket that a kept message is on, 0 for none.
 func (th *thread) ticketOf(id string) uint64 {
-	if e := th.kept(id); e != nil {
-		return e.kept.GetOnTicket()
+	if e := th.entry(id); e != nil {
+		return th.kept(e).GetOnTicket()
 	}
 	return 0
 }
@@ -147,9 +169,9 @@ func (th *thread) ticketOf(id string) uint64 {
 // sentAgain gives a message the id of the call that it leaves by now. It tells whether the thread still has
 // the message.
 func (th *thread) sentAgain(id, callID string) bool {
-	e := th.kept(id)
+	e := th.entry(id)
 	if e != nil {
-		e.kept.Message.Id, e.changed = callID, true
+		th.kept(e).Message.Id, e.changed = callID, true
 	}
 	return e != nil
 }
@@ -161,13 +183,13 @@ func (th *thread) save() {
 	if t := th.c.state.GetTurn(); t != nil {
 		waiting = t.GetThrough()
 	}
-	for i, e := range th.entries {
-		name := threadEntry(th.c.at.Conversation, e.seq)
+	for i := range th.entries {
+		e := &th.entries[i]
 		switch {
 		case i < len(th.entries)-lastMessages && e.seq <= waiting:
-			th.c.t.Delete(name)
+			th.c.t.Delete(threadEntry(th.c.at.Conversation, e.seq))
 		case e.changed:
-			th.c.t.Put(name, e.kept)
+			th.c.t.Put(threadEntry(th.c.at.Conversation, e.seq), th.kept(e))
 		}
 	}
 }
@@ -175,8 +197,8 @@ func (th *thread) save() {
 // forget removes every message of the thread. Numbers go on, so that nothing is taken for another.
 func (th *thread) forget() {
 	th.load()
-	for _, e := range th.entries {
-		th.c.t.Delete(threadEntry(th.c.at.Conversation, e.seq))
+	for i := range th.entries {
+		th.c.t.Delete(threadEntry(th.c.at.Conversation, th.entries[i].seq))
 	}
 	th.entries = nil
 }

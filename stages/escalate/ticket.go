@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings/rules"
@@ -70,8 +69,11 @@ func (c *conversation) reopenable() bool {
 func (c *conversation) spam() bool {
 	const spam = handoffv1.TicketStatus_TICKET_STATUS_SPAM
 	found := c.ticket.GetStatus() == spam
-	turn.Scan(c.t, ticketEntry(""), &statev1.Ticket{}, func(name string, k *statev1.Ticket) bool {
-		found = found || name != ticketEntry(c.at.Conversation) && k.GetStatus() == spam
+	c.t.Each(ticketEntry(""), func(name string, value []byte) bool {
+		if name != c.names.ticket { // of another conversation
+			k := &statev1.Ticket{}
+			found = found || c.t.Decode(name, value, k) && k.GetStatus() == spam
+		}
 		return !found
 	})
 	return found

@@ -64,8 +64,9 @@ type phrase struct {
 // Table holds the phrases. It never changes and may be shared.
 type Table struct {
 	phrases map[string]phrase
-	// longest phrase in bytes.
+	// longest phrase in bytes, and that of those that begin with a word. A word here ends where a phrase may.
 	longest int
+	begins  map[string]int
 }
 
 // Shipped returns the table of answers.tsv.
@@ -78,7 +79,7 @@ func Parse(document string) (*Table, error) {
 		"tail": partTail, "with": partWith, "ok": partOK, "thanks": partThanks,
 		"yes": partYes, "yes!": partYesClear, "no": partNo, "no!": partNoClear,
 	}
-	t := &Table{phrases: map[string]phrase{}}
+	t := &Table{phrases: map[string]phrase{}, begins: map[string]int{}}
 	for n, line := range strings.Split(document, "\n") {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -107,6 +108,8 @@ func (t *Table) add(key string, p phrase) {
 	}
 	t.phrases[key] = p
 	t.longest = max(t.longest, len(key))
+	word := key[:t.wordEnd([]byte(key), 0)]
+	t.begins[word] = max(t.begins[word], len(key))
 }
 
 // Find reads a message as fold.Append leaves it.
@@ -233,13 +236,15 @@ func beginsClause(folded []byte) bool {
 // match returns the longest phrase at a place and its end. A word that is none is tried again with
 // its drawn-out letters shortened ("yesss").
 func (t *Table) match(folded []byte, at int) (phrase, int) {
+	wordEnd := t.wordEnd(folded, at)
+	if wordEnd == at {
+		return phrase{}, at
+	}
 	var best phrase
-	bestEnd, wordEnd := at, 0
-	for end := at; end <= len(folded) && end-at <= t.longest; {
-		if end > at && boundary(folded, end) {
-			if wordEnd == 0 {
-				wordEnd = end
-			}
+	bestEnd := at
+	longest := t.begins[string(folded[at:wordEnd])] // 0: no phrase begins so
+	for end := wordEnd; end <= len(folded) && end-at <= longest; {
+		if boundary(folded, end) {
 			if p, ok := t.phrases[string(folded[at:end])]; ok {
 				best, bestEnd = p, end
 			}
@@ -250,7 +255,7 @@ func (t *Table) match(folded []byte, at int) (phrase, int) {
 		_, size := utf8.DecodeRune(folded[end:])
 		end += size
 	}
-	if best.part != partNothing || wordEnd == 0 {
+	if best.part != partNothing {
 		return best, bestEnd
 	}
 	var buf [32]byte
@@ -260,6 +265,19 @@ func (t *Table) match(folded []byte, at int) (phrase, int) {
 		}
 	}
 	return phrase{}, at
+}
+
+// wordEnd returns where the first phrase at a place may end; the place itself where nothing ends within the longest
+// phrase.
+func (t *Table) wordEnd(folded []byte, at int) int {
+	for end := at; end < len(folded) && end-at < t.longest; {
+		_, size := utf8.DecodeRune(folded[end:])
+		end += size
+		if end-at <= t.longest && boundary(folded, end) {
+			return end
+		}
+	}
+	return at
 }
 
 // boundary tells whether a phrase may end there: at a divider, or after a letter of a script that

@@ -72,7 +72,7 @@ func (t *Table) add(columns []string) error {
 	if where != "all" && where != "phone" {
 		return fmt.Errorf("%q is neither all nor phone", where)
 	}
-	key := string(compact(nil, fold.String(word)))
+	key := string(compact(nil, []byte(fold.String(word))))
 	if key == "" || source == "" {
 		return fmt.Errorf("keyword or source is empty")
 	}
@@ -109,7 +109,7 @@ func (t *Table) Find(folded []byte, channel handoffv1.Channel) Match {
 		return Match{}
 	}
 	var buf [256]byte
-	e, ok := t.entries[string(compact(buf[:0], string(folded)))]
+	e, ok := t.entries[string(compact(buf[:0], folded))]
 	if !ok || e.phone && !phone(channel) {
 		return Match{}
 	}
@@ -122,11 +122,13 @@ func phone(c handoffv1.Channel) bool {
 }
 
 // compact appends the letters and digits of a folded text: dividers and emoji go.
-func compact(dst []byte, folded string) []byte {
-	for _, r := range folded {
+func compact(dst, folded []byte) []byte {
+	for len(folded) > 0 {
+		r, size := utf8.DecodeRune(folded)
 		if r != ' ' && r != '\n' && !emoji(r) {
 			dst = utf8.AppendRune(dst, r)
 		}
+		folded = folded[size:]
 	}
 	return dst
 }

@@ -85,8 +85,9 @@ type cores struct {
 	queue  []pipeline.Emit
 	record pipeline.Record
 	facts  []pipeline.Record
-	// Decoded: what is to be read.
+	// Decoded: what is to be read, and hand.
 	handed []handed
+	outlet turn.Outlet
 
 	// rows of facts; facts where they are decoded.
 	rows int
@@ -142,6 +143,7 @@ func newCores(b testing.TB, classifier string) *cores {
 		c.stages[schemas.Mailbox(s.Name())] = s
 	}
 	c.forget()
+	c.outlet = c.hand
 	var err error
 	c.shop, err = settings.Parse([]byte(`
 shop: acme
@@ -239,6 +241,7 @@ func (c *cores) runEncoded(b testing.TB, t *text) {
 // runDecoded takes one text, and everything it causes, through the stages, decoded.
 func (c *cores) runDecoded(b testing.TB, t *text) {
 	b.Helper()
+	c.fx.Reset() // once a text: what it causes lies in the effects' memory
 	c.handed = append(c.handed[:0], handed{topic: t.encoded.Topic, key: t.encoded.Key, record: t.record})
 	for at := 0; at < len(c.handed); at++ {
 		h := c.handed[at]
@@ -250,10 +253,10 @@ func (c *cores) runDecoded(b testing.TB, t *text) {
 		if st == nil {
 			continue
 		}
-		c.fx.Reset()
+		c.fx.Timers, c.fx.Calls, c.fx.Ended = c.fx.Timers[:0], c.fx.Calls[:0], c.fx.Ended[:0]
 		c.in = pipeline.Input{Key: h.key, Now: c.now, Settings: c}
 		before := len(c.handed)
-		if err := turn.Decide(c.stages[h.topic], h.record, &c.in, st, &c.fx, c.hand); err != nil {
+		if err := turn.Decide(c.stages[h.topic], h.record, &c.in, st, &c.fx, c.outlet); err != nil {
 			b.Fatal(err)
 		}
 		if c.trace != nil {

@@ -8,41 +8,50 @@ import (
 
 // keyState is one key's state of one stage: entries in the order of their names.
 type keyState struct {
-	names  []string
-	values [][]byte
-	seen   map[string]bool
+	entries []keyEntry
+	seen    []string
+}
+
+type keyEntry struct {
+	name  string
+	value []byte
+}
+
+// find returns the place of an entry, or where it belongs.
+func (s *keyState) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(s.entries, name, func(e keyEntry, name string) int { return strings.Compare(e.name, name) })
 }
 
 // Get implements pipeline.State.
 func (s *keyState) Get(name string) ([]byte, bool) {
-	if i, ok := slices.BinarySearch(s.names, name); ok {
-		return s.values[i], true
+	if i, ok := s.find(name); ok {
+		return s.entries[i].value, true
 	}
 	return nil, false
 }
 
 // Put implements pipeline.State.
 func (s *keyState) Put(name string, value []byte) {
-	i, ok := slices.BinarySearch(s.names, name)
+	i, ok := s.find(name)
 	if ok {
-		s.values[i] = value
+		s.entries[i].value = value
 		return
 	}
-	s.names, s.values = slices.Insert(s.names, i, name), slices.Insert(s.values, i, value)
+	s.entries = slices.Insert(s.entries, i, keyEntry{name, value})
 }
 
 // Delete implements pipeline.State.
 func (s *keyState) Delete(name string) {
-	if i, ok := slices.BinarySearch(s.names, name); ok {
-		s.names, s.values = slices.Delete(s.names, i, i+1), slices.Delete(s.values, i, i+1)
+	if i, ok := s.find(name); ok {
+		s.entries = slices.Delete(s.entries, i, i+1)
 	}
 }
 
 // Scan implements pipeline.State.
 func (s *keyState) Scan(prefix string, fn func(name string, value []byte) bool) {
-	i, _ := slices.BinarySearch(s.names, prefix)
-	for ; i < len(s.names) && strings.HasPrefix(s.names[i], prefix); i++ {
-		if !fn(s.names[i], s.values[i]) {
+	i, _ := s.find(prefix)
+	for ; i < len(s.entries) && strings.HasPrefix(s.entries[i].name, prefix); i++ {
+		if !fn(s.entries[i].name, s.entries[i].value) {
 			return
 		}
 	}
@@ -50,12 +59,9 @@ func (s *keyState) Scan(prefix string, fn func(name string, value []byte) bool) 
 
 // Seen implements pipeline.State.
 func (s *keyState) Seen(id []byte, _ time.Time) bool {
-	if s.seen[string(id)] {
+	if slices.Contains(s.seen, string(id)) {
 		return true
 	}
-	if s.seen == nil {
-		s.seen = map[string]bool{}
-	}
-	s.seen[string(id)] = true
+	s.seen = append(s.seen, string(id))
 	return false
 }
