@@ -75,6 +75,9 @@ func runMember(in io.Reader, out io.Writer) error {
 				return fmt.Errorf("read a trap: %w", err)
 			}
 			m.traps.lay(t)
+		case "disarm":
+			m.traps.clear()
+			to.tell("disarmed")
 		case "mark":
 			to.tell("marked")
 			st.begin()

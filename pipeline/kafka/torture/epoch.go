@@ -127,6 +127,9 @@ func (e *epoch) round(ctx context.Context, i int) error {
 	case errors.Is(err, errMissed):
 		outcome = "missed"
 		e.missed++
+		if err := e.disarm(ctx); err != nil {
+			return fmt.Errorf("epoch %d, after %s was missed: %w", e.number, f.name, err)
+		}
 	case err != nil:
 		return fmt.Errorf("epoch %d, %s: %w", e.number, f.name, err)
 	default:
@@ -139,6 +142,23 @@ func (e *epoch) round(ctx context.Context, i int) error {
 	}
 	e.print("round %3d  epoch %2d  %2d partitions  %-58s %s in %.1f s%s", e.rounds, e.number, e.partitions, f.name, outcome, time.Since(began).Seconds(), again)
 	return e.steady(ctx)
+}
+
+// disarm takes away a trap that did not spring: it would in a later round. It may have sprung just now.
+func (e *epoch) disarm(ctx context.Context) error {
+	if e.b != nil {
+		if err := e.b.disarm(); err != nil {
+			return err
+		}
+		if !e.b.alive() {
+			e.b = nil
+		}
+	}
+	if err := e.a.disarm(); err != nil || e.a.alive() {
+		return err
+	}
+	_, err := e.restartA(ctx)
+	return err
 }
 
 // steady has member a alive, alone, and committing.

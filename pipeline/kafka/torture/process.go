@@ -27,6 +27,7 @@ type process struct {
 
 	committed chan struct{} // has one once it committed, since its start or the last mark or hit
 	marked    chan struct{}
+	disarmed  chan struct{}
 	dead      chan struct{} // closed when the process is gone
 	started   time.Time
 	told      told
@@ -51,7 +52,7 @@ func spawn(ctx context.Context, o order, laid ...trap) (*process, error) {
 		return nil, err
 	}
 	defer log.Close()
-	p := &process{cmd: exec.CommandContext(ctx, self), committed: make(chan struct{}, 1), marked: make(chan struct{}, 1),
+	p := &process{cmd: exec.CommandContext(ctx, self), committed: make(chan struct{}, 1), marked: make(chan struct{}, 1), disarmed: make(chan struct{}, 1),
 		dead: make(chan struct{}), started: time.Now(), hit: map[int]chan struct{}{}}
 	p.cmd.Env = append(os.Environ(), asMember+"=1")
 	p.cmd.Stderr = log
@@ -100,6 +101,8 @@ func (p *process) listen(out io.Reader) {
 			p.told.take(rest)
 		case "producer":
 			p.told.produces(rest)
+		case "disarmed":
+			p.disarmed <- struct{}{}
 		case "marked":
 			p.forgetCommit()
 			p.marked <- struct{}{}
@@ -145,6 +148,21 @@ func (p *process) mark() error {
 		return nil
 	case <-p.dead:
 		return fmt.Errorf("a member ended by itself: %s", p.said)
+	case <-time.After(endWait):
+		return errors.New("a member does not answer")
+	}
+}
+
+// disarm takes away the traps that have not sprung, unless the member has died of one.
+func (p *process) disarm() error {
+	if _, err := fmt.Fprintln(p.stdin, "disarm"); err != nil && p.alive() {
+		return fmt.Errorf("disarm a member: %w", err)
+	}
+	select {
+	case <-p.disarmed:
+		return nil
+	case <-p.dead:
+		return nil
 	case <-time.After(endWait):
 		return errors.New("a member does not answer")
 	}

@@ -74,6 +74,13 @@ func (ts *traps) lay(t trap) {
 	ts.mu.Unlock()
 }
 
+// clear takes away what has not sprung.
+func (ts *traps) clear() {
+	ts.mu.Lock()
+	ts.laid = nil
+	ts.mu.Unlock()
+}
+
 // errTrap is what a sprung trap makes fail.
 type errTrap struct{ trap }
 
