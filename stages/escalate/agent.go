@@ -181,7 +181,11 @@ func (c *conversation) onBlockedText(b *handoffv1.BlockedText) {
 	if c.live() {
 		c.note(why)
 	}
-	if from.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_BOT && c.isOpenTurn(from.GetNativeId()) {
+	switch {
+	case from.GetTextClass() != handoffv1.TextClass_TEXT_CLASS_BOT || !c.isOpenTurn(from.GetNativeId()):
+	case c.state.GetConsent().GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
+		c.turnFailed("its answer may not be sent") // asked to confirm meanwhile (C14): the question is for people
+	default:
 		c.endTurn()
 	}
 }
