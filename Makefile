@@ -59,7 +59,8 @@ mutants: ## Break the runner on purpose, a promise at a time: a test must notice
 	@go run -buildvcs=false ./.ci/mutants $(ARGS)
 
 .PHONY: bench
-bench: engine ## The runner beside a bare pass-through, Kafka Streams and goka on a real Kafka: 20 minutes (ARGS="drain": a first look)
+bench: engine ## The stages' cores; the runner beside a bare pass-through, Kafka Streams and goka on a real Kafka: 20 minutes (ARGS="drain": a first look)
+	$(if $(ARGS),,@GOGC=400 go test -buildvcs=false -run '^$$' -bench Cores -benchmem -cpu 1 $(SCRIPTS))
 	@cd bench && go build -buildvcs=false -o out/bench . && out/bench $(or $(ARGS),run -suite quick -build $(VERSION))
 
 .PHONY: bench-full

@@ -25,7 +25,8 @@ type Decider interface {
 	On(t *Turn) error
 }
 
-// Turn is one record or timer, the state under its key, and what the stage wants done.
+// Turn is one record or timer, the state under its key, and what the stage wants done. The turn, its record and what
+// Make returned are used again for the next input: nothing of them may be kept when On returns.
 type Turn struct {
 	// Record that arrived; nil when a timer came due.
 	Record *handoffv1.Record
