@@ -490,7 +490,8 @@ func TestDeniesName(t *testing.T) {
 		"No soy Ana": true, "Je ne suis pas Anna": true, "Não sou a Ana": true, "Non sono Anna": true, "Ik ben niet Anna": true, "Nie jestem Anna": true,
 		"I'm not happy": false, "I'm not Happy": false, "I'm not sure": false, "I'm Not Sure": false, "I'm not home": false,
 		"This is not Amazon": false, "I'm not Karen but I want my money back": false, "Why not Anna": false, "Is this not Anna": false,
-		"Ich bin nicht Kunde": false,
+		"Ich bin nicht Kunde": false, "I'm not Ready": false, "I'm not American": false, "I am not Jewish": false, "I'm not Christian": false,
+		"I'm not Okay with this": false, "No soy Mexicana": false, "No soy Clara": false, "Je ne suis pas Contente": false, "My name is not Xanthia": true,
 	} {
 		read, _ := stage.Look(text, handoffv1.Question_QUESTION_UNSPECIFIED)
 		if got := read.GetDirective() == handoffv1.Directive_DIRECTIVE_STOP && read.GetWrongNumber(); got != wrong {

@@ -2,7 +2,9 @@ package classify
 
 import (
 	"bytes"
+	_ "embed"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,19 +19,38 @@ const deniedName = "rule wrong number: denies a name"
 // longestDenial is the folded text that is looked at for one.
 const longestDenial = 64
 
-// denial tells whether words, folded, are how people say of themselves who they are not, up to the name. German is not
-// among them: its nouns are written like names.
-func denial(words string) bool {
-	switch words {
-	case "im not", "i am not", "my name is not", "my name isnt",
-		"no soy", "yo no soy", "no me llamo",
-		"je ne suis pas", "je suis pas", "je ne m appelle pas",
-		"nao sou", "nao sou a", "nao sou o", "eu nao sou", "eu nao sou a", "eu nao sou o",
-		"non sono", "io non sono", "non mi chiamo",
-		"ik ben niet", "ik heet niet", "nie jestem":
-		return true
+//go:embed names.txt
+var namesFile string
+
+// givenNames by which people say that they are somebody else.
+var givenNames = sync.OnceValue(func() map[string]bool {
+	all := map[string]bool{}
+	for line := range strings.Lines(namesFile) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		for name := range strings.FieldsSeq(line) {
+			all[name] = true
+		}
 	}
-	return false
+	return all
+})
+
+// denial tells whether words, folded, are how people say of themselves who they are not, up to the name; and whether
+// what follows can only be a name. German is not among them: its nouns are written like names.
+func denial(words string) (is, named bool) {
+	switch words {
+	case "my name is not", "my name isnt", "no me llamo", "je ne m appelle pas", "non mi chiamo", "ik heet niet":
+		return true, true
+	case "im not", "i am not",
+		"no soy", "yo no soy",
+		"je ne suis pas", "je suis pas",
+		"nao sou", "nao sou a", "nao sou o", "eu nao sou", "eu nao sou a", "eu nao sou o",
+		"non sono", "io non sono",
+		"ik ben niet", "nie jestem":
+		return true, false
+	}
+	return false, false
 }
 
 // mayDeny finds what every denial holds: what has none of it is not looked at further.
@@ -52,7 +73,8 @@ func greets(word string) bool {
 }
 
 // deniesName tells whether a message says that its writer is somebody else than a name ("I'm not Anna", C15), and
-// nothing more. A name is one or two words that are written like one and that nothing here knows.
+// nothing more. A name is one or two words that are written like one: the first a given name ("I'm not Ready" denies
+// none), or both such that nothing here knows them where only a name can stand.
 func (s *Stage) deniesName(in intent.Reading, folded []byte, text string) bool {
 	if in.OptOut == intent.OptOutClear || len(folded) > longestDenial || !mayDeny(folded) {
 		return false
@@ -66,21 +88,25 @@ func (s *Stage) deniesName(in intent.Reading, folded []byte, text string) bool {
 	}
 	for n := 1; n <= 2 && n < len(words); n++ {
 		before, name := words[:len(words)-n], words[len(words)-n:]
-		if !denial(fold.String(strings.Join(before, " "))) {
+		is, named := denial(fold.String(strings.Join(before, " ")))
+		if !is {
 			continue
 		}
 		if first, _ := utf8.DecodeRuneInString(before[len(before)-1]); unicode.IsUpper(first) {
 			return false // who writes every word so writes names like others
 		}
-		return s.names(name)
+		return written(name) && (givenNames()[fold.String(trimmed(name[0]))] || named && s.unknown(name))
 	}
 	return false
 }
 
-// names tells whether words can only be a person's name.
-func (s *Stage) names(words []string) bool {
+// trimmed is a word without what stands around it.
+func trimmed(word string) string { return strings.Trim(word, ".,!") }
+
+// written tells whether words are written as names are.
+func written(words []string) bool {
 	for _, word := range words {
-		letters := []rune(strings.Trim(word, ".,!"))
+		letters := []rune(trimmed(word))
 		if len(letters) < 2 || !unicode.IsUpper(letters[0]) || !unicode.IsLower(letters[1]) {
 			return false
 		}
@@ -89,8 +115,15 @@ func (s *Stage) names(words []string) bool {
 				return false
 			}
 		}
-		folded := fold.String(string(letters))
-		if s.keywords.Find([]byte(folded), handoffv1.Channel_CHANNEL_SMS).Keyword != "" || !s.classifier.Read(string(letters), "").Unsure {
+	}
+	return true
+}
+
+// unknown tells whether words are no keywords, and nothing that the classifier knows.
+func (s *Stage) unknown(words []string) bool {
+	for _, word := range words {
+		word = trimmed(word)
+		if s.keywords.Find([]byte(fold.String(word)), handoffv1.Channel_CHANNEL_SMS).Keyword != "" || !s.classifier.Read(word, "").Unsure {
 			return false
 		}
 	}
