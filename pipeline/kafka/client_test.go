@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +212,66 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestManyWaitForSettings: however many records wait in one partition, the others are read, and those that waited are
+// processed in order once they can be.
+func TestManyWaitForSettings(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, "shops")
+	table := c.settings()
+	defer table.Close()
+	reading := &stage{name: "shops", process: func(in *pipeline.Input, _ pipeline.State, fx *pipeline.Effects) error {
+		version, value, _ := strings.Cut(string(in.Record.Value), " ")
+		n, err := strconv.ParseUint(version, 10, 64)
+		if err == nil {
+			_, err = in.Settings.At("acme", n)
+		}
+		if err != nil {
+			return err
+		}
+		fx.Emit("out", in.Key, []byte(value))
+		return nil
+	}}
+	store := openStore(t, t.TempDir())
+	cfg := c.config(reading, store)
+	cfg.Settings, cfg.SettingsWait, cfg.CommitRecords = table, patience, 8
+	var keys [2][]byte
+	for i := 0; keys[0] == nil || keys[1] == nil; i++ {
+		k := fmt.Appendf(nil, "shop|%d", i)
+		keys[schemas.Partition(k, 2)] = k
+	}
+	version := func(n int) {
+		c.produce(settingsRecord(t, fmt.Sprintf("acme|%d", n), uint64(n), fmt.Sprintf(shopDocument, "acme", fmt.Sprintf("V%d", n))))
+	}
+	const waiting, others = 60, 40
+	c.run(cfg, func(*running) {
+		version(1)
+		var want []string
+		for i := range waiting {
+			c.produce(&kgo.Record{Topic: "handoff.shops", Key: keys[0], Value: fmt.Appendf(nil, "2 %d", i)})
+			want = append(want, strconv.Itoa(i))
+		}
+		for i := range others {
+			c.produce(&kgo.Record{Topic: "handoff.shops", Key: keys[1], Value: fmt.Appendf(nil, "1 %d", i)})
+		}
+		eventually(t, "the other partition is read to its end", func() bool { return c.committed("shops", 1) == others })
+		if at := c.committed("shops", 0); at > 0 {
+			t.Errorf("the partition that waits is committed up to %d", at)
+		}
+		version(2)
+		eventually(t, "the partition goes on", func() bool { return c.committed("shops", 0) == waiting })
+		var got []string
+		for _, r := range c.read("out")[schemas.Partition(keys[0], 2)] {
+			got = append(got, string(r.Value))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("came out in the order %v", got)
+		}
+	})
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestSettingsWait: a record whose settings version is not there waits, with its partition alone, and
 // becomes a dead letter when it does not come.
 func TestSettingsWait(t *testing.T) {
@@ -227,7 +289,7 @@ func TestSettingsWait(t *testing.T) {
 	}}
 	store := openStore(t, t.TempDir())
 	cfg := c.config(reading, store)
-	cfg.Settings, cfg.SettingsWait = table, 700*time.Millisecond
+	cfg.Settings, cfg.SettingsWait = table, patience
 	var keys [2][]byte
 	for i := 0; keys[0] == nil || keys[1] == nil; i++ {
 		k := fmt.Appendf(nil, "shop|%d", i)
@@ -250,6 +312,9 @@ func TestSettingsWait(t *testing.T) {
 		}
 		version(2)
 		eventually(t, "the partition goes on", func() bool { return c.committed("shops", 0) == 2 })
+	})
+	cfg.SettingsWait = 100 * time.Millisecond
+	c.run(cfg, func(*running) {
 		send(0, "9d")
 		send(0, "1e")
 		eventually(t, "it is given up", func() bool { return c.drained("shops") })

@@ -146,9 +146,28 @@ func (in *incarnation) full() bool {
 	}
 	queued := 0
 	for _, p := range in.order {
-		queued += len(p.queue)
+		if p.waiting.IsZero() { // or it is paused by itself
+			queued += len(p.queue)
+		}
 	}
 	return queued >= in.r.cfg.CommitRecords
+}
+
+// pauseWaiting fetches no more of a partition whose first record waits for its settings and has many behind it,
+// so that the others' are polled meanwhile.
+func (in *incarnation) pauseWaiting() {
+	for _, p := range in.order {
+		is := map[string][]int32{in.r.mailbox: {p.id}}
+		many := !p.waiting.IsZero() && len(p.queue) >= max(in.r.cfg.CommitRecords/len(in.order), 1)
+		switch {
+		case many && !p.paused:
+			in.client.PauseFetchPartitions(is)
+			p.paused = true
+		case p.paused && p.waiting.IsZero():
+			in.client.ResumeFetchPartitions(is)
+			p.paused = false
+		}
+	}
 }
 
 // heldPoll is how often is looked again whether what records wait for is there: their settings, or the end
@@ -372,6 +391,8 @@ func (in *incarnation) work() error {
 	}
 	if in.r.sink != nil {
 		in.sinkPressure()
+	} else {
+		in.pauseWaiting()
 	}
 	if len(busy) == 0 {
 		return nil

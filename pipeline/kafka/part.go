@@ -38,6 +38,7 @@ type part struct {
 	processed int       // records since the loop last looked
 	full      bool      // commit before going on
 	waiting   time.Time // since when the first of queue, or a timer, waits for its settings
+	paused    bool      // not fetched: its queue is long
 	nextDue   int64     // earliest timer, Unix ms
 	record    pipeline.Record
 	keys      [state.AheadKeys][]byte

@@ -58,7 +58,6 @@ type sinkPart struct {
 	writing bool
 	written bool      // the write succeeded, its offset is not committed yet
 	since   time.Time // when the first record of the batch to come was queued
-	paused  bool
 }
 
 // intentName is the entry under which a partition's intent is stored, under the empty key.
@@ -231,12 +230,12 @@ func (in *incarnation) sinkPressure() {
 		limit := 2 * in.r.sink.BatchRows
 		is := map[string][]int32{in.r.mailbox: {p.id}}
 		switch {
-		case !p.sink.paused && len(p.queue) >= limit:
+		case !p.paused && len(p.queue) >= limit:
 			in.client.PauseFetchPartitions(is)
-			p.sink.paused = true
-		case p.sink.paused && len(p.queue) < limit/2:
+			p.paused = true
+		case p.paused && len(p.queue) < limit/2:
 			in.client.ResumeFetchPartitions(is)
-			p.sink.paused = false
+			p.paused = false
 		}
 	}
 }
