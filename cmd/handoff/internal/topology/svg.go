@@ -42,7 +42,7 @@ type box struct {
 // run is an arrow that does not go to the next node.
 type run struct {
 	from, to int
-	label    string
+	carries  []string
 	level    int
 	out, in  float64 // where it leaves and enters, x
 }
@@ -116,7 +116,7 @@ func (p *picture) sort(flows []Flow) (straight []arrow) {
 		for _, a := range f.arrows() {
 			from, ok := p.column[a.from]
 			to, ok2 := p.column[a.to]
-			switch r := (&run{from: from, to: to, label: strings.Join(a.carries, ", ")}); {
+			switch r := (&run{from: from, to: to, carries: a.carries}); {
 			case !ok || !ok2 || to == from: // the legend tells of what a stage posts to itself
 			case to == from+1:
 				straight = append(straight, a)
@@ -253,7 +253,26 @@ func (p *picture) run(r *run, side, track float64) {
 		end = side + 2
 	}
 	fmt.Fprintf(&p.b, "  <path class=\"flow\" d=\"M%.0f %.0fV%.0fH%.0fV%.0f\"/>\n", r.out, side, track, r.in, end)
-	p.text("label", (r.out+r.in)/2, track-7, r.label)
+	lines := r.label()
+	for i, line := range lines {
+		p.text("label", (r.out+r.in)/2, track-7-lineHeight*float64(len(lines)-1-i), line)
+	}
+}
+
+// label is what an arrow carries, in two lines where one is longer than the arrow.
+func (r *run) label() []string {
+	whole := strings.Join(r.carries, ", ")
+	if float64(len(whole))*letter <= max(r.out-r.in, r.in-r.out) {
+		return []string{whole}
+	}
+	best := []string{whole}
+	for i := 1; i < len(r.carries); i++ {
+		lines := []string{strings.Join(r.carries[:i], ", ") + ",", strings.Join(r.carries[i:], ", ")}
+		if len(best) == 1 || max(len(lines[0]), len(lines[1])) < max(len(best[0]), len(best[1])) {
+			best = lines
+		}
+	}
+	return best
 }
 
 // bus draws the facts: a line below the row that every writer meets, the stage that reads them, and the
