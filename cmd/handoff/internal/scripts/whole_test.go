@@ -352,6 +352,7 @@ func TestScriptsOnKafka(t *testing.T) {
 func TestHeldScriptsOnKafka(t *testing.T) {
 	for _, p := range allPlans(t, holdsStages, nil) {
 		t.Run(p.name, func(t *testing.T) {
+			t.Parallel() // they wait more than they compute
 			seed := seedOf(t, 22)
 			tell(t, seed, onFake(t, trial{seed: seed, strikes: 3, kills: 1}, []*plan{p}))
 		})
