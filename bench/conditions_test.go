@@ -89,7 +89,7 @@ func compiledRule(b *testing.B, condition string) *rules.Compiled {
 	if err := yaml.Unmarshal([]byte("- name: a\n  when: message_created\n  if: "+condition+"\n  then: [{add_tags: x}]\n"), &list); err != nil {
 		b.Fatal(err)
 	}
-	set, problems := rules.Compile(list)
+	set, problems := rules.Compile(list, nil)
 	if len(problems) > 0 {
 		b.Fatal(problems)
 	}
