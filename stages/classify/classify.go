@@ -51,6 +51,7 @@ type Stage struct {
 	shipped  *shipped.Classifier
 	keywords *keyword.Table
 	answers  *answer.Table
+	given    map[string]bool // names
 	// own are stages like this one that read with a shop's model as well, by the model's name.
 	own map[string]*Stage
 }
@@ -62,7 +63,7 @@ var (
 
 // New returns the stage, its tables read.
 func New(cfg Config) (*Stage, error) {
-	s := &Stage{classifier: cfg.Classifier}
+	s := &Stage{classifier: cfg.Classifier, given: givenNames()}
 	var err error
 	if s.keywords, err = keyword.Shipped(); err != nil {
 		return nil, fmt.Errorf("read consent keywords: %w", err)

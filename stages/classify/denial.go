@@ -4,7 +4,6 @@ import (
 	"bytes"
 	_ "embed"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -23,7 +22,7 @@ const longestDenial = 64
 var namesFile string
 
 // givenNames by which people say that they are somebody else.
-var givenNames = sync.OnceValue(func() map[string]bool {
+func givenNames() map[string]bool {
 	all := map[string]bool{}
 	for line := range strings.Lines(namesFile) {
 		if strings.HasPrefix(line, "#") {
@@ -34,7 +33,7 @@ var givenNames = sync.OnceValue(func() map[string]bool {
 		}
 	}
 	return all
-})
+}
 
 // denial tells whether words, folded, are how people say of themselves who they are not, up to the name; and whether
 // what follows can only be a name. German is not among them: its nouns are written like names.
@@ -95,7 +94,7 @@ func (s *Stage) deniesName(in intent.Reading, folded []byte, text string) bool {
 		if first, _ := utf8.DecodeRuneInString(before[len(before)-1]); unicode.IsUpper(first) {
 			return false // who writes every word so writes names like others
 		}
-		return written(name) && (givenNames()[fold.String(trimmed(name[0]))] || named && s.unknown(name))
+		return written(name) && (s.given[fold.String(trimmed(name[0]))] || named && s.unknown(name))
 	}
 	return false
 }
