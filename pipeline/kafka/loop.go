@@ -157,16 +157,8 @@ func (in *incarnation) full() bool {
 // so that the others' are polled meanwhile.
 func (in *incarnation) pauseWaiting() {
 	for _, p := range in.order {
-		is := map[string][]int32{in.r.mailbox: {p.id}}
-		many := !p.waiting.IsZero() && len(p.queue) >= max(in.r.cfg.CommitRecords/len(in.order), 1)
-		switch {
-		case many && !p.paused:
-			in.client.PauseFetchPartitions(is)
-			p.paused = true
-		case p.paused && p.waiting.IsZero():
-			in.client.ResumeFetchPartitions(is)
-			p.paused = false
-		}
+		many := p.paused || len(p.queue) >= max(in.r.cfg.CommitRecords/len(in.order), 1)
+		p.pause(many && !p.waiting.IsZero())
 	}
 }
 

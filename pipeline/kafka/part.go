@@ -149,6 +149,19 @@ func (p *part) dequeue(n int) {
 	}
 }
 
+// pause has the client fetch no more of the partition, or go on.
+func (p *part) pause(is bool) {
+	if is == p.paused {
+		return
+	}
+	p.paused = is
+	if it := map[string][]int32{p.in.r.mailbox: {p.id}}; is {
+		p.in.client.PauseFetchPartitions(it)
+	} else {
+		p.in.client.ResumeFetchPartitions(it)
+	}
+}
+
 // recycle gives the memory of processed records back, once nothing they caused is in flight. A sink's
 // are still being written, or were given to it.
 func (p *part) recycle() {

@@ -227,15 +227,11 @@ func (p *part) write(in pipeline.Intent, records []pipeline.Record) error {
 // sinkPressure stops fetching partitions whose queue has enough for two batches, until it is down.
 func (in *incarnation) sinkPressure() {
 	for _, p := range in.order {
-		limit := 2 * in.r.sink.BatchRows
-		is := map[string][]int32{in.r.mailbox: {p.id}}
-		switch {
-		case !p.paused && len(p.queue) >= limit:
-			in.client.PauseFetchPartitions(is)
-			p.paused = true
-		case p.paused && len(p.queue) < limit/2:
-			in.client.ResumeFetchPartitions(is)
-			p.paused = false
+		switch limit := 2 * in.r.sink.BatchRows; {
+		case len(p.queue) >= limit:
+			p.pause(true)
+		case len(p.queue) < limit/2:
+			p.pause(false)
 		}
 	}
 }

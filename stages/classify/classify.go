@@ -159,9 +159,8 @@ func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	} else {
 		r = s.read(m, t.Record.GetChannel(), before, float32(t.Shop.Classifier.Endpoint.SureFrom))
 	}
-	waited := len(c.GetComing())
-	arrived(c, t.At())
-	changed := r.resolve(c, t.At()) || len(c.GetComing()) != waited
+	came := arrived(c, t.At())
+	changed := r.resolve(c, t.At()) || came
 	if r.out.GetLanguage() != before {
 		c.Language, changed = r.out.GetLanguage(), true
 	}

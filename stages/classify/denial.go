@@ -94,7 +94,7 @@ func (s *Stage) deniesName(in intent.Reading, folded []byte, text string) bool {
 		if first, _ := utf8.DecodeRuneInString(before[len(before)-1]); unicode.IsUpper(first) {
 			return false // who writes every word so writes names like others
 		}
-		return written(name) && (s.given[fold.String(trimmed(name[0]))] || named && s.unknown(name))
+		return written(name) && (s.given[fold.String(trimmed(name[0]))] || named && s.unknown(name...))
 	}
 	return false
 }
@@ -105,21 +105,16 @@ func trimmed(word string) string { return strings.Trim(word, ".,!") }
 // written tells whether words are written as names are.
 func written(words []string) bool {
 	for _, word := range words {
-		letters := []rune(trimmed(word))
-		if len(letters) < 2 || !unicode.IsUpper(letters[0]) || !unicode.IsLower(letters[1]) {
+		word = trimmed(word)
+		if !capitalized(word) || strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !strings.ContainsRune("-'’", r) }) {
 			return false
-		}
-		for _, r := range letters {
-			if !unicode.IsLetter(r) && r != '-' && r != '\'' && r != '’' {
-				return false
-			}
 		}
 	}
 	return true
 }
 
 // unknown tells whether words are no keywords, and nothing that the classifier knows.
-func (s *Stage) unknown(words []string) bool {
+func (s *Stage) unknown(words ...string) bool {
 	for _, word := range words {
 		word = trimmed(word)
 		if s.keywords.Find([]byte(fold.String(word)), handoffv1.Channel_CHANNEL_SMS).Keyword != "" || !s.classifier.Read(word, "").Unsure {

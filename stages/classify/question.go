@@ -47,12 +47,13 @@ func ask(c *statev1.ClassifyConversation, q *statev1.OpenQuestion) {
 	}
 }
 
-// arrived has the texts ask that waited for a time which has come.
-func arrived(c *statev1.ClassifyConversation, now time.Time) {
+// arrived has the texts ask that waited for a time which has come, and tells whether any did.
+func arrived(c *statev1.ClassifyConversation, now time.Time) (any bool) {
 	for len(c.Coming) > 0 && !c.Coming[0].GetFrom().AsTime().After(now) {
 		ask(c, c.Coming[0])
-		c.Coming = c.Coming[1:]
+		c.Coming, any = c.Coming[1:], true
 	}
+	return any
 }
 
 // closeQuestions closes every question that a STOP covers: nothing that was asked before it can be agreed to, on

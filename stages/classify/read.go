@@ -198,7 +198,7 @@ func (s *Stage) thanksByName(folded []byte, text string) bool {
 		return false
 	}
 	text = strings.TrimRightFunc(text, unicode.IsSpace)
-	name := strings.TrimRight(text[strings.LastIndexFunc(text, unicode.IsSpace)+1:], ".,!")
+	name := text[strings.LastIndexFunc(text, unicode.IsSpace)+1:]
 	if !capitalized(name) || bytes.ContainsAny(folded[at+1:], "0123456789") || strings.ContainsAny(text, "?？") {
 		return false
 	}
@@ -206,8 +206,7 @@ func (s *Stage) thanksByName(folded []byte, text string) bool {
 	if !thanks.Thanks || thanks.Kind != answer.None || thanks.Rest != at {
 		return false
 	}
-	return s.keywords.Find(folded[at+1:], handoffv1.Channel_CHANNEL_SMS).Keyword == "" &&
-		s.classifier.Read(name, "").Unsure
+	return s.unknown(name)
 }
 
 // capitalized tells whether a word is written as names are: a capital, then a small letter.

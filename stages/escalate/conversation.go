@@ -82,13 +82,16 @@ func (c *conversation) put(name string, m schemas.Message, there bool) {
 	}
 }
 
-const convPrefix = "conv/"
+const (
+	convPrefix = "conv/"
+	threads    = "thread/" // of all conversations
+)
 
 func convEntry(conversation string) string    { return convPrefix + conversation }
 func episodeEntry(conversation string) string { return "episode/" + conversation }
 func expiredEntry(conversation string) string { return "expired/" + conversation }
 func ticketEntry(conversation string) string  { return "ticket/" + conversation }
-func threadPrefix(conversation string) string { return "thread/" + conversation + "/" }
+func threadPrefix(conversation string) string { return threads + conversation + "/" }
 
 func pastEntry(conversation, ticketID string) string {
 	return "past/" + conversation + "/" + ticketID
@@ -96,7 +99,7 @@ func pastEntry(conversation, ticketID string) string {
 
 func threadEntry(conversation string, seq uint64) string {
 	var room [96]byte // most names fit: one allocation each
-	name := append(room[:0], "thread/"...)
+	name := append(room[:0], threads...)
 	name = append(name, conversation...)
 	return string(appendInOrder(append(name, '/'), seq))
 }

@@ -2,6 +2,7 @@ package escalate
 
 import (
 	"fmt"
+	"hash/fnv"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -97,22 +98,18 @@ func automated(class handoffv1.TextClass) bool {
 	return class == handoffv1.TextClass_TEXT_CLASS_BOT || class == handoffv1.TextClass_TEXT_CLASS_RULE
 }
 
-// hashOf is a hash of a text's letters in one case, without spaces (FNV-1a, 64 bits); 0 for a text without any.
+// hashOf is a hash of a text's letters in one case, without spaces; 0 for a text without any.
 func hashOf(text string) uint64 {
-	const basis, prime = 0xcbf29ce484222325, 0x100000001b3
-	hash, empty := uint64(basis), true
-	var room [utf8.UTFMax]byte
+	letters := make([]byte, 0, len(text))
 	for _, r := range text {
-		if unicode.IsSpace(r) {
-			continue
-		}
-		empty = false
-		for _, b := range utf8.AppendRune(room[:0], unicode.ToLower(r)) {
-			hash = (hash ^ uint64(b)) * prime
+		if !unicode.IsSpace(r) {
+			letters = utf8.AppendRune(letters, unicode.ToLower(r))
 		}
 	}
-	if empty {
+	if len(letters) == 0 {
 		return 0
 	}
-	return max(hash, 1)
+	h := fnv.New64a()
+	_, _ = h.Write(letters) // a hash takes all
+	return max(h.Sum64(), 1)
 }

@@ -106,14 +106,10 @@ type kept struct {
 }
 
 // parked lists what waits, in the order of writing.
-func (c *conversation) parked() []kept {
+func (c *conversation) parked() (all []kept) {
 	if c.state.GetParked() == 0 {
 		return nil // never any
 	}
-	return c.readParked()
-}
-
-func (c *conversation) readParked() (all []kept) {
 	turn.Scan(c.t, parkedPrefix(c.at.Conversation), &statev1.Parked{}, func(name string, p *statev1.Parked) bool {
 		all = append(all, kept{name, p})
 		return true
