@@ -100,9 +100,21 @@ func stageRanOn(t *testing.T, broker string, more ...string) *inspected {
 	}
 	go func() { ended <- a.RunStages(ctx, []string{schemas.StageClassify, schemas.StageConsent}) }()
 	admin := kadm.NewClient(client)
-	h.until("consent commits", func() bool {
+	h.until("consent commits, and classify what came back to it", func() bool {
 		at, err := admin.FetchOffsets(t.Context(), schemas.TopicConsent)
-		return err == nil && len(at[schemas.TopicConsent]) > 0
+		if err != nil || len(at[schemas.TopicConsent]) == 0 {
+			return false
+		}
+		read, err := admin.FetchOffsets(t.Context(), schemas.TopicClassify)
+		if err != nil {
+			return false
+		}
+		ends, err := admin.ListEndOffsets(t.Context(), schemas.TopicClassify)
+		if err != nil {
+			return false
+		}
+		p := schemas.Partition([]byte(person), 4)
+		return ends[schemas.TopicClassify][p].Offset-read[schemas.TopicClassify][p].At <= 1 // the last transaction's marker
 	})
 	stop()
 	if err := <-ended; err != nil {
