@@ -50,8 +50,10 @@ func TestCoresDecoded(t *testing.T) {
 		if !slices.Equal(made, want) {
 			t.Fatalf("%q makes, decoded:\n%s\nencoded:\n%s", words, strings.Join(made, "\n"), strings.Join(want, "\n"))
 		}
-		if !reflect.DeepEqual(decoded.state, encoded.state) {
-			t.Fatalf("%q leaves other state where it is decoded", words)
+		for mailbox, s := range encoded.stages {
+			if !reflect.DeepEqual(decoded.stages[mailbox].state, s.state) {
+				t.Fatalf("%q leaves %s other state where it is decoded", words, mailbox)
+			}
 		}
 		encoded.drainFacts()
 		if encoded.rows == 0 || decoded.rows != encoded.rows {
@@ -73,12 +75,10 @@ func told(emits []pipeline.Emit, fx *pipeline.Effects) string {
 
 // cores are the stages over state in memory.
 type cores struct {
-	stages map[string]core // by mailbox
-	state  map[string]map[string]*keyState
+	stages map[string]*running // by mailbox
 	shop   *settings.Shop
 	now    time.Time
 	serial int
-	fx     pipeline.Effects
 	in     pipeline.Input
 
 	// Encoded: what is to be read, and facts that are not rows yet.
@@ -99,6 +99,13 @@ type cores struct {
 type core interface {
 	pipeline.Stage
 	turn.Decider
+}
+
+// running is a stage with all that a runner keeps for it.
+type running struct {
+	core
+	state map[string]*keyState // by key
+	fx    pipeline.Effects
 }
 
 // text is what a person wrote, as a record and as the bytes that the gateway posts.
@@ -137,12 +144,11 @@ func newCores(b testing.TB, classifier string) *cores {
 	if classifier == "given" {
 		cfg.Classifier = given{}
 	}
-	c := &cores{stages: map[string]core{}, state: map[string]map[string]*keyState{}, now: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)}
+	c := &cores{stages: map[string]*running{}, now: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)}
 	first := must(classify.New(cfg))
 	for _, s := range []core{first, must(consent.New(consent.Config{})), must(escalate.New(escalate.Config{})), must(deliver.New(deliver.Config{}))} {
-		c.stages[schemas.Mailbox(s.Name())] = s
+		c.stages[schemas.Mailbox(s.Name())] = &running{core: s, state: map[string]*keyState{}}
 	}
-	c.forget()
 	c.outlet = c.hand
 	var err error
 	c.shop, err = settings.Parse([]byte(`
@@ -187,30 +193,27 @@ func (c *cores) texts(n int, words string) []text {
 	return all
 }
 
-// forget empties the state.
+// forget empties the state; what it was kept in is used again.
 func (c *cores) forget() {
-	for mailbox := range c.stages {
-		c.state[mailbox] = map[string]*keyState{}
+	for _, s := range c.stages {
+		for _, st := range s.state {
+			st.forget()
+		}
 	}
 }
 
-// of is a key's state at the stage that reads a topic; nil when none of these stages does.
-func (c *cores) of(topic string, key []byte) *keyState {
-	keys := c.state[topic]
-	if keys == nil {
-		return nil
-	}
-	st := keys[string(key)]
+// of is a key's state.
+func (s *running) of(key []byte) *keyState {
+	st := s.state[string(key)]
 	if st == nil {
 		st = &keyState{}
-		keys[string(key)] = st
+		s.state[string(key)] = st
 	}
 	return st
 }
 
 // runEncoded takes one text, and everything it causes, through the stages, in bytes.
 func (c *cores) runEncoded(b testing.TB, t *text) {
-	b.Helper()
 	c.queue = append(c.queue[:0], t.encoded)
 	for at := 0; at < len(c.queue); at++ {
 		e := c.queue[at]
@@ -221,27 +224,25 @@ func (c *cores) runEncoded(b testing.TB, t *text) {
 			}
 			continue
 		}
-		st := c.of(e.Topic, e.Key)
-		if st == nil {
-			continue
+		s := c.stages[e.Topic]
+		if s == nil {
+			continue // none of these stages reads it
 		}
-		c.fx.Reset()
+		s.fx.Reset()
 		c.record = pipeline.Record{Topic: e.Topic, Key: e.Key, Value: e.Value, Time: c.now}
 		c.in = pipeline.Input{Key: e.Key, Now: c.now, Settings: c, Record: &c.record}
-		if err := c.stages[e.Topic].Process(&c.in, st, &c.fx); err != nil {
+		if err := s.Process(&c.in, s.of(e.Key), &s.fx); err != nil {
 			b.Fatal(err)
 		}
 		if c.trace != nil {
-			c.trace(c.fx.Emits, &c.fx)
+			c.trace(s.fx.Emits, &s.fx)
 		}
-		c.queue = append(c.queue, c.fx.Emits...)
+		c.queue = append(c.queue, s.fx.Emits...)
 	}
 }
 
 // runDecoded takes one text, and everything it causes, through the stages, decoded.
 func (c *cores) runDecoded(b testing.TB, t *text) {
-	b.Helper()
-	c.fx.Reset() // once a text: what it causes lies in the effects' memory
 	c.handed = append(c.handed[:0], handed{topic: t.encoded.Topic, key: t.encoded.Key, record: t.record})
 	for at := 0; at < len(c.handed); at++ {
 		h := c.handed[at]
@@ -249,19 +250,22 @@ func (c *cores) runDecoded(b testing.TB, t *text) {
 			c.rows++
 			continue
 		}
-		st := c.of(h.topic, h.key)
-		if st == nil {
-			continue
+		s := c.stages[h.topic]
+		if s == nil {
+			continue // none of these stages reads it
 		}
-		c.fx.Timers, c.fx.Calls, c.fx.Ended = c.fx.Timers[:0], c.fx.Calls[:0], c.fx.Ended[:0]
 		c.in = pipeline.Input{Key: h.key, Now: c.now, Settings: c}
-		before := len(c.handed)
-		if err := turn.Decide(c.stages[h.topic], h.record, &c.in, st, &c.fx, c.outlet); err != nil {
+		before, timers, calls, ended := len(c.handed), len(s.fx.Timers), len(s.fx.Calls), len(s.fx.Ended)
+		if err := turn.Decide(s.core, h.record, &c.in, s.of(h.key), &s.fx, c.outlet); err != nil {
 			b.Fatal(err)
 		}
 		if c.trace != nil {
-			c.trace(encodeAll(b, c.handed[before:]), &c.fx)
+			made := pipeline.Effects{Timers: s.fx.Timers[timers:], Calls: s.fx.Calls[calls:], Ended: s.fx.Ended[ended:]}
+			c.trace(encodeAll(b, c.handed[before:]), &made)
 		}
+	}
+	for _, s := range c.stages {
+		s.fx.Reset() // once a text: what it caused lies in the effects' memory
 	}
 }
 

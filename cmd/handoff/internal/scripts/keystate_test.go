@@ -4,12 +4,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/handoff-dev/handoff/schemas"
 )
 
 // keyState is one key's state of one stage: entries in the order of their names.
 type keyState struct {
 	entries []keyEntry
-	seen    []string
+	seen    [][schemas.IDSize]byte
 }
 
 type keyEntry struct {
@@ -17,15 +19,35 @@ type keyEntry struct {
 	value []byte
 }
 
+// forget empties the state and keeps its room.
+func (s *keyState) forget() {
+	clear(s.entries)
+	s.entries, s.seen = s.entries[:0], s.seen[:0]
+}
+
 // find returns the place of an entry, or where it belongs.
 func (s *keyState) find(name string) (int, bool) {
-	return slices.BinarySearchFunc(s.entries, name, func(e keyEntry, name string) int { return strings.Compare(e.name, name) })
+	from, to := 0, len(s.entries)
+	for from < to {
+		middle := (from + to) / 2
+		switch c := strings.Compare(s.entries[middle].name, name); {
+		case c == 0:
+			return middle, true
+		case c < 0:
+			from = middle + 1
+		default:
+			to = middle
+		}
+	}
+	return from, false
 }
 
 // Get implements pipeline.State.
 func (s *keyState) Get(name string) ([]byte, bool) {
-	if i, ok := s.find(name); ok {
-		return s.entries[i].value, true
+	for i := range s.entries { // a dozen at most: most differ in length
+		if e := &s.entries[i]; e.name == name {
+			return e.value, true
+		}
 	}
 	return nil, false
 }
@@ -59,9 +81,10 @@ func (s *keyState) Scan(prefix string, fn func(name string, value []byte) bool) 
 
 // Seen implements pipeline.State.
 func (s *keyState) Seen(id []byte, _ time.Time) bool {
-	if slices.Contains(s.seen, string(id)) {
+	one := [schemas.IDSize]byte(id)
+	if slices.Contains(s.seen, one) {
 		return true
 	}
-	s.seen = append(s.seen, string(id))
+	s.seen = append(s.seen, one)
 	return false
 }
