@@ -1,6 +1,9 @@
 package country
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestOf(t *testing.T) {
 	for number, want := range map[string]string{
@@ -19,6 +22,21 @@ func TestKnown(t *testing.T) {
 	for s, want := range map[string]bool{"US": true, "CA": true, "KZ": true, "DE": true, "": false, "us": false, "XX": false, "U": false, ":U": false} {
 		if Known(s) != want {
 			t.Errorf("%q: %v", s, !want)
+		}
+	}
+}
+
+// TestLists: entries are in the order of their codes, and each is found.
+func TestLists(t *testing.T) {
+	for _, list := range []string{callingCodes, areaCodes} {
+		before := ""
+		for at := 0; at < len(list); at += entrySize {
+			code, name, ok := strings.Cut(list[at:at+entrySize], ":")
+			code = strings.TrimSpace(code)
+			if !ok || code <= before || codeIn(list, code) != strings.TrimSpace(name) {
+				t.Errorf("entry %q behind %s is found as %q", list[at:at+entrySize], before, codeIn(list, code))
+			}
+			before = code
 		}
 	}
 }
