@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/reuse"
 )
 
 // ErrRecord is wrapped by every error about a record that cannot be decoded.
@@ -20,6 +21,9 @@ type Message interface {
 	MarshalVT() ([]byte, error)
 	MarshalToSizedBufferVT(b []byte) (int, error)
 	UnmarshalVTUnsafe(b []byte) error
+	// UnmarshalVTIn is UnmarshalVTUnsafe where the messages that this one holds lie in rooms: they are valid until
+	// those are reset.
+	UnmarshalVTIn(in *reuse.Rooms, b []byte) error
 }
 
 // Unmarshal decodes into an empty message; a string that is not UTF-8 is an error. Strings of the message are b's
@@ -30,15 +34,15 @@ func Unmarshal(b []byte, m Message) error { return m.UnmarshalVTUnsafe(b) }
 // received_at, and a body. key is the Kafka key it came with. Like Unmarshal it does not copy value.
 func Decode(key, value []byte) (*handoffv1.Record, error) {
 	r := &handoffv1.Record{}
-	if err := DecodeInto(r, key, value); err != nil {
+	if err := DecodeInto(r, key, value, nil); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// DecodeInto is Decode into an empty record.
-func DecodeInto(r *handoffv1.Record, key, value []byte) error {
-	if err := Unmarshal(value, r); err != nil {
+// DecodeInto is Decode into an empty record; the messages that it holds lie in rooms, where they are not nil.
+func DecodeInto(r *handoffv1.Record, key, value []byte, in *reuse.Rooms) error {
+	if err := r.UnmarshalVTIn(in, value); err != nil {
 		return fmt.Errorf("%w: not a handoff.v1.Record: %w", ErrRecord, err)
 	}
 	switch {

@@ -6,13 +6,16 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/reuse"
 )
 
 // memory is what turns are made of and what they make. It belongs to the effects that turns list, and is used
 // again once those are reset: by then a record that was made is encoded, or read by whoever it was handed to.
 type memory struct {
-	turns room[opened, *opened]
-	made  room[made, *made]
+	rooms  reuse.Rooms
+	stored []Stored
+	// collect appends to stored. It is made once: a function that is handed to a state costs an allocation.
+	collect func(name string, value []byte) bool
 }
 
 // opened is a turn, and the record that it decodes.
@@ -22,12 +25,6 @@ type opened struct {
 	now    timestamppb.Timestamp
 }
 
-// clear leaves the turn, which is written whole when it is opened.
-func (o *opened) clear() {
-	o.record.Reset()
-	o.now.Reset()
-}
-
 // made is a record that a turn makes, with what every such record or every fact has.
 type made struct {
 	record handoffv1.Record
@@ -35,10 +32,13 @@ type made struct {
 	id     [schemas.IDSize]byte
 }
 
-func (m *made) clear() {
-	m.record.Reset()
-	m.fact.Fact = nil
-}
+// New returns v in memory of the turn: it is used again once the turn's effects are reset, so nothing of it may be
+// kept when On returns. What stages make for every message is made so; what they seldom make can as well be made
+// without.
+func New[T any](t *Turn, v T) *T { return reuse.New(&t.memory.rooms, v) }
+
+// Zero is New of a zero value.
+func Zero[T any](t *Turn) *T { return reuse.Zero[T](&t.memory.rooms) }
 
 // memoryOf is the memory that comes with effects.
 func memoryOf(fx *pipeline.Effects) *memory {
@@ -46,43 +46,17 @@ func memoryOf(fx *pipeline.Effects) *memory {
 		return m
 	}
 	m := &memory{}
+	m.collect = func(name string, value []byte) bool {
+		m.stored = append(m.stored, Stored{Name: name, Value: value})
+		return true
+	}
 	fx.Memory = m
 	return m
 }
 
 // Reset implements pipeline.Memory.
 func (m *memory) Reset() {
-	m.turns.reset()
-	m.made.reset()
-}
-
-// mostKept is how many values of a kind are kept: a turn makes more only by way of exception.
-const mostKept = 64
-
-// room hands out values, and after a reset the same ones again, cleared.
-type room[T any, P interface {
-	*T
-	clear()
-}] struct {
-	all  []P
-	used int
-}
-
-func (r *room[T, P]) next() P {
-	if r.used == len(r.all) {
-		v := P(new(T))
-		if len(r.all) == mostKept {
-			return v
-		}
-		r.all = append(r.all, v)
-	}
-	r.used++
-	return r.all[r.used-1]
-}
-
-func (r *room[T, P]) reset() {
-	for _, v := range r.all[:r.used] {
-		v.clear()
-	}
-	r.used = 0
+	m.rooms.Reset()
+	clear(m.stored)
+	m.stored = m.stored[:0]
 }

@@ -5,8 +5,10 @@ package turn
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -14,6 +16,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/reuse"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
@@ -60,9 +63,9 @@ type Turn struct {
 // records of it and with its state: it must not be changed.
 type Outlet func(topic string, key []byte, r *handoffv1.Record)
 
-// New opens the turn of an input. Errors wrap schemas.ErrRecord, schemas.ErrKey or
+// read opens the turn of an input. Errors wrap schemas.ErrRecord, schemas.ErrKey or
 // pipeline.ErrSettingsPending.
-func New(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) (*Turn, error) {
+func read(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) (*Turn, error) {
 	t := open(stage, in, st, fx)
 	var err error
 	if in.Timer != nil {
@@ -74,7 +77,7 @@ func New(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effec
 		return t, err
 	}
 	t.Record = &t.opened.record
-	if err = schemas.DecodeInto(t.Record, in.Record.Key, in.Record.Value); err != nil {
+	if err = schemas.DecodeInto(t.Record, in.Record.Key, in.Record.Value, &t.memory.rooms); err != nil {
 		return nil, err
 	}
 	return t, t.arrive(in.Settings)
@@ -83,7 +86,7 @@ func New(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effec
 // open takes a turn from the effects' memory.
 func open(stage string, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) *Turn {
 	memory := memoryOf(fx)
-	o := memory.turns.next()
+	o := reuse.Zero[opened](&memory.rooms)
 	o.turn = Turn{stage: stage, inKey: in.Key, Now: in.Now, Timer: in.Timer, state: st, fx: fx, memory: memory, opened: o}
 	return &o.turn
 }
@@ -97,7 +100,7 @@ func (t *Turn) arrive(table pipeline.Settings) (err error) {
 
 // Process runs a Decider as a pipeline.Stage would: open the turn, decide, report what went wrong.
 func Process(d Decider, in *pipeline.Input, st pipeline.State, fx *pipeline.Effects) error {
-	t, err := New(d.Name(), in, st, fx)
+	t, err := read(d.Name(), in, st, fx)
 	if err != nil {
 		return err
 	}
@@ -131,9 +134,14 @@ func (t *Turn) ID() []byte { return t.id }
 // HexID is ID as text.
 func (t *Turn) HexID() string {
 	if t.hexID == "" {
-		t.hexID = schemas.HexID(t.id)
+		t.hexID = t.Hex(t.id)
 	}
 	return t.hexID
+}
+
+// Hex is schemas.HexID in memory like Join's.
+func (t *Turn) Hex(id []byte) string {
+	return text(hex.AppendEncode(t.fx.Room(hex.EncodedLen(len(id)))[:0], id))
 }
 
 // At is when the outside event behind this turn was received; the due time for a timer. Whether an
@@ -152,6 +160,11 @@ func (t *Turn) NowStamp() *timestamppb.Timestamp {
 		t.now.Seconds, t.now.Nanos = t.Now.Unix(), int32(t.Now.Nanosecond())
 	}
 	return t.now
+}
+
+// Stamp is a time for records and entries.
+func (t *Turn) Stamp(at time.Time) *timestamppb.Timestamp {
+	return New(t, timestamppb.Timestamp{Seconds: at.Unix(), Nanos: int32(at.Nanosecond())})
 }
 
 // AtStamp is At for records and entries, which share it: it must not be changed.
@@ -186,7 +199,7 @@ func PlaceOf(conversation string) (Place, error) {
 func (t *Turn) Make(at Place) *handoffv1.Record { return &t.make(at).record }
 
 func (t *Turn) make(at Place) *made {
-	m := t.memory.made.next()
+	m := Zero[made](t)
 	out := &m.record
 	out.Id = append(m.id[:0], schemas.EffectID(t.id, t.stage, t.ordinal)...)
 	t.ordinal++
@@ -231,7 +244,9 @@ func (t *Turn) Forward(topic string, change func(*handoffv1.Record)) *handoffv1.
 	out := t.Make(t.Here())
 	out.Body, out.PutBack = t.Record.GetBody(), t.Record.GetPutBack()
 	// A field that a newer version added goes on.
-	out.ProtoReflect().SetUnknown(t.Record.ProtoReflect().GetUnknown())
+	if unknown := t.Record.ProtoReflect().GetUnknown(); len(unknown) > 0 {
+		out.ProtoReflect().SetUnknown(unknown)
+	}
 	if change != nil {
 		change(out)
 	}
@@ -243,9 +258,9 @@ func (t *Turn) Forward(topic string, change func(*handoffv1.Record)) *handoffv1.
 // questions to the bot leave a stage.
 func (t *Turn) Command(at Place, c *handoffv1.Command) (callID string) {
 	r := t.Make(at)
-	r.Body = &handoffv1.Record_Command{Command: c}
+	r.Body = New(t, handoffv1.Record_Command{Command: c})
 	t.Emit(schemas.TopicDeliver, r)
-	return schemas.HexID(r.GetId())
+	return t.Hex(r.GetId())
 }
 
 // Fact reports to analytics.
@@ -314,13 +329,23 @@ func (t *Turn) Any(prefix string) (found bool) {
 	return found
 }
 
-// Each calls fn with every entry whose name begins with prefix, as it lies in the state, in byte order of names,
-// until fn returns false; Decode reads it. fn must not write state. value is valid as long as the turn.
-func (t *Turn) Each(prefix string, fn func(name string, value []byte) bool) { t.state.Scan(prefix, fn) }
+// Stored is an entry as it lies in the state. It is valid as long as the turn.
+type Stored struct {
+	Name  string
+	Value []byte
+}
 
-// Decode reads an entry's value into m, which is empty, and tells whether it could.
+// Stored returns every entry whose name begins with prefix, in byte order of names; Decode reads one.
+func (t *Turn) Stored(prefix string) []Stored {
+	m := t.memory
+	from := len(m.stored)
+	t.state.Scan(prefix, m.collect)
+	return m.stored[from:len(m.stored):len(m.stored)]
+}
+
+// Decode reads an entry's value into m, which is empty, and tells whether it could. What m holds is of the turn alone.
 func (t *Turn) Decode(name string, value []byte, m schemas.Message) bool {
-	if err := schemas.Unmarshal(value, m); err != nil {
+	if err := m.UnmarshalVTIn(&t.memory.rooms, value); err != nil {
 		t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
 		return false
 	}
@@ -346,6 +371,23 @@ func (t *Turn) fail(err error) {
 		t.err = err
 	}
 }
+
+// Join returns the parts one behind the other, as the name of an entry is made for every message: names share the
+// memory of what the turn emits. What somebody keeps for long is better made with +, which has memory of its own.
+func (t *Turn) Join(parts ...string) string {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	b := t.fx.Room(n)[:0]
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	return text(b)
+}
+
+// text is bytes of the effects' room as a string: nobody else has them, and nothing writes them again.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // keyBytes is the turn's key, one copy for all that is emitted.
 func (t *Turn) keyBytes() []byte {

@@ -6,6 +6,7 @@ package handoffv1
 
 import (
 	fmt "fmt"
+	reuse "github.com/handoff-dev/handoff/schemas/reuse"
 	protohelpers "github.com/planetscale/vtprotobuf/protohelpers"
 	timestamppb1 "github.com/planetscale/vtprotobuf/types/known/timestamppb"
 	proto "google.golang.org/protobuf/proto"
@@ -3186,7 +3187,9 @@ func (m *DeliveryState) SizeVT() (n int) {
 	return n
 }
 
-func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Command) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3264,7 +3267,7 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.GiveUpAt == nil {
-				m.GiveUpAt = &timestamppb.Timestamp{}
+				m.GiveUpAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.GiveUpAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3300,7 +3303,7 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.NotBefore == nil {
-				m.NotBefore = &timestamppb.Timestamp{}
+				m.NotBefore = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.NotBefore).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3355,15 +3358,15 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Action.(*Command_SendText); ok {
-				if err := oneof.SendText.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.SendText.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &SendText{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[SendText](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Action = &Command_SendText{SendText: v}
+				m.Action = reuse.New(in, Command_SendText{SendText: v})
 			}
 			iNdEx = postIndex
 		case 11:
@@ -3396,15 +3399,15 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Action.(*Command_CreateTicket); ok {
-				if err := oneof.CreateTicket.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.CreateTicket.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &CreateTicket{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[CreateTicket](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Action = &Command_CreateTicket{CreateTicket: v}
+				m.Action = reuse.New(in, Command_CreateTicket{CreateTicket: v})
 			}
 			iNdEx = postIndex
 		case 12:
@@ -3437,15 +3440,15 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Action.(*Command_AppendMessages); ok {
-				if err := oneof.AppendMessages.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.AppendMessages.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &AppendMessages{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[AppendMessages](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Action = &Command_AppendMessages{AppendMessages: v}
+				m.Action = reuse.New(in, Command_AppendMessages{AppendMessages: v})
 			}
 			iNdEx = postIndex
 		case 13:
@@ -3478,15 +3481,15 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Action.(*Command_AddNote); ok {
-				if err := oneof.AddNote.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.AddNote.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &AddNote{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[AddNote](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Action = &Command_AddNote{AddNote: v}
+				m.Action = reuse.New(in, Command_AddNote{AddNote: v})
 			}
 			iNdEx = postIndex
 		case 14:
@@ -3519,15 +3522,15 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Action.(*Command_SetTicketStatus); ok {
-				if err := oneof.SetTicketStatus.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.SetTicketStatus.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &SetTicketStatus{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[SetTicketStatus](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Action = &Command_SetTicketStatus{SetTicketStatus: v}
+				m.Action = reuse.New(in, Command_SetTicketStatus{SetTicketStatus: v})
 			}
 			iNdEx = postIndex
 		case 15:
@@ -3560,15 +3563,15 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Action.(*Command_AddTags); ok {
-				if err := oneof.AddTags.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.AddTags.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &AddTags{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[AddTags](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Action = &Command_AddTags{AddTags: v}
+				m.Action = reuse.New(in, Command_AddTags{AddTags: v})
 			}
 			iNdEx = postIndex
 		case 16:
@@ -3601,15 +3604,15 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Action.(*Command_FetchTicket); ok {
-				if err := oneof.FetchTicket.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.FetchTicket.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &FetchTicket{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[FetchTicket](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Action = &Command_FetchTicket{FetchTicket: v}
+				m.Action = reuse.New(in, Command_FetchTicket{FetchTicket: v})
 			}
 			iNdEx = postIndex
 		case 17:
@@ -3642,15 +3645,15 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Action.(*Command_AskBot); ok {
-				if err := oneof.AskBot.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.AskBot.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &AskBot{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[AskBot](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Action = &Command_AskBot{AskBot: v}
+				m.Action = reuse.New(in, Command_AskBot{AskBot: v})
 			}
 			iNdEx = postIndex
 		case 50:
@@ -3702,15 +3705,15 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Action.(*Command_RemoveTags); ok {
-				if err := oneof.RemoveTags.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.RemoveTags.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &RemoveTags{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[RemoveTags](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Action = &Command_RemoveTags{RemoveTags: v}
+				m.Action = reuse.New(in, Command_RemoveTags{RemoveTags: v})
 			}
 			iNdEx = postIndex
 		case 61:
@@ -3743,15 +3746,15 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Action.(*Command_AssignTicket); ok {
-				if err := oneof.AssignTicket.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.AssignTicket.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &AssignTicket{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[AssignTicket](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Action = &Command_AssignTicket{AssignTicket: v}
+				m.Action = reuse.New(in, Command_AssignTicket{AssignTicket: v})
 			}
 			iNdEx = postIndex
 		case 62:
@@ -3784,15 +3787,15 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Action.(*Command_SetPriority); ok {
-				if err := oneof.SetPriority.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.SetPriority.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &SetPriority{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[SetPriority](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Action = &Command_SetPriority{SetPriority: v}
+				m.Action = reuse.New(in, Command_SetPriority{SetPriority: v})
 			}
 			iNdEx = postIndex
 		default:
@@ -3817,7 +3820,9 @@ func (m *Command) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *CommandReturned) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *CommandReturned) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *CommandReturned) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3876,9 +3881,9 @@ func (m *CommandReturned) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Command == nil {
-				m.Command = &Command{}
+				m.Command = reuse.Zero[Command](in)
 			}
-			if err := m.Command.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Command.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -3962,7 +3967,9 @@ func (m *CommandReturned) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *SendText) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *SendText) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *SendText) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4078,8 +4085,8 @@ func (m *SendText) UnmarshalVTUnsafe(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Media = append(m.Media, &Media{})
-			if err := m.Media[len(m.Media)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			m.Media = append(m.Media, reuse.Zero[Media](in))
+			if err := m.Media[len(m.Media)-1].UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -4113,9 +4120,9 @@ func (m *SendText) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Consent == nil {
-				m.Consent = &ConsentStamp{}
+				m.Consent = reuse.Zero[ConsentStamp](in)
 			}
-			if err := m.Consent.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Consent.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -4265,9 +4272,9 @@ func (m *SendText) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Quiet == nil {
-				m.Quiet = &QuietCheck{}
+				m.Quiet = reuse.Zero[QuietCheck](in)
 			}
-			if err := m.Quiet.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Quiet.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -4301,9 +4308,9 @@ func (m *SendText) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Template == nil {
-				m.Template = &Template{}
+				m.Template = reuse.Zero[Template](in)
 			}
-			if err := m.Template.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Template.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -4408,7 +4415,9 @@ func (m *SendText) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *QuietCheck) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *QuietCheck) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *QuietCheck) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4467,7 +4476,7 @@ func (m *QuietCheck) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.ExemptUntil == nil {
-				m.ExemptUntil = &timestamppb.Timestamp{}
+				m.ExemptUntil = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.ExemptUntil).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4495,7 +4504,9 @@ func (m *QuietCheck) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Template) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Template) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Template) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4624,7 +4635,9 @@ func (m *Template) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *CreateTicket) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *CreateTicket) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *CreateTicket) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4760,8 +4773,8 @@ func (m *CreateTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Messages = append(m.Messages, &ThreadMessage{})
-			if err := m.Messages[len(m.Messages)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			m.Messages = append(m.Messages, reuse.Zero[ThreadMessage](in))
+			if err := m.Messages[len(m.Messages)-1].UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -4962,7 +4975,9 @@ func (m *CreateTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *AppendMessages) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *AppendMessages) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *AppendMessages) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5020,8 +5035,8 @@ func (m *AppendMessages) UnmarshalVTUnsafe(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Messages = append(m.Messages, &ThreadMessage{})
-			if err := m.Messages[len(m.Messages)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			m.Messages = append(m.Messages, reuse.Zero[ThreadMessage](in))
+			if err := m.Messages[len(m.Messages)-1].UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -5066,7 +5081,9 @@ func (m *AppendMessages) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *AddNote) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *AddNote) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *AddNote) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5156,7 +5173,9 @@ func (m *AddNote) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *SetTicketStatus) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *SetTicketStatus) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *SetTicketStatus) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5226,7 +5245,9 @@ func (m *SetTicketStatus) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *AddTags) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *AddTags) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *AddTags) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5316,7 +5337,9 @@ func (m *AddTags) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *RemoveTags) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *RemoveTags) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *RemoveTags) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5406,7 +5429,9 @@ func (m *RemoveTags) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *AssignTicket) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *AssignTicket) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *AssignTicket) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5535,7 +5560,9 @@ func (m *AssignTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *SetPriority) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *SetPriority) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *SetPriority) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5605,7 +5632,9 @@ func (m *SetPriority) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *FetchTicket) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *FetchTicket) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *FetchTicket) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5734,7 +5763,9 @@ func (m *FetchTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *AskBot) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *AskBot) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *AskBot) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5811,8 +5842,8 @@ func (m *AskBot) UnmarshalVTUnsafe(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Messages = append(m.Messages, &ThreadMessage{})
-			if err := m.Messages[len(m.Messages)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			m.Messages = append(m.Messages, reuse.Zero[ThreadMessage](in))
+			if err := m.Messages[len(m.Messages)-1].UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -5916,7 +5947,9 @@ func (m *AskBot) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Hold) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Hold) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Hold) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -6094,7 +6127,9 @@ func (m *Hold) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *AttemptStarted) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *AttemptStarted) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *AttemptStarted) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -6242,7 +6277,9 @@ func (m *AttemptStarted) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *TicketShared) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *TicketShared) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *TicketShared) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -6390,7 +6427,9 @@ func (m *TicketShared) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *DeskFailing) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *DeskFailing) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *DeskFailing) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -6558,7 +6597,9 @@ func (m *DeskFailing) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *CallResult) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *CallResult) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *CallResult) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -6675,9 +6716,9 @@ func (m *CallResult) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Outcome == nil {
-				m.Outcome = &Outcome{}
+				m.Outcome = reuse.Zero[Outcome](in)
 			}
-			if err := m.Outcome.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Outcome.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -6703,7 +6744,9 @@ func (m *CallResult) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Outcome) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -7013,8 +7056,8 @@ func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Items = append(m.Items, &DeskItem{})
-			if err := m.Items[len(m.Items)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			m.Items = append(m.Items, reuse.Zero[DeskItem](in))
+			if err := m.Items[len(m.Items)-1].UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -7048,9 +7091,9 @@ func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.BotReply == nil {
-				m.BotReply = &BotReply{}
+				m.BotReply = reuse.Zero[BotReply](in)
 			}
-			if err := m.BotReply.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.BotReply.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -7104,7 +7147,7 @@ func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.StartedAt == nil {
-				m.StartedAt = &timestamppb.Timestamp{}
+				m.StartedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.StartedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -7140,7 +7183,7 @@ func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.EndedAt == nil {
-				m.EndedAt = &timestamppb.Timestamp{}
+				m.EndedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.EndedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -7247,7 +7290,9 @@ func (m *Outcome) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Receipt) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Receipt) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Receipt) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -7383,9 +7428,9 @@ func (m *Receipt) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Outcome == nil {
-				m.Outcome = &Outcome{}
+				m.Outcome = reuse.Zero[Outcome](in)
 			}
-			if err := m.Outcome.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Outcome.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -7516,9 +7561,9 @@ func (m *Receipt) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.NotYet == nil {
-				m.NotYet = &SendText{}
+				m.NotYet = reuse.Zero[SendText](in)
 			}
-			if err := m.NotYet.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.NotYet.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -7544,7 +7589,9 @@ func (m *Receipt) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *DeliveryState) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *DeliveryState) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *DeliveryState) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {

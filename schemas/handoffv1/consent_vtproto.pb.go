@@ -6,6 +6,7 @@ package handoffv1
 
 import (
 	fmt "fmt"
+	reuse "github.com/handoff-dev/handoff/schemas/reuse"
 	protohelpers "github.com/planetscale/vtprotobuf/protohelpers"
 	timestamppb1 "github.com/planetscale/vtprotobuf/types/known/timestamppb"
 	proto "google.golang.org/protobuf/proto"
@@ -1753,7 +1754,9 @@ func (m *DeadLetterResolved) SizeVT() (n int) {
 	return n
 }
 
-func (m *ConsentStamp) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *ConsentStamp) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *ConsentStamp) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -1850,7 +1853,7 @@ func (m *ConsentStamp) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Since == nil {
-				m.Since = &timestamppb.Timestamp{}
+				m.Since = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.Since).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1957,7 +1960,9 @@ func (m *ConsentStamp) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *ConsentNotice) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *ConsentNotice) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *ConsentNotice) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2170,7 +2175,7 @@ func (m *ConsentNotice) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Since == nil {
-				m.Since = &timestamppb.Timestamp{}
+				m.Since = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.Since).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2375,7 +2380,9 @@ func (m *ConsentNotice) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *ConsentImport) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *ConsentImport) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *ConsentImport) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2492,7 +2499,7 @@ func (m *ConsentImport) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.ChangedAt == nil {
-				m.ChangedAt = &timestamppb.Timestamp{}
+				m.ChangedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.ChangedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2676,7 +2683,9 @@ func (m *ConsentImport) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *LinkRequest) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *LinkRequest) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *LinkRequest) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2805,7 +2814,9 @@ func (m *LinkRequest) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Link) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Link) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Link) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2981,7 +2992,7 @@ func (m *Link) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.OptedOutAt == nil {
-				m.OptedOutAt = &timestamppb.Timestamp{}
+				m.OptedOutAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.OptedOutAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3076,8 +3087,8 @@ func (m *Link) UnmarshalVTUnsafe(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Left = append(m.Left, &TimesLeft{})
-			if err := m.Left[len(m.Left)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			m.Left = append(m.Left, reuse.Zero[TimesLeft](in))
+			if err := m.Left[len(m.Left)-1].UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -3103,7 +3114,9 @@ func (m *Link) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *TimesLeft) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *TimesLeft) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *TimesLeft) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3212,7 +3225,9 @@ func (m *TimesLeft) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Linked) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Linked) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Linked) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3271,9 +3286,9 @@ func (m *Linked) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Link == nil {
-				m.Link = &Link{}
+				m.Link = reuse.Zero[Link](in)
 			}
-			if err := m.Link.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Link.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -3299,7 +3314,9 @@ func (m *Linked) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *UnlinkRequest) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *UnlinkRequest) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *UnlinkRequest) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3428,7 +3445,9 @@ func (m *UnlinkRequest) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *ConsentDecision) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *ConsentDecision) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *ConsentDecision) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3577,7 +3596,9 @@ func (m *ConsentDecision) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *ConsentChanged) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *ConsentChanged) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *ConsentChanged) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3782,7 +3803,7 @@ func (m *ConsentChanged) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.At == nil {
-				m.At = &timestamppb.Timestamp{}
+				m.At = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.At).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3810,7 +3831,9 @@ func (m *ConsentChanged) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *BlockedText) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *BlockedText) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *BlockedText) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3888,7 +3911,7 @@ func (m *BlockedText) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Since == nil {
-				m.Since = &timestamppb.Timestamp{}
+				m.Since = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.Since).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3924,9 +3947,9 @@ func (m *BlockedText) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Author == nil {
-				m.Author = &AuthorRef{}
+				m.Author = reuse.Zero[AuthorRef](in)
 			}
-			if err := m.Author.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Author.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -3991,7 +4014,9 @@ func (m *BlockedText) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *AuthorRef) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *AuthorRef) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *AuthorRef) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4178,7 +4203,9 @@ func (m *AuthorRef) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *TextGate) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *TextGate) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *TextGate) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4288,7 +4315,9 @@ func (m *TextGate) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *FireTimer) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *FireTimer) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *FireTimer) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4386,7 +4415,7 @@ func (m *FireTimer) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.At == nil {
-				m.At = &timestamppb.Timestamp{}
+				m.At = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.At).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4414,7 +4443,9 @@ func (m *FireTimer) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *DeadLetterResolved) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *DeadLetterResolved) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *DeadLetterResolved) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {

@@ -6,6 +6,7 @@ package handoffv1
 
 import (
 	fmt "fmt"
+	reuse "github.com/handoff-dev/handoff/schemas/reuse"
 	protohelpers "github.com/planetscale/vtprotobuf/protohelpers"
 	timestamppb1 "github.com/planetscale/vtprotobuf/types/known/timestamppb"
 	proto "google.golang.org/protobuf/proto"
@@ -579,7 +580,9 @@ func (m *DeskItem) SizeVT() (n int) {
 	return n
 }
 
-func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *TicketEvent) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -942,7 +945,9 @@ func (m *TicketEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *TicketChanged) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *TicketChanged) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *TicketChanged) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -1090,7 +1095,9 @@ func (m *TicketChanged) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *DeskItem) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -1188,7 +1195,7 @@ func (m *DeskItem) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.At == nil {
-				m.At = &timestamppb.Timestamp{}
+				m.At = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.At).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err

@@ -6,6 +6,7 @@ package handoffv1
 
 import (
 	fmt "fmt"
+	reuse "github.com/handoff-dev/handoff/schemas/reuse"
 	protohelpers "github.com/planetscale/vtprotobuf/protohelpers"
 	timestamppb1 "github.com/planetscale/vtprotobuf/types/known/timestamppb"
 	proto "google.golang.org/protobuf/proto"
@@ -1990,7 +1991,9 @@ func (m *HeldConversation) SizeVT() (n int) {
 	return n
 }
 
-func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Fact) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2088,7 +2091,7 @@ func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.At == nil {
-				m.At = &timestamppb.Timestamp{}
+				m.At = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.At).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2163,15 +2166,15 @@ func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Kind.(*Fact_Message); ok {
-				if err := oneof.Message.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Message.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &MessageFact{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[MessageFact](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Kind = &Fact_Message{Message: v}
+				m.Kind = reuse.New(in, Fact_Message{Message: v})
 			}
 			iNdEx = postIndex
 		case 11:
@@ -2204,15 +2207,15 @@ func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Kind.(*Fact_Episode); ok {
-				if err := oneof.Episode.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Episode.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &EpisodeFact{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[EpisodeFact](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Kind = &Fact_Episode{Episode: v}
+				m.Kind = reuse.New(in, Fact_Episode{Episode: v})
 			}
 			iNdEx = postIndex
 		case 12:
@@ -2245,15 +2248,15 @@ func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Kind.(*Fact_Consent); ok {
-				if err := oneof.Consent.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Consent.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &ConsentFact{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[ConsentFact](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Kind = &Fact_Consent{Consent: v}
+				m.Kind = reuse.New(in, Fact_Consent{Consent: v})
 			}
 			iNdEx = postIndex
 		case 13:
@@ -2286,15 +2289,15 @@ func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Kind.(*Fact_Delivery); ok {
-				if err := oneof.Delivery.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Delivery.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &DeliveryFact{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[DeliveryFact](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Kind = &Fact_Delivery{Delivery: v}
+				m.Kind = reuse.New(in, Fact_Delivery{Delivery: v})
 			}
 			iNdEx = postIndex
 		case 40:
@@ -2327,15 +2330,15 @@ func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Kind.(*Fact_ConsentEvent); ok {
-				if err := oneof.ConsentEvent.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.ConsentEvent.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &ConsentEvent{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[ConsentEvent](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Kind = &Fact_ConsentEvent{ConsentEvent: v}
+				m.Kind = reuse.New(in, Fact_ConsentEvent{ConsentEvent: v})
 			}
 			iNdEx = postIndex
 		case 50:
@@ -2368,15 +2371,15 @@ func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Kind.(*Fact_Ticket); ok {
-				if err := oneof.Ticket.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Ticket.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &TicketFact{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[TicketFact](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Kind = &Fact_Ticket{Ticket: v}
+				m.Kind = reuse.New(in, Fact_Ticket{Ticket: v})
 			}
 			iNdEx = postIndex
 		case 60:
@@ -2409,15 +2412,15 @@ func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Kind.(*Fact_Rule); ok {
-				if err := oneof.Rule.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Rule.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &RuleFact{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[RuleFact](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Kind = &Fact_Rule{Rule: v}
+				m.Kind = reuse.New(in, Fact_Rule{Rule: v})
 			}
 			iNdEx = postIndex
 		default:
@@ -2442,7 +2445,9 @@ func (m *Fact) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *MessageFact) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *MessageFact) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *MessageFact) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2676,9 +2681,9 @@ func (m *MessageFact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Classification == nil {
-				m.Classification = &Classification{}
+				m.Classification = reuse.Zero[Classification](in)
 			}
-			if err := m.Classification.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Classification.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -2781,7 +2786,9 @@ func (m *MessageFact) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *EpisodeFact) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3072,7 +3079,7 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.SignalledAt == nil {
-				m.SignalledAt = &timestamppb.Timestamp{}
+				m.SignalledAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.SignalledAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3108,7 +3115,7 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.OfferedAt == nil {
-				m.OfferedAt = &timestamppb.Timestamp{}
+				m.OfferedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.OfferedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3144,7 +3151,7 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.RequestedAt == nil {
-				m.RequestedAt = &timestamppb.Timestamp{}
+				m.RequestedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.RequestedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3180,7 +3187,7 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.OpenedAt == nil {
-				m.OpenedAt = &timestamppb.Timestamp{}
+				m.OpenedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.OpenedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3216,7 +3223,7 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.FirstReplyAt == nil {
-				m.FirstReplyAt = &timestamppb.Timestamp{}
+				m.FirstReplyAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.FirstReplyAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3252,7 +3259,7 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.EndedAt == nil {
-				m.EndedAt = &timestamppb.Timestamp{}
+				m.EndedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.EndedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3357,7 +3364,9 @@ func (m *EpisodeFact) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *TicketFact) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *TicketFact) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *TicketFact) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3719,7 +3728,9 @@ func (m *TicketFact) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *ConsentFact) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *ConsentFact) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *ConsentFact) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4002,7 +4013,9 @@ func (m *ConsentFact) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *DeliveryFact) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *DeliveryFact) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *DeliveryFact) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4447,7 +4460,7 @@ func (m *DeliveryFact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.StartedAt == nil {
-				m.StartedAt = &timestamppb.Timestamp{}
+				m.StartedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.StartedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4483,7 +4496,7 @@ func (m *DeliveryFact) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.EndedAt == nil {
-				m.EndedAt = &timestamppb.Timestamp{}
+				m.EndedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.EndedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4511,7 +4524,9 @@ func (m *DeliveryFact) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *RuleFact) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *RuleFact) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *RuleFact) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4815,7 +4830,9 @@ func (m *RuleFact) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *ConsentEvent) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *ConsentEvent) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *ConsentEvent) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5010,7 +5027,7 @@ func (m *ConsentEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.DueAt == nil {
-				m.DueAt = &timestamppb.Timestamp{}
+				m.DueAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.DueAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -5096,7 +5113,9 @@ func (m *ConsentEvent) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *WithPeople) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *WithPeople) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *WithPeople) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5154,8 +5173,8 @@ func (m *WithPeople) UnmarshalVTUnsafe(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Conversations = append(m.Conversations, &HeldConversation{})
-			if err := m.Conversations[len(m.Conversations)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			m.Conversations = append(m.Conversations, reuse.Zero[HeldConversation](in))
+			if err := m.Conversations[len(m.Conversations)-1].UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -5181,7 +5200,9 @@ func (m *WithPeople) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *HeldConversation) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *HeldConversation) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *HeldConversation) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5317,7 +5338,7 @@ func (m *HeldConversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Since == nil {
-				m.Since = &timestamppb.Timestamp{}
+				m.Since = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.Since).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err

@@ -6,6 +6,7 @@ package handoffv1
 
 import (
 	fmt "fmt"
+	reuse "github.com/handoff-dev/handoff/schemas/reuse"
 	protohelpers "github.com/planetscale/vtprotobuf/protohelpers"
 	timestamppb1 "github.com/planetscale/vtprotobuf/types/known/timestamppb"
 	proto "google.golang.org/protobuf/proto"
@@ -1900,7 +1901,9 @@ func (m *Record_RuleReply) SizeVT() (n int) {
 	}
 	return n
 }
-func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Record) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2165,7 +2168,7 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.EventTime == nil {
-				m.EventTime = &timestamppb.Timestamp{}
+				m.EventTime = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.EventTime).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2201,7 +2204,7 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.ReceivedAt == nil {
-				m.ReceivedAt = &timestamppb.Timestamp{}
+				m.ReceivedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.ReceivedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2276,9 +2279,9 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Consent == nil {
-				m.Consent = &ConsentStamp{}
+				m.Consent = reuse.Zero[ConsentStamp](in)
 			}
-			if err := m.Consent.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Consent.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -2351,15 +2354,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_CustomerMessage); ok {
-				if err := oneof.CustomerMessage.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.CustomerMessage.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &CustomerMessage{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[CustomerMessage](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_CustomerMessage{CustomerMessage: v}
+				m.Body = reuse.New(in, Record_CustomerMessage{CustomerMessage: v})
 			}
 			iNdEx = postIndex
 		case 21:
@@ -2392,15 +2395,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_Asked); ok {
-				if err := oneof.Asked.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Asked.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &Asked{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[Asked](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_Asked{Asked: v}
+				m.Body = reuse.New(in, Record_Asked{Asked: v})
 			}
 			iNdEx = postIndex
 		case 22:
@@ -2433,15 +2436,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_AgentReply); ok {
-				if err := oneof.AgentReply.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.AgentReply.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &AgentReply{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[AgentReply](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_AgentReply{AgentReply: v}
+				m.Body = reuse.New(in, Record_AgentReply{AgentReply: v})
 			}
 			iNdEx = postIndex
 		case 23:
@@ -2474,15 +2477,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_BotReply); ok {
-				if err := oneof.BotReply.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.BotReply.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &BotReply{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[BotReply](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_BotReply{BotReply: v}
+				m.Body = reuse.New(in, Record_BotReply{BotReply: v})
 			}
 			iNdEx = postIndex
 		case 24:
@@ -2515,15 +2518,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_TicketEvent); ok {
-				if err := oneof.TicketEvent.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.TicketEvent.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &TicketEvent{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[TicketEvent](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_TicketEvent{TicketEvent: v}
+				m.Body = reuse.New(in, Record_TicketEvent{TicketEvent: v})
 			}
 			iNdEx = postIndex
 		case 25:
@@ -2556,15 +2559,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_Receipt); ok {
-				if err := oneof.Receipt.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Receipt.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &Receipt{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[Receipt](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_Receipt{Receipt: v}
+				m.Body = reuse.New(in, Record_Receipt{Receipt: v})
 			}
 			iNdEx = postIndex
 		case 26:
@@ -2597,15 +2600,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_DeliveryState); ok {
-				if err := oneof.DeliveryState.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.DeliveryState.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &DeliveryState{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[DeliveryState](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_DeliveryState{DeliveryState: v}
+				m.Body = reuse.New(in, Record_DeliveryState{DeliveryState: v})
 			}
 			iNdEx = postIndex
 		case 27:
@@ -2638,15 +2641,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_Command); ok {
-				if err := oneof.Command.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Command.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &Command{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[Command](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_Command{Command: v}
+				m.Body = reuse.New(in, Record_Command{Command: v})
 			}
 			iNdEx = postIndex
 		case 28:
@@ -2679,15 +2682,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_Hold); ok {
-				if err := oneof.Hold.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Hold.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &Hold{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[Hold](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_Hold{Hold: v}
+				m.Body = reuse.New(in, Record_Hold{Hold: v})
 			}
 			iNdEx = postIndex
 		case 29:
@@ -2720,15 +2723,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_ConsentNotice); ok {
-				if err := oneof.ConsentNotice.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.ConsentNotice.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &ConsentNotice{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[ConsentNotice](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_ConsentNotice{ConsentNotice: v}
+				m.Body = reuse.New(in, Record_ConsentNotice{ConsentNotice: v})
 			}
 			iNdEx = postIndex
 		case 30:
@@ -2761,15 +2764,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_ConsentChanged); ok {
-				if err := oneof.ConsentChanged.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.ConsentChanged.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &ConsentChanged{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[ConsentChanged](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_ConsentChanged{ConsentChanged: v}
+				m.Body = reuse.New(in, Record_ConsentChanged{ConsentChanged: v})
 			}
 			iNdEx = postIndex
 		case 31:
@@ -2802,15 +2805,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_BlockedText); ok {
-				if err := oneof.BlockedText.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.BlockedText.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &BlockedText{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[BlockedText](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_BlockedText{BlockedText: v}
+				m.Body = reuse.New(in, Record_BlockedText{BlockedText: v})
 			}
 			iNdEx = postIndex
 		case 32:
@@ -2843,15 +2846,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_TextGate); ok {
-				if err := oneof.TextGate.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.TextGate.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &TextGate{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[TextGate](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_TextGate{TextGate: v}
+				m.Body = reuse.New(in, Record_TextGate{TextGate: v})
 			}
 			iNdEx = postIndex
 		case 33:
@@ -2884,15 +2887,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_TicketChanged); ok {
-				if err := oneof.TicketChanged.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.TicketChanged.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &TicketChanged{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[TicketChanged](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_TicketChanged{TicketChanged: v}
+				m.Body = reuse.New(in, Record_TicketChanged{TicketChanged: v})
 			}
 			iNdEx = postIndex
 		case 34:
@@ -2925,15 +2928,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_AttemptStarted); ok {
-				if err := oneof.AttemptStarted.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.AttemptStarted.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &AttemptStarted{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[AttemptStarted](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_AttemptStarted{AttemptStarted: v}
+				m.Body = reuse.New(in, Record_AttemptStarted{AttemptStarted: v})
 			}
 			iNdEx = postIndex
 		case 35:
@@ -2966,15 +2969,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_CallResult); ok {
-				if err := oneof.CallResult.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.CallResult.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &CallResult{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[CallResult](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_CallResult{CallResult: v}
+				m.Body = reuse.New(in, Record_CallResult{CallResult: v})
 			}
 			iNdEx = postIndex
 		case 36:
@@ -3007,15 +3010,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_Fact); ok {
-				if err := oneof.Fact.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Fact.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &Fact{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[Fact](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_Fact{Fact: v}
+				m.Body = reuse.New(in, Record_Fact{Fact: v})
 			}
 			iNdEx = postIndex
 		case 37:
@@ -3048,15 +3051,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_Settings); ok {
-				if err := oneof.Settings.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Settings.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &Settings{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[Settings](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_Settings{Settings: v}
+				m.Body = reuse.New(in, Record_Settings{Settings: v})
 			}
 			iNdEx = postIndex
 		case 38:
@@ -3089,15 +3092,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_FireTimer); ok {
-				if err := oneof.FireTimer.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.FireTimer.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &FireTimer{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[FireTimer](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_FireTimer{FireTimer: v}
+				m.Body = reuse.New(in, Record_FireTimer{FireTimer: v})
 			}
 			iNdEx = postIndex
 		case 39:
@@ -3130,15 +3133,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_DeadLetterResolved); ok {
-				if err := oneof.DeadLetterResolved.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.DeadLetterResolved.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &DeadLetterResolved{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[DeadLetterResolved](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_DeadLetterResolved{DeadLetterResolved: v}
+				m.Body = reuse.New(in, Record_DeadLetterResolved{DeadLetterResolved: v})
 			}
 			iNdEx = postIndex
 		case 40:
@@ -3171,15 +3174,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_ConsentDecision); ok {
-				if err := oneof.ConsentDecision.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.ConsentDecision.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &ConsentDecision{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[ConsentDecision](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_ConsentDecision{ConsentDecision: v}
+				m.Body = reuse.New(in, Record_ConsentDecision{ConsentDecision: v})
 			}
 			iNdEx = postIndex
 		case 41:
@@ -3212,15 +3215,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_ConsentImport); ok {
-				if err := oneof.ConsentImport.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.ConsentImport.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &ConsentImport{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[ConsentImport](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_ConsentImport{ConsentImport: v}
+				m.Body = reuse.New(in, Record_ConsentImport{ConsentImport: v})
 			}
 			iNdEx = postIndex
 		case 42:
@@ -3253,15 +3256,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_LinkRequest); ok {
-				if err := oneof.LinkRequest.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.LinkRequest.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &LinkRequest{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[LinkRequest](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_LinkRequest{LinkRequest: v}
+				m.Body = reuse.New(in, Record_LinkRequest{LinkRequest: v})
 			}
 			iNdEx = postIndex
 		case 43:
@@ -3294,15 +3297,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_Link); ok {
-				if err := oneof.Link.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Link.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &Link{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[Link](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_Link{Link: v}
+				m.Body = reuse.New(in, Record_Link{Link: v})
 			}
 			iNdEx = postIndex
 		case 44:
@@ -3335,15 +3338,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_Linked); ok {
-				if err := oneof.Linked.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.Linked.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &Linked{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[Linked](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_Linked{Linked: v}
+				m.Body = reuse.New(in, Record_Linked{Linked: v})
 			}
 			iNdEx = postIndex
 		case 45:
@@ -3376,15 +3379,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_UnlinkRequest); ok {
-				if err := oneof.UnlinkRequest.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.UnlinkRequest.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &UnlinkRequest{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[UnlinkRequest](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_UnlinkRequest{UnlinkRequest: v}
+				m.Body = reuse.New(in, Record_UnlinkRequest{UnlinkRequest: v})
 			}
 			iNdEx = postIndex
 		case 50:
@@ -3417,15 +3420,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_PlatformSend); ok {
-				if err := oneof.PlatformSend.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.PlatformSend.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &PlatformSend{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[PlatformSend](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_PlatformSend{PlatformSend: v}
+				m.Body = reuse.New(in, Record_PlatformSend{PlatformSend: v})
 			}
 			iNdEx = postIndex
 		case 51:
@@ -3458,15 +3461,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_CommandReturned); ok {
-				if err := oneof.CommandReturned.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.CommandReturned.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &CommandReturned{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[CommandReturned](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_CommandReturned{CommandReturned: v}
+				m.Body = reuse.New(in, Record_CommandReturned{CommandReturned: v})
 			}
 			iNdEx = postIndex
 		case 52:
@@ -3499,15 +3502,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_WithPeople); ok {
-				if err := oneof.WithPeople.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.WithPeople.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &WithPeople{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[WithPeople](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_WithPeople{WithPeople: v}
+				m.Body = reuse.New(in, Record_WithPeople{WithPeople: v})
 			}
 			iNdEx = postIndex
 		case 53:
@@ -3540,15 +3543,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_ChannelEcho); ok {
-				if err := oneof.ChannelEcho.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.ChannelEcho.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &ChannelEcho{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[ChannelEcho](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_ChannelEcho{ChannelEcho: v}
+				m.Body = reuse.New(in, Record_ChannelEcho{ChannelEcho: v})
 			}
 			iNdEx = postIndex
 		case 54:
@@ -3581,15 +3584,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_DeskFailing); ok {
-				if err := oneof.DeskFailing.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.DeskFailing.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &DeskFailing{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[DeskFailing](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_DeskFailing{DeskFailing: v}
+				m.Body = reuse.New(in, Record_DeskFailing{DeskFailing: v})
 			}
 			iNdEx = postIndex
 		case 55:
@@ -3622,15 +3625,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_TicketShared); ok {
-				if err := oneof.TicketShared.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.TicketShared.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &TicketShared{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[TicketShared](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_TicketShared{TicketShared: v}
+				m.Body = reuse.New(in, Record_TicketShared{TicketShared: v})
 			}
 			iNdEx = postIndex
 		case 60:
@@ -3663,15 +3666,15 @@ func (m *Record) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if oneof, ok := m.Body.(*Record_RuleReply); ok {
-				if err := oneof.RuleReply.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := oneof.RuleReply.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
-				v := &RuleReply{}
-				if err := v.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				v := reuse.Zero[RuleReply](in)
+				if err := v.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
-				m.Body = &Record_RuleReply{RuleReply: v}
+				m.Body = reuse.New(in, Record_RuleReply{RuleReply: v})
 			}
 			iNdEx = postIndex
 		default:

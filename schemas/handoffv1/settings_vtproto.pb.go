@@ -6,6 +6,7 @@ package handoffv1
 
 import (
 	fmt "fmt"
+	reuse "github.com/handoff-dev/handoff/schemas/reuse"
 	protohelpers "github.com/planetscale/vtprotobuf/protohelpers"
 	proto "google.golang.org/protobuf/proto"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -103,7 +104,9 @@ func (m *Settings) SizeVT() (n int) {
 	return n
 }
 
-func (m *Settings) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Settings) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Settings) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {

@@ -7,6 +7,7 @@ package statev1
 import (
 	fmt "fmt"
 	handoffv1 "github.com/handoff-dev/handoff/schemas/handoffv1"
+	reuse "github.com/handoff-dev/handoff/schemas/reuse"
 	protohelpers "github.com/planetscale/vtprotobuf/protohelpers"
 	timestamppb1 "github.com/planetscale/vtprotobuf/types/known/timestamppb"
 	proto "google.golang.org/protobuf/proto"
@@ -265,6 +266,10 @@ func (m *OpenQuestion) SizeVT() (n int) {
 }
 
 func (m *ClassifyConversation) UnmarshalVTUnsafe(dAtA []byte) error {
+	return m.UnmarshalVTIn(nil, dAtA)
+}
+
+func (m *ClassifyConversation) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -323,9 +328,9 @@ func (m *ClassifyConversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Last == nil {
-				m.Last = &OpenQuestion{}
+				m.Last = reuse.Zero[OpenQuestion](in)
 			}
-			if err := m.Last.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Last.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -359,9 +364,9 @@ func (m *ClassifyConversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Offer == nil {
-				m.Offer = &OpenQuestion{}
+				m.Offer = reuse.Zero[OpenQuestion](in)
 			}
-			if err := m.Offer.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Offer.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -433,8 +438,8 @@ func (m *ClassifyConversation) UnmarshalVTUnsafe(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Coming = append(m.Coming, &OpenQuestion{})
-			if err := m.Coming[len(m.Coming)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			m.Coming = append(m.Coming, reuse.Zero[OpenQuestion](in))
+			if err := m.Coming[len(m.Coming)-1].UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -460,7 +465,9 @@ func (m *ClassifyConversation) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *OpenQuestion) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *OpenQuestion) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *OpenQuestion) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -577,7 +584,7 @@ func (m *OpenQuestion) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Until == nil {
-				m.Until = &timestamppb.Timestamp{}
+				m.Until = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.Until).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -613,7 +620,7 @@ func (m *OpenQuestion) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.From == nil {
-				m.From = &timestamppb.Timestamp{}
+				m.From = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.From).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err

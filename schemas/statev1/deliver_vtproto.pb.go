@@ -7,6 +7,7 @@ package statev1
 import (
 	fmt "fmt"
 	handoffv1 "github.com/handoff-dev/handoff/schemas/handoffv1"
+	reuse "github.com/handoff-dev/handoff/schemas/reuse"
 	protohelpers "github.com/planetscale/vtprotobuf/protohelpers"
 	timestamppb1 "github.com/planetscale/vtprotobuf/types/known/timestamppb"
 	proto "google.golang.org/protobuf/proto"
@@ -1083,7 +1084,9 @@ func (m *SentText) SizeVT() (n int) {
 	return n
 }
 
-func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *OpenCall) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -1142,12 +1145,12 @@ func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Record == nil {
-				m.Record = &handoffv1.Record{}
+				m.Record = reuse.Zero[handoffv1.Record](in)
 			}
 			if unmarshal, ok := interface{}(m.Record).(interface {
-				UnmarshalVTUnsafe([]byte) error
+				UnmarshalVTIn(*reuse.Rooms, []byte) error
 			}); ok {
-				if err := unmarshal.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := unmarshal.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
@@ -1264,7 +1267,7 @@ func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Created == nil {
-				m.Created = &timestamppb.Timestamp{}
+				m.Created = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.Created).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1300,7 +1303,7 @@ func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.NotBefore == nil {
-				m.NotBefore = &timestamppb.Timestamp{}
+				m.NotBefore = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.NotBefore).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1336,7 +1339,7 @@ func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.GiveUpAt == nil {
-				m.GiveUpAt = &timestamppb.Timestamp{}
+				m.GiveUpAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.GiveUpAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1499,7 +1502,9 @@ func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *SplitText) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *SplitText) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *SplitText) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -1744,7 +1749,9 @@ func (m *SplitText) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *GateConsent) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *GateConsent) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *GateConsent) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -1910,7 +1917,7 @@ func (m *GateConsent) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.At == nil {
-				m.At = &timestamppb.Timestamp{}
+				m.At = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.At).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -1957,7 +1964,9 @@ func (m *GateConsent) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *GateHold) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *GateHold) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *GateHold) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2115,7 +2124,9 @@ func (m *GateHold) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *GateShut) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *GateShut) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *GateShut) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2174,7 +2185,7 @@ func (m *GateShut) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Since == nil {
-				m.Since = &timestamppb.Timestamp{}
+				m.Since = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.Since).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2202,7 +2213,9 @@ func (m *GateShut) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *DeskTicket) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2574,7 +2587,7 @@ func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.MergedAt == nil {
-				m.MergedAt = &timestamppb.Timestamp{}
+				m.MergedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.MergedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2621,7 +2634,9 @@ func (m *DeskTicket) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *SentText) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *SentText) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *SentText) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2835,7 +2850,7 @@ func (m *SentText) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Created == nil {
-				m.Created = &timestamppb.Timestamp{}
+				m.Created = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.Created).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2871,7 +2886,7 @@ func (m *SentText) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.ForgetAt == nil {
-				m.ForgetAt = &timestamppb.Timestamp{}
+				m.ForgetAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.ForgetAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2926,7 +2941,7 @@ func (m *SentText) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Ended == nil {
-				m.Ended = &timestamppb.Timestamp{}
+				m.Ended = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.Ended).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err

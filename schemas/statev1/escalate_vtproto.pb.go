@@ -8,6 +8,7 @@ import (
 	binary "encoding/binary"
 	fmt "fmt"
 	handoffv1 "github.com/handoff-dev/handoff/schemas/handoffv1"
+	reuse "github.com/handoff-dev/handoff/schemas/reuse"
 	protohelpers "github.com/planetscale/vtprotobuf/protohelpers"
 	timestamppb1 "github.com/planetscale/vtprotobuf/types/known/timestamppb"
 	proto "google.golang.org/protobuf/proto"
@@ -2325,7 +2326,9 @@ func (m *LastReading) SizeVT() (n int) {
 	return n
 }
 
-func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Conversation) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -2441,9 +2444,9 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Turn == nil {
-				m.Turn = &BotTurn{}
+				m.Turn = reuse.Zero[BotTurn](in)
 			}
-			if err := m.Turn.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Turn.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -2614,12 +2617,12 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Consent == nil {
-				m.Consent = &handoffv1.ConsentStamp{}
+				m.Consent = reuse.Zero[handoffv1.ConsentStamp](in)
 			}
 			if unmarshal, ok := interface{}(m.Consent).(interface {
-				UnmarshalVTUnsafe([]byte) error
+				UnmarshalVTIn(*reuse.Rooms, []byte) error
 			}); ok {
-				if err := unmarshal.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := unmarshal.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
@@ -2697,7 +2700,7 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.AgentRepliedAt == nil {
-				m.AgentRepliedAt = &timestamppb.Timestamp{}
+				m.AgentRepliedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.AgentRepliedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2732,8 +2735,8 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Refusals = append(m.Refusals, &Refusal{})
-			if err := m.Refusals[len(m.Refusals)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			m.Refusals = append(m.Refusals, reuse.Zero[Refusal](in))
+			if err := m.Refusals[len(m.Refusals)-1].UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -2767,7 +2770,7 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.WroteAt == nil {
-				m.WroteAt = &timestamppb.Timestamp{}
+				m.WroteAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.WroteAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2880,7 +2883,7 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.PacedUntil == nil {
-				m.PacedUntil = &timestamppb.Timestamp{}
+				m.PacedUntil = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.PacedUntil).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -2916,9 +2919,9 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Automation == nil {
-				m.Automation = &Automation{}
+				m.Automation = reuse.Zero[Automation](in)
 			}
-			if err := m.Automation.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Automation.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -2963,7 +2966,9 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Parked) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Parked) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Parked) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3022,12 +3027,12 @@ func (m *Parked) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Reply == nil {
-				m.Reply = &handoffv1.AgentReply{}
+				m.Reply = reuse.Zero[handoffv1.AgentReply](in)
 			}
 			if unmarshal, ok := interface{}(m.Reply).(interface {
-				UnmarshalVTUnsafe([]byte) error
+				UnmarshalVTIn(*reuse.Rooms, []byte) error
 			}); ok {
-				if err := unmarshal.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := unmarshal.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
@@ -3066,7 +3071,7 @@ func (m *Parked) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.At == nil {
-				m.At = &timestamppb.Timestamp{}
+				m.At = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.At).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3171,7 +3176,9 @@ func (m *Parked) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *BotTurn) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *BotTurn) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *BotTurn) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3288,7 +3295,7 @@ func (m *BotTurn) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Deadline == nil {
-				m.Deadline = &timestamppb.Timestamp{}
+				m.Deadline = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.Deadline).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3343,9 +3350,9 @@ func (m *BotTurn) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Asked == nil {
-				m.Asked = &Cause{}
+				m.Asked = reuse.Zero[Cause](in)
 			}
-			if err := m.Asked.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Asked.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -3379,9 +3386,9 @@ func (m *BotTurn) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Waiting == nil {
-				m.Waiting = &Cause{}
+				m.Waiting = reuse.Zero[Cause](in)
 			}
-			if err := m.Waiting.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Waiting.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -3407,7 +3414,9 @@ func (m *BotTurn) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Cause) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Cause) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Cause) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3544,7 +3553,7 @@ func (m *Cause) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.ReceivedAt == nil {
-				m.ReceivedAt = &timestamppb.Timestamp{}
+				m.ReceivedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.ReceivedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3572,7 +3581,9 @@ func (m *Cause) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Signal) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Signal) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Signal) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3728,7 +3739,7 @@ func (m *Signal) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.At == nil {
-				m.At = &timestamppb.Timestamp{}
+				m.At = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.At).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3834,7 +3845,9 @@ func (m *Signal) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Refusal) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Refusal) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Refusal) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -3951,7 +3964,7 @@ func (m *Refusal) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Until == nil {
-				m.Until = &timestamppb.Timestamp{}
+				m.Until = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.Until).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -3979,7 +3992,9 @@ func (m *Refusal) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Episode) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4076,9 +4091,9 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Signal == nil {
-				m.Signal = &Signal{}
+				m.Signal = reuse.Zero[Signal](in)
 			}
-			if err := m.Signal.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Signal.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -4151,7 +4166,7 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.OfferUntil == nil {
-				m.OfferUntil = &timestamppb.Timestamp{}
+				m.OfferUntil = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.OfferUntil).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4285,7 +4300,7 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.OfferedAt == nil {
-				m.OfferedAt = &timestamppb.Timestamp{}
+				m.OfferedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.OfferedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4321,7 +4336,7 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.RequestedAt == nil {
-				m.RequestedAt = &timestamppb.Timestamp{}
+				m.RequestedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.RequestedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4357,7 +4372,7 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.OpenedAt == nil {
-				m.OpenedAt = &timestamppb.Timestamp{}
+				m.OpenedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.OpenedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4393,7 +4408,7 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.ReopenedAt == nil {
-				m.ReopenedAt = &timestamppb.Timestamp{}
+				m.ReopenedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.ReopenedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4429,7 +4444,7 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.FirstReplyAt == nil {
-				m.FirstReplyAt = &timestamppb.Timestamp{}
+				m.FirstReplyAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.FirstReplyAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4465,7 +4480,7 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.LastReplyAt == nil {
-				m.LastReplyAt = &timestamppb.Timestamp{}
+				m.LastReplyAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.LastReplyAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4501,7 +4516,7 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.EndedAt == nil {
-				m.EndedAt = &timestamppb.Timestamp{}
+				m.EndedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.EndedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4595,7 +4610,7 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.DeskFailingSince == nil {
-				m.DeskFailingSince = &timestamppb.Timestamp{}
+				m.DeskFailingSince = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.DeskFailingSince).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4623,7 +4638,9 @@ func (m *Episode) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Ticket) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4876,7 +4893,7 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.ClosedAt == nil {
-				m.ClosedAt = &timestamppb.Timestamp{}
+				m.ClosedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.ClosedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -4971,7 +4988,7 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.TakenAt == nil {
-				m.TakenAt = &timestamppb.Timestamp{}
+				m.TakenAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.TakenAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -5086,7 +5103,7 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.WaitingSince == nil {
-				m.WaitingSince = &timestamppb.Timestamp{}
+				m.WaitingSince = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.WaitingSince).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -5160,7 +5177,7 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.ToldAt == nil {
-				m.ToldAt = &timestamppb.Timestamp{}
+				m.ToldAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.ToldAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -5346,7 +5363,9 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Kept) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Kept) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Kept) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5405,12 +5424,12 @@ func (m *Kept) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Message == nil {
-				m.Message = &handoffv1.ThreadMessage{}
+				m.Message = reuse.Zero[handoffv1.ThreadMessage](in)
 			}
 			if unmarshal, ok := interface{}(m.Message).(interface {
-				UnmarshalVTUnsafe([]byte) error
+				UnmarshalVTIn(*reuse.Rooms, []byte) error
 			}); ok {
-				if err := unmarshal.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				if err := unmarshal.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
 			} else {
@@ -5460,7 +5479,9 @@ func (m *Kept) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Automation) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *Automation) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *Automation) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -5548,7 +5569,7 @@ func (m *Automation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.SameSince == nil {
-				m.SameSince = &timestamppb.Timestamp{}
+				m.SameSince = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.SameSince).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -5660,7 +5681,7 @@ func (m *Automation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.StoppedAt == nil {
-				m.StoppedAt = &timestamppb.Timestamp{}
+				m.StoppedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.StoppedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -5755,7 +5776,7 @@ func (m *Automation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.RuleRepliedAt == nil {
-				m.RuleRepliedAt = &timestamppb.Timestamp{}
+				m.RuleRepliedAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.RuleRepliedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -5791,7 +5812,7 @@ func (m *Automation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.RuleAnsweredAt == nil {
-				m.RuleAnsweredAt = &timestamppb.Timestamp{}
+				m.RuleAnsweredAt = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.RuleAnsweredAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -5905,9 +5926,9 @@ func (m *Automation) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Read == nil {
-				m.Read = &LastReading{}
+				m.Read = reuse.Zero[LastReading](in)
 			}
-			if err := m.Read.UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Read.UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -5940,8 +5961,8 @@ func (m *Automation) UnmarshalVTUnsafe(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Waiting = append(m.Waiting, &RuleMoment{})
-			if err := m.Waiting[len(m.Waiting)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			m.Waiting = append(m.Waiting, reuse.Zero[RuleMoment](in))
+			if err := m.Waiting[len(m.Waiting)-1].UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -5974,8 +5995,8 @@ func (m *Automation) UnmarshalVTUnsafe(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Replied = append(m.Replied, &RuleMoment{})
-			if err := m.Replied[len(m.Replied)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+			m.Replied = append(m.Replied, reuse.Zero[RuleMoment](in))
+			if err := m.Replied[len(m.Replied)-1].UnmarshalVTIn(in, dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -6001,7 +6022,9 @@ func (m *Automation) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *RuleMoment) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *RuleMoment) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *RuleMoment) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -6099,7 +6122,7 @@ func (m *RuleMoment) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.At == nil {
-				m.At = &timestamppb.Timestamp{}
+				m.At = reuse.Zero[timestamppb.Timestamp](in)
 			}
 			if err := (*timestamppb1.Timestamp)(m.At).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -6127,7 +6150,9 @@ func (m *RuleMoment) UnmarshalVTUnsafe(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *LastReading) UnmarshalVTUnsafe(dAtA []byte) error {
+func (m *LastReading) UnmarshalVTUnsafe(dAtA []byte) error { return m.UnmarshalVTIn(nil, dAtA) }
+
+func (m *LastReading) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {

@@ -149,15 +149,15 @@ func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	if t.Seen() {
 		return
 	}
-	c := &statev1.ClassifyConversation{}
+	c := turn.Zero[statev1.ClassifyConversation](t)
 	name := conversationEntry(t)
 	t.Get(name, c)
 	before := c.GetLanguage()
-	var r reading
+	r := reading{out: turn.Zero[handoffv1.Classification](t)}
 	if tap, ok := reactionIn(m.GetText()); ok {
-		r = s.readReaction(tap, t.Shop.Text(settings.TextOffer, before), before)
+		s.readReaction(&r, tap, t.Shop.Text(settings.TextOffer, before), before)
 	} else {
-		r = s.read(m, t.Record.GetChannel(), before, float32(t.Shop.Classifier.Endpoint.SureFrom))
+		s.read(&r, m, t.Record.GetChannel(), before, float32(t.Shop.Classifier.Endpoint.SureFrom))
 	}
 	came := arrived(c, t.At())
 	changed := r.resolve(c, t.At()) || came
@@ -173,13 +173,13 @@ func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	t.Forward(schemas.TopicConsent, func(out *handoffv1.Record) {
 		out.GetCustomerMessage().Classification = r.out
 	})
-	t.Fact(t.Here(), &handoffv1.Fact{
+	t.Fact(t.Here(), turn.New(t, handoffv1.Fact{
 		Reason: r.reason(),
-		Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
+		Kind: turn.New(t, handoffv1.Fact_Message{Message: turn.New(t, handoffv1.MessageFact{
 			MessageId: t.HexID(), Inbound: true,
 			Author: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER, AuthorName: m.GetSenderName(),
 			Text: m.GetText(), MediaCount: uint32(len(m.GetMedia())),
 			Classification: r.out, NativeId: m.GetNativeId(),
-		}},
-	})
+		})}),
+	}))
 }

@@ -11,7 +11,8 @@ import (
 // Look reads one text message as the stage would read it on a phone's channel when asked was asked last,
 // and returns besides what the classifier read. It keeps nothing.
 func (s *Stage) Look(text string, asked handoffv1.Question) (*handoffv1.Classification, intent.Reading) {
-	r := s.read(&handoffv1.CustomerMessage{Text: text}, handoffv1.Channel_CHANNEL_SMS, "", 0)
+	r := reading{out: &handoffv1.Classification{}}
+	s.read(&r, &handoffv1.CustomerMessage{Text: text}, handoffv1.Channel_CHANNEL_SMS, "", 0)
 	c := &statev1.ClassifyConversation{}
 	if asked != handoffv1.Question_QUESTION_UNSPECIFIED {
 		c.Last = &statev1.OpenQuestion{Question: asked, Id: "asked"}

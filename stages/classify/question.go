@@ -14,7 +14,7 @@ const conversationPrefix = "conversation/"
 
 // conversationEntry is the name of the state of the turn's conversation.
 func conversationEntry(t *turn.Turn) string {
-	return conversationPrefix + t.Record.GetConversation()
+	return t.Join(conversationPrefix, t.Record.GetConversation())
 }
 
 // asked remembers what the text that is about to be sent asks. An offer stays open for words that name
@@ -22,11 +22,11 @@ func conversationEntry(t *turn.Turn) string {
 //
 // A text that waits for its time (pace, H12) asks, or closes, when that has come.
 func asked(t *turn.Turn, a *handoffv1.Asked) {
-	c := &statev1.ClassifyConversation{}
+	c := turn.Zero[statev1.ClassifyConversation](t)
 	name := conversationEntry(t)
 	t.Get(name, c)
 	arrived(c, t.At())
-	q := &statev1.OpenQuestion{Question: a.GetQuestion(), Id: a.GetQuestionId(), Until: a.GetUntil()}
+	q := turn.New(t, statev1.OpenQuestion{Question: a.GetQuestion(), Id: a.GetQuestionId(), Until: a.GetUntil()})
 	if from := a.GetFrom(); from != nil && from.AsTime().After(t.At()) {
 		q.From = from
 		c.Coming = append(c.Coming, q)

@@ -3,7 +3,6 @@ package classify
 import (
 	"strings"
 
-	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/stages/classify/answer"
 	"github.com/handoff-dev/handoff/stages/classify/fold"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
@@ -58,14 +57,13 @@ func (r reaction) quotes(text string) bool {
 	return quoted != "" && (strings.HasPrefix(whole, quoted) || strings.HasPrefix(quoted, whole))
 }
 
-// readReaction reads a reaction: to the offer it can be the answer, else it asks for nothing and is
+// readReaction reads a reaction into r: to the offer it can be the answer, else it asks for nothing and is
 // kept like thanks (W11).
-func (s *Stage) readReaction(tap reaction, offer, language string) reading {
-	r := reading{tap: true, answer: answer.Answer{Thanks: true}, out: &handoffv1.Classification{
-		Classifier: s.classifier.Name(), Language: language, Intent: intent.Other, Confidence: 1, Matched: "reaction", Reaction: true,
-	}}
+func (s *Stage) readReaction(r *reading, tap reaction, offer, language string) {
+	r.tap, r.answer = true, answer.Answer{Thanks: true}
+	r.out.Classifier, r.out.Language, r.out.Intent, r.out.Confidence = s.classifier.Name(), language, intent.Other, 1
+	r.out.Matched, r.out.Reaction = "reaction", true
 	if tap.quotes(offer) {
 		r.answer.Kind = tap.kind
 	}
-	return r
 }

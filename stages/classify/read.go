@@ -19,6 +19,7 @@ const foldedSize = 1024
 
 // reading is a message on its way through the order of C12.
 type reading struct {
+	// out is what the message will carry, empty at first.
 	out *handoffv1.Classification
 	// answer that the words give, to whatever question.
 	answer answer.Answer
@@ -37,19 +38,19 @@ type reading struct {
 	unread string
 }
 
-// read reads everything that does not depend on what was asked: the keyword, else answer, intent,
+// read reads into r everything that does not depend on what was asked: the keyword, else answer, intent,
 // sentiment and language. language is the conversation's so far, sureFrom the confidence from which what the shop's
 // classifier outside said counts.
-func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, language string, sureFrom float32) reading {
+func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1.Channel, language string, sureFrom float32) {
 	var buf [foldedSize]byte
 	folded := fold.Append(buf[:0], m.GetText())
-	r := reading{out: &handoffv1.Classification{Classifier: s.classifier.Name(), Language: language}}
+	r.out.Classifier, r.out.Language = s.classifier.Name(), language
 	if m.GetPublicPost() {
-		s.readPublic(&r, m, folded, sureFrom)
-		return r
+		s.readPublic(r, m, folded, sureFrom)
+		return
 	}
-	if s.keyword(&r, m, folded, channel) {
-		return r
+	if s.keyword(r, m, folded, channel) {
+		return
 	}
 	r.answer = s.answers.Find(folded)
 	stops := s.onlyStops(folded[r.answer.Rest:], r.answer.Rest)
@@ -58,7 +59,7 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	}
 	if s.neverAnswers(folded) {
 		r.out.Unsure = true
-		return r
+		return
 	}
 	if r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, m.GetText()) {
 		r.answer = answer.Answer{Thanks: true, Rest: len(folded)}
@@ -73,11 +74,10 @@ func (s *Stage) read(m *handoffv1.CustomerMessage, channel handoffv1.Channel, la
 	r.request = isRequest(r.in.Intent) // no classifier outside decides what an opt-out does
 	r.asks = r.request && !r.in.Unsure
 	r.outside(m.GetOutsideReading(), sureFrom)
-	if s.optsOut(&r, folded) {
-		return r
+	if s.optsOut(r, folded) {
+		return
 	}
-	s.classify(&r, m, folded)
-	return r
+	s.classify(r, m, folded)
 }
 
 // readPublic reads what everybody can read: it changes no consent (C1) and answers no question that was asked

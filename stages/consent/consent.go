@@ -218,24 +218,30 @@ func pass(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	case handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED:
 		if !m.GetPublicPost() {
 			allowAnswers(t, now)
+			now = current(t, t.Here())
 		}
 	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED:
 	default:
 		if awaitOptIn(t, m, now) {
 			return
 		}
-		// Who was unknown may have been made pending just now.
-		const unknown = handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED
-		if !m.GetPublicPost() && now.GetStatus() == unknown && current(t, t.Here()).GetStatus() == unknown {
+		if t.Shop.Consent.DoubleOptIn {
+			now = current(t, t.Here()) // who was unknown may have been made pending just now
+		}
+		if !m.GetPublicPost() && now.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED {
 			firstMessage(t)
+			now = current(t, t.Here())
 		}
 	}
-	forward(t)
+	now.forward(t)
 }
 
 // forward hands the turn's record to escalate with the stamp of the moment.
-func forward(t *turn.Turn) {
-	stamp := stampOf(t, t.Here())
+func forward(t *turn.Turn) { current(t, t.Here()).forward(t) }
+
+// forward is that where this counts.
+func (now standing) forward(t *turn.Turn) {
+	stamp := now.stamp(t, t.Here())
 	t.Forward(schemas.TopicEscalate, func(r *handoffv1.Record) { r.Consent = stamp })
 }
 

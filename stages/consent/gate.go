@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -29,8 +27,8 @@ const (
 
 // wrote remembers when the person wrote last, in public too: that is what is answered.
 func wrote(t *turn.Turn, m *handoffv1.CustomerMessage) {
-	name := conversationPrefix + t.Record.GetConversation()
-	c := &statev1.ConsentConversation{}
+	name := t.Join(conversationPrefix, t.Record.GetConversation())
+	c := turn.Zero[statev1.ConsentConversation](t)
 	t.Get(name, c)
 	if c.GetLastMessageAt() == nil || t.At().After(c.GetLastMessageAt().AsTime()) {
 		c.LastMessageAt = t.Record.GetReceivedAt()
@@ -81,7 +79,7 @@ func (s *Stage) parking(t *turn.Turn) *handoffv1.Parking {
 	if ok {
 		return nil
 	}
-	return &handoffv1.Parking{Reason: handoffv1.ParkReason_PARK_REASON_QUIET_HOURS, Until: timestamppb.New(q.Until), Why: q.Why}
+	return &handoffv1.Parking{Reason: handoffv1.ParkReason_PARK_REASON_QUIET_HOURS, Until: t.Stamp(q.Until), Why: q.Why}
 }
 
 // botReply decides the bot's answer. One that says it cannot answer holds no text, so it passes.
@@ -158,8 +156,8 @@ func gate(t *turn.Turn, class handoffv1.TextClass, ticketID string) handoffv1.Bl
 
 // posted tells whether the person wrote something in a conversation that everybody can read.
 func posted(t *turn.Turn, p turn.Place) bool {
-	c := &statev1.ConsentConversation{}
-	return t.Get(conversationPrefix+p.Conversation, c) && c.GetLastPostAt() != nil
+	c := turn.Zero[statev1.ConsentConversation](t)
+	return t.Get(t.Join(conversationPrefix, p.Conversation), c) && c.GetLastPostAt() != nil
 }
 
 // ticketOpen tells whether the ticket that was replied on is open: it is until its end was heard of.

@@ -207,7 +207,7 @@ type outgoing struct {
 func say(t *turn.Turn, o outgoing) {
 	here := t.Here()
 	call := t.Command(here, &handoffv1.Command{
-		GiveUpAt: timestamppb.New(t.At().Add(o.giveUp)),
+		GiveUpAt: t.Stamp(t.At().Add(o.giveUp)),
 		Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{
 			TextClass: o.class, Text: o.text, Consent: o.stamp, Question: o.question,
 		}},

@@ -30,19 +30,33 @@ const (
 
 // scopeAt returns the scope of that width around a place: "shop", "channel:sms" or
 // "account:sms:+15557770000".
-func scopeAt(width string, p turn.Place) string { return scopeEntry(width, p)[len(scopePrefix):] }
-
-// scopeEntry is the name of the entry of scopeAt's scope, in one piece: it is made for every message.
-func scopeEntry(width string, p turn.Place) string {
-	switch {
-	case width == scopeShop:
-		return scopePrefix + scopeShop
-	case width == scopeAccount && p.Conversation != "": // "<channel>:<account>" itself
-		return scopePrefix + scopeAccount + ":" + p.Conversation
-	case width == scopeAccount:
-		return scopePrefix + scopeAccount + ":" + schemas.Conversation(p.Channel, p.Account)
+func scopeAt(width string, p turn.Place) string {
+	if width == scopeShop {
+		return scopeShop
 	}
-	return scopePrefix + scopeChannel + ":" + schemas.ChannelName(p.Channel)
+	return width + ":" + scopeOf(width, p)
+}
+
+// scopeOf is what a scope narrower than the shop holds.
+func scopeOf(width string, p turn.Place) string {
+	switch {
+	case width != scopeAccount:
+		return schemas.ChannelName(p.Channel)
+	case p.Conversation != "": // "<channel>:<account>" itself
+		return p.Conversation
+	}
+	return schemas.Conversation(p.Channel, p.Account)
+}
+
+// scopeEntry is the name of the entry of scopeAt's scope.
+func scopeEntry(t *turn.Turn, width string, p turn.Place) string {
+	switch width {
+	case scopeShop:
+		return scopePrefix + scopeShop
+	case scopeAccount:
+		return t.Join(scopePrefix+scopeAccount+":", scopeOf(width, p))
+	}
+	return t.Join(scopePrefix+scopeChannel+":", scopeOf(width, p))
 }
 
 // widthOf returns the width of a scope.
@@ -82,11 +96,11 @@ func current(t *turn.Turn, p turn.Place) standing { return covering(t, p, scopeA
 // covering returns what counts at a place of the changes at least as wide as a width.
 func covering(t *turn.Turn, p turn.Place, width string) standing {
 	var best standing
-	c := &statev1.ScopeConsent{}
+	c := turn.Zero[statev1.ScopeConsent](t)
 	for _, each := range [...]string{scopeShop, scopeChannel, scopeAccount} {
-		name := scopeEntry(each, p)
+		name := scopeEntry(t, each, p)
 		if t.Get(name, c) && c.GetVersion() > best.GetVersion() {
-			best, c = standing{ScopeConsent: c, scope: name[len(scopePrefix):]}, &statev1.ScopeConsent{}
+			best, c = standing{ScopeConsent: c, scope: name[len(scopePrefix):]}, turn.Zero[statev1.ScopeConsent](t)
 		}
 		if each == width {
 			break
@@ -95,20 +109,24 @@ func covering(t *turn.Turn, p turn.Place, width string) standing {
 	return best
 }
 
-// stampOf is what records carry of it.
-func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
-	now, head := current(t, p), &statev1.LedgerHead{}
+// stampOf is what records carry of what counts at a place.
+func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp { return current(t, p).stamp(t, p) }
+
+// stamp is stampOf a place where this counts.
+func (now standing) stamp(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
+	head := turn.Zero[statev1.LedgerHead](t)
 	t.Get(headEntry, head)
-	return &handoffv1.ConsentStamp{
+	return turn.New(t, handoffv1.ConsentStamp{
 		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now), TimeZone: head.GetTimeZone(),
 		Public: now.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED && posted(t, p),
-	}
+	})
 }
 
 // lineEntry is the name of the ledger's line of a version: names are in the order of versions.
-func lineEntry(version uint64) string {
-	number := strconv.FormatUint(version, 10)
-	return linePrefix + "00000000000000000000"[len(number):] + number
+func lineEntry(t *turn.Turn, version uint64) string {
+	var room [20]byte
+	number := strconv.AppendUint(room[:0], version, 10)
+	return t.Join(linePrefix, "00000000000000000000"[len(number):], string(number))
 }
 
 // change is one change of consent before it is written.
@@ -159,38 +177,38 @@ func (s standing) lastWord(t *turn.Turn, p turn.Place) time.Time {
 // analytics in the same transaction. A change that leaves the status as it was, at the place and in the
 // whole scope (C13's time for answers), is no fact.
 func (c change) write(t *turn.Turn, at turn.Place) {
-	prior, inScope := current(t, at), &statev1.ScopeConsent{}
-	t.Get(scopePrefix+c.scope, inScope)
+	prior, inScope, entry := current(t, at), turn.Zero[statev1.ScopeConsent](t), t.Join(scopePrefix, c.scope)
+	t.Get(entry, inScope)
 	moment := t.AtStamp()
 	if c.since == nil {
 		c.since = moment
 	}
-	head := &statev1.LedgerHead{}
+	head := turn.Zero[statev1.LedgerHead](t)
 	t.Get(headEntry, head)
 	head.Version++
 	t.Put(headEntry, head)
-	line := &statev1.LedgerLine{
+	line := turn.New(t, statev1.LedgerLine{
 		Version: head.GetVersion(), At: moment, Scope: c.scope, Prior: prior.GetStatus(), Status: c.status,
 		Source: c.source, Keyword: c.keyword, Text: c.text, RecordId: t.HexID(), Conversation: at.Conversation,
 		Subscriber: subscriber(t).GetNumber(), By: c.by,
-	}
+	})
 	if c.since != moment {
 		line.Since = c.since
 	}
-	now := &statev1.ScopeConsent{Version: head.GetVersion(), Status: c.status, Since: c.since, Source: c.source}
+	now := turn.New(t, statev1.ScopeConsent{Version: head.GetVersion(), Status: c.status, Since: c.since, Source: c.source})
 	if !c.answerUntil.IsZero() {
-		line.AnswerUntil = timestamppb.New(c.answerUntil)
+		line.AnswerUntil = t.Stamp(c.answerUntil)
 		now.AnswerUntil = line.AnswerUntil
 	}
-	t.Put(lineEntry(head.GetVersion()), line)
-	t.Put(scopePrefix+c.scope, now)
+	t.Put(lineEntry(t, head.GetVersion()), line)
+	t.Put(entry, now)
 	retain(t, t.At())
 
 	r := t.Make(at)
 	r.Consent = nil
-	r.Body = &handoffv1.Record_ConsentChanged{ConsentChanged: &handoffv1.ConsentChanged{
+	r.Body = turn.New(t, handoffv1.Record_ConsentChanged{ConsentChanged: turn.New(t, handoffv1.ConsentChanged{
 		Scope: c.scope, Version: head.GetVersion(), Status: c.status, Allowed: c.allowed(), At: moment,
-	}}
+	})})
 	t.Emit(schemas.TopicDeliver, r)
 	if c.scope == scopeShop && inScope.GetStatus() != c.status {
 		c.spread(t)
@@ -202,17 +220,17 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 	t.Fact(at, fact)
 	if c.source != handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT { // which the platform knows of (C14)
 		r := t.Make(at)
-		r.Consent, r.Body = nil, &handoffv1.Record_Fact{Fact: &handoffv1.Fact{Kind: fact.GetKind(), Stage: schemas.StageConsent, At: moment}}
+		r.Consent, r.Body = nil, turn.New(t, handoffv1.Record_Fact{Fact: turn.New(t, handoffv1.Fact{Kind: fact.GetKind(), Stage: schemas.StageConsent, At: moment})})
 		t.Emit(schemas.TopicPlatform, r)
 	}
 }
 
 // fact is the change as analytics and the platform learn of it.
 func (c change) fact(t *turn.Turn, version uint64, prior handoffv1.ConsentStatus) *handoffv1.Fact {
-	return &handoffv1.Fact{Kind: &handoffv1.Fact_Consent{Consent: &handoffv1.ConsentFact{
+	return turn.New(t, handoffv1.Fact{Kind: turn.New(t, handoffv1.Fact_Consent{Consent: turn.New(t, handoffv1.ConsentFact{
 		Version: version, Scope: c.scope, Prior: prior, Status: c.status,
 		Source: c.source, Keyword: c.keyword, Text: c.text, MessageId: t.HexID(),
-	}}}
+	})})})
 }
 
 // allowed lists the classes that may still leave.

@@ -86,7 +86,7 @@ func askOptIn(t *turn.Turn, m *handoffv1.CustomerMessage, scope string) {
 	o.Times++
 	o.Unanswered = false
 	o.AskedAt = t.AtStamp()
-	o.Until = timestamppb.New(t.At().Add(optInWait))
+	o.Until = t.Stamp(t.At().Add(optInWait))
 	t.Put(optInPrefix+scope, o)
 	t.SetTimer(optInPrefix+scope, o.GetUntil().AsTime().Add(time.Millisecond))
 	say(t, outgoing{
@@ -109,7 +109,7 @@ func askedElsewhere(t *turn.Turn, scope string, at *timestamppb.Timestamp) {
 	t.Get(optInPrefix+scope, o)
 	o.Times++
 	o.AskedAt, o.Unanswered = at, false
-	o.Until = timestamppb.New(at.AsTime().Add(optInWait))
+	o.Until = t.Stamp(at.AsTime().Add(optInWait))
 	t.Put(optInPrefix+scope, o)
 	if t.At().After(o.GetUntil().AsTime()) {
 		endOptIn(t, scope)

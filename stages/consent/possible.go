@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -26,7 +24,7 @@ func possibleOptOut(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	if !t.Get(name, p) {
 		p.At = t.AtStamp()
 		due := t.Shop.AddBusinessDays(t.At(), t.Shop.Consent.PossibleOptOutDays)
-		p.DueAt = timestamppb.New(due)
+		p.DueAt = t.Stamp(due)
 		t.SetTimer(name, due)
 	}
 	p.Text, p.By, p.MessageId = m.GetText(), c.GetOptOutBy(), t.HexID()

@@ -13,7 +13,7 @@ const subscriberEntry = "subscriber"
 
 // subscriber is who has the address now.
 func subscriber(t *turn.Turn) *statev1.Subscriber {
-	s := &statev1.Subscriber{}
+	s := turn.Zero[statev1.Subscriber](t)
 	t.Get(subscriberEntry, s)
 	s.Number = cmp.Or(s.GetNumber(), 1)
 	return s

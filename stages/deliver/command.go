@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -33,7 +31,7 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 	}
 	open := s.open(t, record)
 	if outcome := prepare(t, open); outcome != nil {
-		return s.end(t, schemas.HexID(record.GetId()), open, ended{outcome: outcome})
+		return s.end(t, open.GetCommandId(), open, ended{outcome: outcome})
 	}
 	if text := c.GetSendText(); text != nil {
 		if parts := schemas.SplitText(text.GetText(), schemas.TextLimit(record.GetChannel())); len(parts) > 1 {
@@ -41,7 +39,7 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 			return nil
 		}
 	}
-	store(t, schemas.HexID(record.GetId()), open)
+	store(t, open.GetCommandId(), open)
 	return nil
 }
 
@@ -58,20 +56,20 @@ func giveBack(t *turn.Turn, c *handoffv1.Command) {
 // open makes the call of a record that holds a command.
 func (s *Stage) open(t *turn.Turn, r *handoffv1.Record) *statev1.OpenCall {
 	c := r.GetCommand()
-	open := &statev1.OpenCall{
-		Record: r, CommandId: schemas.HexID(r.GetId()), Created: t.NowStamp(),
+	open := turn.New(t, statev1.OpenCall{
+		Record: r, CommandId: t.Hex(r.GetId()), Created: t.NowStamp(),
 		NotBefore: c.GetNotBefore(), GiveUpAt: c.GetGiveUpAt(),
 		Destination: destination(t.Shop, r),
-	}
-	longest := timestamppb.New(t.Now.Add(s.patience(t.Shop, c)))
+	})
+	longest := t.Stamp(t.Now.Add(s.patience(t.Shop, c)))
 	if open.GiveUpAt == nil || c.GetSendText() != nil && open.GiveUpAt.AsTime().After(longest.AsTime()) {
 		open.GiveUpAt = longest // a text's own time only shortens it, e.g. the end of the channel's window (W3)
 	}
-	open.Lane = r.GetConversation() + "/" + open.Destination
+	open.Lane = t.Join(r.GetConversation(), "/", open.Destination)
 	if c.GetSendText().GetTextClass() == handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER {
 		open.Lane += "/keyword"
 		if latest := t.Now.Add(s.cfg.KeywordAnswerFor); open.GiveUpAt.AsTime().After(latest) {
-			open.GiveUpAt = timestamppb.New(latest) // within 5 minutes or never (C2)
+			open.GiveUpAt = t.Stamp(latest) // within 5 minutes or never (C2)
 		}
 	}
 	return open
@@ -155,7 +153,7 @@ func ticketEpisode(c *handoffv1.Command) uint64 { return cmp.Or(c.GetTicketEpiso
 
 // store makes an open call real: its entry, and the runner's pending call.
 func store(t *turn.Turn, id string, open *statev1.OpenCall) {
-	t.Put(callPrefix+id, open)
+	t.Put(t.Join(callPrefix, id), open)
 	t.Call(pending(id, open))
 }
 

@@ -59,13 +59,13 @@ func (s *Stage) onConsentChanged(t *turn.Turn, c *handoffv1.ConsentChanged) erro
 	if c.GetScope() == "" {
 		return fmt.Errorf("a consent change without a scope")
 	}
-	name, old := consentPrefix+c.GetScope(), &statev1.GateConsent{}
+	name, old := t.Join(consentPrefix, c.GetScope()), turn.Zero[statev1.GateConsent](t)
 	if t.Get(name, old) && old.GetVersion() >= c.GetVersion() {
 		return nil
 	}
-	now := &statev1.GateConsent{
+	now := turn.New(t, statev1.GateConsent{
 		Version: c.GetVersion(), Status: c.GetStatus(), Allowed: c.GetAllowed(), At: c.GetAt(), ShutVersion: old.GetShutVersion(),
-	}
+	})
 	if !allows(now, handoffv1.TextClass_TEXT_CLASS_AGENT) {
 		now.ShutVersion = now.GetVersion()
 	}
@@ -79,19 +79,14 @@ func (s *Stage) onConsentChanged(t *turn.Turn, c *handoffv1.ConsentChanged) erro
 // waitNoLonger has texts that wait for their time (Command.not_before) judged now: what may not leave any
 // more is not to keep what stands behind it in its lane waiting.
 func waitNoLonger(t *turn.Turn, is func(turn.Place, handoffv1.TextClass) bool) {
-	var waiting []string
-	turn.Scan(t, callPrefix, &statev1.OpenCall{}, func(name string, open *statev1.OpenCall) bool {
+	for _, e := range t.Stored(callPrefix) {
+		open := turn.Zero[statev1.OpenCall](t)
+		t.Decode(e.Name, e.Value, open)
 		text := open.GetRecord().GetCommand().GetSendText()
 		if text != nil && open.GetNotBefore() != nil && is(placeOf(open.GetRecord()), text.GetTextClass()) {
-			waiting = append(waiting, name)
+			open.NotBefore = nil
+			store(t, e.Name[len(callPrefix):], open)
 		}
-		return true
-	})
-	for _, name := range waiting {
-		open := &statev1.OpenCall{}
-		t.Get(name, open)
-		open.NotBefore = nil
-		store(t, name[len(callPrefix):], open)
 	}
 }
 

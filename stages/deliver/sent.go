@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -27,7 +25,7 @@ func (s *Stage) remember(t *turn.Turn, id string, open *statev1.OpenCall, provid
 		CommandId: open.GetCommandId(), Conversation: placeOf(open.GetRecord()).Conversation,
 		Episode: c.GetEpisode(), TextClass: c.GetSendText().GetTextClass(),
 		Destination: open.GetDestination(), Created: open.GetCreated(),
-		Ended: t.NowStamp(), ForgetAt: timestamppb.New(forget),
+		Ended: t.NowStamp(), ForgetAt: t.Stamp(forget),
 	})
 }
 

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -42,10 +40,10 @@ func (c *conversation) ask(asked *statev1.Cause, after uint64) {
 			Turn: c.state.GetTurns(), Messages: c.thread.forBot(after),
 			Language: c.state.GetLanguage(), Intent: asked.GetIntent(),
 		}},
-		GiveUpAt: timestamppb.New(deadline), TryForMs: uint32(c.shop.AutoReply.Timeout.Milliseconds()),
+		GiveUpAt: c.t.Stamp(deadline), TryForMs: uint32(c.shop.AutoReply.Timeout.Milliseconds()),
 	})
 	c.state.Turn = &statev1.BotTurn{
-		Turn: c.state.GetTurns(), CallId: callID, Deadline: timestamppb.New(deadline),
+		Turn: c.state.GetTurns(), CallId: callID, Deadline: c.t.Stamp(deadline),
 		Through: c.state.GetMessages(), Asked: asked,
 	}
 	c.setTimer(timerBot, deadline)
@@ -196,8 +194,8 @@ func (c *conversation) turnFailed(why string) {
 
 // cannotAnswer hands the message over, or records why not.
 func (c *conversation) cannotAnswer(asked *statev1.Cause, why string) {
-	signal := botSignal(asked, why)
+	signal := c.botSignal(asked, why)
 	if notDone := c.handoff(signal); notDone != "" {
-		c.notAsked(signal.GetReason() + "; not offered: " + notDone)
+		c.notAsked(c.t.Join(signal.GetReason(), "; not offered: ", notDone))
 	}
 }

@@ -20,9 +20,9 @@ func (s *Stage) Contract() turn.Contract {
 		},
 		Keeps: []turn.Entry{
 			{Name: convPrefix, Empty: &statev1.Conversation{}},
-			{Name: episodeEntry(""), Empty: &statev1.Episode{}},
+			{Name: episodePrefix, Empty: &statev1.Episode{}},
 			{Name: expiredEntry(""), Empty: &statev1.Episode{}},
-			{Name: ticketEntry(""), Empty: &statev1.Ticket{}},
+			{Name: ticketPrefix, Empty: &statev1.Ticket{}},
 			{Name: "past/", Empty: &statev1.Ticket{}},
 			{Name: "thread/", Empty: &statev1.Kept{}},
 			{Name: "parked/", Empty: &statev1.Parked{}},

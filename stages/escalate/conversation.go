@@ -38,6 +38,8 @@ type conversation struct {
 	read   struct{ state, episode, ticket, unanswered bool }
 	thread thread
 	rules  asking
+	// spammed is what spam found out of the address's other conversations.
+	spammed struct{ known, others bool }
 	// reach is what abroad found out.
 	reach struct{ known, abroad bool }
 	// whateverHour: an agent asked in this turn to have replies sent whatever the hour (C11).
@@ -46,9 +48,10 @@ type conversation struct {
 
 // load reads a conversation and takes over what the record's stamp tells of consent.
 func (s *Stage) load(t *turn.Turn, at turn.Place) *conversation {
-	c := &conversation{stage: s, t: t, shop: t.Shop, at: at}
+	c := turn.Zero[conversation](t)
+	c.stage, c.t, c.shop, c.at = s, t, t.Shop, at
 	c.state, c.episode, c.ticket, c.thread.c = &c.first.state, &c.first.episode, &c.first.ticket, c
-	c.names.state, c.names.episode, c.names.ticket = convEntry(at.Conversation), episodeEntry(at.Conversation), ticketEntry(at.Conversation)
+	c.names.state, c.names.episode, c.names.ticket = t.Join(convPrefix, at.Conversation), t.Join(episodePrefix, at.Conversation), t.Join(ticketPrefix, at.Conversation)
 	if c.read.state = t.Get(c.names.state, c.state); !c.read.state {
 		c.inherit()
 	}
@@ -83,25 +86,18 @@ func (c *conversation) put(name string, m schemas.Message, there bool) {
 }
 
 const (
-	convPrefix = "conv/"
-	threads    = "thread/" // of all conversations
+	convPrefix    = "conv/"
+	episodePrefix = "episode/"
+	ticketPrefix  = "ticket/"
+	threads       = "thread/" // of all conversations
 )
 
 func convEntry(conversation string) string    { return convPrefix + conversation }
-func episodeEntry(conversation string) string { return "episode/" + conversation }
 func expiredEntry(conversation string) string { return "expired/" + conversation }
-func ticketEntry(conversation string) string  { return "ticket/" + conversation }
-func threadPrefix(conversation string) string { return threads + conversation + "/" }
+func ticketEntry(conversation string) string  { return ticketPrefix + conversation }
 
 func pastEntry(conversation, ticketID string) string {
 	return "past/" + conversation + "/" + ticketID
-}
-
-func threadEntry(conversation string, seq uint64) string {
-	var room [96]byte // most names fit: one allocation each
-	name := append(room[:0], threads...)
-	name = append(name, conversation...)
-	return string(appendInOrder(append(name, '/'), seq))
 }
 
 // inOrder is a number as part of a name: names are in the order of numbers.
@@ -137,7 +133,7 @@ func (c *conversation) setTimer(kind string, at time.Time) {
 	c.t.SetTimer(kind+"/"+c.at.Conversation, at)
 }
 
-func (c *conversation) stopTimer(kind string) { c.t.StopTimer(kind + "/" + c.at.Conversation) }
+func (c *conversation) stopTimer(kind string) { c.t.StopTimer(c.t.Join(kind, "/", c.at.Conversation)) }
 
 // now is the turn's clock, for entries.
 func (c *conversation) now() *timestamppb.Timestamp { return c.t.NowStamp() }
@@ -159,18 +155,18 @@ func (c *conversation) hold(held bool) {
 // episodeFact reports a transition (A1 to A4).
 func (c *conversation) episodeFact(from State, reason string) {
 	e := c.episode
-	fact := &handoffv1.EpisodeFact{
+	fact := turn.New(c.t, handoffv1.EpisodeFact{
 		Episode: e.GetNumber(), From: from, To: e.GetState(),
 		Signal: e.GetSignal().GetKind(), Intent: e.GetSignal().GetIntent(), SignalText: e.GetSignal().GetText(),
 		Desk:        c.shop.Desk.Kind,
 		SignalledAt: e.GetSignal().GetAt(), OfferedAt: e.GetOfferedAt(), RequestedAt: e.GetRequestedAt(),
 		OpenedAt: e.GetOpenedAt(), FirstReplyAt: e.GetFirstReplyAt(), EndedAt: e.GetEndedAt(),
 		AgentReplies: e.GetAgentReplies(), Reopened: e.GetReopened(),
-	}
+	})
 	if e.GetTicketEpisode() != 0 && e.GetTicketEpisode() == c.ticket.GetEpisode() {
 		fact.TicketId, fact.TicketUrl = c.ticket.GetTicketId(), c.ticket.GetUrl()
 	}
-	c.t.Fact(c.at, &handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Episode{Episode: fact}})
+	c.t.Fact(c.at, turn.New(c.t, handoffv1.Fact{Reason: reason, Kind: turn.New(c.t, handoffv1.Fact_Episode{Episode: fact})}))
 	if peopleHave(from) != peopleHave(e.GetState()) {
 		c.tellPlatform(&handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Episode{Episode: fact}})
 	}
@@ -181,8 +177,8 @@ func (c *conversation) notAsked(reason string) { c.neverAsked(c.t.HexID(), reaso
 
 // neverAsked records why the bot was not asked about a message of the thread.
 func (c *conversation) neverAsked(messageID, reason string) {
-	c.t.Fact(c.at, &handoffv1.Fact{Reason: reason, Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
+	c.t.Fact(c.at, turn.New(c.t, handoffv1.Fact{Reason: reason, Kind: turn.New(c.t, handoffv1.Fact_Delivery{Delivery: turn.New(c.t, handoffv1.DeliveryFact{
 		CallId: messageID, Action: handoffv1.Action_ACTION_ASK_BOT,
 		Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, Episode: c.liveEpisode(),
-	}}})
+	})})}))
 }

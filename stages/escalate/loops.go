@@ -2,7 +2,6 @@ package escalate
 
 import (
 	"fmt"
-	"hash/fnv"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -100,16 +99,20 @@ func automated(class handoffv1.TextClass) bool {
 
 // hashOf is a hash of a text's letters in one case, without spaces; 0 for a text without any.
 func hashOf(text string) uint64 {
-	letters := make([]byte, 0, len(text))
+	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
+	h, any := uint64(offset), false
 	for _, r := range text {
-		if !unicode.IsSpace(r) {
-			letters = utf8.AppendRune(letters, unicode.ToLower(r))
+		if unicode.IsSpace(r) {
+			continue
+		}
+		any = true
+		var letter [utf8.UTFMax]byte
+		for _, b := range utf8.AppendRune(letter[:0], unicode.ToLower(r)) {
+			h = (h ^ uint64(b)) * prime
 		}
 	}
-	if len(letters) == 0 {
+	if !any {
 		return 0
 	}
-	h := fnv.New64a()
-	_, _ = h.Write(letters) // a hash takes all
-	return max(h.Sum64(), 1)
+	return max(h, 1)
 }

@@ -22,7 +22,7 @@ type inbound struct {
 
 // cause is the message as signals and turns remember it.
 func (c *conversation) cause(m inbound) *statev1.Cause {
-	return &statev1.Cause{Text: m.GetText(), Intent: m.read.GetIntent(), ReceivedAt: c.received()}
+	return turn.New(c.t, statev1.Cause{Text: m.GetText(), Intent: m.read.GetIntent(), ReceivedAt: c.received()})
 }
 
 // onCustomerMessage is the way of a customer's message. Each message ends with the bot, on a ticket, as
@@ -191,7 +191,7 @@ func (c *conversation) begin(signal *statev1.Signal) {
 	}
 	c.state.Episodes++
 	c.state.Unsure = 0
-	c.episode = &statev1.Episode{Number: c.state.GetEpisodes(), Signal: signal}
+	c.episode = turn.New(c.t, statev1.Episode{Number: c.state.GetEpisodes(), Signal: signal})
 }
 
 // tag gives the subscriber the escalation's tag, which all their conversations show (H8).
@@ -216,10 +216,13 @@ func (c *conversation) tag() {
 
 // inherit gives a conversation that is new the tags that the subscriber has (H8).
 func (c *conversation) inherit() {
-	turn.Scan(c.t, convPrefix, &statev1.Conversation{}, func(_ string, other *statev1.Conversation) bool {
-		c.state.Tags = other.GetTags()
-		return len(c.state.GetTags()) == 0
-	})
+	for _, e := range c.t.Stored(convPrefix) {
+		other := &statev1.Conversation{}
+		if !c.t.Decode(e.Name, e.Value, other) || len(other.GetTags()) > 0 {
+			c.state.Tags = other.GetTags()
+			return
+		}
+	}
 }
 
 // later returns the later of two times, either of which may be missing.

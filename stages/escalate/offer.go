@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -28,7 +26,7 @@ func (c *conversation) offer(reason string) {
 		class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.offerText(),
 		question: handoffv1.Question_QUESTION_OFFER, until: until, moment: momentOfOffer(c.episode.GetSignal()),
 	})
-	c.episode.OfferUntil = timestamppb.New(until)
+	c.episode.OfferUntil = c.t.Stamp(until)
 	c.setTimer(timerLapse, c.look(until))
 }
 
@@ -103,6 +101,6 @@ func (c *conversation) remember(at time.Time) {
 	})
 	c.state.Refusals = append(c.state.Refusals, &statev1.Refusal{
 		Kind: signal.GetKind(), Intent: signal.GetIntent(),
-		Until: timestamppb.New(at.Add(c.shop.Handoff.OfferAgainAfter)),
+		Until: c.t.Stamp(at.Add(c.shop.Handoff.OfferAgainAfter)),
 	})
 }

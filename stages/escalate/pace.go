@@ -62,7 +62,7 @@ func (c *conversation) notBefore(o outbound) *timestamppb.Timestamp {
 	if wait == 0 {
 		return nil
 	}
-	return timestamppb.New(c.t.Now.Add(wait))
+	return c.t.Stamp(c.t.Now.Add(wait))
 }
 
 // paced is when a text leaves at the earliest that waits for its time, or behind one that does: only replies by people

@@ -4,8 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
+	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/quiet"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -46,9 +45,9 @@ func (c *conversation) quietCheck(o outbound) *handoffv1.QuietCheck {
 	if !c.shop.Consent.QuietHours || c.whateverHour && o.class == handoffv1.TextClass_TEXT_CLASS_AGENT {
 		return nil
 	}
-	check := &handoffv1.QuietCheck{}
+	check := turn.Zero[handoffv1.QuietCheck](c.t)
 	if until := c.exemptUntil(o.class); !until.IsZero() {
-		check.ExemptUntil = timestamppb.New(until)
+		check.ExemptUntil = c.t.Stamp(until)
 	}
 	return check
 }
@@ -73,7 +72,7 @@ func (c *conversation) metQuietHours(r *handoffv1.Receipt) {
 	case ok, !c.t.Now.After(c.exemptUntil(r.GetTextClass())):
 		c.sendReply(p)
 	default:
-		p.Reply.Parking = &handoffv1.Parking{Reason: handoffv1.ParkReason_PARK_REASON_QUIET_HOURS, Until: timestamppb.New(q.Until), Why: q.Why}
+		p.Reply.Parking = &handoffv1.Parking{Reason: handoffv1.ParkReason_PARK_REASON_QUIET_HOURS, Until: c.t.Stamp(q.Until), Why: q.Why}
 		c.parkReply(p)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -209,7 +210,7 @@ func word(name, prefix string) string {
 // auto is what the conversation remembers for rules and against loops, made where it is missing.
 func (c *conversation) auto() *statev1.Automation {
 	if c.state.Automation == nil {
-		c.state.Automation = &statev1.Automation{}
+		c.state.Automation = turn.Zero[statev1.Automation](c.t)
 	}
 	return c.state.Automation
 }

@@ -91,7 +91,7 @@ func (w *ruled) post(r *handoffv1.Record) {
 // process runs one record or timer and checks what must hold of it.
 func (w *ruled) process(in *pipeline.Input) {
 	before := &statev1.Episode{}
-	if value, ok := w.mem.Get(episodeEntry("sms:+15557770000")); ok {
+	if value, ok := w.mem.Get(episodePrefix + "sms:+15557770000"); ok {
 		if err := schemas.Unmarshal(value, before); err != nil {
 			w.rt.Fatal(err)
 		}

@@ -41,10 +41,10 @@ func (c *conversation) show() bool {
 // the platform can ask before it sends (H13). It is called when this conversation is written.
 func (c *conversation) showPeople() {
 	held := &handoffv1.WithPeople{}
-	turn.Scan(c.t, episodeEntry(""), &statev1.Episode{}, func(name string, e *statev1.Episode) bool {
+	turn.Scan(c.t, episodePrefix, &statev1.Episode{}, func(name string, e *statev1.Episode) bool {
 		if peopleHave(e.GetState()) {
 			held.Conversations = append(held.Conversations, &handoffv1.HeldConversation{
-				Conversation: strings.TrimPrefix(name, episodeEntry("")), State: e.GetState(), Episode: e.GetNumber(),
+				Conversation: strings.TrimPrefix(name, episodePrefix), State: e.GetState(), Episode: e.GetNumber(),
 				Since: timestamppb.New(later(e.GetReopenedAt(), e.GetRequestedAt())),
 			})
 		}

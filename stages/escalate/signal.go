@@ -3,7 +3,9 @@ package escalate
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
+	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -29,7 +31,9 @@ func (c *conversation) signalIn(m inbound) *statev1.Signal {
 	case listed:
 		kind, reason = handoffv1.SignalKind_SIGNAL_KIND_INTENT, "intent "+read.GetIntent()
 		if read.GetConfidence() > 0 {
-			reason += fmt.Sprintf(", confidence %.2f", read.GetConfidence())
+			var room [16]byte
+			confidence := strconv.AppendFloat(room[:0], float64(read.GetConfidence()), 'f', 2, 32)
+			reason = c.t.Join("intent ", read.GetIntent(), ", confidence ", string(confidence))
 		}
 	case float64(read.GetSentiment()) < h.SentimentBelow:
 		kind = handoffv1.SignalKind_SIGNAL_KIND_SENTIMENT
@@ -40,20 +44,20 @@ func (c *conversation) signalIn(m inbound) *statev1.Signal {
 	default:
 		return nil
 	}
-	return &statev1.Signal{Kind: kind, Intent: read.GetIntent(), Text: m.GetText(), At: c.received(), Reason: reason}
+	return turn.New(c.t, statev1.Signal{Kind: kind, Intent: read.GetIntent(), Text: m.GetText(), At: c.received(), Reason: reason})
 }
 
 // botSignal is the signal of a bot that cannot answer a message.
-func botSignal(asked *statev1.Cause, why string) *statev1.Signal {
+func (c *conversation) botSignal(asked *statev1.Cause, why string) *statev1.Signal {
 	intent := asked.GetIntent()
 	if intent == "" {
 		intent = why
 	}
-	return &statev1.Signal{
+	return turn.New(c.t, statev1.Signal{
 		Kind:   handoffv1.SignalKind_SIGNAL_KIND_BOT_CANNOT_ANSWER,
 		Intent: intent, Text: asked.GetText(), At: asked.GetReceivedAt(),
-		Reason: "the bot cannot answer: " + why,
-	}
+		Reason: c.t.Join("the bot cannot answer: ", why),
+	})
 }
 
 // handoff acts on a signal: the subscriber is asked, or the episode is requested at once where the

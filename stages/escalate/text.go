@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
@@ -63,26 +64,26 @@ func (c *conversation) sendText(o outbound) (callID string) {
 		stamp = c.state.GetConsent()
 	}
 	leaves := c.notBefore(o)
-	callID = c.t.Command(c.at, &handoffv1.Command{
+	callID = c.t.Command(c.at, turn.New(c.t, handoffv1.Command{
 		Episode: o.episode,
-		Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{
+		Action: turn.New(c.t, handoffv1.Command_SendText{SendText: turn.New(c.t, handoffv1.SendText{
 			TextClass: o.class, Text: o.text, Media: o.media, Consent: stamp,
 			NativeId: o.nativeID, Author: o.author, Turn: o.turn, Question: o.question, WhilePaused: o.whilePaused,
 			WhileOpen: o.whileOpen, Template: o.template, HumanAgent: c.asPerson(o), Quiet: c.quietCheck(o),
-		}},
+		})}),
 		GiveUpAt: c.windowEnds(o), NotBefore: leaves,
-	})
+	}))
 	c.state.SentSince += c.messagesOf(o)
 	c.asked(o, callID, c.paced(o, leaves))
 	if o.inThread == "" || !c.thread.sentAgain(o.inThread, callID) {
-		c.thread.add(&handoffv1.ThreadMessage{
+		c.thread.add(turn.New(c.t, handoffv1.ThreadMessage{
 			Id: callID, Author: authorOf(o.class), Name: c.authorName(o), At: c.now(), Text: o.text, Media: o.media,
-		}, o.onTicket)
+		}), o.onTicket)
 	}
-	c.t.Fact(c.at, &handoffv1.Fact{Kind: &handoffv1.Fact_Message{Message: &handoffv1.MessageFact{
+	c.t.Fact(c.at, turn.New(c.t, handoffv1.Fact{Kind: turn.New(c.t, handoffv1.Fact_Message{Message: turn.New(c.t, handoffv1.MessageFact{
 		MessageId: callID, Author: authorOf(o.class), AuthorName: c.authorName(o), Text: o.text,
 		MediaCount: uint32(len(o.media)), TextClass: o.class, Episode: o.episode, NativeId: o.nativeID,
-	}}})
+	})})}))
 	if automated(o.class) {
 		c.countAutomated()
 	}
@@ -91,12 +92,12 @@ func (c *conversation) sendText(o outbound) (callID string) {
 
 // asked tells classify what the text asks, and from when on, so that it knows which question a bare yes answers.
 func (c *conversation) asked(o outbound, callID string, from *timestamppb.Timestamp) {
-	asked := &handoffv1.Asked{Question: o.question, From: from}
+	asked := turn.New(c.t, handoffv1.Asked{Question: o.question, From: from})
 	if o.question != handoffv1.Question_QUESTION_UNSPECIFIED {
-		asked.QuestionId, asked.Until = callID, timestamppb.New(o.until)
+		asked.QuestionId, asked.Until = callID, c.t.Stamp(o.until)
 	}
 	r := c.t.Make(c.at)
-	r.Body = &handoffv1.Record_Asked{Asked: asked}
+	r.Body = turn.New(c.t, handoffv1.Record_Asked{Asked: asked})
 	c.t.Emit(schemas.TopicClassify, r)
 }
 

@@ -1,6 +1,7 @@
 package escalate
 
 import (
+	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
@@ -11,6 +12,7 @@ type thread struct {
 	c       *conversation
 	read    bool
 	entries []entry
+	room    [lastMessages + 2]entry // of entries: with what most turns add at most
 }
 
 type entry struct {
@@ -24,10 +26,19 @@ type entry struct {
 // added tells that the entry is of this turn.
 func (e *entry) added() bool { return e.name == "" }
 
+// nameOf is the name of an entry, in the order of the messages.
+func (th *thread) nameOf(e *entry) string {
+	if !e.added() {
+		return e.name
+	}
+	var room [16]byte
+	return th.c.t.Join(threads, th.c.at.Conversation, "/", string(appendInOrder(room[:0], e.seq)))
+}
+
 // kept is the message of an entry.
 func (th *thread) kept(e *entry) *statev1.Kept {
 	if e.message == nil {
-		e.message = &statev1.Kept{}
+		e.message = turn.Zero[statev1.Kept](th.c.t)
 		th.c.t.Decode(e.name, e.value, e.message)
 	}
 	return e.message
@@ -40,11 +51,10 @@ func (th *thread) load() {
 	}
 	th.read = true
 	seq := th.c.state.GetMessages()
-	th.entries = make([]entry, 0, min(seq, lastMessages)+2) // and what most turns add at most
-	th.c.t.Each(threadPrefix(th.c.at.Conversation), func(name string, value []byte) bool {
-		th.entries = append(th.entries, entry{name: name, value: value})
-		return true
-	})
+	th.entries = th.room[:0]
+	for _, e := range th.c.t.Stored(th.c.t.Join(threads, th.c.at.Conversation, "/")) {
+		th.entries = append(th.entries, entry{name: e.Name, value: e.Value})
+	}
 	for i := len(th.entries) - 1; i >= 0; i-- { // entries have no gaps: the last is the newest message
 		th.entries[i].seq = seq
 		seq--
@@ -57,7 +67,7 @@ func (th *thread) add(m *handoffv1.ThreadMessage, onTicket uint64) {
 	th.load()
 	th.c.state.Messages++
 	th.entries = append(th.entries, entry{
-		seq: th.c.state.GetMessages(), message: &statev1.Kept{Message: m, OnTicket: onTicket}, changed: true,
+		seq: th.c.state.GetMessages(), message: turn.New(th.c.t, statev1.Kept{Message: m, OnTicket: onTicket}), changed: true,
 	})
 }
 
@@ -187,9 +197,9 @@ func (th *thread) save() {
 		e := &th.entries[i]
 		switch {
 		case i < len(th.entries)-lastMessages && e.seq <= waiting:
-			th.c.t.Delete(threadEntry(th.c.at.Conversation, e.seq))
+			th.c.t.Delete(th.nameOf(e))
 		case e.changed:
-			th.c.t.Put(threadEntry(th.c.at.Conversation, e.seq), th.kept(e))
+			th.c.t.Put(th.nameOf(e), th.kept(e))
 		}
 	}
 }
@@ -198,15 +208,15 @@ func (th *thread) save() {
 func (th *thread) forget() {
 	th.load()
 	for i := range th.entries {
-		th.c.t.Delete(threadEntry(th.c.at.Conversation, th.entries[i].seq))
+		th.c.t.Delete(th.nameOf(&th.entries[i]))
 	}
 	th.entries = nil
 }
 
 // customerMessage is an inbound message as the thread keeps it.
 func (c *conversation) customerMessage(m *handoffv1.CustomerMessage) *handoffv1.ThreadMessage {
-	return &handoffv1.ThreadMessage{
+	return turn.New(c.t, handoffv1.ThreadMessage{
 		Id: c.t.HexID(), Author: handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER, Name: c.state.GetName(),
 		At: c.t.AtStamp(), Text: m.GetText(), Media: m.GetMedia(),
-	}
+	})
 }

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings/rules"
@@ -68,15 +66,19 @@ func (c *conversation) reopenable() bool {
 // undone (M7).
 func (c *conversation) spam() bool {
 	const spam = handoffv1.TicketStatus_TICKET_STATUS_SPAM
-	found := c.ticket.GetStatus() == spam
-	c.t.Each(ticketEntry(""), func(name string, value []byte) bool {
-		if name != c.names.ticket { // of another conversation
-			k := &statev1.Ticket{}
-			found = found || c.t.Decode(name, value, k) && k.GetStatus() == spam
+	if c.ticket.GetStatus() == spam {
+		return true
+	}
+	if !c.spammed.known { // a turn does not change other conversations' tickets
+		c.spammed.known = true
+		for _, e := range c.t.Stored(ticketPrefix) {
+			if e.Name != c.names.ticket {
+				k := &statev1.Ticket{}
+				c.spammed.others = c.spammed.others || c.t.Decode(e.Name, e.Value, k) && k.GetStatus() == spam
+			}
 		}
-		return !found
-	})
-	return found
+	}
+	return c.spammed.others
 }
 
 // request moves the episode to requested and gets it a ticket: the open one, the last one reopened, or
@@ -189,7 +191,7 @@ func (c *conversation) command(cmd *handoffv1.Command) (callID string) {
 // commandOn posts a command about any ticket of the conversation.
 func (c *conversation) commandOn(ticket uint64, cmd *handoffv1.Command) (callID string) {
 	cmd.Episode, cmd.TicketEpisode = c.liveEpisode(), ticket
-	cmd.GiveUpAt = timestamppb.New(c.t.Now.Add(ticketPatience))
+	cmd.GiveUpAt = c.t.Stamp(c.t.Now.Add(ticketPatience))
 	return c.t.Command(c.at, cmd)
 }
 

@@ -104,7 +104,7 @@ func (c *conversation) windowEnds(o outbound) *timestamppb.Timestamp {
 	if (schemas.WindowOf(c.at.Channel) == schemas.Window{}) || o.template != nil {
 		return nil
 	}
-	return timestamppb.New(c.windowUntil(o.class))
+	return c.t.Stamp(c.windowUntil(o.class))
 }
 
 // asPerson tells that a reply leaves only under the channel's tag for a person's answer.

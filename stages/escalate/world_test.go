@@ -474,7 +474,7 @@ func (w *world) conv() *statev1.Conversation {
 
 func (w *world) episode() *statev1.Episode {
 	e := &statev1.Episode{}
-	w.read(episodeEntry(w.at), e)
+	w.read(episodePrefix+w.at, e)
 	return e
 }
 
