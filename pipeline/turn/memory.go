@@ -14,6 +14,8 @@ import (
 type memory struct {
 	rooms  reuse.Rooms
 	stored []Stored
+	// scratch holds a value until it is known to be another than the one that is there.
+	scratch []byte
 	// collect appends to stored. It is made once: a function that is handed to a state costs an allocation.
 	collect func(name string, value []byte) bool
 }
@@ -52,6 +54,14 @@ func memoryOf(fx *pipeline.Effects) *memory {
 	}
 	fx.Memory = m
 	return m
+}
+
+// scratchOf is n bytes, for as long as nobody asks for others.
+func (m *memory) scratchOf(n int) []byte {
+	if n > cap(m.scratch) {
+		m.scratch = make([]byte, n, max(2*n, 1<<10))
+	}
+	return m.scratch[:n]
 }
 
 // Reset implements pipeline.Memory.

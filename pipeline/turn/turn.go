@@ -299,15 +299,16 @@ func (t *Turn) Get(name string, m schemas.Message) bool {
 
 // Put writes the entry of that name. One that is there already with the same value is left alone.
 func (t *Turn) Put(name string, m schemas.Message) {
-	value, err := t.marshal(m)
-	if err != nil {
+	before, there := t.state.Get(name)
+	n := m.SizeVT()
+	value := t.memory.scratchOf(n)
+	if _, err := m.MarshalToSizedBufferVT(value); err != nil {
 		t.fail(fmt.Errorf("encode state %s of %s: %w", name, t.Key, err))
 		return
 	}
-	if before, there := t.state.Get(name); there && bytes.Equal(before, value) {
-		return
+	if !there || !bytes.Equal(before, value) {
+		t.state.Put(name, append(t.fx.Room(n)[:0], value...))
 	}
-	t.state.Put(name, value)
 }
 
 // marshal encodes as schemas.Encode does, into memory of the effects.

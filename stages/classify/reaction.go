@@ -19,6 +19,9 @@ type reaction struct {
 // reactionIn returns the reaction that a message is, whole; ok is false for every other message.
 func reactionIn(text string) (r reaction, ok bool) {
 	text = strings.TrimSpace(text)
+	if text == "" || !strings.Contains("LDREQ👍", text[:1]) {
+		return reaction{}, false // as nearly every message is: one of these begins with one of those letters, or with an emoji
+	}
 	for _, tap := range [...]struct {
 		words string
 		kind  answer.Kind

@@ -57,7 +57,7 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 	if stops {
 		r.answer = answer.Answer{}
 	}
-	if s.neverAnswers(folded) {
+	if channel != handoffv1.Channel_CHANNEL_SMS && s.neverAnswers(folded) { // on SMS it opted out
 		r.out.Unsure = true
 		return
 	}

@@ -240,8 +240,8 @@ func pass(t *turn.Turn, m *handoffv1.CustomerMessage) {
 func forward(t *turn.Turn) { current(t, t.Here()).forward(t) }
 
 // forward is that where this counts.
-func (now standing) forward(t *turn.Turn) {
-	stamp := now.stamp(t, t.Here())
+func (s standing) forward(t *turn.Turn) {
+	stamp := s.stamp(t, t.Here())
 	t.Forward(schemas.TopicEscalate, func(r *handoffv1.Record) { r.Consent = stamp })
 }
 

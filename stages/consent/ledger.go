@@ -113,12 +113,12 @@ func covering(t *turn.Turn, p turn.Place, width string) standing {
 func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp { return current(t, p).stamp(t, p) }
 
 // stamp is stampOf a place where this counts.
-func (now standing) stamp(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
+func (s standing) stamp(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp {
 	head := turn.Zero[statev1.LedgerHead](t)
 	t.Get(headEntry, head)
 	return turn.New(t, handoffv1.ConsentStamp{
-		Status: now.GetStatus(), Version: head.GetVersion(), Since: now.GetSince(), Unanswered: unanswered(t, now), TimeZone: head.GetTimeZone(),
-		Public: now.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED && posted(t, p),
+		Status: s.GetStatus(), Version: head.GetVersion(), Since: s.GetSince(), Unanswered: unanswered(t, s), TimeZone: head.GetTimeZone(),
+		Public: s.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED && posted(t, p),
 	})
 }
 

@@ -50,10 +50,8 @@ func TestCoresDecoded(t *testing.T) {
 		if !slices.Equal(made, want) {
 			t.Fatalf("%q makes, decoded:\n%s\nencoded:\n%s", words, strings.Join(made, "\n"), strings.Join(want, "\n"))
 		}
-		for mailbox, s := range encoded.stages {
-			if !reflect.DeepEqual(decoded.stages[mailbox].state, s.state) {
-				t.Fatalf("%q leaves %s other state where it is decoded", words, mailbox)
-			}
+		if !reflect.DeepEqual(decoded.people, encoded.people) {
+			t.Fatalf("%q leaves other state where it is decoded", words)
 		}
 		encoded.drainFacts()
 		if encoded.rows == 0 || decoded.rows != encoded.rows {
@@ -75,7 +73,9 @@ func told(emits []pipeline.Emit, fx *pipeline.Effects) string {
 
 // cores are the stages over state in memory.
 type cores struct {
-	stages map[string]*running // by mailbox
+	stages []*running // in the order of a text's way
+	people map[string]*writer
+	asks   *writer // whose record is in hand
 	shop   *settings.Shop
 	now    time.Time
 	serial int
@@ -101,11 +101,18 @@ type core interface {
 	turn.Decider
 }
 
-// running is a stage with all that a runner keeps for it.
+// running is a stage with what a runner keeps for it.
 type running struct {
 	core
-	state map[string]*keyState // by key
-	fx    pipeline.Effects
+	mailbox string
+	place   int
+	fx      pipeline.Effects
+}
+
+// writer is a key with its state of each stage.
+type writer struct {
+	key   string
+	state [4]keyState
 }
 
 // text is what a person wrote, as a record and as the bytes that the gateway posts.
@@ -144,10 +151,10 @@ func newCores(b testing.TB, classifier string) *cores {
 	if classifier == "given" {
 		cfg.Classifier = given{}
 	}
-	c := &cores{stages: map[string]*running{}, now: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)}
+	c := &cores{people: map[string]*writer{}, now: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)}
 	first := must(classify.New(cfg))
-	for _, s := range []core{first, must(consent.New(consent.Config{})), must(escalate.New(escalate.Config{})), must(deliver.New(deliver.Config{}))} {
-		c.stages[schemas.Mailbox(s.Name())] = &running{core: s, state: map[string]*keyState{}}
+	for i, s := range []core{first, must(consent.New(consent.Config{})), must(escalate.New(escalate.Config{})), must(deliver.New(deliver.Config{}))} {
+		c.stages = append(c.stages, &running{core: s, mailbox: schemas.Mailbox(s.Name()), place: i})
 	}
 	c.outlet = c.hand
 	var err error
@@ -195,21 +202,33 @@ func (c *cores) texts(n int, words string) []text {
 
 // forget empties the state; what it was kept in is used again.
 func (c *cores) forget() {
-	for _, s := range c.stages {
-		for _, st := range s.state {
-			st.forget()
+	for _, p := range c.people {
+		for i := range p.state {
+			p.state[i].forget()
 		}
 	}
 }
 
-// of is a key's state.
-func (s *running) of(key []byte) *keyState {
-	st := s.state[string(key)]
-	if st == nil {
-		st = &keyState{}
-		s.state[string(key)] = st
+// state is a key's of a stage.
+func (c *cores) state(s *running, key []byte) *keyState {
+	if c.asks == nil || c.asks.key != string(key) {
+		c.asks = c.people[string(key)]
 	}
-	return st
+	if c.asks == nil {
+		c.asks = &writer{key: string(key)}
+		c.people[c.asks.key] = c.asks
+	}
+	return &c.asks.state[s.place]
+}
+
+// reader is the stage that reads a topic; nil when none of these does.
+func (c *cores) reader(topic string) *running {
+	for _, s := range c.stages {
+		if s.mailbox == topic {
+			return s
+		}
+	}
+	return nil
 }
 
 // runEncoded takes one text, and everything it causes, through the stages, in bytes.
@@ -224,14 +243,14 @@ func (c *cores) runEncoded(b testing.TB, t *text) {
 			}
 			continue
 		}
-		s := c.stages[e.Topic]
+		s := c.reader(e.Topic)
 		if s == nil {
-			continue // none of these stages reads it
+			continue
 		}
 		s.fx.Reset()
 		c.record = pipeline.Record{Topic: e.Topic, Key: e.Key, Value: e.Value, Time: c.now}
 		c.in = pipeline.Input{Key: e.Key, Now: c.now, Settings: c, Record: &c.record}
-		if err := s.Process(&c.in, s.of(e.Key), &s.fx); err != nil {
+		if err := s.Process(&c.in, c.state(s, e.Key), &s.fx); err != nil {
 			b.Fatal(err)
 		}
 		if c.trace != nil {
@@ -250,13 +269,13 @@ func (c *cores) runDecoded(b testing.TB, t *text) {
 			c.rows++
 			continue
 		}
-		s := c.stages[h.topic]
+		s := c.reader(h.topic)
 		if s == nil {
-			continue // none of these stages reads it
+			continue
 		}
 		c.in = pipeline.Input{Key: h.key, Now: c.now, Settings: c}
 		before, timers, calls, ended := len(c.handed), len(s.fx.Timers), len(s.fx.Calls), len(s.fx.Ended)
-		if err := turn.Decide(s.core, h.record, &c.in, s.of(h.key), &s.fx, c.outlet); err != nil {
+		if err := turn.Decide(s.core, h.record, &c.in, c.state(s, h.key), &s.fx, c.outlet); err != nil {
 			b.Fatal(err)
 		}
 		if c.trace != nil {

@@ -54,11 +54,13 @@ func (s *keyState) Get(name string) ([]byte, bool) {
 
 // Put implements pipeline.State.
 func (s *keyState) Put(name string, value []byte) {
-	i, ok := s.find(name)
-	if ok {
-		s.entries[i].value = value
-		return
+	for i := range s.entries {
+		if e := &s.entries[i]; e.name == name {
+			e.value = value
+			return
+		}
 	}
+	i, _ := s.find(name)
 	s.entries = slices.Insert(s.entries, i, keyEntry{name, value})
 }
 
