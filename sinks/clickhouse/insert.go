@@ -91,15 +91,17 @@ func (db *DB) Insert(ctx context.Context, token string, batch rows.Batch) error 
 
 // insertTable sends one table's rows as one insert.
 func (db *DB) insertTable(ctx context.Context, t table) error {
-	batch, err := db.conn.PrepareBatch(ctx, "INSERT INTO "+db.name(t.name)+" ("+strings.Join(t.columns, ", ")+")")
+	names := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		names[i] = c.name
+	}
+	batch, err := db.conn.PrepareBatch(ctx, "INSERT INTO "+db.name(t.name)+" ("+strings.Join(names, ", ")+")")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = batch.Close() }() // after Send it has nothing to do
-	for i := range t.rows {
-		if err := batch.Append(t.values(i)...); err != nil {
-			return fmt.Errorf("row %d: %w: %w", i, pipeline.ErrPermanent, err)
-		}
+	if err := fill(batch, t); err != nil {
+		return fmt.Errorf("%w: %w", pipeline.ErrPermanent, err)
 	}
 	return batch.Send()
 }

@@ -26,11 +26,7 @@ const Schema = 1
 // Rows maps records to rows, one each, in their order. A record that holds no
 // fact becomes a rejected row with the reason. Rows share the records' memory: they are valid as long as it is.
 func Rows(records []pipeline.Record) rows.Batch {
-	var n counts
-	for i := range records {
-		n.add(records[i].Value)
-	}
-	b := n.batch()
+	b := expect(records).batch()
 	var in reuse.Rooms
 	for i := range records {
 		read(&records[i], &in).add(&b)
@@ -62,6 +58,19 @@ func read(in *pipeline.Record, rooms *reuse.Rooms) fact {
 
 // counts is how many rows the largest tables get: rows are large, and growing their lists copies them.
 type counts struct{ messages, episodes, consents, deliveries int }
+
+// sampled is of how many records one is looked at to know what the others are, about.
+const sampled = 16
+
+// expect counts some of the records, and takes the others for like them.
+func expect(records []pipeline.Record) counts {
+	var n counts
+	for i := 0; i < len(records); i += sampled {
+		n.add(records[i].Value)
+	}
+	more := func(of int) int { return min(len(records), of*sampled*9/8+sampled) }
+	return counts{more(n.messages), more(n.episodes), more(n.consents), more(n.deliveries)}
+}
 
 // Field numbers of a record's fact, and of its kinds.
 const (
@@ -114,7 +123,7 @@ func (n *counts) counted(number protowire.Number) bool {
 	return true
 }
 
-func (n *counts) batch() rows.Batch {
+func (n counts) batch() rows.Batch {
 	return rows.Batch{
 		Messages: make([]rows.Message, 0, n.messages), EpisodeEvents: make([]rows.EpisodeEvent, 0, n.episodes),
 		ConsentChanges: make([]rows.ConsentChange, 0, n.consents), Deliveries: make([]rows.Delivery, 0, n.deliveries),
