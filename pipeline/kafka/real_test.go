@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/kafka/kafkatest"
@@ -42,8 +44,39 @@ func realBrokers(t *testing.T) []string {
 
 // TestRealKafka runs on real brokers: static members that are restarted without a goodbye, a second
 // member that comes and goes, timers, counts exactly once.
-func TestRealKafka(t *testing.T) {
+func TestRealKafka(t *testing.T) { countsOn(t, Connection{Brokers: realBrokers(t)}) }
+
+// TestRealKafkaOldTransactions: the same on a broker whose transactions are still of the version before Kafka 4.
+func TestRealKafkaOldTransactions(t *testing.T) {
+	if at := os.Getenv("HANDOFF_TEST_KAFKA"); at != "" && at != "start" {
+		t.Skip("it would change the version of transactions on a broker that is not the test's own")
+	}
 	to := Connection{Brokers: realBrokers(t)}
+	client, err := to.NewClient("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	change := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+	change.Feature, change.MaxVersionLevel, change.AllowDowngrade, change.UpgradeType = "transaction.version", 1, true, 2
+	req := kmsg.NewPtrUpdateFeaturesRequest()
+	req.FeatureUpdates = append(req.FeatureUpdates, change)
+	resp, err := req.RequestWith(t.Context(), client)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the broker has the earlier version", func() bool {
+		adds, err := addsGroup(t.Context(), client)
+		return err == nil && !adds
+	})
+	countsOn(t, to)
+}
+
+func countsOn(t *testing.T, to Connection) {
+	t.Helper()
 	name := "real" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -193,4 +226,58 @@ func checkReal(ctx context.Context, t *testing.T, to Connection, topic string, p
 			t.Errorf("%s was counted to %d, want %d", key, last[key], n)
 		}
 	}
+}
+
+// TestRealKafkaGoesOnBesideDeadMember: as TestGoesOnBesideDeadMember, with the broker's own coordinator.
+func TestRealKafkaGoesOnBesideDeadMember(t *testing.T) {
+	to := Connection{Brokers: realBrokers(t)}
+	name := "dead" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	admin, err := NewAdmin(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	createReal(t.Context(), t, admin, name)
+	client, err := to.NewClient("test", kgo.RecordPartitioner(ByKey()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	groups, mailbox := kadm.NewClient(client), schemas.Mailbox(name)
+	sum := func() (n int64) {
+		at, err := groups.FetchOffsets(t.Context(), mailbox)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at.Each(func(o kadm.OffsetResponse) { n += max(o.At, 0) })
+		return n
+	}
+	besideDeadMember(t, configOn(to, realCounter{counter{name}, name + ".out"}, openStore(t, t.TempDir())), groupView{
+		load: func(n int) {
+			for i := range n {
+				client.Produce(t.Context(), &kgo.Record{Topic: mailbox, Key: fmt.Appendf(nil, "shop|%d", i%20), Value: []byte("v")}, nil)
+			}
+			if err := client.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		},
+		sum: sum,
+		is: func(state string, members int) bool {
+			described, err := groups.DescribeGroups(t.Context(), mailbox)
+			if err != nil {
+				t.Log("describe the group: ", err) // its coordinator begins
+				return false
+			}
+			return described[mailbox].State == state && len(described[mailbox].Members) == members
+		},
+		drained: func() bool {
+			ends, err := groups.ListEndOffsets(t.Context(), mailbox)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var end int64
+			ends.Each(func(o kadm.ListedOffset) { end += o.Offset })
+			return sum() >= end
+		},
+	})
 }
