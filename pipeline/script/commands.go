@@ -275,7 +275,7 @@ func (w *World) desk(c Command) error {
 		if s == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
 			return fmt.Errorf("%q is not a status", name)
 		}
-		if t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED || t.status == handoffv1.TicketStatus_TICKET_STATUS_DELETED {
+		if t.over() {
 			return fmt.Errorf("ticket %d is %s for good: the desk lets nobody change it", number, statusName(t.status))
 		}
 		t.status = s

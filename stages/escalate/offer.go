@@ -55,11 +55,10 @@ func (c *conversation) answer(m inbound) (done bool) {
 	return false
 }
 
-// confirm requests the ticket; where handoffs were switched off since the offer, it says that it
-// cannot (H10).
+// confirm requests the ticket; where none may be opened since the offer, it says that it cannot (H10, M7).
 func (c *conversation) confirm(reason string) {
-	if !c.mayEscalate() {
-		c.move(EventRefused, reason+"; handoffs are switched off since")
+	if why, _ := c.barred(); why != "" {
+		c.move(EventRefused, reason+"; "+why+" since")
 		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextFailed)})
 		return
 	}
