@@ -31,7 +31,7 @@ type Config struct {
 	// Topic of results; default deliver's mailbox.
 	Topic string
 	// TellFailing are the destinations whose failures deliver is told of while calls wait for them: help desks
-	// (H11).
+	// (H11), and those of texts, which ask nothing before they have left (H2).
 	TellFailing []string
 	// Partitions of that topic: the owned share of them is the owned share of every limit.
 	Partitions int

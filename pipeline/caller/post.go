@@ -87,6 +87,9 @@ func (w *work) tellFailing() {
 	if last := w.c.last; last != nil {
 		failing.Code, failing.Meaning = last.Code, last.Meaning
 	}
+	if w.c.maybe {
+		failing.Unanswered = w.pc.Call.ID
+	}
 	r := w.envelope("failing/"+ids[len(ids)-1], w.c.attempts)
 	r.Body = &handoffv1.Record_DeskFailing{DeskFailing: failing}
 	w.post(r)

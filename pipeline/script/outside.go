@@ -135,8 +135,11 @@ func (w *World) lapsed(c pipeline.PendingCall) *handoffv1.Outcome {
 	return o
 }
 
-// deskFails tells deliver that the calls of a lane to the desk fail, as whoever makes them does.
-func (w *World) deskFails(c pipeline.PendingCall, r *handoffv1.Record) {
+// tokenRefused is why calls to a desk fail that revoked the shop's token.
+const tokenRefused = "the desk refuses the shop's token"
+
+// fails tells deliver that the calls of a lane fail, and why, as whoever makes them does.
+func (w *World) fails(c pipeline.PendingCall, r *handoffv1.Record, meaning string) {
 	calls, err := w.calls()
 	if err != nil {
 		w.say("calls: %v", err)
@@ -153,10 +156,8 @@ func (w *World) deskFails(c pipeline.PendingCall, r *handoffv1.Record) {
 		return
 	}
 	w.outside.told[lane] = last
-	meaning := "the desk is down"
-	if w.outside.revoked {
-		meaning = "the desk refuses the shop's token"
-		w.say("the operator is told: the desk refuses the shop's token")
+	if meaning == tokenRefused {
+		w.say("the operator is told: %s", meaning)
 	}
 	failing := &handoffv1.Record{
 		Id:      schemas.SourceID("caller", w.shop, c.Call.Destination, last+"/failing/"+strconv.FormatInt(w.clock.UnixNano(), 10)),
@@ -164,7 +165,7 @@ func (w *World) deskFails(c pipeline.PendingCall, r *handoffv1.Record) {
 		Body: &handoffv1.Record_DeskFailing{DeskFailing: &handoffv1.DeskFailing{CallIds: ids, Meaning: meaning}},
 	}
 	if err := w.post(schemas.TopicDeliver, failing); err != nil {
-		w.say("the desk fails: %v", err)
+		w.say("calls fail: %v", err)
 	}
 }
 
@@ -292,12 +293,20 @@ func refused(code, meaning string) *handoffv1.Outcome {
 func (w *World) do(c pipeline.PendingCall, a caller.Attempt) *handoffv1.Outcome {
 	switch act := a.Command.GetAction().(type) {
 	case *handoffv1.Command_SendText:
+		if w.outside.textDown {
+			w.fails(c, a.Record, "the provider is down")
+			return nil
+		}
 		return w.text(a, act.SendText)
 	case *handoffv1.Command_AskBot:
 		return w.ask(c, act.AskBot)
 	}
 	if w.outside.deskDown {
-		w.deskFails(c, a.Record)
+		meaning := "the desk is down"
+		if w.outside.revoked {
+			meaning = tokenRefused
+		}
+		w.fails(c, a.Record, meaning)
 		return nil
 	}
 	if act := a.Command.GetCreateTicket(); act != nil {
@@ -319,9 +328,6 @@ func (w *World) do(c pipeline.PendingCall, a caller.Attempt) *handoffv1.Outcome 
 }
 
 func (w *World) text(a caller.Attempt, t *handoffv1.SendText) *handoffv1.Outcome {
-	if w.outside.textDown {
-		return nil
-	}
 	if len(w.outside.failText) > 0 {
 		code := w.outside.failText[0]
 		w.outside.failText = w.outside.failText[1:]
@@ -464,7 +470,7 @@ func (w *World) setStatus(number int, t *ticket, s handoffv1.TicketStatus) {
 	}
 	w.say("ticket %d status: %s", number, statusName(s))
 	t.status = s
-	t.add(w.clock, &handoffv1.DeskItem{Status: s, NativeStatus: statusName(s)})
+	t.add(w.clock, &handoffv1.DeskItem{Status: s, NativeStatus: statusName(s), ByHandoff: true})
 	w.hint(number, t)
 }
 

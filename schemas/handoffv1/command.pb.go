@@ -1690,9 +1690,9 @@ func (x *TicketShared) GetOtherAddress() string {
 	return ""
 }
 
-// DeskFailing says that calls to the help desk fail: the first of a lane was tried and failed, or is not tried
-// because the desk answers nobody, and all are tried on (H11). Posted by deliver's caller to deliver, again where
-// another call joined the lane since; deliver passes it on to escalate.
+// DeskFailing says that calls to the help desk, or texts to a provider, fail: the first of a lane was tried and failed,
+// or is not tried because nobody is answered there, and all are tried on (H11). Posted by deliver's caller to deliver,
+// again where another call joined the lane since; deliver passes it on to escalate, and tells classify of texts.
 type DeskFailing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ids of the lane's calls, hex, in order; of more than a hundred the last.
@@ -1700,7 +1700,9 @@ type DeskFailing struct {
 	// The desk's code, else the HTTP status, else empty.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// What went wrong, in plain words.
-	Meaning       string `protobuf:"bytes,3,opt,name=meaning,proto3" json:"meaning,omitempty"`
+	Meaning string `protobuf:"bytes,3,opt,name=meaning,proto3" json:"meaning,omitempty"`
+	// Id of the call that was tried, where it was not answered and may have arrived; empty where it has not.
+	Unanswered    string `protobuf:"bytes,40,opt,name=unanswered,proto3" json:"unanswered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1752,6 +1754,13 @@ func (x *DeskFailing) GetCode() string {
 func (x *DeskFailing) GetMeaning() string {
 	if x != nil {
 		return x.Meaning
+	}
+	return ""
+}
+
+func (x *DeskFailing) GetUnanswered() string {
+	if x != nil {
+		return x.Unanswered
 	}
 	return ""
 }
@@ -2326,11 +2335,14 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\fTicketShared\x12\x1b\n" +
 	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x18\n" +
 	"\aepisode\x18\x02 \x01(\x04R\aepisode\x12#\n" +
-	"\rother_address\x18\x03 \x01(\tR\fotherAddress\"V\n" +
+	"\rother_address\x18\x03 \x01(\tR\fotherAddress\"v\n" +
 	"\vDeskFailing\x12\x19\n" +
 	"\bcall_ids\x18\x01 \x03(\tR\acallIds\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
-	"\ameaning\x18\x03 \x01(\tR\ameaning\"n\n" +
+	"\ameaning\x18\x03 \x01(\tR\ameaning\x12\x1e\n" +
+	"\n" +
+	"unanswered\x18( \x01(\tR\n" +
+	"unanswered\"n\n" +
 	"\n" +
 	"CallResult\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x18\n" +

@@ -521,6 +521,7 @@ func (m *DeskFailing) CloneVT() *DeskFailing {
 	r := new(DeskFailing)
 	r.Code = m.Code
 	r.Meaning = m.Meaning
+	r.Unanswered = m.Unanswered
 	if rhs := m.CallIds; rhs != nil {
 		tmpContainer := make([]string, len(rhs))
 		copy(tmpContainer, rhs)
@@ -2001,6 +2002,15 @@ func (m *DeskFailing) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.Unanswered) > 0 {
+		i -= len(m.Unanswered)
+		copy(dAtA[i:], m.Unanswered)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Unanswered)))
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc2
+	}
 	if len(m.Meaning) > 0 {
 		i -= len(m.Meaning)
 		copy(dAtA[i:], m.Meaning)
@@ -3015,6 +3025,10 @@ func (m *DeskFailing) SizeVT() (n int) {
 	l = len(m.Meaning)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	l = len(m.Unanswered)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -6535,6 +6549,45 @@ func (m *DeskFailing) UnmarshalVTUnsafe(dAtA []byte) error {
 				return fmt.Errorf("proto: field Meaning is not UTF-8")
 			}
 			m.Meaning = stringValue
+			iNdEx = postIndex
+		case 40:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Unanswered", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Unanswered is not UTF-8")
+			}
+			m.Unanswered = stringValue
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

@@ -201,6 +201,63 @@ func (Question) EnumDescriptor() ([]byte, []int) {
 	return file_handoff_v1_message_proto_rawDescGZIP(), []int{2}
 }
 
+// Leaving is what became of a text of which classify was told before it left.
+type Leaving int32
+
+const (
+	// It is about to be sent.
+	Leaving_LEAVING_UNSPECIFIED Leaving = 0
+	// It has not left, because the provider fails: it asks nothing until it has.
+	Leaving_LEAVING_WAITS Leaving = 1
+	// It waited, and has left now.
+	Leaving_LEAVING_LEFT Leaving = 2
+	// It was not sent, or did not arrive: what was asked before it stands as if it had never been.
+	Leaving_LEAVING_NOT_SENT Leaving = 3
+)
+
+// Enum value maps for Leaving.
+var (
+	Leaving_name = map[int32]string{
+		0: "LEAVING_UNSPECIFIED",
+		1: "LEAVING_WAITS",
+		2: "LEAVING_LEFT",
+		3: "LEAVING_NOT_SENT",
+	}
+	Leaving_value = map[string]int32{
+		"LEAVING_UNSPECIFIED": 0,
+		"LEAVING_WAITS":       1,
+		"LEAVING_LEFT":        2,
+		"LEAVING_NOT_SENT":    3,
+	}
+)
+
+func (x Leaving) Enum() *Leaving {
+	p := new(Leaving)
+	*p = x
+	return p
+}
+
+func (x Leaving) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Leaving) Descriptor() protoreflect.EnumDescriptor {
+	return file_handoff_v1_message_proto_enumTypes[3].Descriptor()
+}
+
+func (Leaving) Type() protoreflect.EnumType {
+	return &file_handoff_v1_message_proto_enumTypes[3]
+}
+
+func (x Leaving) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Leaving.Descriptor instead.
+func (Leaving) EnumDescriptor() ([]byte, []int) {
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{3}
+}
+
 // ParkReason is why a reply is parked.
 type ParkReason int32
 
@@ -238,11 +295,11 @@ func (x ParkReason) String() string {
 }
 
 func (ParkReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_handoff_v1_message_proto_enumTypes[3].Descriptor()
+	return file_handoff_v1_message_proto_enumTypes[4].Descriptor()
 }
 
 func (ParkReason) Type() protoreflect.EnumType {
-	return &file_handoff_v1_message_proto_enumTypes[3]
+	return &file_handoff_v1_message_proto_enumTypes[4]
 }
 
 func (x ParkReason) Number() protoreflect.EnumNumber {
@@ -251,7 +308,7 @@ func (x ParkReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ParkReason.Descriptor instead.
 func (ParkReason) EnumDescriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{3}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{4}
 }
 
 // AuthorKind says who wrote a message of a thread.
@@ -307,11 +364,11 @@ func (x AuthorKind) String() string {
 }
 
 func (AuthorKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_handoff_v1_message_proto_enumTypes[4].Descriptor()
+	return file_handoff_v1_message_proto_enumTypes[5].Descriptor()
 }
 
 func (AuthorKind) Type() protoreflect.EnumType {
-	return &file_handoff_v1_message_proto_enumTypes[4]
+	return &file_handoff_v1_message_proto_enumTypes[5]
 }
 
 func (x AuthorKind) Number() protoreflect.EnumNumber {
@@ -320,7 +377,7 @@ func (x AuthorKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AuthorKind.Descriptor instead.
 func (AuthorKind) EnumDescriptor() ([]byte, []int) {
-	return file_handoff_v1_message_proto_rawDescGZIP(), []int{4}
+	return file_handoff_v1_message_proto_rawDescGZIP(), []int{5}
 }
 
 // CustomerMessage is one inbound message. Posted by the gateway to classify, which fills
@@ -788,18 +845,22 @@ func (x *Classification) GetReaction() bool {
 }
 
 // Asked tells classify what the subscriber was asked last. Posted by escalate and consent in the
-// transaction that emits the text, one per outbound text, so it precedes any answer in classify's log.
+// transaction that emits the text, one per outbound text, so it precedes any answer in classify's log; and by
+// deliver, where the text did not leave at once.
 type Asked struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the text asks.
 	Question Question `protobuf:"varint,1,opt,name=question,proto3,enum=handoff.v1.Question" json:"question,omitempty"`
-	// Id of the question: the record id, in hex, of the command that sends the text.
+	// Id of the text, and of the question: the record id, in hex, of the command that sends it. Empty for what was
+	// sent elsewhere and asks nothing.
 	QuestionId string `protobuf:"bytes,2,opt,name=question_id,json=questionId,proto3" json:"question_id,omitempty"`
 	// After this an answer no longer counts; judged by the answer's received_at.
 	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
 	// When the text leaves at the earliest (pace, H12): what was received before answers the question before it. Unset: at
 	// once.
-	From          *timestamppb.Timestamp `protobuf:"bytes,50,opt,name=from,proto3" json:"from,omitempty"`
+	From *timestamppb.Timestamp `protobuf:"bytes,50,opt,name=from,proto3" json:"from,omitempty"`
+	// What became of the text, where it did not leave at once; posted by deliver, with the id alone.
+	Leaving       Leaving `protobuf:"varint,40,opt,name=leaving,proto3,enum=handoff.v1.Leaving" json:"leaving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -860,6 +921,13 @@ func (x *Asked) GetFrom() *timestamppb.Timestamp {
 		return x.From
 	}
 	return nil
+}
+
+func (x *Asked) GetLeaving() Leaving {
+	if x != nil {
+		return x.Leaving
+	}
+	return Leaving_LEAVING_UNSPECIFIED
 }
 
 // AgentReply is a public message by a person at the desk, plain text (H14). Posted by deliver to
@@ -1500,13 +1568,14 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\n" +
 	"opt_out_by\x18\x10 \x01(\tR\boptOutBy\x12!\n" +
 	"\fwrong_number\x18\x11 \x01(\bR\vwrongNumber\x12\x1a\n" +
-	"\breaction\x18( \x01(\bR\breaction\"\xbc\x01\n" +
+	"\breaction\x18( \x01(\bR\breaction\"\xeb\x01\n" +
 	"\x05Asked\x120\n" +
 	"\bquestion\x18\x01 \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12\x1f\n" +
 	"\vquestion_id\x18\x02 \x01(\tR\n" +
 	"questionId\x120\n" +
 	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12.\n" +
-	"\x04from\x182 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\"\xe4\x01\n" +
+	"\x04from\x182 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12-\n" +
+	"\aleaving\x18( \x01(\x0e2\x13.handoff.v1.LeavingR\aleaving\"\xe4\x01\n" +
 	"\n" +
 	"AgentReply\x12\x1b\n" +
 	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x1b\n" +
@@ -1568,7 +1637,12 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x14QUESTION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eQUESTION_OFFER\x10\x01\x12\x13\n" +
 	"\x0fQUESTION_OPT_IN\x10\x02\x12\x12\n" +
-	"\x0eQUESTION_OTHER\x10\x03*^\n" +
+	"\x0eQUESTION_OTHER\x10\x03*]\n" +
+	"\aLeaving\x12\x17\n" +
+	"\x13LEAVING_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rLEAVING_WAITS\x10\x01\x12\x10\n" +
+	"\fLEAVING_LEFT\x10\x02\x12\x14\n" +
+	"\x10LEAVING_NOT_SENT\x10\x03*^\n" +
 	"\n" +
 	"ParkReason\x12\x1b\n" +
 	"\x17PARK_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -1596,54 +1670,56 @@ func file_handoff_v1_message_proto_rawDescGZIP() []byte {
 	return file_handoff_v1_message_proto_rawDescData
 }
 
-var file_handoff_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_handoff_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
 var file_handoff_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_handoff_v1_message_proto_goTypes = []any{
 	(ProviderOptOut)(0),           // 0: handoff.v1.ProviderOptOut
 	(Directive)(0),                // 1: handoff.v1.Directive
 	(Question)(0),                 // 2: handoff.v1.Question
-	(ParkReason)(0),               // 3: handoff.v1.ParkReason
-	(AuthorKind)(0),               // 4: handoff.v1.AuthorKind
-	(*CustomerMessage)(nil),       // 5: handoff.v1.CustomerMessage
-	(*OutsideReading)(nil),        // 6: handoff.v1.OutsideReading
-	(*Media)(nil),                 // 7: handoff.v1.Media
-	(*Classification)(nil),        // 8: handoff.v1.Classification
-	(*Asked)(nil),                 // 9: handoff.v1.Asked
-	(*AgentReply)(nil),            // 10: handoff.v1.AgentReply
-	(*Parking)(nil),               // 11: handoff.v1.Parking
-	(*PlatformSend)(nil),          // 12: handoff.v1.PlatformSend
-	(*BotReply)(nil),              // 13: handoff.v1.BotReply
-	(*RuleReply)(nil),             // 14: handoff.v1.RuleReply
-	(*ThreadMessage)(nil),         // 15: handoff.v1.ThreadMessage
-	(*ChannelEcho)(nil),           // 16: handoff.v1.ChannelEcho
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(Leaving)(0),                  // 3: handoff.v1.Leaving
+	(ParkReason)(0),               // 4: handoff.v1.ParkReason
+	(AuthorKind)(0),               // 5: handoff.v1.AuthorKind
+	(*CustomerMessage)(nil),       // 6: handoff.v1.CustomerMessage
+	(*OutsideReading)(nil),        // 7: handoff.v1.OutsideReading
+	(*Media)(nil),                 // 8: handoff.v1.Media
+	(*Classification)(nil),        // 9: handoff.v1.Classification
+	(*Asked)(nil),                 // 10: handoff.v1.Asked
+	(*AgentReply)(nil),            // 11: handoff.v1.AgentReply
+	(*Parking)(nil),               // 12: handoff.v1.Parking
+	(*PlatformSend)(nil),          // 13: handoff.v1.PlatformSend
+	(*BotReply)(nil),              // 14: handoff.v1.BotReply
+	(*RuleReply)(nil),             // 15: handoff.v1.RuleReply
+	(*ThreadMessage)(nil),         // 16: handoff.v1.ThreadMessage
+	(*ChannelEcho)(nil),           // 17: handoff.v1.ChannelEcho
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_handoff_v1_message_proto_depIdxs = []int32{
-	7,  // 0: handoff.v1.CustomerMessage.media:type_name -> handoff.v1.Media
+	8,  // 0: handoff.v1.CustomerMessage.media:type_name -> handoff.v1.Media
 	0,  // 1: handoff.v1.CustomerMessage.provider_opt_out:type_name -> handoff.v1.ProviderOptOut
-	8,  // 2: handoff.v1.CustomerMessage.classification:type_name -> handoff.v1.Classification
-	6,  // 3: handoff.v1.CustomerMessage.outside_reading:type_name -> handoff.v1.OutsideReading
+	9,  // 2: handoff.v1.CustomerMessage.classification:type_name -> handoff.v1.Classification
+	7,  // 3: handoff.v1.CustomerMessage.outside_reading:type_name -> handoff.v1.OutsideReading
 	1,  // 4: handoff.v1.Classification.directive:type_name -> handoff.v1.Directive
 	2,  // 5: handoff.v1.Classification.answers:type_name -> handoff.v1.Question
 	2,  // 6: handoff.v1.Asked.question:type_name -> handoff.v1.Question
-	17, // 7: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
-	17, // 8: handoff.v1.Asked.from:type_name -> google.protobuf.Timestamp
-	7,  // 9: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
-	11, // 10: handoff.v1.AgentReply.parking:type_name -> handoff.v1.Parking
-	3,  // 11: handoff.v1.Parking.reason:type_name -> handoff.v1.ParkReason
-	17, // 12: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
-	7,  // 13: handoff.v1.PlatformSend.media:type_name -> handoff.v1.Media
-	2,  // 14: handoff.v1.PlatformSend.question:type_name -> handoff.v1.Question
-	17, // 15: handoff.v1.PlatformSend.until:type_name -> google.protobuf.Timestamp
-	4,  // 16: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
-	17, // 17: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
-	7,  // 18: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
-	7,  // 19: handoff.v1.ChannelEcho.media:type_name -> handoff.v1.Media
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	18, // 7: handoff.v1.Asked.until:type_name -> google.protobuf.Timestamp
+	18, // 8: handoff.v1.Asked.from:type_name -> google.protobuf.Timestamp
+	3,  // 9: handoff.v1.Asked.leaving:type_name -> handoff.v1.Leaving
+	8,  // 10: handoff.v1.AgentReply.media:type_name -> handoff.v1.Media
+	12, // 11: handoff.v1.AgentReply.parking:type_name -> handoff.v1.Parking
+	4,  // 12: handoff.v1.Parking.reason:type_name -> handoff.v1.ParkReason
+	18, // 13: handoff.v1.Parking.until:type_name -> google.protobuf.Timestamp
+	8,  // 14: handoff.v1.PlatformSend.media:type_name -> handoff.v1.Media
+	2,  // 15: handoff.v1.PlatformSend.question:type_name -> handoff.v1.Question
+	18, // 16: handoff.v1.PlatformSend.until:type_name -> google.protobuf.Timestamp
+	5,  // 17: handoff.v1.ThreadMessage.author:type_name -> handoff.v1.AuthorKind
+	18, // 18: handoff.v1.ThreadMessage.at:type_name -> google.protobuf.Timestamp
+	8,  // 19: handoff.v1.ThreadMessage.media:type_name -> handoff.v1.Media
+	8,  // 20: handoff.v1.ChannelEcho.media:type_name -> handoff.v1.Media
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_handoff_v1_message_proto_init() }
@@ -1656,7 +1732,7 @@ func file_handoff_v1_message_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_handoff_v1_message_proto_rawDesc), len(file_handoff_v1_message_proto_rawDesc)),
-			NumEnums:      5,
+			NumEnums:      6,
 			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -138,6 +138,7 @@ func (m *Asked) CloneVT() *Asked {
 	r.QuestionId = m.QuestionId
 	r.Until = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.Until).CloneVT())
 	r.From = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.From).CloneVT())
+	r.Leaving = m.Leaving
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -766,6 +767,13 @@ func (m *Asked) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		dAtA[i] = 0x3
 		i--
 		dAtA[i] = 0x92
+	}
+	if m.Leaving != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Leaving))
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc0
 	}
 	if m.Until != nil {
 		size, err := (*timestamppb1.Timestamp)(m.Until).MarshalToSizedBufferVT(dAtA[:i])
@@ -1479,6 +1487,9 @@ func (m *Asked) SizeVT() (n int) {
 	if m.Until != nil {
 		l = (*timestamppb1.Timestamp)(m.Until).SizeVT()
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Leaving != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.Leaving))
 	}
 	if m.From != nil {
 		l = (*timestamppb1.Timestamp)(m.From).SizeVT()
@@ -3005,6 +3016,25 @@ func (m *Asked) UnmarshalVTUnsafe(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 40:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Leaving", wireType)
+			}
+			m.Leaving = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Leaving |= Leaving(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		case 50:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field From", wireType)

@@ -26,17 +26,21 @@ const (
 // ClassifyConversation is what classify remembers of one conversation, under "conversation/<id>".
 type ClassifyConversation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The question that a bare yes or no answers; absent when the last text asked nothing, or was
-	// answered.
+	// Until texts were kept in `texts`: the question that a bare yes or no answered. Read, never written.
 	Last *OpenQuestion `protobuf:"bytes,1,opt,name=last,proto3" json:"last,omitempty"`
-	// The offer that words naming the handoff still accept, whatever was sent after it; absent when
-	// there is none, or it was answered.
+	// Until then: the offer that words naming the handoff accepted. Read, never written.
 	Offer *OpenQuestion `protobuf:"bytes,2,opt,name=offer,proto3" json:"offer,omitempty"`
 	// BCP 47 language of the last message that showed one; empty when none did.
 	Language string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
-	// What the texts ask that wait for their time (pace, H12), in the order of sending: each takes the place of `last` when
-	// its `from` has come.
-	Coming        []*OpenQuestion `protobuf:"bytes,50,rep,name=coming,proto3" json:"coming,omitempty"`
+	// What the texts ask that wait for their time (pace, H12), in the order of sending: each joins `texts` when its `from`
+	// has come.
+	Coming []*OpenQuestion `protobuf:"bytes,50,rep,name=coming,proto3" json:"coming,omitempty"`
+	// What was sent, oldest first, from the oldest question on that can still be answered: questions, and texts that ask
+	// nothing. The last one is what a bare yes or no answers, where it asks something; the newest offer is accepted by
+	// words that name the handoff, whatever follows it. Empty where nothing can be answered.
+	Texts []*OpenQuestion `protobuf:"bytes,40,rep,name=texts,proto3" json:"texts,omitempty"`
+	// Texts that wait because their provider fails: they ask when they have left.
+	Waiting       []*OpenQuestion `protobuf:"bytes,41,rep,name=waiting,proto3" json:"waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -99,17 +103,33 @@ func (x *ClassifyConversation) GetComing() []*OpenQuestion {
 	return nil
 }
 
-// OpenQuestion is a question a subscriber was asked and has not answered.
+func (x *ClassifyConversation) GetTexts() []*OpenQuestion {
+	if x != nil {
+		return x.Texts
+	}
+	return nil
+}
+
+func (x *ClassifyConversation) GetWaiting() []*OpenQuestion {
+	if x != nil {
+		return x.Waiting
+	}
+	return nil
+}
+
+// OpenQuestion is a question a subscriber was asked and has not answered, or a text that asks nothing.
 type OpenQuestion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What was asked.
+	// What was asked; unspecified: nothing.
 	Question handoffv1.Question `protobuf:"varint,1,opt,name=question,proto3,enum=handoff.v1.Question" json:"question,omitempty"`
-	// Its id.
+	// Id of the text; empty where it cannot be taken back.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	// The last received_at at which an answer counts; unset: always.
 	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
 	// When the text leaves at the earliest; unset: it has left.
-	From          *timestamppb.Timestamp `protobuf:"bytes,50,opt,name=from,proto3" json:"from,omitempty"`
+	From *timestamppb.Timestamp `protobuf:"bytes,50,opt,name=from,proto3" json:"from,omitempty"`
+	// Something was answered or sent after it for certain: no bare yes or no answers it any more.
+	Passed        bool `protobuf:"varint,40,opt,name=passed,proto3" json:"passed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -172,21 +192,31 @@ func (x *OpenQuestion) GetFrom() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *OpenQuestion) GetPassed() bool {
+	if x != nil {
+		return x.Passed
+	}
+	return false
+}
+
 var File_handoff_state_v1_classify_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_classify_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/classify.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/message.proto\"\xd4\x01\n" +
+	"\x1fhandoff/state/v1/classify.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/message.proto\"\xc4\x02\n" +
 	"\x14ClassifyConversation\x122\n" +
 	"\x04last\x18\x01 \x01(\v2\x1e.handoff.state.v1.OpenQuestionR\x04last\x124\n" +
 	"\x05offer\x18\x02 \x01(\v2\x1e.handoff.state.v1.OpenQuestionR\x05offer\x12\x1a\n" +
 	"\blanguage\x18\x03 \x01(\tR\blanguage\x126\n" +
-	"\x06coming\x182 \x03(\v2\x1e.handoff.state.v1.OpenQuestionR\x06coming\"\xb2\x01\n" +
+	"\x06coming\x182 \x03(\v2\x1e.handoff.state.v1.OpenQuestionR\x06coming\x124\n" +
+	"\x05texts\x18( \x03(\v2\x1e.handoff.state.v1.OpenQuestionR\x05texts\x128\n" +
+	"\awaiting\x18) \x03(\v2\x1e.handoff.state.v1.OpenQuestionR\awaiting\"\xca\x01\n" +
 	"\fOpenQuestion\x120\n" +
 	"\bquestion\x18\x01 \x01(\x0e2\x14.handoff.v1.QuestionR\bquestion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x120\n" +
 	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12.\n" +
-	"\x04from\x182 \x01(\v2\x1a.google.protobuf.TimestampR\x04fromB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
+	"\x04from\x182 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12\x16\n" +
+	"\x06passed\x18( \x01(\bR\x06passedB0Z.github.com/handoff-dev/handoff/schemas/statev1b\x06proto3"
 
 var (
 	file_handoff_state_v1_classify_proto_rawDescOnce sync.Once
@@ -211,14 +241,16 @@ var file_handoff_state_v1_classify_proto_depIdxs = []int32{
 	1, // 0: handoff.state.v1.ClassifyConversation.last:type_name -> handoff.state.v1.OpenQuestion
 	1, // 1: handoff.state.v1.ClassifyConversation.offer:type_name -> handoff.state.v1.OpenQuestion
 	1, // 2: handoff.state.v1.ClassifyConversation.coming:type_name -> handoff.state.v1.OpenQuestion
-	2, // 3: handoff.state.v1.OpenQuestion.question:type_name -> handoff.v1.Question
-	3, // 4: handoff.state.v1.OpenQuestion.until:type_name -> google.protobuf.Timestamp
-	3, // 5: handoff.state.v1.OpenQuestion.from:type_name -> google.protobuf.Timestamp
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	1, // 3: handoff.state.v1.ClassifyConversation.texts:type_name -> handoff.state.v1.OpenQuestion
+	1, // 4: handoff.state.v1.ClassifyConversation.waiting:type_name -> handoff.state.v1.OpenQuestion
+	2, // 5: handoff.state.v1.OpenQuestion.question:type_name -> handoff.v1.Question
+	3, // 6: handoff.state.v1.OpenQuestion.until:type_name -> google.protobuf.Timestamp
+	3, // 7: handoff.state.v1.OpenQuestion.from:type_name -> google.protobuf.Timestamp
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_classify_proto_init() }

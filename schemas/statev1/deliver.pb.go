@@ -52,7 +52,9 @@ type OpenCall struct {
 	// Last attempt at a blind destination that was committed.
 	Attempt uint32 `protobuf:"varint,10,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// The process that made it.
-	Incarnation   string `protobuf:"bytes,11,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Incarnation string `protobuf:"bytes,11,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	// Classify was told that the text waits because its provider fails.
+	Waits         bool `protobuf:"varint,40,opt,name=waits,proto3" json:"waits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -164,6 +166,13 @@ func (x *OpenCall) GetIncarnation() string {
 	return ""
 }
 
+func (x *OpenCall) GetWaits() bool {
+	if x != nil {
+		return x.Waits
+	}
+	return false
+}
+
 // SplitText is what is known of a text that leaves in parts: entry "text/<command id>" of deliver.
 type SplitText struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -182,7 +191,9 @@ type SplitText struct {
 	// A part was on the wire when an opt-out was committed.
 	Crossed bool `protobuf:"varint,7,opt,name=crossed,proto3" json:"crossed,omitempty"`
 	// The provider's id of the first part.
-	ProviderId    string `protobuf:"bytes,8,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	ProviderId string `protobuf:"bytes,8,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	// The first part waited because its provider failed, and classify was told so.
+	Waited        bool `protobuf:"varint,40,opt,name=waited,proto3" json:"waited,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,6 +282,13 @@ func (x *SplitText) GetProviderId() string {
 		return x.ProviderId
 	}
 	return ""
+}
+
+func (x *SplitText) GetWaited() bool {
+	if x != nil {
+		return x.Waited
+	}
+	return false
 }
 
 // GateConsent is the gate's copy of one scope of consent's ledger: entry "consent/<scope>" of deliver.
@@ -729,7 +747,7 @@ var File_handoff_state_v1_deliver_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\n" +
-	"\x1ehandoff/state/v1/deliver.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x17handoff/v1/record.proto\"\x9c\x03\n" +
+	"\x1ehandoff/state/v1/deliver.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x17handoff/v1/record.proto\"\xb2\x03\n" +
 	"\bOpenCall\x12*\n" +
 	"\x06record\x18\x01 \x01(\v2\x12.handoff.v1.RecordR\x06record\x12 \n" +
 	"\vdestination\x18\x02 \x01(\tR\vdestination\x12\x12\n" +
@@ -745,7 +763,8 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\x05parts\x18\t \x01(\rR\x05parts\x12\x18\n" +
 	"\aattempt\x18\n" +
 	" \x01(\rR\aattempt\x12 \n" +
-	"\vincarnation\x18\v \x01(\tR\vincarnation\"\xde\x01\n" +
+	"\vincarnation\x18\v \x01(\tR\vincarnation\x12\x14\n" +
+	"\x05waits\x18( \x01(\bR\x05waits\"\xf6\x01\n" +
 	"\tSplitText\x12\x14\n" +
 	"\x05calls\x18\x01 \x03(\tR\x05calls\x12\x14\n" +
 	"\x05ended\x18\x02 \x01(\rR\x05ended\x12\x1a\n" +
@@ -755,7 +774,8 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\aunknown\x18\x06 \x01(\bR\aunknown\x12\x18\n" +
 	"\acrossed\x18\a \x01(\bR\acrossed\x12\x1f\n" +
 	"\vprovider_id\x18\b \x01(\tR\n" +
-	"providerId\"\xda\x01\n" +
+	"providerId\x12\x16\n" +
+	"\x06waited\x18( \x01(\bR\x06waited\"\xda\x01\n" +
 	"\vGateConsent\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x121\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x19.handoff.v1.ConsentStatusR\x06status\x12/\n" +

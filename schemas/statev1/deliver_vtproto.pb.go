@@ -39,6 +39,7 @@ func (m *OpenCall) CloneVT() *OpenCall {
 	r.Parts = m.Parts
 	r.Attempt = m.Attempt
 	r.Incarnation = m.Incarnation
+	r.Waits = m.Waits
 	if rhs := m.Record; rhs != nil {
 		if vtpb, ok := interface{}(rhs).(interface{ CloneVT() *handoffv1.Record }); ok {
 			r.Record = vtpb.CloneVT()
@@ -69,6 +70,7 @@ func (m *SplitText) CloneVT() *SplitText {
 	r.Unknown = m.Unknown
 	r.Crossed = m.Crossed
 	r.ProviderId = m.ProviderId
+	r.Waited = m.Waited
 	if rhs := m.Calls; rhs != nil {
 		tmpContainer := make([]string, len(rhs))
 		copy(tmpContainer, rhs)
@@ -232,6 +234,18 @@ func (m *OpenCall) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Waits {
+		i--
+		if m.Waits {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc0
+	}
 	if len(m.Incarnation) > 0 {
 		i -= len(m.Incarnation)
 		copy(dAtA[i:], m.Incarnation)
@@ -359,6 +373,18 @@ func (m *SplitText) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.Waited {
+		i--
+		if m.Waited {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc0
 	}
 	if len(m.ProviderId) > 0 {
 		i -= len(m.ProviderId)
@@ -880,6 +906,9 @@ func (m *OpenCall) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	if m.Waits {
+		n += 3
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -917,6 +946,9 @@ func (m *SplitText) SizeVT() (n int) {
 	l = len(m.ProviderId)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Waited {
+		n += 3
 	}
 	n += len(m.unknownFields)
 	return n
@@ -1477,6 +1509,26 @@ func (m *OpenCall) UnmarshalVTUnsafe(dAtA []byte) error {
 			}
 			m.Incarnation = stringValue
 			iNdEx = postIndex
+		case 40:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Waits", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Waits = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -1722,6 +1774,26 @@ func (m *SplitText) UnmarshalVTUnsafe(dAtA []byte) error {
 			}
 			m.ProviderId = stringValue
 			iNdEx = postIndex
+		case 40:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Waited", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Waited = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

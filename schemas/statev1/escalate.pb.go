@@ -903,6 +903,9 @@ type Ticket struct {
 	Replies []string `protobuf:"bytes,12,rep,name=replies,proto3" json:"replies,omitempty"`
 	// Whose ticket it is has the address no more (C15), and it does not exist yet: once it does, it is one of before.
 	Detached bool `protobuf:"varint,40,opt,name=detached,proto3" json:"detached,omitempty"`
+	// Handoff has set it closed or solved, and the desk has not reported that yet: the report may come when it is open
+	// again.
+	CloseUnreported bool `protobuf:"varint,41,opt,name=close_unreported,json=closeUnreported,proto3" json:"close_unreported,omitempty"`
 	// An opt-out came while agents had the mirrored conversation, and the ticket was left open for them.
 	LeftOpen bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
 	// Since when the subscriber waits for an agent's reply; unset while they do not (X4).
@@ -1051,6 +1054,13 @@ func (x *Ticket) GetReplies() []string {
 func (x *Ticket) GetDetached() bool {
 	if x != nil {
 		return x.Detached
+	}
+	return false
+}
+
+func (x *Ticket) GetCloseUnreported() bool {
+	if x != nil {
+		return x.CloseUnreported
 	}
 	return false
 }
@@ -1574,7 +1584,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
 	"\tleft_open\x182 \x01(\bR\bleftOpen\x12H\n" +
-	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\"\xac\a\n" +
+	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\"\xd7\a\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1590,7 +1600,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	" \x01(\bR\x05taken\x125\n" +
 	"\btaken_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\x12\x18\n" +
 	"\areplies\x18\f \x03(\tR\areplies\x12\x1a\n" +
-	"\bdetached\x18( \x01(\bR\bdetached\x12\x1b\n" +
+	"\bdetached\x18( \x01(\bR\bdetached\x12)\n" +
+	"\x10close_unreported\x18) \x01(\bR\x0fcloseUnreported\x12\x1b\n" +
 	"\tleft_open\x182 \x01(\bR\bleftOpen\x12?\n" +
 	"\rwaiting_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\fwaitingSince\x12#\n" +
 	"\rwaiting_steps\x184 \x01(\rR\fwaitingSteps\x12,\n" +

@@ -244,6 +244,7 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.Taken = m.Taken
 	r.TakenAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.TakenAt).CloneVT())
 	r.Detached = m.Detached
+	r.CloseUnreported = m.CloseUnreported
 	r.LeftOpen = m.LeftOpen
 	r.WaitingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.WaitingSince).CloneVT())
 	r.WaitingSteps = m.WaitingSteps
@@ -1367,6 +1368,18 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x90
 	}
+	if m.CloseUnreported {
+		i--
+		if m.CloseUnreported {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc8
+	}
 	if m.Detached {
 		i--
 		if m.Detached {
@@ -2184,6 +2197,9 @@ func (m *Ticket) SizeVT() (n int) {
 		}
 	}
 	if m.Detached {
+		n += 3
+	}
+	if m.CloseUnreported {
 		n += 3
 	}
 	if m.LeftOpen {
@@ -5122,6 +5138,26 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.Detached = bool(v != 0)
+		case 41:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CloseUnreported", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.CloseUnreported = bool(v != 0)
 		case 50:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field LeftOpen", wireType)

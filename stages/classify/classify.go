@@ -6,7 +6,7 @@
 //     sentiment and language in the order of behaviour C12, posts the message with its Classification
 //     to consent, and one MessageFact to analytics. There is exactly one such fact per inbound message.
 //   - Asked, from escalate and consent: remembers what the text just sent asks. One that asks nothing
-//     closes the question before it.
+//     closes the question before it. From deliver: a text did not leave, or has left after all.
 //   - DeadLetterResolved, from `handoff dlq`: passes it on to consent.
 //
 // State: one ClassifyConversation per conversation. It sets no timers: whether an answer came in time
@@ -152,6 +152,7 @@ func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	c := &statev1.ClassifyConversation{}
 	name := conversationEntry(t)
 	t.Get(name, c)
+	fromBefore(c)
 	before := c.GetLanguage()
 	var r reading
 	if tap, ok := reactionIn(m.GetText()); ok {

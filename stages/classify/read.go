@@ -261,10 +261,7 @@ func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) b
 	if r.out.GetDirective() != handoffv1.Directive_DIRECTIVE_UNSPECIFIED {
 		return false // a keyword: it answers nothing
 	}
-	last := c.GetLast()
-	if !stands(last, received) {
-		last = nil
-	}
+	last := lastAsked(c, received)
 	if r.tap && (r.answer.Kind == answer.None || last.GetQuestion() != handoffv1.Question_QUESTION_OFFER) {
 		r.out.ThanksOnly = true
 		return false
@@ -280,7 +277,7 @@ func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) b
 	case answer.Yes:
 		r.out.Directive = handoffv1.Directive_DIRECTIVE_YES
 	case answer.No:
-		if r.out.GetAsksForPerson() && stands(c.GetOffer(), received) {
+		if r.out.GetAsksForPerson() && standingOffer(c, received) != nil {
 			return r.acceptOffer(c, received) // "no! get me a person"
 		}
 		r.out.Directive = handoffv1.Directive_DIRECTIVE_NO
@@ -293,24 +290,22 @@ func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) b
 		return r.acceptOffer(c, received)
 	}
 	r.out.Answers, r.out.QuestionId = last.GetQuestion(), last.GetId()
-	c.Last = nil
-	if last.GetQuestion() == handoffv1.Question_QUESTION_OFFER {
-		c.Offer = nil
-	}
+	answered(c, last)
 	return true
 }
 
 // acceptOffer lets words that name the handoff, or ask for a person, confirm an offer that still
 // stands, whatever was sent after it (H2).
 func (r *reading) acceptOffer(c *statev1.ClassifyConversation, received time.Time) bool {
-	if !r.out.GetAsksForPerson() || !stands(c.GetOffer(), received) {
+	if !r.out.GetAsksForPerson() {
 		return false
 	}
-	r.out.Answers, r.out.QuestionId = handoffv1.Question_QUESTION_OFFER, c.GetOffer().GetId()
-	if c.GetLast().GetQuestion() == handoffv1.Question_QUESTION_OFFER {
-		c.Last = nil
+	offer := standingOffer(c, received)
+	if offer == nil {
+		return false
 	}
-	c.Offer = nil
+	r.out.Answers, r.out.QuestionId = handoffv1.Question_QUESTION_OFFER, offer.GetId()
+	answered(c, offer)
 	return true
 }
 

@@ -1,12 +1,14 @@
 package consent
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/consentfile"
 	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -30,6 +32,10 @@ func importConsent(t *turn.Turn, m *handoffv1.ConsentImport) error {
 	at, err := placeIn(scope, here.Channel)
 	if err != nil {
 		return err
+	}
+	// Who posts imports has told the people whose they are (C14); what comes all the same is for whoever reads dead letters.
+	if _, reason := consentfile.NotOf(t.Shop.Accounts, at.Channel, cmp.Or(at.Account, here.Account), scope); reason != "" {
+		return fmt.Errorf("%w: %s", schemas.ErrRecord, reason)
 	}
 	if m.GetChangedAt().AsTime().After(t.At()) {
 		outdone(t, m, "dated in the future")

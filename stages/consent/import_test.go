@@ -29,6 +29,8 @@ func TestImportRefusesWhatItCannotFile(t *testing.T) {
 		"no status":       w.imports(accountA, "", handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED, w.now),
 		"no such scope":   w.imports(accountA, "world", handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED, w.now),
 		"no such channel": w.imports(accountA, "channel:fax", handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED, w.now),
+		"not the shop's":  w.imports(accountA, "account:sms:+15557779999", handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED, w.now),
+		"nor its channel": w.imports(accountA, "channel:line", handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED, w.now),
 	} {
 		if err == nil {
 			t.Errorf("%s: taken", name)

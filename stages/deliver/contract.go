@@ -12,6 +12,7 @@ func (s *Stage) Contract() turn.Contract {
 		Reads: []string{"command", "hold", "consent_changed", "text_gate", "ticket_changed", "delivery_state", "attempt_started", "call_result", "desk_failing", "dead_letter_resolved", "channel_echo"},
 		Posts: []turn.Post{
 			{Topic: schemas.TopicConsent, Bodies: []string{"agent_reply", "bot_reply", "ticket_event", "receipt", "dead_letter_resolved", "channel_echo"}},
+			{Topic: schemas.TopicClassify, Bodies: []string{"asked"}},
 			{Topic: schemas.TopicEscalate, Bodies: []string{"receipt", "delivery_state", "command_returned", "desk_failing", "ticket_shared"}},
 			{Topic: schemas.TopicDeliver, Bodies: []string{"text_gate"}},
 			{Topic: schemas.TopicAnalytics, Bodies: []string{"fact"}},

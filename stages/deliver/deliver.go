@@ -102,7 +102,7 @@ func (s *Stage) On(t *turn.Turn) error {
 	case *handoffv1.Record_CallResult:
 		return s.onCallResult(t, body.CallResult)
 	case *handoffv1.Record_DeskFailing:
-		t.Forward(schemas.TopicEscalate, nil) // who judges what it means for an episode
+		s.onFailing(t, body.DeskFailing)
 		return nil
 	case *handoffv1.Record_AttemptStarted:
 		return s.onAttemptStarted(t, body.AttemptStarted)

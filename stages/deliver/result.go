@@ -18,6 +18,8 @@ type ended struct {
 	crossed  bool
 	credits  uint32
 	notYet   *handoffv1.SendText
+	// waited: of a text in parts, classify was told that the first part waits.
+	waited bool
 }
 
 // onCallResult ends a call. A result of a call that is not open is a repetition, or the bot's answer when it was given
@@ -47,6 +49,7 @@ func (s *Stage) end(t *turn.Turn, id string, open *statev1.OpenCall, how ended) 
 			return err
 		}
 		how = *whole
+		askedEnded(t, open, whole)
 	case *handoffv1.Command_CreateTicket:
 		endCreate(t, open, how.outcome)
 	case *handoffv1.Command_AppendMessages:
@@ -100,6 +103,7 @@ func endPart(t *turn.Turn, open *statev1.OpenCall, how ended) *ended {
 	split.Credits += how.credits
 	split.Attempts += how.attempts
 	split.Crossed = split.Crossed || how.crossed
+	split.Waited = split.Waited || open.GetWaits()
 	split.Unknown = split.Unknown || how.outcome.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN
 	split.ProviderId = cmp.Or(split.ProviderId, how.outcome.GetProviderId())
 	sent := mayHaveArrived(how.outcome.GetStatus())
@@ -108,7 +112,9 @@ func endPart(t *turn.Turn, open *statev1.OpenCall, how ended) *ended {
 		return nil
 	}
 	t.Delete(name)
-	whole := &ended{outcome: how.outcome, attempts: split.Attempts, crossed: split.Crossed, credits: split.Credits}
+	whole := &ended{
+		outcome: how.outcome, attempts: split.Attempts, crossed: split.Crossed, credits: split.Credits, waited: split.Waited,
+	}
 	whole.outcome.Segments = split.Segments
 	whole.outcome.ProviderId = split.ProviderId
 	switch {

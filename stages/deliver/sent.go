@@ -99,6 +99,9 @@ func (s *Stage) onDeliveryState(t *turn.Turn, d *handoffv1.DeliveryState) error 
 		Code: d.GetCode(), Meaning: d.GetMeaning(),
 	}}
 	t.Emit(schemas.TopicEscalate, r)
+	if d.GetStatus() == handoffv1.DeliveryStatus_DELIVERY_STATUS_FAILED { // it never arrived: nobody can answer it
+		leaving(t, place, sent.GetCommandId(), handoffv1.Leaving_LEAVING_NOT_SENT)
+	}
 	if d.GetProviderOptedOut() {
 		optedOutLater(t, place, sent, d)
 	}

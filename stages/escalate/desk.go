@@ -82,9 +82,16 @@ func (c *conversation) outdated(k *statev1.Ticket, ev *handoffv1.TicketEvent) bo
 }
 
 // overtaken tells that a close is older than the reopening that Handoff asked for: it speaks of the
-// episode before (M4).
+// episode before (M4). So does the report of a close of Handoff's own, e.g. by a STOP (C2), that comes when the ticket
+// is open again.
 func (c *conversation) overtaken(ev *handoffv1.TicketEvent) bool {
 	e := c.episode
+	if isClosed(ev.GetStatus()) && ev.GetByHandoff() && c.ticket.GetCloseUnreported() {
+		c.ticket.CloseUnreported = false
+		if !isClosed(c.ticket.GetStatus()) {
+			return true
+		}
+	}
 	if !isClosed(ev.GetStatus()) || !e.GetReusesTicket() || (e.GetState() != requested && e.GetState() != open) {
 		return false
 	}

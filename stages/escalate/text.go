@@ -91,9 +91,9 @@ func (c *conversation) sendText(o outbound) (callID string) {
 
 // asked tells classify what the text asks, and from when on, so that it knows which question a bare yes answers.
 func (c *conversation) asked(o outbound, callID string, from *timestamppb.Timestamp) {
-	asked := &handoffv1.Asked{Question: o.question, From: from}
+	asked := &handoffv1.Asked{Question: o.question, QuestionId: callID, From: from}
 	if o.question != handoffv1.Question_QUESTION_UNSPECIFIED {
-		asked.QuestionId, asked.Until = callID, timestamppb.New(o.until)
+		asked.Until = timestamppb.New(o.until)
 	}
 	r := c.t.Make(c.at)
 	r.Body = &handoffv1.Record_Asked{Asked: asked}

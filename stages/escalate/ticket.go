@@ -231,7 +231,7 @@ func (c *conversation) setStatus(status handoffv1.TicketStatus) {
 	}})
 	c.ticket.Status = status
 	if isClosed(status) {
-		c.ticket.ClosedAt = c.now()
+		c.ticket.ClosedAt, c.ticket.CloseUnreported = c.now(), true
 	}
 	c.happen(rules.TicketUpdated)
 }

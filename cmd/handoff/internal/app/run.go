@@ -279,7 +279,7 @@ func (a *App) openCaller(p *process, all stages) error {
 	}
 	p.caller, err = caller.New(caller.Config{
 		Gate: all.deliver, Destinations: destinations, Poster: poster{p.producer}, Partitions: a.cfg.Kafka.Partitions,
-		TellFailing:    slices.Sorted(maps.Keys(desks())),
+		TellFailing:    slices.Concat(slices.Sorted(maps.Keys(desks())), slices.Sorted(maps.Keys(channels()))),
 		Incarnation:    fmt.Sprintf("%s-%x", a.cfg.Instance, time.Now().UnixNano()),
 		RequestTimeout: a.cfg.Outside.RequestTimeout, Settle: a.cfg.Outside.Settle,
 		Log: a.log, Registerer: a.registry,
