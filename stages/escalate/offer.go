@@ -24,10 +24,12 @@ func (c *conversation) offerText() string {
 func (c *conversation) offer(reason string) {
 	until := c.t.Now.Add(c.shop.Handoff.OfferLapses)
 	c.move(EventOffer, reason)
-	c.episode.QuestionId = c.sendText(outbound{
+	o := outbound{
 		class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.offerText(),
 		question: handoffv1.Question_QUESTION_OFFER, until: until, moment: momentOfOffer(c.episode.GetSignal()),
-	})
+	}
+	o.whileHeldSo = c.notBefore(o) != nil // one that waits is not to ask whoever has people by then
+	c.episode.QuestionId = c.sendText(o)
 	c.episode.OfferUntil = timestamppb.New(until)
 	c.setTimer(timerLapse, c.look(until))
 }

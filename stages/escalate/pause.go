@@ -28,6 +28,7 @@ func (c *conversation) pauseEnds() time.Time {
 // onPauseOver gives the conversation back to the bot on time (H7). Settings may have changed since the
 // timer was set: the current ones decide.
 func (c *conversation) onPauseOver() {
+	c.disconnected() // D1, D2
 	if c.episode.GetState() != open && !c.ticket.GetTaken() {
 		return
 	}
