@@ -147,7 +147,7 @@ func (c *conversation) onThanks(m inbound) {
 		c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
 		if byAgent && !m.read.GetReaction() && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested && !c.ticket.GetShared() {
 			c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
-			c.ticketClosed("thanked after an agent's reply (close_on_thanks)")
+			c.closePause("thanked after an agent's reply (close_on_thanks)") // without a word: thanks trigger no text
 		}
 		return
 	}

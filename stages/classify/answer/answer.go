@@ -169,7 +169,7 @@ type scan struct {
 	within bool
 	// clear: the phrase of the answer stands before more words too. word: a yes is one of words, and not 👍 alone.
 	clear, yes, word, no, ok, thanks bool
-	language                   string
+	language                         string
 }
 
 func (s *scan) take(p phrase) {
