@@ -191,7 +191,7 @@ func TestOrderOfReading(t *testing.T) {
 		{texts: "yes please connect me|Yes, I want to talk to an agent", asked: offer, want: yes, answers: offer, person: true},
 		{texts: "connect me|human please|let me talk to an agent|No! I want a person", asked: offer, want: none, answers: offer, person: true},
 		{texts: "thanks|Thanks!|merci 🙏|thank you so much|Thank you Kim!|THANKS KIM|thank you kim 😀|Thank you Yuki 🙏", asked: offer, want: none, thanks: true},
-		{texts: "Thanks Cancel|Thanks Broken|thanks but|Thanks Kim?|thanks broken 😀|THANKS YUKI", asked: nothing, want: none},
+		{texts: "Thanks Cancel|Thanks Broken|thanks but|Thanks Kim?|thanks broken 😀|THANKS LARS", asked: nothing, want: none},
 		{texts: "Liked “Since I'm not able to help with that, do you want me to connect you directly…”", asked: offer, want: yes, answers: offer},
 		{texts: "Disliked “Since I'm not able to help with that, do you want me to connect you directly…”", asked: offer, want: no, answers: offer},
 		{texts: "Liked “Your order is on its way.”|Loved “Since I'm not able to help with that, do you want me to connect you directly…”", asked: offer, want: none, thanks: true},
