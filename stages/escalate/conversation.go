@@ -38,8 +38,6 @@ type conversation struct {
 	read   struct{ state, episode, ticket, unanswered bool }
 	thread thread
 	rules  asking
-	// spammed is what spam found out of the address's other conversations.
-	spammed struct{ known, others bool }
 	// reach is what abroad found out.
 	reach struct{ known, abroad bool }
 	// whateverHour: an agent asked in this turn to have replies sent whatever the hour (C11).
@@ -90,6 +88,7 @@ const (
 	episodePrefix = "episode/"
 	ticketPrefix  = "ticket/"
 	threads       = "thread/" // of all conversations
+	pastPrefix    = "past/"   // tickets before the current one, of all conversations
 )
 
 func convEntry(conversation string) string    { return convPrefix + conversation }
@@ -97,7 +96,7 @@ func expiredEntry(conversation string) string { return "expired/" + conversation
 func ticketEntry(conversation string) string  { return ticketPrefix + conversation }
 
 func pastEntry(conversation, ticketID string) string {
-	return "past/" + conversation + "/" + ticketID
+	return pastPrefix + conversation + "/" + ticketID
 }
 
 // inOrder is a number as part of a name: names are in the order of numbers.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings/rules"
@@ -62,23 +63,23 @@ func (c *conversation) reopenable() bool {
 	return !c.t.At().After(k.GetClosedAt().AsTime().Add(within))
 }
 
-// spam tells that one of the address's tickets is marked as spam: it opens none until that is
-// undone (M7).
+// spam tells that one of the address's tickets, of any of its conversations and an earlier one too, is marked as
+// spam: it opens none until that is undone (M7).
 func (c *conversation) spam() bool {
 	const spam = handoffv1.TicketStatus_TICKET_STATUS_SPAM
-	if c.ticket.GetStatus() == spam {
-		return true
-	}
-	if !c.spammed.known { // a turn does not change other conversations' tickets
-		c.spammed.known = true
-		for _, e := range c.t.Stored(ticketPrefix) {
-			if e.Name != c.names.ticket {
-				k := &statev1.Ticket{}
-				c.spammed.others = c.spammed.others || c.t.Decode(e.Name, e.Value, k) && k.GetStatus() == spam
+	found := c.ticket.GetStatus() == spam
+	for _, prefix := range [...]string{ticketPrefix, pastPrefix} {
+		if found {
+			break
+		}
+		for _, e := range c.t.Stored(prefix) {
+			if !found && e.Name != c.names.ticket {
+				k := turn.Zero[statev1.Ticket](c.t)
+				found = c.t.Decode(e.Name, e.Value, k) && k.GetStatus() == spam
 			}
 		}
 	}
-	return c.spammed.others
+	return found
 }
 
 // request moves the episode to requested and gets it a ticket: the open one, the last one reopened, or
