@@ -145,10 +145,13 @@ func (c *conversation) afterReply() {
 }
 
 // take gives a conversation to the agents beside the episodes, mirrored (M6) or in the channel's own app (H14):
-// the bot is paused until close or H7.
+// the bot is paused until close or H7, which a further reply puts off unless the shop counts from the first.
 func (c *conversation) take() {
 	again := c.ticket.GetTaken()
-	c.ticket.Taken, c.ticket.TakenAt, c.ticket.ByEcho = true, c.received(), false
+	c.ticket.Taken, c.ticket.ByEcho = true, false
+	if !again || !c.shop.Handoff.PauseFromOpening {
+		c.ticket.TakenAt = c.received()
+	}
 	c.settle()
 	if !again {
 		c.sayTakenOver()
@@ -253,6 +256,9 @@ func (c *conversation) textEnded(r *handoffv1.Receipt) {
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED:
 		why = notDelivered(out.GetCode(), out.GetMeaning())
 	}
+	if out.GetStatus() != handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN {
+		c.undisclosed(r.GetCallId())
+	}
 	c.noteText(r.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_AGENT, why)
 }
 
@@ -261,6 +267,7 @@ func (c *conversation) onDeliveryState(d *handoffv1.DeliveryState) {
 	if d.GetStatus() != handoffv1.DeliveryStatus_DELIVERY_STATUS_FAILED {
 		return
 	}
+	c.undisclosed(d.GetCallId())
 	author := c.thread.find(d.GetCallId()).GetAuthor()
 	c.noteText(author == handoffv1.AuthorKind_AUTHOR_KIND_AGENT, notDelivered(d.GetCode(), d.GetMeaning()))
 }
