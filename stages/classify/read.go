@@ -261,11 +261,10 @@ func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) b
 	if r.out.GetDirective() != handoffv1.Directive_DIRECTIVE_UNSPECIFIED {
 		return false // a keyword: it answers nothing
 	}
-	last := lastAsked(c, received)
-	if r.tap && (r.answer.Kind == answer.None || last.GetQuestion() != handoffv1.Question_QUESTION_OFFER) {
-		r.out.ThanksOnly = true
-		return false
+	if r.tap {
+		return r.resolveTap(c, received)
 	}
+	last := lastAsked(c, received)
 	if last == nil && r.answer.Weak { // "ok", "great, thanks": politeness where nothing was asked
 		r.out.ThanksOnly = r.answer.Thanks
 		if r.answer.Thanks {
@@ -291,6 +290,24 @@ func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) b
 	}
 	r.out.Answers, r.out.QuestionId = last.GetQuestion(), last.GetId()
 	answered(c, last)
+	return true
+}
+
+// resolveTap has a like or dislike of the offer answer it while it stands, whatever was sent after it: it says itself
+// what it is about (W11). Every other reaction asks for nothing.
+func (r *reading) resolveTap(c *statev1.ClassifyConversation, received time.Time) bool {
+	offer := standingOffer(c, received)
+	switch {
+	case offer == nil || r.answer.Kind == answer.None:
+		r.out.ThanksOnly = true
+		return false
+	case r.answer.Kind == answer.Yes:
+		r.out.Directive = handoffv1.Directive_DIRECTIVE_YES
+	default:
+		r.out.Directive = handoffv1.Directive_DIRECTIVE_NO
+	}
+	r.out.Answers, r.out.QuestionId = handoffv1.Question_QUESTION_OFFER, offer.GetId()
+	answered(c, offer)
 	return true
 }
 
