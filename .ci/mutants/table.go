@@ -24,6 +24,7 @@ const (
 	restoreGo = "pipeline/kafka/restore.go"
 	lifeGo    = "pipeline/kafka/incarnation.go"
 	placeGo   = "pipeline/kafka/place.go"
+	offsetsGo = "pipeline/kafka/offsets.go"
 	stateGo   = "pipeline/state/partition.go"
 	sealGo    = "pipeline/state/commit.go"
 	effectsGo = "pipeline/state/effects.go"
@@ -45,15 +46,15 @@ func mutants() []mutant {
 func positions() []mutant {
 	const tests = "TestInvariantPosition"
 	return []mutant{
-		{"position", "a partition that read nothing is left out of the offsets", in(commitGo,
+		{"position", "a partition that read nothing is left out of the offsets", in(offsetsGo,
 			"	for _, p := range touched {\n		o := kmsg.New", "	for _, p := range touched {\n		if p.state.Next() == p.state.Position().Offset {\n			continue\n		}\n		o := kmsg.New"), kafka, tests},
-		{"position", "the offset has the number of the transaction before", in(commitGo,
+		{"position", "the offset has the number of the transaction before", in(offsetsGo,
 			"offsetMetadata(p.state.Position().Number + 1)", "offsetMetadata(p.state.Position().Number)"), kafka, tests},
 		{"position", "the changelog's number is not raised", in(sealGo,
 			"	p.sealed.Number++\n", ""), kafka, tests},
 		{"position", "resume by the offset, whatever the number", []edit{{restoreGo,
 			"at.Number == commit.number && at.Offset == commit.offset", "at.Offset == commit.offset", 2}}, kafka, tests},
-		{"position", "the group gets an offset beyond what was processed", in(commitGo,
+		{"position", "the group gets an offset beyond what was processed", in(offsetsGo,
 			"o.Partition, o.Offset, o.LeaderEpoch = p.id, p.state.Next(), -1", "o.Partition, o.Offset, o.LeaderEpoch = p.id, p.state.Next()+1, -1"), kafka, tests},
 	}
 }
@@ -77,9 +78,15 @@ func once() []mutant {
 	const tests = "TestInvariantEachInputOnce"
 	return []mutant{
 		{"once", "an outcome that is not known is taken for a commit", in(commitGo,
-			"	if err != nil || !committed {\n		return errors.Join(errNotCommitted, err)\n	}\n", "	_, _ = committed, err\n"), kafka, tests},
-		{"once", "a rebalance aborts the open transaction, whose commit is then taken for done", in(lifeGo,
-			"	if in.begun.Load() {\n		return errors.New(\"a rebalance came amid a transaction\")\n	}\n", ""), kafka, "TestRebalanceAmidTransaction"},
+			"	if err := in.client.EndTransaction(ctx, kgo.TryCommit); err != nil {\n		return errors.Join(errNotCommitted, err)\n	}\n", "	_ = in.client.EndTransaction(ctx, kgo.TryCommit)\n"), kafka, tests},
+		{"once", "refused offsets are taken for committed", in(offsetsGo,
+			"		default:\n			return fmt.Errorf(\"commit offsets: %w\", err)\n", "		default:\n			return nil\n"), kafka, tests},
+		{"once", "offsets of what was taken away amid a transaction are committed", in(offsetsGo,
+			"req.MemberID != member || in.revoked()", "req.MemberID != member"), kafka, "TestRevokedAmidTransaction"},
+		{"once", "a commit that a join overtakes is given up", in(offsetsGo,
+			"errors.Is(err, kerr.IllegalGeneration), ", ""), kafka, "TestJoinOvertakesCommit"},
+		{"once", "an old broker is not told of the group's offsets", in(offsetsGo,
+			"	if in.addsGroup {\n", "	if true {\n"), kafka, "TestOldBroker"},
 		{"once", "the overlay is kept after a failed commit", in(loopGo,
 			"			if err := in.commit(); err != nil {\n				return err\n			}\n		}\n		if in.txn", "			if err := in.commit(); errors.Is(err, errNotCommitted) {\n				in.begun.Store(false)\n				in.txn = openTransaction{}\n			} else if err != nil {\n				return err\n			}\n		}\n		if in.txn"), kafka, tests},
 		{"once", "failed input is not undone", in(stateGo,
@@ -135,12 +142,12 @@ func sinks() []mutant {
 
 func owners() []mutant {
 	return []mutant{
-		{"owner", "an evicted member's timers are committed without an offset", in(commitGo,
+		{"owner", "an evicted member's timers are committed without an offset", in(offsetsGo,
 			"	for _, p := range touched {\n		o := kmsg.New", "	for _, p := range touched {\n		if p.state.Next() == p.state.Position().Offset {\n			continue\n		}\n		o := kmsg.New"), kafka, "TestInvariantOneOwner/it_only_fires"},
-		{"owner", "an evicted member's sink commits without an offset", in(commitGo,
-			"	req.Topics = []kmsg.TxnOffsetCommitRequestTopic{t}\n", "	if len(touched) > 0 && touched[0].sink == nil {\n		req.Topics = []kmsg.TxnOffsetCommitRequestTopic{t}\n	} else {\n		req.Topics = nil\n	}\n"), kafka, "TestInvariantOneOwner/it_only_writes"},
-		{"owner", "an evicted sink's first intent is committed without an offset", in(commitGo,
-			"	req.Topics = []kmsg.TxnOffsetCommitRequestTopic{t}\n", "	if len(touched) > 0 && touched[0].sink == nil {\n		req.Topics = []kmsg.TxnOffsetCommitRequestTopic{t}\n	} else {\n		req.Topics = nil\n	}\n"), kafka, "TestInvariantOneOwner/it_makes"},
+		{"owner", "an evicted member's sink commits without an offset", in(offsetsGo,
+			"	req.Topics = append(req.Topics, t)\n", "	if len(touched) > 0 && touched[0].sink == nil {\n		req.Topics = append(req.Topics, t)\n	}\n"), kafka, "TestInvariantOneOwner/it_only_writes"},
+		{"owner", "an evicted sink's first intent is committed without an offset", in(offsetsGo,
+			"	req.Topics = append(req.Topics, t)\n", "	if len(touched) > 0 && touched[0].sink == nil {\n		req.Topics = append(req.Topics, t)\n	}\n"), kafka, "TestInvariantOneOwner/it_makes"},
 		{"owner", "standby keeps what it had claimed when its member starts over", in("pipeline/kafka/standby.go",
 			"	s.in.r.unclaim(id, s.token)\n", ""), kafka, "TestStandbyStartsOver"},
 		{"owner", "a partition that was revoked is kept", in(loopGo,
@@ -301,9 +308,6 @@ func warmUps() []mutant {
 			"		s.in.client.ForceRebalance()\n", ""), kafka, "TestWarmUp"},
 		{"warm-up", "what is to be warmed up for is not read", in(copiesGo,
 			"append(append(all, k.Copies...), k.Warm...)", "append(all, k.Copies...)"), kafka, "TestWarmUp"},
-		{"warm-up", "transactions are begun and ended amid a join", []edit{
-			{loopGo, "		if in.txn.began.IsZero() && in.heartbeat.joining() != nil {\n			in.client", "		if false {\n			in.client", 0},
-			{commitGo, "	if join := in.heartbeat.joining(); join != nil {\n", "	if join := in.heartbeat.joining(); false {\n", 0}}, kafka, "TestWarmUp"},
 		{"warm-up", "earlier versions are told what they cannot read", in(balancerGo,
 			"		raw, err = json.Marshal(k.Copies)\n", "		raw, err = json.Marshal(k)\n"), kafka, "TestKeeping"},
 		{"standby", "who comes back amid a handing over asks for no rebalance", in(balancerGo,

@@ -40,11 +40,15 @@ func (c *classifyCommand) Run() error {
 		return err
 	}
 	bar := progress.Silent()
-	if !progress.IsTerminal(os.Stdout) && progress.IsTerminal(os.Stderr) {
+	switch {
+	case progress.IsTerminal(os.Stdin):
+		fmt.Fprintln(os.Stderr, "Write a message and press Enter; Ctrl-D ends.")
+	case !progress.IsTerminal(os.Stdout) && progress.IsTerminal(os.Stderr):
 		bar = progress.New(os.Stderr, "classify", "messages", 0)
 	}
-	defer bar.Done()
-	return classifier.Lines(stage, os.Stdin, os.Stdout, func(n int) { bar.Add(int64(n)) })
+	err = classifier.Lines(stage, os.Stdin, os.Stdout, func(n int) { bar.Add(int64(n)) })
+	bar.Done()
+	return usageOf(err)
 }
 
 // readModel reads a model's file. The error says what to do.
@@ -79,17 +83,49 @@ func (c *trainCommand) Run() error {
 	if err != nil {
 		return err
 	}
+	if err := writable(c.Out); err != nil { // rather now than after minutes
+		return err
+	}
 	name := strings.TrimSuffix(filepath.Base(c.Out), filepath.Ext(c.Out)) + "/1"
 	b, err := classifier.Train(table, name, os.Stdout, steps, step)
 	if err != nil {
-		return usageOf(err)
+		return usageOf(fmt.Errorf("%s: %w", c.Data, err))
 	}
-	return os.WriteFile(c.Out, b, 0o644)
+	bar.Done()
+	return writeModel(c.Out, b)
 }
 
-// usageOf marks errors of the caller's files.
+// writable tells whether a model can be written to a file.
+func writable(name string) error {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return fmt.Errorf("%w: --out: %s is a directory: name a file in it, such as %s", errUsage, name, filepath.Join(name, "brand.model"))
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".handoff-*")
+	if err != nil {
+		return fmt.Errorf("%w: --out: %w", errUsage, err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// writeModel writes a model's file whole or not at all: processes may be reading the one before it.
+func writeModel(name string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".handoff-*")
+	if err != nil {
+		return fmt.Errorf("write the model: %w", err)
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write the model: %w", err), os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// usageOf marks errors of the caller's files and lines.
 func usageOf(err error) error {
-	if errors.Is(err, classifier.ErrTable) {
+	if errors.Is(err, classifier.ErrTable) || errors.Is(err, classifier.ErrLine) {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return err

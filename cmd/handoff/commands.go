@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -40,12 +41,15 @@ func stageNames(args []string) ([]string, error) {
 		case slices.Contains(all, arg):
 			names = append(names, arg)
 		default:
-			return nil, fmt.Errorf("%w: there is no stage %q; the stages are %v, or all", errUsage, arg, all)
+			return nil, fmt.Errorf("%w: there is no stage %q; the stages are %s, or all", errUsage, arg, stageList())
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }
+
+// stageList names the stages for people.
+func stageList() string { return strings.Join(app.StageNames(), ", ") }
 
 // gatewayCommand serves webhooks.
 type gatewayCommand struct{}
@@ -134,7 +138,7 @@ type checkSettings struct {
 }
 
 // Run checks the document.
-func (c *checkSettings) Run(*session) error {
+func (c *checkSettings) Run() error {
 	_, shop, err := readSettings(c.File)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/progress"
+	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/schemas/consentfile"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
@@ -68,7 +69,7 @@ func (c *consentImport) Run(s *session) (err error) {
 		defer func() { err = errors.Join(err, f.Close()) }()
 	}
 	switch {
-	case c.DryRun && errors.Is(err, context.DeadlineExceeded):
+	case c.DryRun && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kafka.ErrAway)):
 		fmt.Fprintf(os.Stderr, "%s: its accounts and channels were not checked: %v\n", c.File, err)
 	case err != nil:
 		return err

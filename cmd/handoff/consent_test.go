@@ -36,7 +36,7 @@ func TestConsentCommands(t *testing.T) {
 	if out, problems, code := h.at("consent", "import", file, "--shop", "acme", "--skip-bad", "--dry-run"); code != 0 || !strings.Contains(out, "2 rows would be imported, 1 are bad") {
 		t.Fatalf("dry run: %d %s %s", code, out, problems)
 	}
-	if _, problems, code := h.at("consent", "import", file, "--shop", "bloom", "--skip-bad"); code != exitFailed || !strings.Contains(problems, `shop "bloom": it has no settings`) {
+	if _, problems, code := h.at("consent", "import", file, "--shop", "bloom", "--skip-bad"); code != exitFailed || !strings.Contains(problems, `shop "bloom" has no settings: handoff settings apply publishes them; there are those of acme`) {
 		t.Fatalf("an unknown shop: %d %s", code, problems)
 	}
 	if out, problems, code := h.at("consent", "import", file, "--shop", "acme", "--skip-bad", "--by", "Ann"); code != 0 || !strings.Contains(out, "2 rows imported, 1 bad ones left out") {

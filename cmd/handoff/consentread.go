@@ -73,16 +73,26 @@ func (c *consentExport) Help() string { return stateHelp }
 // Run writes every change, address by address.
 func (c *consentExport) Run(s *session) error {
 	out := csv.NewWriter(os.Stdout)
-	each := func(p *ledger.Person) error { return p.JSON(os.Stdout) }
+	found := 0
+	each := func(p *ledger.Person) error {
+		found++
+		return p.JSON(os.Stdout)
+	}
 	if c.Format == "csv" {
 		if err := ledger.CSVHeader(out); err != nil {
 			return err
 		}
-		each = func(p *ledger.Person) error { return p.CSV(out) }
+		each = func(p *ledger.Person) error {
+			found++
+			return p.CSV(out)
+		}
 	}
 	err := people(s, c.Shop, c.Address, each)
 	out.Flush()
-	return errors.Join(err, out.Error())
+	if err = errors.Join(err, out.Error()); err == nil && found == 0 {
+		fmt.Fprintf(os.Stderr, "There is no consent record of %s.\n", strings.TrimSuffix(c.Shop+"|"+c.Address, "|"))
+	}
+	return err
 }
 
 type consentPossible struct {
@@ -94,7 +104,15 @@ func (c *consentPossible) Help() string { return stateHelp }
 
 // Run lists them.
 func (c *consentPossible) Run(s *session) error {
-	return people(s, c.Shop, "", func(p *ledger.Person) error { return p.ShowPossible(os.Stdout) })
+	waiting := 0
+	err := people(s, c.Shop, "", func(p *ledger.Person) error {
+		waiting += len(p.Possible)
+		return p.ShowPossible(os.Stdout)
+	})
+	if err == nil && waiting == 0 {
+		fmt.Fprintf(os.Stderr, "No possible opt-out of %s waits to be decided.\n", c.Shop)
+	}
+	return err
 }
 
 // people reads what is committed of a shop's people, or of one address, and calls each with every person

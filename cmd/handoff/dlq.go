@@ -37,7 +37,7 @@ func (f *dlqFilter) filter(open bool) (dlq.Filter, error) {
 		return dlq.Filter{}, fmt.Errorf("%w: --since: %w", errUsage, err)
 	}
 	if f.Stage != "" && !slices.Contains(app.StageNames(), f.Stage) {
-		return dlq.Filter{}, fmt.Errorf("%w: --stage: there is no stage %q; the stages are %v", errUsage, f.Stage, app.StageNames())
+		return dlq.Filter{}, fmt.Errorf("%w: --stage: there is no stage %q; the stages are %s", errUsage, f.Stage, stageList())
 	}
 	return dlq.Filter{Stage: f.Stage, Shop: f.Shop, Since: since, Open: open}, nil
 }
@@ -66,6 +66,10 @@ func (c *dlqList) Run(s *session) error {
 	last := dlq.Last(picked, c.Limit)
 	if c.Format == "json" {
 		return dlq.JSON(os.Stdout, last)
+	}
+	if len(picked) == 0 {
+		fmt.Fprintln(os.Stderr, "There are no such dead letters.")
+		return nil
 	}
 	if err := dlq.Table(os.Stdout, last); err != nil {
 		return err
@@ -213,6 +217,10 @@ func (c *dlqResolve) named(r *kafka.Resolver, how string) ([]*kafka.DeadLetter, 
 }
 
 func (c *dlqResolve) resolve(s *session, r *kafka.Resolver, letters []*kafka.DeadLetter, how, why string) error {
+	if c.DryRun && len(letters) == 0 {
+		fmt.Printf("Nothing would be %s.\n", how)
+		return nil
+	}
 	if c.DryRun {
 		fmt.Printf("Would be %s:\n", how)
 		return dlq.Table(os.Stdout, letters)

@@ -8,17 +8,18 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
+	"github.com/handoff-dev/handoff/cmd/handoff/internal/dlq"
 	"github.com/handoff-dev/handoff/pipeline/explain"
 	"github.com/handoff-dev/handoff/schemas"
 )
 
 // explainCommand tells the story of a conversation.
 type explainCommand struct {
-	Shop  string `arg:"" help:"The shop."`
-	Who   string `arg:"" name:"conversation or address" help:"The person's address, e.g. +14155550123; or one conversation of theirs, <channel>:<account>|<address>, e.g. 'sms:+15557770000|+14155550123'. Quote it for the shell."`
-	Since string `placeholder:"WHEN" help:"Only from then: a time (2026-03-02T10:00:00Z) or how long ago (36h)."`
-	Until string `placeholder:"WHEN" help:"Only before then, written alike."`
-	JSON  bool   `help:"A JSON object a line, for programs."`
+	Shop   string `arg:"" help:"The shop."`
+	Who    string `arg:"" name:"conversation or address" help:"The person's address, e.g. +14155550123; or one conversation of theirs, <channel>:<account>|<address>, e.g. 'sms:+15557770000|+14155550123'. Quote it for the shell."`
+	Since  string `placeholder:"TIME" help:"Only from then: how long ago (90m, 24h, 3d), a day or a moment (UTC)."`
+	Until  string `placeholder:"TIME" help:"Only before then, written alike."`
+	Format string `default:"text" enum:"text,json" help:"text, or json: a document a line."`
 }
 
 // Help says what is read and printed.
@@ -39,7 +40,7 @@ func (c *explainCommand) Run(s *session) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	now := time.Now()
+	now := time.Now().UTC()
 	since, err := moment("--since", c.Since, now)
 	if err != nil {
 		return err
@@ -47,6 +48,9 @@ func (c *explainCommand) Run(s *session) error {
 	until, err := moment("--until", c.Until, now)
 	if err != nil {
 		return err
+	}
+	if !since.IsZero() && !until.IsZero() && !since.Before(until) {
+		return fmt.Errorf("%w: --since must be before --until", errUsage)
 	}
 	a, err := s.app()
 	if err != nil {
@@ -67,30 +71,24 @@ func (c *explainCommand) Run(s *session) error {
 		return conversation != "" && l.Conversation != "" && l.Conversation != conversation ||
 			!since.IsZero() && l.At.Before(since) || !until.IsZero() && !l.At.Before(until)
 	})
-	if c.JSON {
+	if len(lines) == 0 {
+		fmt.Fprintln(os.Stderr, "Nothing happened in that time.")
+	}
+	if c.Format == "json" {
 		return explain.WriteJSON(os.Stdout, lines)
 	}
 	zone, err := a.ShopZone(s.ctx, c.Shop)
 	if err != nil {
 		return err
 	}
-	if len(lines) == 0 {
-		fmt.Fprintln(os.Stderr, "Nothing happened in that time.")
-	}
 	return explain.Write(os.Stdout, lines, zone)
 }
 
-// moment reads a time, or how long ago it was; zero for "".
+// moment reads a time as flags have it; zero for "".
 func moment(flag, text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if ago, err := time.ParseDuration(text); err == nil {
-		return now.Add(-ago), nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
+	at, err := dlq.Since(text, now)
 	if err != nil {
-		return at, fmt.Errorf("%w: %s %q is neither a time like 2026-03-02T10:00:00Z nor a duration like 36h", errUsage, flag, text)
+		return at, fmt.Errorf("%w: %s: %w", errUsage, flag, err)
 	}
 	return at, nil
 }

@@ -34,7 +34,7 @@ func (h *inspected) explain(t *testing.T) {
 		t.Errorf("a message that no stage has read yet is told:\n%s", out)
 	}
 
-	out, problems, code = h.at("explain", "acme", "sms:+15557770000|+14155550001", "--json", "--since", "1h")
+	out, problems, code = h.at("explain", "acme", "sms:+15557770000|+14155550001", "--format", "json", "--since", "1h")
 	if code != 0 {
 		t.Fatal(problems)
 	}
@@ -61,7 +61,9 @@ func (h *inspected) explain(t *testing.T) {
 		{[]string{"acme", "+14155559999"}, exitFailed, "nothing is known of +14155559999 at acme"},
 		{[]string{"acme", "sms:+15550000000|+14155550001"}, exitFailed, "has no conversation sms:+15550000000; there are sms:+15557770000"},
 		{[]string{"acme", "telegraph|+14155550001"}, exitUsage, "telegraph"},
-		{[]string{"acme", "+14155550001", "--since", "yesterday"}, exitUsage, `--since "yesterday" is neither a time like`},
+		{[]string{"acme", "+14155550001", "--since", "yesterday"}, exitUsage, `--since: not a time: "yesterday"; give how long ago (90m, 24h, 3d), a day`},
+		{[]string{"acme", "+14155550001", "--since", "1h", "--until", "2d"}, exitUsage, "--since must be before --until"},
+		{[]string{"acme", "+14155550001", "--until", "3d", "--format", "json"}, 0, "Nothing happened in that time."},
 		{[]string{"acme", "+14155550001", "--until", "2h"}, 0, "Nothing happened in that time."},
 	} {
 		_, problems, code := h.at(append([]string{"explain"}, c.args...)...)

@@ -24,7 +24,7 @@ type devCommand struct {
 
 // Run opens the house and waits for a signal.
 func (c *devCommand) Run(s *session) error {
-	h, err := openHouse(s.ctx, c.Fast, c.Verbose)
+	h, err := openHouse(s, c.Fast, c.Verbose)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (c *demoCommand) Run(s *session) (err error) {
 	if c.Conversations < 1 || c.Conversations > 9999 || c.Spread < 0 {
 		return fmt.Errorf("%w: --conversations must be 1 to 9999 and --spread not negative", errUsage)
 	}
-	h, err := openHouse(s.ctx, true, c.Verbose)
+	h, err := openHouse(s, true, c.Verbose)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,10 @@ func (c *demoCommand) play(ctx context.Context, h *dev.House) (*demo.Books, erro
 	return books, demo.Summarize(ctx, os.Stdout, log, books, h.ClickHouse)
 }
 
-func openHouse(ctx context.Context, fast, verbose bool) (*dev.House, error) {
+func openHouse(s *session, fast, verbose bool) (*dev.House, error) {
+	if len(s.set) > 0 {
+		return nil, fmt.Errorf("%w: the house on this machine has a configuration of its own; --set is for handoff run and gateway", errUsage)
+	}
 	level := slog.LevelWarn
 	if verbose {
 		level = slog.LevelInfo
@@ -96,7 +99,7 @@ func openHouse(ctx context.Context, fast, verbose bool) (*dev.House, error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(log)
 	fmt.Println("Starting Handoff on this machine:")
-	return dev.Open(ctx, dev.Options{Fast: fast, Fixed: true, EngineArgs: []string{engineCommand}, Version: version, Progress: os.Stdout, Log: log})
+	return dev.Open(s.ctx, dev.Options{Fast: fast, Fixed: true, EngineArgs: []string{engineCommand}, Version: version, Progress: os.Stdout, Log: log})
 }
 
 func printLinks(out io.Writer, h *dev.House) {
@@ -104,6 +107,7 @@ func printLinks(out io.Writer, h *dev.House) {
 	for _, l := range h.Links() {
 		fmt.Fprintf(out, "  %-58s %s\n", l.Name, l.URL)
 	}
+	fmt.Fprintf(out, "\nOther commands look into it with --set kafka.brokers=%[1]s, for example\n  handoff lag --set kafka.brokers=%[1]s\n", h.Brokers())
 }
 
 // wait waits for a signal, or for Handoff to end by itself, which is an error.

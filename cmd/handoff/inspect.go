@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -171,7 +172,7 @@ type scanState struct {
 	Stage     string `arg:"" help:"Whose state."`
 	KeyPrefix string `help:"Only keys that begin so, e.g. 'acme|'." placeholder:"PREFIX"`
 	Partition int32  `default:"-1" help:"Only this partition." placeholder:"N"`
-	Kind      string `default:"" enum:"entry,timer,call," help:"Only entries, timers or calls: entry, timer or call." placeholder:"KIND"`
+	Kind      string `help:"Only entries, timers or calls: entry, timer or call." placeholder:"KIND"`
 	Limit     int    `default:"100" help:"End after so many; 0 for no limit."`
 	Format    string `default:"text" enum:"text,json" help:"text, or json: a document a line."`
 }
@@ -185,6 +186,9 @@ func (c *scanState) Help() string {
 func (c *scanState) Run(s *session) (err error) {
 	if c.Limit < 0 || c.Partition < -1 {
 		return fmt.Errorf("%w: --limit and --partition must not be negative", errUsage)
+	}
+	if kinds := []string{"", "entry", "timer", "call"}; !slices.Contains(kinds, c.Kind) {
+		return fmt.Errorf("%w: --kind: there is no kind %q; the kinds are %s", errUsage, c.Kind, strings.Join(kinds[1:], ", "))
 	}
 	p, a, err := statePrinter(s, c.Stage, c.Format)
 	if err != nil {
@@ -203,6 +207,7 @@ func (c *scanState) Run(s *session) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
+	found := 0
 	for partition, left := from, c.Limit; partition < to; partition++ {
 		fold := state.NewFold(store.Backing(c.Stage, partition), func(kind state.ItemKind, key []byte, _ string) bool {
 			return strings.HasPrefix(string(key), c.KeyPrefix) && (c.Kind == "" || string(kind) == c.Kind)
@@ -214,10 +219,14 @@ func (c *scanState) Run(s *session) (err error) {
 		if err != nil {
 			return err
 		}
+		found += n
 		if left -= n; c.Limit > 0 && left <= 0 {
 			fmt.Fprintf(os.Stderr, "The limit of %d is reached; there may be more (--limit, --key-prefix, --partition).\n", c.Limit)
 			return nil
 		}
+	}
+	if found == 0 {
+		fmt.Fprintf(os.Stderr, "%s keeps nothing like that.\n", c.Stage)
 	}
 	return nil
 }
@@ -237,7 +246,7 @@ func scratchStore() (store *state.Store, closeStore func() error, err error) {
 // statePrinter checks the stage's name and prepares for printing its state.
 func statePrinter(s *session, stage, format string) (*inspect.StatePrinter, *app.App, error) {
 	if _, err := stageNames([]string{stage}); err != nil || stage == "all" {
-		return nil, nil, fmt.Errorf("%w: there is no stage %q; the stages are %v", errUsage, stage, app.StageNames())
+		return nil, nil, fmt.Errorf("%w: there is no stage %q; the stages are %s", errUsage, stage, stageList())
 	}
 	contracts, err := app.Contracts()
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -34,7 +35,7 @@ const (
 	exitBehind     = 4
 )
 
-// errUsage marks errors for which the caller must change what it asked.
+// errUsage marks errors for which the caller must change what it asked. Its own text is not shown.
 var errUsage = errors.New("usage")
 
 // engineCommand is the hidden command by which the binary runs the embedded engine as its child.
@@ -77,7 +78,17 @@ func main() {
 // run parses and carries out a command line, and returns the exit code.
 func run(args []string) int {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("handoff"), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	stop := context.CancelFunc(func() {})
+	defer func() { stop() }()
+	// Signals are caught for commands that take a session, and only they: the others read and compute, and a
+	// signal ends them as it ends any filter.
+	open := func() (*session, error) {
+		ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		context.AfterFunc(ctx, release) // who does not want to wait for a good end sends a second signal
+		stop = release
+		return &session{ctx: ctx, file: c.Config, set: c.Set}, nil
+	}
+	parser, err := kong.New(&c, kong.Name("handoff"), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindSingletonProvider(open),
 		kong.Description("Handoff moves conversations between a shop's bot and its support team, over text."))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "handoff:", err)
@@ -85,12 +96,31 @@ func run(args []string) int {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		parser.Errorf("%v", err)
-		return exitUsage
+		return refuseArgs(parser, args, err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return exitCode(parsed.Run(&session{ctx: ctx, file: c.Config, set: c.Set}))
+	return exitCode(parsed.Run())
+}
+
+// refuseArgs says what is wrong with a command line and where help is. Where nothing was asked it shows what can be.
+func refuseArgs(parser *kong.Kong, args []string, err error) int {
+	name := parser.Model.Name
+	var bad *kong.ParseError
+	if errors.As(err, &bad) {
+		if len(args) == 0 {
+			parser.Stdout = os.Stderr
+			if err := bad.Context.PrintUsage(false); err != nil {
+				fmt.Fprintln(os.Stderr, "handoff:", err)
+			}
+			return exitUsage
+		}
+		for _, at := range bad.Context.Path {
+			if at.Command != nil {
+				name = at.Command.FullPath()
+			}
+		}
+	}
+	fmt.Fprintf(os.Stderr, "handoff: %v; see %q\n", err, name+" --help")
+	return exitUsage
 }
 
 // session is what every command gets.
@@ -142,21 +172,20 @@ func setLog(c config.Log) error {
 	return nil
 }
 
+// exitCode tells of an error, if there is one, and returns the exit code.
 func exitCode(err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "handoff:", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
 	var bad *settings.Error
 	switch {
-	case err == nil:
-		return 0
 	case errors.Is(err, errUnbalanced):
-		fmt.Fprintln(os.Stderr, "handoff:", err)
 		return exitUnbalanced
 	case errors.Is(err, errBehind):
-		fmt.Fprintln(os.Stderr, "handoff:", err)
 		return exitBehind
 	case errors.Is(err, errUsage), errors.As(err, &bad):
-		fmt.Fprintln(os.Stderr, "handoff:", err)
 		return exitUsage
 	}
-	fmt.Fprintln(os.Stderr, "handoff:", err)
 	return exitFailed
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
@@ -78,7 +79,7 @@ func (c *resetCommand) want() (kafka.ResetConfig, error) {
 	want := kafka.ResetConfig{Emit: c.Emit, KeepState: c.KeepState, AllowFailures: c.AllowFailures, Partitions: c.Partition}
 	names := app.StageNames()
 	if !slices.Contains(names, c.Stage) {
-		return want, fmt.Errorf("%w: there is no stage %q; the stages are %v", errUsage, c.Stage, names)
+		return want, fmt.Errorf("%w: there is no stage %q; the stages are %s", errUsage, c.Stage, stageList())
 	}
 	starts := c.ToEarliest || len(c.ToOffset) > 0 || c.ToTime != ""
 	switch {
@@ -122,7 +123,7 @@ func (c *resetCommand) carryOut(s *session, r *kafka.Reset) error {
 			return err
 		}
 		if len(members) > 0 {
-			fmt.Printf("The stage is running (%v): stop it first.\n", members)
+			fmt.Printf("The stage is running (%s): stop it first.\n", strings.Join(members, ", "))
 		}
 		fmt.Println("Nothing was changed. Say --yes to do it.")
 		return nil
@@ -153,7 +154,7 @@ func (c *resetCommand) await(s *session, r *kafka.Reset) (waited bool, err error
 			return waited, err
 		}
 		if !waited {
-			fmt.Fprintf(os.Stderr, "Waiting for %v to be gone ...\n", members)
+			fmt.Fprintf(os.Stderr, "Waiting for %s to be gone ...\n", strings.Join(members, ", "))
 		}
 		select {
 		case <-time.After(200 * time.Millisecond):

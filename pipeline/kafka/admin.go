@@ -17,7 +17,8 @@ import (
 
 // Admin manages the topics.
 type Admin struct {
-	client *kadm.Client
+	client  *kadm.Client
+	brokers []string
 }
 
 // NewAdmin returns an admin; nothing is asked yet.
@@ -26,18 +27,19 @@ func NewAdmin(c Connection) (*Admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure admin client: %w", err)
 	}
-	return &Admin{client: kadm.NewClient(client)}, nil
+	return &Admin{client: kadm.NewClient(client), brokers: c.Brokers}, nil
 }
 
 // Close ends the client.
 func (a *Admin) Close() { a.client.Close() }
 
-// Ping returns nil when a broker answers.
+// Ping returns nil when a broker answers. Else the error wraps ErrAway or ErrNotAllowed, within seconds.
 func (a *Admin) Ping(ctx context.Context) error {
-	if _, err := a.client.BrokerMetadata(ctx); err != nil {
-		return fmt.Errorf("reach Kafka: %w", err)
-	}
-	return nil
+	o := &observer{admin: a.client, brokers: a.brokers}
+	return o.ask(ctx, "reach Kafka", func(ctx context.Context) error {
+		_, err := a.client.BrokerMetadata(ctx)
+		return err
+	})
 }
 
 // TopicState is what Apply found or did about one topic.

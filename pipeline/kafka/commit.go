@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/handoff-dev/handoff/pipeline/state"
 )
@@ -32,9 +29,7 @@ func (in *incarnation) beginTransaction() error {
 	if in.begun.Load() {
 		return nil
 	}
-	in.ending.Lock()
-	defer in.ending.Unlock()
-	if err := in.session.Begin(); err != nil {
+	if err := in.client.BeginTransaction(); err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
 	in.begun.Store(true)
@@ -79,18 +74,10 @@ func (in *incarnation) commit() error {
 	if failed != nil {
 		return failed
 	}
-	if join := in.heartbeat.joining(); join != nil {
-		select {
-		case <-join:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the group's rebalance: %w", ctx.Err())
-		}
+	if err := in.commitOffsets(ctx, touched); err != nil {
+		return errors.Join(errNotCommitted, err)
 	}
-	committed, err := in.session.End(kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
-		in.setOffsets(req, touched)
-		return nil
-	}), kgo.TryCommit)
-	if err != nil || !committed {
+	if err := in.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return errors.Join(errNotCommitted, err)
 	}
 	if err := in.committed(touched); err != nil {
@@ -101,21 +88,6 @@ func (in *incarnation) commit() error {
 		return fatal{ErrFailing}
 	}
 	return nil
-}
-
-// setOffsets makes the commit name every touched partition, whether it read anything or not, with the
-// number of its transaction.
-func (in *incarnation) setOffsets(req *kmsg.TxnOffsetCommitRequest, touched []*part) {
-	t := kmsg.NewTxnOffsetCommitRequestTopic()
-	t.Topic, t.TopicID = in.r.mailbox, in.topicID
-	for _, p := range touched {
-		o := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		o.Partition, o.Offset, o.LeaderEpoch = p.id, p.state.Next(), -1
-		metadata := offsetMetadata(p.state.Position().Number + 1)
-		o.Metadata = &metadata
-		t.Partitions = append(t.Partitions, o)
-	}
-	req.Topics = []kmsg.TxnOffsetCommitRequestTopic{t}
 }
 
 // committed makes the transaction the partitions' own and tells the Caller.
@@ -153,21 +125,6 @@ func (in *incarnation) committed(touched []*part) error {
 		}
 	}
 	return nil
-}
-
-// metadataPrefix marks offset commits of this runner.
-const metadataPrefix = "handoff:"
-
-func offsetMetadata(number uint64) string { return metadataPrefix + strconv.FormatUint(number, 10) }
-
-// parseMetadata returns the transaction number; ok is false when something else committed the offset.
-func parseMetadata(s string) (number uint64, ok bool) {
-	rest, ok := strings.CutPrefix(s, metadataPrefix)
-	if !ok {
-		return 0, false
-	}
-	number, err := strconv.ParseUint(rest, 10, 64)
-	return number, err == nil
 }
 
 func isOutOfRange(err error) bool { return errors.Is(err, kerr.OffsetOutOfRange) }

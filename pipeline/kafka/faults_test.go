@@ -1,16 +1,23 @@
 package kafka
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/handoff-dev/handoff/schemas"
 )
 
 // moment is a point in a runner's life at which something strikes.
@@ -313,17 +320,86 @@ func TestRebalanceAtRest(t *testing.T) {
 	w.finish()
 }
 
-// TestRebalanceAmidTransaction: a rebalance that is told of while a transaction is open leaves it alone, and
-// has the runner start over. The session would abort it, and then take its commit for a success: what it had
-// would be lost.
-func TestRebalanceAmidTransaction(t *testing.T) {
-	in := &incarnation{r: &Runner{mailbox: "handoff.mill"}, connected: make(chan struct{})} // without a session to end
-	in.balancer = newBalancer(in.r, 0)
-	close(in.connected)
-	in.begun.Store(true)
-	in.onAssigned(t.Context(), nil, map[string][]int32{"handoff.mill": {1}})
-	if len(in.events) != 1 || in.events[0].err == nil || in.events[0].assigned != nil {
-		t.Errorf("the loop is told %+v, want an error", in.events)
+// TestRevokedAmidTransaction: what a transaction has of a partition that was taken away meanwhile is not committed.
+func TestRevokedAmidTransaction(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, "count")
+	in := &incarnation{r: &Runner{mailbox: schemas.Mailbox("count"), cfg: Config{Now: time.Now}}, id: "count-one", addsGroup: true,
+		heartbeat: newHeartbeats(time.Now, time.Second)}
+	var err error
+	if in.client, err = kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.TransactionalID(in.id)); err != nil {
+		t.Fatal(err)
+	}
+	defer in.client.Close()
+	if err := in.client.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.client.ProduceSync(t.Context(), &kgo.Record{Topic: "out", Value: []byte("of a partition")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	in.tell(event{revoked: []int32{0}})
+	if err := in.commitOffsets(t.Context(), nil); !errors.Is(err, errRevoked) {
+		t.Errorf("offsets are committed, error %v, although a partition was taken away", err)
+	}
+	in.events = nil // the loop has dropped it
+	if err := in.commitOffsets(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestJoinOvertakesCommit: while a join is over at the broker and its answer still on the way, commits wait for it.
+func TestJoinOvertakesCommit(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 4, "count")
+	line, registry := newWire(), prometheus.NewRegistry()
+	cfg := c.config(counter{"count"}, openStore(t, t.TempDir()))
+	cfg.Registerer, cfg.Options = registry, append(cfg.Options, line.option())
+	run := start(t, cfg)
+	perKey := c.load("count", 200, 20)
+	eventually(t, "it runs", func() bool { return run.runner.Ready() == nil && c.drained("count") })
+	before := counted(t, registry, "handoff_runner_restarts_total")
+	held := line.on(&rule{key: kmsg.JoinGroup, after: true, count: -1, act: func() { time.Sleep(300 * time.Millisecond) }})
+	other := joinGroup(t, c.ListenAddrs(), schemas.Mailbox("count"), 30*time.Second, new(atomic.Bool))
+	eventually(t, "a join is over", func() bool { return held.hits.Load() > 0 })
+	for held.done.Load() == 0 {
+		for key, n := range c.load("count", 20, 20) {
+			perKey[key] += n
+		}
+	}
+	other.Close()
+	eventually(t, "all is processed", func() bool { return c.drained("count") })
+	if n := counted(t, registry, "handoff_runner_restarts_total") - before; n > 0 {
+		t.Errorf("it started over %v times", n)
+	}
+	if err := run.stop(); err != nil {
+		t.Error(err)
+	}
+	if err := cfg.Store.Close(); err != nil {
+		t.Error(err)
+	}
+	c.checkCounts(perKey)
+}
+
+// TestOldBroker: brokers from before Kafka 4, or one whose transactions are still of an earlier version, are told
+// that a group's offsets belong to a transaction.
+func TestOldBroker(t *testing.T) {
+	t.Parallel()
+	for name, version := range map[string]*kversion.Versions{"3.7": kversion.V3_7_0(), "3.0": kversion.V3_0_0()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClusterWith(t, []kfake.Opt{kfake.MaxVersions(version)}, 4, "count")
+			store := openStore(t, t.TempDir())
+			run := start(t, c.config(counter{"count"}, store))
+			perKey := c.load("count", 500, 20)
+			eventually(t, "all is processed", func() bool { return c.drained("count") })
+			if err := run.stop(); err != nil {
+				t.Error(err)
+			}
+			if err := store.Close(); err != nil {
+				t.Error(err)
+			}
+			c.checkCounts(perKey)
+		})
 	}
 }
 

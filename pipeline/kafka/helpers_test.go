@@ -35,13 +35,18 @@ func newCluster(t *testing.T, partitions int32, stages ...string) *cluster {
 // newClusterOf has that many brokers.
 func newClusterOf(t *testing.T, brokers int, partitions int32, stages ...string) *cluster {
 	t.Helper()
+	return newClusterWith(t, []kfake.Opt{kfake.NumBrokers(brokers)}, partitions, stages...)
+}
+
+func newClusterWith(t *testing.T, opts []kfake.Opt, partitions int32, stages ...string) *cluster {
+	t.Helper()
 	topics := []string{schemas.TopicDeadLetters, "out"}
 	for _, s := range stages {
 		topics = append(topics, schemas.Mailbox(s), schemas.Changelog(s))
 	}
 	box := NewBlackBox(t)
-	c, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(1, schemas.TopicSettings), kfake.GroupMinSessionTimeout(time.Millisecond),
-		kfake.WithLogger(kfake.BasicLogger(box, kfake.LogLevelInfo)))
+	c, err := kfake.NewCluster(append(opts, kfake.SeedTopics(1, schemas.TopicSettings), kfake.GroupMinSessionTimeout(time.Millisecond),
+		kfake.WithLogger(kfake.BasicLogger(box, kfake.LogLevelInfo)))...)
 	if err != nil {
 		t.Fatal(err)
 	}

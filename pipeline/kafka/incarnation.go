@@ -21,14 +21,16 @@ import (
 type incarnation struct {
 	r          *Runner
 	member     int
-	session    *kgo.GroupTransactSession
+	id         string  // of its transactions
+	instance   *string // static member of the group; nil for one that is not
 	client     *kgo.Client
 	admin      *kadm.Client
 	topicID    [16]byte // of the mailbox
+	addsGroup  bool     // the broker adds a group to a transaction by itself
 	partitions int32
 	ctx        context.Context // ends with the incarnation; the clients live in it
 	cancel     context.CancelFunc
-	connected  chan struct{} // closed once session and client are set
+	connected  chan struct{} // closed once the client is set
 	balancer   *balancer
 	asks       asks
 	workers    workers
@@ -43,8 +45,7 @@ type incarnation struct {
 	settled  time.Time // when offsets were brought past markers last
 
 	begin      sync.Mutex
-	begun      atomic.Bool // a transaction is open at the client; set under begin and ending
-	ending     sync.Mutex  // no transaction begins while the session is told of a rebalance's end
+	begun      atomic.Bool // a transaction is open at the client; set under begin
 	produceErr error       // guarded by begin; first failed record
 	promise    func(*kgo.Record, error)
 
@@ -129,6 +130,7 @@ func (in *incarnation) connect(ctx context.Context) error {
 	if err != nil {
 		return fatal{fmt.Errorf("configure client: %w", err)}
 	}
+	in.id = id
 	defer probe.Close()
 	start, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
@@ -144,18 +146,20 @@ func (in *incarnation) connect(ctx context.Context) error {
 		return err
 	}
 	r.measure(changelogs, nil)
+	if in.addsGroup, err = addsGroup(start, probe); err != nil {
+		return err
+	}
 	if _, _, err := probe.ProducerID(start); err != nil {
 		return fmt.Errorf("fence earlier transactions of %s: %w", id, err)
 	}
 	opts := in.options(id)
 	if !unique {
+		in.instance = &id
 		opts = append(opts, kgo.InstanceID(id))
 	}
-	session, err := kgo.NewGroupTransactSession(opts...)
-	if err != nil {
+	if in.client, err = kgo.NewClient(opts...); err != nil {
 		return fatal{fmt.Errorf("configure client: %w", err)}
 	}
-	in.session, in.client = session, session.Client()
 	in.admin = kadm.NewClient(in.client)
 	in.asks = in.newAsks()
 	close(in.connected)
@@ -236,12 +240,8 @@ func (in *incarnation) tell(e event) {
 
 // onAssigned runs after every rebalance, also without new partitions. New ones are not fetched until
 // they are restored.
-func (in *incarnation) onAssigned(ctx context.Context, client *kgo.Client, assigned map[string][]int32) {
+func (in *incarnation) onAssigned(_ context.Context, client *kgo.Client, assigned map[string][]int32) {
 	<-in.connected
-	if err := in.forgetRevoked(ctx); err != nil {
-		in.tell(event{err: err})
-		return
-	}
 	if partitions := assigned[in.r.mailbox]; len(partitions) > 0 {
 		client.PauseFetchPartitions(map[string][]int32{in.r.mailbox: partitions})
 		in.tell(event{assigned: partitions})
@@ -249,22 +249,6 @@ func (in *incarnation) onAssigned(ctx context.Context, client *kgo.Client, assig
 	if in.balancer.unfinished.Swap(false) {
 		client.ForceRebalance()
 	}
-}
-
-// forgetRevoked ends the session's memory of a revocation: it keeps it until its next End, would abort that
-// transaction, and does not report further revocations before it. No transaction is open here, for polls hold
-// rebalances off while one is. Were one, it must not be ended behind the loop's back: the session takes a
-// commit of what was aborted for a success.
-func (in *incarnation) forgetRevoked(ctx context.Context) error {
-	in.ending.Lock()
-	defer in.ending.Unlock()
-	if in.begun.Load() {
-		return errors.New("a rebalance came amid a transaction")
-	}
-	if _, err := in.session.End(ctx, kgo.TryAbort); err != nil {
-		return fmt.Errorf("begin after a rebalance: %w", err)
-	}
-	return nil
 }
 
 // onRevoked lets requests of the partitions that leave come to their end.
@@ -314,7 +298,7 @@ func (in *incarnation) leave() {
 	if in.begun.Load() {
 		// Nobody waits for the transaction's time-out. If its commit did arrive, this changes nothing.
 		ctx, cancel := context.WithTimeout(in.ctx, leaveWait)
-		if _, err := in.session.End(ctx, kgo.TryAbort); err != nil {
+		if err := in.abort(ctx); err != nil {
 			in.r.cfg.Logger.Info("abort the open transaction", "error", err)
 		}
 		cancel()
@@ -322,7 +306,7 @@ func (in *incarnation) leave() {
 	// A join waits at the broker for all members, for a dead one until its session ends, and the client
 	// waits for its join. Only the end of its context calls that off; then the broker is told nothing.
 	defer time.AfterFunc(leaveWait, in.cancel).Stop()
-	in.session.CloseAllowingRebalance()
+	in.client.CloseAllowingRebalance()
 }
 
 // release lets go of the partitions.

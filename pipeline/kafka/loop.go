@@ -29,10 +29,6 @@ func (in *incarnation) loop(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return in.finish()
 		}
-		if in.txn.began.IsZero() && in.heartbeat.joining() != nil {
-			in.client.AllowRebalance()
-			continue // a transaction could not be committed before the join is over
-		}
 		if err := in.work(); err != nil {
 			return err
 		}
@@ -106,9 +102,6 @@ func (in *incarnation) poll(ctx context.Context) kgo.Fetches {
 
 // pollWait is how long a poll may wait: not at all while anything can be processed.
 func (in *incarnation) pollWait() time.Duration {
-	if in.txn.began.IsZero() && in.heartbeat.joining() != nil {
-		return heldPoll
-	}
 	if in.r.sink != nil {
 		return in.sinkWait()
 	}
@@ -162,8 +155,7 @@ func (in *incarnation) pauseWaiting() {
 	}
 }
 
-// heldPoll is how often is looked again whether what records wait for is there: their settings, or the end
-// of a join.
+// heldPoll is how often is looked again whether the settings that records wait for are there.
 const heldPoll = 20 * time.Millisecond
 
 // takeEvents applies what the group and restores told, in order.

@@ -141,9 +141,6 @@ type heartbeats struct {
 	now  func() time.Time
 	life time.Duration
 	last atomic.Int64 // of a heartbeat that was answered, Unix ns; when it was sent
-
-	mu   sync.Mutex
-	join chan struct{} // guarded by mu; closed when the join that is under way is over; nil when none is
 }
 
 func newHeartbeats(now func() time.Time, session time.Duration) *heartbeats {
@@ -158,63 +155,26 @@ func (h *heartbeats) good() bool {
 
 func (h *heartbeats) lost() { h.last.Store(0) }
 
-// joining returns a channel that is closed once the join that is under way is over, nil when none is. The
-// group waits in a join for all its members, and no transaction can be committed: kgo holds it back until
-// the join is over, and would commit it for the generation from before, which the group then refuses.
-func (h *heartbeats) joining() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.join
-}
+// answered notes that the group took what this member sent then.
+func (h *heartbeats) answered(sent time.Time) { h.last.Store(sent.UnixNano()) }
 
-// joins notes that a join begins.
-func (h *heartbeats) joins() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.join == nil {
-		h.join = make(chan struct{})
-	}
-}
-
-// joined notes that it is over, one way or the other.
-func (h *heartbeats) joined() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.join != nil {
-		close(h.join)
-		h.join = nil
-	}
-}
-
-// OnBrokerWrite notes joins.
-func (h *heartbeats) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
-	if kmsg.Key(key) == kmsg.JoinGroup {
-		h.joins()
-	}
-}
-
-// OnBrokerE2E counts answered heartbeats, joins and syncs from when they were sent.
+// OnBrokerE2E counts answered heartbeats and syncs from when they were sent.
 func (h *heartbeats) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
 	switch kmsg.Key(key) {
-	case kmsg.Heartbeat, kmsg.SyncGroup, kmsg.TxnOffsetCommit:
+	case kmsg.Heartbeat, kmsg.SyncGroup:
 		if e2e.Err() == nil {
-			h.last.Store(h.now().Add(-e2e.DurationE2E()).UnixNano())
+			h.answered(h.now().Add(-e2e.DurationE2E()))
 		}
-	}
-	if kmsg.Key(key) == kmsg.SyncGroup {
-		h.joined()
 	}
 }
 
 // OnGroupManageError ends the lease: the group does not know this member as it thinks.
 func (h *heartbeats) OnGroupManageError(error) {
 	h.lost()
-	h.joined()
 }
 
 var (
 	_ kgo.HookBrokerE2E        = (*heartbeats)(nil)
-	_ kgo.HookBrokerWrite      = (*heartbeats)(nil)
 	_ kgo.HookGroupManageError = (*heartbeats)(nil)
 	_ pipeline.Reader          = (*reader)(nil)
 )

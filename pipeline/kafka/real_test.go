@@ -194,3 +194,57 @@ func checkReal(ctx context.Context, t *testing.T, to Connection, topic string, p
 		}
 	}
 }
+
+// TestRealKafkaGoesOnBesideDeadMember: as TestGoesOnBesideDeadMember, with the broker's own coordinator.
+func TestRealKafkaGoesOnBesideDeadMember(t *testing.T) {
+	to := Connection{Brokers: realBrokers(t)}
+	name := "dead" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	admin, err := NewAdmin(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	createReal(t.Context(), t, admin, name)
+	client, err := to.NewClient("test", kgo.RecordPartitioner(ByKey()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	groups, mailbox := kadm.NewClient(client), schemas.Mailbox(name)
+	sum := func() (n int64) {
+		at, err := groups.FetchOffsets(t.Context(), mailbox)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at.Each(func(o kadm.OffsetResponse) { n += max(o.At, 0) })
+		return n
+	}
+	besideDeadMember(t, configOn(to, realCounter{counter{name}, name + ".out"}, openStore(t, t.TempDir())), groupView{
+		load: func(n int) {
+			for i := range n {
+				client.Produce(t.Context(), &kgo.Record{Topic: mailbox, Key: fmt.Appendf(nil, "shop|%d", i%20), Value: []byte("v")}, nil)
+			}
+			if err := client.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		},
+		sum: sum,
+		is: func(state string, members int) bool {
+			described, err := groups.DescribeGroups(t.Context(), mailbox)
+			if err != nil {
+				t.Log("describe the group: ", err) // its coordinator begins
+				return false
+			}
+			return described[mailbox].State == state && len(described[mailbox].Members) == members
+		},
+		drained: func() bool {
+			ends, err := groups.ListEndOffsets(t.Context(), mailbox)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var end int64
+			ends.Each(func(o kadm.ListedOffset) { end += o.Offset })
+			return sum() >= end
+		},
+	})
+}

@@ -14,10 +14,7 @@ func (s *Stage) Look(text string, asked handoffv1.Question) (*handoffv1.Classifi
 	r := s.read(&handoffv1.CustomerMessage{Text: text}, handoffv1.Channel_CHANNEL_SMS, "", 0)
 	c := &statev1.ClassifyConversation{}
 	if asked != handoffv1.Question_QUESTION_UNSPECIFIED {
-		c.Last = &statev1.OpenQuestion{Question: asked, Id: "asked"}
-		if asked == handoffv1.Question_QUESTION_OFFER {
-			c.Offer = c.Last
-		}
+		ask(c, &statev1.OpenQuestion{Question: asked, Id: "asked"})
 	}
 	r.resolve(c, time.Time{})
 	return r.out, r.in

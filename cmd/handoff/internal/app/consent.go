@@ -2,12 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/handoff-dev/handoff/pipeline/kafka"
+	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/kafka/pubsub"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -29,14 +30,17 @@ type Filing struct {
 
 // OpenFiling opens what posts to the consent stage for a shop. A shop that has no settings is an error.
 func (a *App) OpenFiling(ctx context.Context, shop string) (*Filing, error) {
-	table, err := kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log})
+	table, err := a.askSettings(ctx)
 	if err != nil {
 		return nil, err
 	}
 	current, version, err := table.Current(shop)
-	table.Close()
+	defer table.Close()
+	if errors.Is(err, pipeline.ErrSettingsPending) {
+		return nil, noSettings(shop, table)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("shop %q: it has no settings; see handoff settings apply: %w", shop, err)
+		return nil, err
 	}
 	publisher, err := pubsub.NewPublisher(pubsub.PublisherConfig{Connection: a.conn, Timeout: filingTimeout})
 	if err != nil {

@@ -94,7 +94,7 @@ func told(l *kafka.DeadLetter) explain.Letter {
 
 // ShopZone is the time zone of a shop's settings; UTC where the shop has none.
 func (a *App) ShopZone(ctx context.Context, shop string) (*time.Location, error) {
-	table, err := kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log})
+	table, err := a.askSettings(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}

@@ -9,6 +9,9 @@ import (
 
 // DeadLetters reads all dead letters. took is told of how many records were read, of how many.
 func (a *App) DeadLetters(ctx context.Context, took func(n, of int64)) (*kafka.DeadLetters, error) {
+	if err := a.answers(ctx); err != nil {
+		return nil, err
+	}
 	return kafka.ReadDeadLetters(ctx, a.conn, took)
 }
 
@@ -22,7 +25,7 @@ func (a *App) Resolver(ctx context.Context, by string, took func(n, of int64)) (
 	for _, s := range all.list() {
 		_, shuts[s.Name()] = s.(pipeline.FailureHandler)
 	}
-	table, err := kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log})
+	table, err := a.askSettings(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

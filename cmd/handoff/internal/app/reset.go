@@ -61,7 +61,7 @@ func (a *App) OpenReset(ctx context.Context, stage string, want kafka.ResetConfi
 	if err := os.MkdirAll(want.Dir, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("reset %s: %w", stage, err)
 	}
-	table, err := kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log})
+	table, err := a.askSettings(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/classifier"
 	"github.com/handoff-dev/handoff/connectors/sms"
+	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -90,6 +92,9 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 	if parsed.Shop != shop {
 		return 0, &settings.Error{Problems: []settings.Problem{{Path: "shop", Reason: fmt.Sprintf("is %q, want %q", parsed.Shop, shop)}}}
 	}
+	if err := a.answers(ctx); err != nil {
+		return 0, err
+	}
 	client, err := kgo.NewClient(append(append([]kgo.Opt{
 		kgo.SeedBrokers(a.conn.Brokers...), kgo.ClientID("handoff-settings-writer")}, a.conn.Options...),
 		kgo.TransactionalID(settingsWriter), kgo.TransactionTimeout(15*time.Second), kgo.RequiredAcks(kgo.AllISRAcks()))...)
@@ -101,7 +106,7 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 	if _, _, err := client.ProducerID(ctx); err != nil {
 		return 0, fmt.Errorf("settings writer: %w", err)
 	}
-	table, err := kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log})
+	table, err := a.askSettings(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -116,17 +121,29 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 
 // CurrentSettings reads the version of a shop's settings that is in force.
 func (a *App) CurrentSettings(ctx context.Context, shop string) (*settings.Shop, error) {
-	table, err := kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log})
+	table, err := a.askSettings(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer table.Close()
 	current, _, err := table.Current(shop)
-	if err != nil {
-		return nil, fmt.Errorf("the shop %s has no settings in force: %w", shop, err)
+	if errors.Is(err, pipeline.ErrSettingsPending) {
+		return nil, noSettings(shop, table)
 	}
-	return current, nil
+	return current, err
 }
+
+// noSettings is the error about a shop that has none in force. It names those that have.
+func noSettings(shop string, table *kafka.Settings) error {
+	known := slices.Sorted(maps.Keys(table.Shops()))
+	if len(known) == 0 {
+		return fmt.Errorf("shop %q has no settings, nor has any other: handoff settings apply publishes them", shop)
+	}
+	return fmt.Errorf("shop %q has no settings: handoff settings apply publishes them; there are those of %s", shop, strings.Join(known[:min(len(known), shopsNamed)], ", "))
+}
+
+// shopsNamed bounds how many shops an error names.
+const shopsNamed = 20
 
 // writeSettings writes a version and makes it the current one, in one transaction.
 func (a *App) writeSettings(ctx context.Context, client *kgo.Client, shop string, body *handoffv1.Settings) error {

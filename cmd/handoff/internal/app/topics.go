@@ -17,6 +17,9 @@ func (a *App) ApplyTopics(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer admin.Close()
+	if err := admin.Ping(ctx); err != nil {
+		return err
+	}
 	replication := int16(0) // the brokers' default
 	if a.cfg.Kafka.Replication > 0 {
 		replication = int16(a.cfg.Kafka.Replication)

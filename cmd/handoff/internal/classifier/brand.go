@@ -17,11 +17,17 @@ const seed = 1
 // from all. steps is told how many steps there will be, step of each that is done; both may be nil.
 func Train(t *Table, name string, report io.Writer, steps func(int), step func(int)) ([]byte, error) {
 	labels, of := t.Classes()
-	if len(labels) < 2 {
-		return nil, fmt.Errorf("%w: there are %d labels; two are the least to tell apart", ErrTable, len(labels))
+	switch {
+	case len(labels) == 0:
+		return nil, fmt.Errorf("%w: no message has a label", ErrTable)
+	case len(labels) == 1:
+		return nil, fmt.Errorf("%w: all are labelled %q; two labels are the least to tell apart", ErrTable, labels[0])
+	case len(labels) > model.MaxLanes:
+		return nil, fmt.Errorf("%w: there are %d labels, e.g. %q; at most %d can be told apart", ErrTable, len(labels), labels[0], model.MaxLanes)
 	}
-	if len(labels) > model.MaxLanes {
-		return nil, fmt.Errorf("%w: there are %d labels; at most %d", ErrTable, len(labels), model.MaxLanes)
+	twice, err := t.different()
+	if err != nil {
+		return nil, err
 	}
 	j := &train.Job{
 		Name: name, Texts: t.Texts, Groups: make([]string, len(t.Texts)), Seed: seed, Progress: step,
@@ -39,6 +45,11 @@ func Train(t *Table, name string, report io.Writer, steps func(int), step func(i
 		outcomes = append(outcomes, Outcome{
 			Want: r.Want, Got: r.Label, Trust: held[0].Head.TrustOf(r.Score, r.Lead), Outside: r.Energy < held[0].Head.Outside,
 		})
+	}
+	fmt.Fprint(report, twice)
+	if len(outcomes) == 0 {
+		fmt.Fprintln(report, "No message was held back: there are too few different ones to measure.")
+		return b, nil
 	}
 	fmt.Fprintf(report, "Held back, 1 of 5 messages (out of scope and trust were set by them):\n")
 	return b, Report(report, labels, outcomes)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"runtime"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -31,9 +32,13 @@ type batch struct {
 	done  chan struct{}
 }
 
+// ErrLine marks a line that cannot be read as one of messages.
+var ErrLine = errors.New("line")
+
 // Lines reads lines from in and writes one JSON object for each to out, in their order, with a worker per
-// processor. A line that is a JSON object has text and asked, any other is the text itself.
-// count is told of lines that are done. The error names the line.
+// processor. A line that begins as a JSON object does has text and asked, any other is the text itself.
+// count is told of lines that are done. The error names the line that ended it, and wraps ErrLine where that
+// cannot be read; what came before it is in out.
 func Lines(stage *classify.Stage, in io.Reader, out io.Writer, count func(int)) error {
 	work, order := make(chan *batch), make(chan *batch, 2*runtime.GOMAXPROCS(0))
 	for range runtime.GOMAXPROCS(0) {
@@ -52,28 +57,21 @@ func Lines(stage *classify.Stage, in io.Reader, out io.Writer, count func(int)) 
 		close(order)
 	}()
 	w := bufio.NewWriterSize(out, 1<<20)
-	var err error
 	for b := range order {
 		<-b.done
-		if err != nil {
-			continue
-		}
-		if _, err = w.Write(b.out); err == nil {
-			err = b.err
-		}
-		if err != nil {
-			close(failed)
-			continue
+		if _, err := w.Write(b.out); err != nil || b.err != nil {
+			close(failed) // whoever writes the lines may not end for long: it is not waited for
+			return errors.Join(b.err, err, w.Flush())
 		}
 		count(bytes.Count(b.lines, []byte{'\n'}))
+		if len(order) == 0 { // whoever waits for answers gets them
+			if err := w.Flush(); err != nil {
+				close(failed)
+				return err
+			}
+		}
 	}
-	if reading := <-readErr; err == nil {
-		err = reading
-	}
-	if flushing := w.Flush(); err == nil {
-		err = flushing
-	}
-	return err
+	return errors.Join(<-readErr, w.Flush())
 }
 
 // split cuts the input into batches of whole lines, each line ended.
@@ -87,21 +85,25 @@ func split(in io.Reader, work, order chan<- *batch, failed <-chan struct{}) erro
 			var part []byte
 			for part, err = r.ReadSlice('\n'); errors.Is(err, bufio.ErrBufferFull); part, err = r.ReadSlice('\n') {
 				if b.lines = append(b.lines, part...); len(b.lines) > 64*batchBytes {
-					return fmt.Errorf("line %d is longer than %d MiB", line, 64)
+					return fmt.Errorf("%w %d: is longer than %d MiB; messages are a line each", ErrLine, line, 64)
 				}
 			}
 			if b.lines = append(b.lines, part...); errors.Is(err, io.EOF) && len(b.lines) > 0 && b.lines[len(b.lines)-1] != '\n' {
 				b.lines = append(b.lines, '\n')
 			}
 			line++
-			if err == nil && n > 0 && r.Buffered() == 0 {
+			if err == nil && r.Buffered() == 0 {
 				break // whoever writes waits for answers: give what there is
 			}
 		}
 		if len(b.lines) > 0 {
 			select {
 			case work <- b:
-				order <- b
+			case <-failed:
+				return nil
+			}
+			select {
+			case order <- b:
 			case <-failed:
 				return nil
 			}
@@ -124,7 +126,7 @@ func (b *batch) read(stage *classify.Stage) {
 		rest = rest[end+1:]
 		text, asked, err := parse(line)
 		if err != nil {
-			b.err = fmt.Errorf("line %d: %w", n, err)
+			b.err = fmt.Errorf("%w %d: %w", ErrLine, n, err)
 			return
 		}
 		read, in := stage.Look(text, asked)
@@ -132,20 +134,29 @@ func (b *batch) read(stage *classify.Stage) {
 	}
 }
 
-// parse reads one line.
+// wanted is how a line of JSON is written.
+const wanted = `{"text": "ok", "asked": "offer"}`
+
+// parse reads one line. One that only begins as an object is refused: it is more likely cut off than what a
+// customer wrote.
 func parse(line []byte) (text string, asked handoffv1.Question, err error) {
-	if trimmed := bytes.TrimSpace(line); len(trimmed) == 0 || trimmed[0] != '{' || !json.Valid(trimmed) {
+	line = bytes.TrimPrefix(line, []byte("\ufeff"))
+	trimmed := bytes.TrimSpace(line)
+	if !bytes.HasPrefix(trimmed, []byte{'{'}) || !bytes.HasPrefix(bytes.TrimLeft(trimmed[1:], " \t"), []byte{'"'}) && !json.Valid(trimmed) {
 		return string(line), asked, nil
 	}
 	var in struct {
 		Text  *string `json:"text"`
 		Asked string  `json:"asked"`
 	}
-	if err := json.Unmarshal(line, &in); err != nil {
-		return "", asked, fmt.Errorf("want JSON with text and asked: %w", err)
-	}
-	if in.Text == nil {
-		return "", asked, fmt.Errorf("the JSON object has no text")
+	var mistyped *json.UnmarshalTypeError
+	switch err := json.Unmarshal(trimmed, &in); {
+	case errors.As(err, &mistyped):
+		return "", asked, fmt.Errorf("%s is no string: want %s", mistyped.Field, wanted)
+	case err != nil:
+		return "", asked, fmt.Errorf("begins as JSON and is none (%s): want %s, with the message as its text whatever it begins with", strings.TrimPrefix(err.Error(), "json: "), wanted)
+	case in.Text == nil:
+		return "", asked, fmt.Errorf("the JSON object has no text: want %s", wanted)
 	}
 	switch in.Asked {
 	case "":
@@ -156,7 +167,7 @@ func parse(line []byte) (text string, asked handoffv1.Question, err error) {
 	case "promo":
 		asked = handoffv1.Question_QUESTION_OTHER
 	default:
-		return "", asked, fmt.Errorf("asked is %q; want offer, optin, promo or nothing", in.Asked)
+		return "", asked, fmt.Errorf("asked is %q: want offer, optin, promo or nothing", in.Asked)
 	}
 	return *in.Text, asked, nil
 }

@@ -39,7 +39,8 @@ func ReadTable(r io.Reader) (*Table, error) {
 	var columns [2][]string
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 1<<16), maxLine)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		line := strings.TrimRight(strings.TrimPrefix(lines.Text(), "\ufeff"), "\r")
 		if strings.TrimSpace(line) == "" || n == 1 && heading(line) {
 			continue
@@ -54,8 +55,11 @@ func ReadTable(r io.Reader) (*Table, error) {
 		columns[0] = append(columns[0], strings.TrimSpace(parts[0]))
 		columns[1] = append(columns[1], strings.TrimSpace(parts[1]))
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%w: line %d: %w", ErrTable, len(columns[0])+1, err)
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return nil, fmt.Errorf("%w: line %d: is longer than %d bytes", ErrTable, n, maxLine)
+	case err != nil:
+		return nil, fmt.Errorf("%w: line %d: %w", ErrTable, n, err)
 	}
 	if len(columns[0]) == 0 {
 		return nil, fmt.Errorf("%w: there are none", ErrTable)
@@ -103,4 +107,35 @@ func (t *Table) Classes() (labels []string, of []int) {
 		of = append(of, i)
 	}
 	return labels, of
+}
+
+// few is how many different messages a label has at least to be learned and measured.
+const few = 5
+
+// different tells whether each label has enough messages that are not the same. said is for people: messages that
+// more than one label claims.
+func (t *Table) different() (said string, err error) {
+	label, of := map[string]string{}, map[string]int{}
+	claimed, example := map[string]bool{}, ""
+	for i, text := range t.Texts {
+		switch first, seen := label[text]; {
+		case !seen:
+			label[text] = t.Labels[i]
+			of[t.Labels[i]]++
+		case first != t.Labels[i] && !claimed[text]:
+			claimed[text] = true
+			if example == "" {
+				example = fmt.Sprintf("%q is %s and %s", text, first, t.Labels[i])
+			}
+		}
+	}
+	for _, l := range slices.Sorted(slices.Values(t.Labels)) {
+		if !NoLabel(l) && of[l] < few {
+			return "", fmt.Errorf("%w: %s has %d different messages that no label before it has; %d are the least, a hundred are a beginning", ErrTable, l, of[l], few)
+		}
+	}
+	if len(claimed) > 0 {
+		said = fmt.Sprintf("Messages with more than one label: %d, e.g. %s\n", len(claimed), example)
+	}
+	return said, nil
 }

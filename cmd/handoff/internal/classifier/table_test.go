@@ -1,6 +1,7 @@
 package classifier
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -23,10 +24,40 @@ func TestReadTable(t *testing.T) {
 			t.Errorf("%q gives %+v, %v", c.in, got, err)
 		}
 	}
-	for _, bad := range []string{"", "a text alone\n", "a\t\n"} {
-		if _, err := ReadTable(strings.NewReader(bad)); !errors.Is(err, ErrTable) {
-			t.Errorf("%q gives %v", bad, err)
+	for bad, want := range map[string]string{
+		"": "there are none", "a text alone\n": "line 1: want a label", "a\t\n": "line 1: want a label", "\n\na\t\xff\n": "line 3: is not UTF-8",
+		"\n\na\tb\n" + strings.Repeat("a", maxLine+1): "line 4: is longer than",
+	} {
+		if _, err := ReadTable(strings.NewReader(bad)); !errors.Is(err, ErrTable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q gives %v, want %s", bad, err, want)
 		}
+	}
+}
+
+// TestTrainRefuses: what cannot be learned or measured is refused with the reason, and messages that two labels
+// claim are told.
+func TestTrainRefuses(t *testing.T) {
+	for in, want := range map[string]string{
+		brandTable() + "return\tsend it back\n":                     "return has 1 different messages",
+		brandTable() + strings.Repeat("return\tsend it back\n", 30): "return has 1 different messages",
+		"rental\tcan I rent\nrental\tmay I rent it\n":               `all are labelled "rental"`,
+		"none\ta b\nnone\ta c\nnone\ta d\n":                         "no message has a label",
+	} {
+		table, err := ReadTable(strings.NewReader(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Train(table, "x/1", io.Discard, nil, nil); !errors.Is(err, ErrTable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	table, err := ReadTable(strings.NewReader(brandTable() + "warranty\tcan I rent a tent\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report bytes.Buffer
+	if _, err := Train(table, "x/1", &report, nil, nil); err != nil || !strings.HasPrefix(report.String(), `Messages with more than one label: 1, e.g. "can I rent a tent" is rental and warranty`) {
+		t.Errorf("%v\n%s", err, report.String())
 	}
 }
 
@@ -55,8 +86,61 @@ func TestLines(t *testing.T) {
 			t.Errorf("line %d lacks %s: %q", i+1, want, lines)
 		}
 	}
-	if err := Lines(stage, strings.NewReader("{\"text\":\"ok\",\"asked\":\"x\"}\n"), &out, func(int) {}); err == nil {
-		t.Error("an unknown question is taken")
+	for _, c := range []struct{ in, want string }{
+		{`{"text":"ok","asked":"x"}`, `line 2: asked is "x": want offer, optin, promo or nothing`},
+		{`{"text":"ok`, `line 2: begins as JSON and is none (unexpected end of JSON input): want {"text": "ok", "asked": "offer"}`},
+		{`{ "text":"ok"} STOP`, "line 2: begins as JSON and is none"},
+		{`{"text":5}`, "line 2: text is no string: want {"},
+		{`{"asked":"offer"}`, "line 2: the JSON object has no text: want {"},
+		{`{"text":null}`, "line 2: the JSON object has no text: want {"},
+	} {
+		out.Reset()
+		err := Lines(stage, strings.NewReader("STOP\n"+c.in+"\nSTOP\n"), &out, func(int) {})
+		if !errors.Is(err, ErrLine) || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.in, err, c.want)
+		}
+		if strings.Count(out.String(), "\n") != 1 {
+			t.Errorf("%s: the line before it is not read alone: %q", c.in, out.String())
+		}
+	}
+	out.Reset()
+	if err := Lines(stage, strings.NewReader("{not an object}\n{\n\ufeff{\"text\":\"STOP\"}\r\n[1]\n"), &out, func(int) {}); err != nil {
+		t.Errorf("messages with braces: %v", err)
+	}
+	if lines := strings.Split(out.String(), "\n"); len(lines) != 5 || !strings.Contains(lines[2], `"keyword STOP"`) {
+		t.Errorf("messages with braces: %q", lines)
+	}
+}
+
+// TestLinesAnswer: whoever waits for the reading of a line before they write the next gets it, and is told of a bad
+// line though they write no more.
+func TestLinesAnswer(t *testing.T) {
+	stage, err := classify.New(classify.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, write := io.Pipe()
+	read, out := io.Pipe()
+	defer write.Close()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Lines(stage, in, out, func(int) {})
+		out.Close()
+	}()
+	answers := bufio.NewReader(read)
+	for _, text := range []string{"STOP", "where is my order"} {
+		if _, err := io.WriteString(write, text+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := answers.ReadString('\n'); err != nil || !strings.Contains(answer, `"directive"`) {
+			t.Fatalf("%s: %q, %v", text, answer, err)
+		}
+	}
+	if _, err := io.WriteString(write, "{\"text\":7}\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, ErrLine) || !strings.HasPrefix(err.Error(), "line 3: ") {
+		t.Errorf("ended with %v", err)
 	}
 }
 

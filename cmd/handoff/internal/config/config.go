@@ -199,12 +199,26 @@ func Load(file string, set []string) (*Config, error) {
 	}
 	c := &Config{}
 	if err := k.Unmarshal("", c); err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, undecoded(err)
 	}
 	if c.HTTP.PublicURL == "" {
 		c.HTTP.PublicURL = "http://" + c.HTTP.Listen
 	}
 	return c, c.check()
+}
+
+// undecoded says which settings have values of another kind than theirs, in one line.
+func undecoded(err error) error {
+	var parts []string
+	for line := range strings.Lines(err.Error()) {
+		if name, why, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "'"), "' "); ok {
+			parts = append(parts, name+": "+why)
+		}
+	}
+	if len(parts) == 0 {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	return fmt.Errorf("configuration: %s; docs/reference/configuration.md has what each takes", strings.Join(parts, "; "))
 }
 
 func defaults() map[string]any {

@@ -55,7 +55,8 @@ func TestBadConfigurationIsRefusedWithItsPlace(t *testing.T) {
 		"mechanism":               {set: []string{"kafka.sasl.mechanism=MD5"}, want: `"MD5" is not known`},
 		"plain password":          {set: []string{"clickhouse.password=hunter2"}, want: "must be a reference"},
 		"partitions":              {set: []string{"kafka.partitions=0"}, want: "kafka.partitions"},
-		"duration":                {set: []string{"drain=soon"}, want: "drain"},
+		"duration":                {set: []string{"drain=soon"}, want: "configuration: drain: "},
+		"no number":               {set: []string{"kafka.partitions=many"}, want: "configuration: kafka.partitions: cannot parse value as 'int'"},
 		"user without mechanism":  {set: []string{"kafka.sasl.mechanism=PLAIN"}, want: "user and password are needed"},
 	} {
 		t.Run(name, func(t *testing.T) {

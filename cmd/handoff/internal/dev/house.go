@@ -74,6 +74,9 @@ func Open(ctx context.Context, opt Options) (*House, error) {
 	return h, nil
 }
 
+// Brokers is where the in-memory Kafka listens.
+func (h *House) Brokers() string { return h.kafka.ListenAddrs()[0] }
+
 func (h *House) open(ctx context.Context) error {
 	var err error
 	if h.dir, err = os.MkdirTemp("", "handoff-"); err != nil {
@@ -82,7 +85,7 @@ func (h *House) open(ctx context.Context) error {
 	if h.kafka, err = kfake.NewCluster(kfake.NumBrokers(1)); err != nil {
 		return fmt.Errorf("in-memory Kafka: %w", err)
 	}
-	h.step("Kafka (in memory) on %s", h.kafka.ListenAddrs()[0])
+	h.step("Kafka (in memory) on %s", h.Brokers())
 	h.engine, err = embedded.Start(ctx, embedded.Options{ExeArgs: h.opt.EngineArgs, Listen: h.address(PortClickHouse), Progress: h.opt.Progress})
 	if err != nil {
 		return fmt.Errorf("embedded ClickHouse: %w", err)

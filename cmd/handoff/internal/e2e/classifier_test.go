@@ -1,14 +1,17 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // command runs the binary with what stands on its standard input, and returns what it wrote and how it ended.
@@ -140,6 +143,41 @@ func TestClassifyRefusesBadLines(t *testing.T) {
 	}
 }
 
+// TestSignalEndsFilter: an interrupt ends a command that reads its input, whether it comes or not.
+func TestSignalEndsFilter(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), os.Getenv(binaryVariable), "classify")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(in, "STOP\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.Contains(answer, "keyword STOP") {
+		t.Fatalf("%q, %v", answer, err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("it ended as if its input had")
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("it goes on after an interrupt")
+	}
+}
+
 // rentals are labelled messages of a shop that rents and repairs, and of none of its labels.
 func rentals() string {
 	var out strings.Builder
@@ -215,7 +253,7 @@ func TestTrainAndEval(t *testing.T) {
 func TestTrainRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct{ data, want string }{
-		"one label":        {"rental\ta tent\nrental\ta boat\n", "two are the least"},
+		"one label":        {"rental\ta tent\nrental\ta boat\n", "two labels are the least"},
 		"a line without":   {"rental\ta tent\nno label here\n", "line 2"},
 		"an empty file":    {"", "there are none"},
 		"text not UTF-8":   {"rental\ta tent\nx\t\xff\n", "line 2"},

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// at runs a command line without a cluster.
+func at(t *testing.T, args ...string) (out, problems string, code int) {
+	t.Helper()
+	return captured(t, func() int { return run(args) })
+}
+
+// fileOf writes a file to where tests may write.
+func fileOf(t *testing.T, name, text string) string {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// TestWrongUsage: what is asked wrongly is refused with exit code 2, and what is right, on the error stream alone.
+func TestWrongUsage(t *testing.T) {
+	unknown := fileOf(t, "bad.yaml", "kafka:\n  brokerz: x\n")
+	table := fileOf(t, "one.tsv", "rental\tcan I rent\nrental\tmay I rent it\n")
+	for _, c := range []struct {
+		args string
+		want string
+	}{
+		{"", "Commands:\n"},
+		{"clasify", `unexpected argument clasify, did you mean "classify"?; see "handoff --help"`},
+		{"state", `expected one of "get", "scan"; see "handoff state --help"`},
+		{"state get consent", `see "handoff state get --help"`},
+		{"lag --nope", `unknown flag --nope; see "handoff lag --help"`},
+		{"state get consent acme", `handoff: bad record key "acme": want shop|address`},
+		{"state get letters acme|+14155550001", `handoff: there is no stage "letters"; the stages are classify, consent, escalate, deliver, analytics`},
+		{"state scan consent --kind=letter", `--kind: there is no kind "letter"; the kinds are entry, timer, call`},
+		{"run letters", `the stages are classify, consent, escalate, deliver, analytics, or all`},
+		{"dlq list --stage letters", `--stage: there is no stage "letters"; the stages are classify`},
+		{"reset letters", `there is no stage "letters"; the stages are classify`},
+		{"config print --config " + unknown, "line 2: kafka.brokerz is not a setting"},
+		{"config print --set kafka.partitions=many", `kafka.partitions`},
+		{"dev --set kafka.brokers=a:9092", "the house on this machine has a configuration of its own"},
+		{"train --data " + table + " --out " + t.TempDir(), "is a directory: name a file in it"},
+		{"train --data " + table + " --out " + filepath.Join(t.TempDir(), "none", "x.model"), "--out: "},
+		{"train --data " + table + " --out " + filepath.Join(t.TempDir(), "x.model"), table + `: labelled messages: all are labelled "rental"`},
+		{"train --data " + table + ".none --out x.model", "no such file"},
+		{"eval", "say with --data what to read"},
+	} {
+		out, problems, code := at(t, strings.Fields(c.args)...)
+		if code != exitUsage || out != "" || !strings.Contains(problems, c.want) || strings.Contains(problems, "usage: ") {
+			t.Errorf("handoff %s: exit %d, out %q\n%s\nwant %s", c.args, code, out, problems, c.want)
+		}
+	}
+}
+
+// TestKafkaAway: who gives a command while Kafka is away is told so at once, in the same words whatever the command.
+func TestKafkaAway(t *testing.T) {
+	rows := fileOf(t, "rows.csv", "address,channel,status,time,source\n+14155550001,sms,subscribed,2026-01-02T03:04:05Z,checkout\n")
+	shop := filepath.Join("..", "..", "examples", "shops", "acme.yaml")
+	for _, args := range []string{
+		"lag", "state get consent acme|+14155550001", "state scan consent", "topics apply", "dlq list", "dlq show 0/0",
+		"dlq replay 0/0", "dlq drop 0/0 --reason x", "reset escalate", "explain acme +14155550001",
+		"consent show acme +14155550001", "consent check acme +14155550001", "consent export acme", "consent possible acme",
+		"consent sweep acme", "consent decide acme +14155550001 keep", "consent link acme +14155550001 +14155550002",
+		"consent unlink acme +14155550001", "consent import --shop acme " + rows, "settings apply -f " + shop, "settings diff " + shop,
+	} {
+		began := time.Now()
+		_, problems, code := at(t, append(strings.Fields(args), "--set", "kafka.brokers=127.0.0.1:1", "--set", "state_dir="+t.TempDir())...)
+		if code != exitFailed || !strings.Contains(problems, "the Kafka cluster does not answer, asked at 127.0.0.1:1") || strings.Count(problems, "\n") != 1 {
+			t.Errorf("%s: exit %d\n%s", args, code, problems)
+		}
+		if took := time.Since(began); took > 30*time.Second {
+			t.Errorf("%s: took %v", args, took)
+		}
+	}
+	out, problems, code := at(t, "consent", "import", "--shop", "acme", "--dry-run", rows, "--set", "kafka.brokers=127.0.0.1:1")
+	if code != 0 || !strings.Contains(out, "1 rows would be imported, 0 are bad") || !strings.Contains(problems, "its accounts and channels were not checked") {
+		t.Errorf("a dry run: exit %d\n%s%s", code, out, problems)
+	}
+}

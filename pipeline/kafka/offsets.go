@@ -1,0 +1,172 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// errRevoked: what a transaction has of a partition that was taken away, its new owner makes again.
+var errRevoked = errors.New("partitions were taken away amid a transaction")
+
+// commitOffsets puts the touched partitions' offsets into the open transaction, as the member and in the
+// generation in which the group knows this client.
+//
+// The client's own way would wait while a join is under way, and a join waits for every member, for a dead one
+// until its session ends: all of a stage would stand still meanwhile. The group takes offsets during a join too,
+// for the generation before it. Once it is over, its answer may still be on the way here; then the generation is
+// read again.
+//
+// That another owner does not process the same is up to the generation: who lets go of a partition does so
+// before it joins, so the next owner is of a later generation than the one that is read here, before it is
+// looked whether anything was taken away. And it is told no offset while a transaction has one that is not
+// decided.
+func (in *incarnation) commitOffsets(ctx context.Context, touched []*part) error {
+	id, epoch, err := in.client.ProducerID(ctx)
+	if err != nil {
+		return fmt.Errorf("commit offsets: %w", err)
+	}
+	if err := in.addGroup(ctx, id, epoch); err != nil {
+		return err
+	}
+	req := in.offsetCommit(touched)
+	req.ProducerID, req.ProducerEpoch = id, epoch
+	member, _ := in.client.GroupMetadata()
+	for {
+		req.MemberID, req.Generation = in.client.GroupMetadata()
+		if req.MemberID != member || in.revoked() {
+			return errRevoked
+		}
+		began := in.r.cfg.Now()
+		resp, err := req.RequestWith(ctx, in.client)
+		if err == nil {
+			err = refusal(resp)
+		}
+		switch {
+		case err == nil:
+			in.heartbeat.answered(began)
+			return nil
+		case errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.RebalanceInProgress), errors.Is(err, kerr.ConcurrentTransactions):
+			// A join has ended there and not yet here.
+		default:
+			return fmt.Errorf("commit offsets: %w", err)
+		}
+		select {
+		case <-time.After(offsetsAgain):
+		case <-ctx.Done():
+			return fmt.Errorf("commit offsets: %w (%w)", err, ctx.Err())
+		}
+	}
+}
+
+// offsetsAgain is how long the answer to a join may be given before offsets are committed again.
+const offsetsAgain = 10 * time.Millisecond
+
+// offsetCommit names every touched partition, whether it read anything or not, with the number of its
+// transaction.
+func (in *incarnation) offsetCommit(touched []*part) *kmsg.TxnOffsetCommitRequest {
+	t := kmsg.NewTxnOffsetCommitRequestTopic()
+	t.Topic, t.TopicID = in.r.mailbox, in.topicID
+	for _, p := range touched {
+		o := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		o.Partition, o.Offset, o.LeaderEpoch = p.id, p.state.Next(), -1
+		metadata := offsetMetadata(p.state.Position().Number + 1)
+		o.Metadata = &metadata
+		t.Partitions = append(t.Partitions, o)
+	}
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.Group, req.InstanceID = in.id, in.r.mailbox, in.instance
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+// refusal is the first error of an answer.
+func refusal(resp *kmsg.TxnOffsetCommitResponse) error {
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, err)
+			}
+		}
+	}
+	return nil
+}
+
+// revoked tells whether partitions were taken away and the loop does not know it yet. None are amid a
+// transaction, for polls hold rebalances off while one is open.
+func (in *incarnation) revoked() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, e := range in.events {
+		if len(e.revoked) > 0 || e.err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// addGroup makes the group's offsets a part of the transaction, for a broker that does not do it by itself.
+func (in *incarnation) addGroup(ctx context.Context, id int64, epoch int16) error {
+	if in.addsGroup {
+		return nil
+	}
+	req := kmsg.NewPtrAddOffsetsToTxnRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = in.id, id, epoch, in.r.mailbox
+	resp, err := req.RequestWith(ctx, in.client)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return fmt.Errorf("add offsets to the transaction: %w", err)
+	}
+	return nil
+}
+
+// addsGroup tells whether a cluster adds groups to transactions by itself: since transaction.version 2 (KIP-890).
+func addsGroup(ctx context.Context, client *kgo.Client) (bool, error) {
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "handoff", "1"
+	resp, err := req.RequestWith(ctx, client)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return false, fmt.Errorf("ask the broker for its versions: %w", err)
+	}
+	for _, f := range resp.FinalizedFeatures {
+		if f.Name == "transaction.version" {
+			return f.MaxVersionLevel >= 2, nil
+		}
+	}
+	return false, nil
+}
+
+// abort ends the open transaction without effect.
+func (in *incarnation) abort(ctx context.Context) error {
+	if err := in.client.AbortBufferedRecords(ctx); err != nil {
+		return err
+	}
+	return in.client.EndTransaction(ctx, kgo.TryAbort)
+}
+
+// metadataPrefix marks offset commits of this runner.
+const metadataPrefix = "handoff:"
+
+func offsetMetadata(number uint64) string { return metadataPrefix + strconv.FormatUint(number, 10) }
+
+// parseMetadata returns the transaction number; ok is false when something else committed the offset.
+func parseMetadata(s string) (number uint64, ok bool) {
+	rest, ok := strings.CutPrefix(s, metadataPrefix)
+	if !ok {
+		return 0, false
+	}
+	number, err := strconv.ParseUint(rest, 10, 64)
+	return number, err == nil
+}
