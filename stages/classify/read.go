@@ -22,8 +22,8 @@ type reading struct {
 	out *handoffv1.Classification
 	// answer that the words give, to whatever question.
 	answer answer.Answer
-	// more: a yes or no is followed by more than words that name the handoff.
-	more bool
+	// more: a yes or no is followed by more; names: by words that name the handoff and nothing else.
+	more, names bool
 	// tap: the message is a reaction to another.
 	tap bool
 	// because is the classifier's rule.
@@ -251,7 +251,8 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 	}
 	if r.answer.Kind != answer.None && !whole {
 		rest := s.place(bytes.TrimLeft(folded[r.answer.Rest:], " \n"), string(folded[r.answer.Rest:]), r.out.GetLanguage())
-		r.more = !rest.AsksForPerson || rest.Intent != intent.Human || bytes.Count(folded[r.answer.Rest:], []byte(" ")) >= longestNaming
+		r.more = true
+		r.names = rest.AsksForPerson && rest.Intent == intent.Human && bytes.Count(folded[r.answer.Rest:], []byte(" ")) < longestNaming
 	}
 }
 
@@ -284,7 +285,9 @@ func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) b
 		r.out.ThanksOnly = r.answer.Thanks
 		return r.acceptOffer(c, received)
 	}
-	r.out.MoreText = r.more
+	// To the offer "yes, connect me" is all yes; to any other question, and to none, it asks for people besides.
+	toOffer := isOffer(last) || last == nil && standingOffer(c, received) != nil
+	r.out.MoreText = r.more && !(r.names && toOffer)
 	if last == nil {
 		return r.acceptOffer(c, received)
 	}
