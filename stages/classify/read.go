@@ -157,9 +157,10 @@ func (s *Stage) keyword(r *reading, m *handoffv1.CustomerMessage, folded []byte,
 	return false
 }
 
-// languageOf keeps the conversation's language for English keywords, which everyone uses.
+// languageOf keeps the conversation's language for English keywords, which everyone uses: who begins with STOP has shown
+// none, and is answered in the shop's.
 func languageOf(keyword, conversation string) string {
-	if keyword == "en" && conversation != "" {
+	if keyword == "en" {
 		return conversation
 	}
 	return keyword
