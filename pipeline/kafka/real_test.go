@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/kafka/kafkatest"
@@ -42,8 +44,39 @@ func realBrokers(t *testing.T) []string {
 
 // TestRealKafka runs on real brokers: static members that are restarted without a goodbye, a second
 // member that comes and goes, timers, counts exactly once.
-func TestRealKafka(t *testing.T) {
+func TestRealKafka(t *testing.T) { countsOn(t, Connection{Brokers: realBrokers(t)}) }
+
+// TestRealKafkaOldTransactions: the same on a broker whose transactions are still of the version before Kafka 4.
+func TestRealKafkaOldTransactions(t *testing.T) {
+	if at := os.Getenv("HANDOFF_TEST_KAFKA"); at != "" && at != "start" {
+		t.Skip("it would change the version of transactions on a broker that is not the test's own")
+	}
 	to := Connection{Brokers: realBrokers(t)}
+	client, err := to.NewClient("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	change := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+	change.Feature, change.MaxVersionLevel, change.AllowDowngrade, change.UpgradeType = "transaction.version", 1, true, 2
+	req := kmsg.NewPtrUpdateFeaturesRequest()
+	req.FeatureUpdates = append(req.FeatureUpdates, change)
+	resp, err := req.RequestWith(t.Context(), client)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the broker has the earlier version", func() bool {
+		adds, err := addsGroup(t.Context(), client)
+		return err == nil && !adds
+	})
+	countsOn(t, to)
+}
+
+func countsOn(t *testing.T, to Connection) {
+	t.Helper()
 	name := "real" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()

@@ -259,6 +259,8 @@ func (e *epoch) settle(ctx context.Context, end bool) error {
 		e.print("  %s", s)
 	}
 	if !f.clean() {
+		e.print("  %s", groupSaid(ctx, e.admin, e.stage))
+		e.print("  member a runs: %v, member b: %v", e.a != nil, e.b != nil)
 		return errFindings
 	}
 	if end {

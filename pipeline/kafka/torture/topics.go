@@ -134,6 +134,33 @@ func groupAt(ctx context.Context, admin *kadm.Client, stage string) (map[int32]c
 	return at, nil
 }
 
+// groupSaid is the group of a stage as its coordinator knows it, for whoever looks for what is missing: a member in
+// it that no process is has been made up by the broker, and keeps its partitions from those that are.
+func groupSaid(ctx context.Context, admin *kadm.Client, stage string) string {
+	mailbox := schemas.Mailbox(stage)
+	groups, err := admin.DescribeGroups(ctx, mailbox)
+	if err != nil {
+		return fmt.Sprintf("the group %s: %v", mailbox, err)
+	}
+	g := groups[mailbox]
+	said := fmt.Sprintf("the group %s is %s", mailbox, g.State)
+	for _, m := range g.Members {
+		name := m.MemberID
+		if m.InstanceID != nil {
+			name = *m.InstanceID
+		}
+		owned, _ := m.Assigned.AsConsumer()
+		partitions := 0
+		if owned != nil {
+			for _, t := range owned.Topics {
+				partitions += len(t.Partitions)
+			}
+		}
+		said += fmt.Sprintf(", %s has %d partitions", name, partitions)
+	}
+	return said
+}
+
 // createTopics makes the topics of an epoch. A compacted changelog is compacted all the time.
 func createTopics(ctx context.Context, admin *kadm.Client, stage string, partitions, facts int, compact bool) error {
 	setting := func(s string) *string { return &s }
