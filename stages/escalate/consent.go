@@ -296,7 +296,7 @@ type unanswerable struct {
 func (c *conversation) onUnanswerable(m inbound, why unanswerable) {
 	switch {
 	case m.read.GetThanksOnly():
-		c.onThanks(m)
+		c.onThanks(m, why.note)
 		return
 	case c.live():
 		c.forAgents()
@@ -322,7 +322,7 @@ func (c *conversation) onUnconfirmedMessage(m inbound) {
 	note := c.text(settings.TextUnconfirmedNote)
 	switch {
 	case m.read.GetThanksOnly():
-		c.onThanks(m)
+		c.onThanks(m, note)
 		return
 	case c.live():
 		c.forAgents()
