@@ -77,6 +77,8 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 		if number, _ := c.ticketNamed(n.GetTicketId(), 0); here && number != 0 {
 			c.noteOn(number, c.optOutRefused(n.GetPrior()))
 		}
+	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_TIME_ZONE:
+		c.moved(c.t.Record.GetConsent().GetTimeZone())
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_UNSPECIFIED:
 	}
 }
