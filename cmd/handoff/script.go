@@ -40,18 +40,30 @@ func (c *runScript) Run() error {
 		}
 		opt.Settings = doc
 	}
+	if c.Rules != "" && c.Settings == "" {
+		if _, _, err := readRules(c.Rules); err != nil { // it names the file's own lines
+			return err
+		}
+	}
 	different := 0
+	var unread []error // a script that is none keeps no other from being run
 	for _, file := range c.Files {
 		same, err := scripts.RunFile(file, opt)
 		var bad *script.SyntaxError
+		var refused *scripts.Refused
 		switch {
 		case errors.As(err, &bad):
+			unread = append(unread, err)
+		case errors.As(err, &refused):
 			return fmt.Errorf("%w: %w", errUsage, err)
 		case err != nil:
 			return err
 		case !same:
 			different++
 		}
+	}
+	if len(unread) > 0 {
+		return fmt.Errorf("%w: %w", errUsage, errors.Join(unread...))
 	}
 	if different > 0 {
 		return fmt.Errorf("%w: %d of %d", errDifferent, different, len(c.Files))

@@ -84,3 +84,25 @@ func TestKafkaAway(t *testing.T) {
 		t.Errorf("a dry run: exit %d\n%s%s", code, out, problems)
 	}
 }
+
+// TestScriptRunAll: of several scripts each is run, also beside one that is none, and rules that are refused are with
+// their own file's lines.
+func TestScriptRunAll(t *testing.T) {
+	good, bad, other := fileOf(t, "good.txt", "hold\n----\nok\n"), fileOf(t, "bad.txt", "hold\n"), fileOf(t, "other.txt", "hold\n----\nnothing\n")
+	out, problems, code := at(t, "script", "run", bad, other, good)
+	if code != exitUsage || !strings.Contains(out, good+": as expected") || !strings.Contains(out, other+": something else happened") ||
+		!strings.Contains(problems, "handoff: "+bad+":1: hold is not followed by") {
+		t.Errorf("exit %d\n%s%s", code, out, problems)
+	}
+	if _, problems, code = at(t, "script", "run", other, good); code != exitFailed || !strings.Contains(problems, "something else happened than the scripts say: 1 of 2") {
+		t.Errorf("exit %d\n%s", code, problems)
+	}
+	rules := fileOf(t, "rules.yaml", "rules:\n  - name: x\n    when: message_created\n    then: [{dance: true}]\n")
+	if _, problems, code = at(t, "script", "run", "--rules", rules, good); code != exitUsage || !strings.Contains(problems, rules+":4:") {
+		t.Errorf("exit %d\n%s", code, problems)
+	}
+	shop := filepath.Join("..", "..", "examples", "shops", "acme.yaml")
+	if _, problems, code = at(t, "script", "run", "--settings", shop, "--rules", rules, good); code != exitUsage || !strings.Contains(problems, rules+" is refused: ") || !strings.Contains(problems, "dance") {
+		t.Errorf("exit %d\n%s", code, problems)
+	}
+}

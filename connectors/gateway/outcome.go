@@ -21,6 +21,7 @@ const (
 	empty           outcome = "empty"   // there was nothing in it for Handoff
 	foreign         outcome = "foreign" // about tickets that are not ours
 	unknownPath     outcome = "unknown_path"
+	wrongMethod     outcome = "wrong_method"
 	unknownProvider outcome = "unknown_provider"
 	unknownShop     outcome = "unknown_shop"
 	unknownAccount  outcome = "unknown_account"
@@ -45,6 +46,8 @@ func (o outcome) status() int {
 	switch o {
 	case unknownPath, unknownProvider, unknownShop, unknownAccount:
 		return http.StatusNotFound
+	case wrongMethod:
+		return http.StatusMethodNotAllowed
 	case tooLarge:
 		return http.StatusRequestEntityTooLarge
 	case unsigned:

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -41,7 +42,15 @@ func (g *Gateway) routes() http.Handler {
 	})
 	r.Get("/readyz", g.serveReady)
 	r.NotFound(g.serve(func(http.ResponseWriter, *http.Request) (string, outcome, error) {
-		return providerUnknown, "", refuse(unknownPath, "nothing is served at this path")
+		return providerUnknown, "", refuse(unknownPath, "nothing is served at this path; docs/gateway.md lists what is")
+	}))
+	r.MethodNotAllowed(g.serve(func(w http.ResponseWriter, req *http.Request) (string, outcome, error) {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			if r.Match(chi.NewRouteContext(), method, req.URL.EscapedPath()) {
+				w.Header().Add("Allow", method)
+			}
+		}
+		return providerUnknown, "", refuse(wrongMethod, "this path takes %s", strings.Join(w.Header().Values("Allow"), " and "))
 	}))
 	return r
 }

@@ -55,11 +55,11 @@ func (g *Gateway) applySettings(w http.ResponseWriter, r *http.Request) (string,
 func (g *Gateway) authorised(r *http.Request) error {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return refuse(unsigned, "the operator's bearer token is missing")
+		return refuse(unsigned, "the operator's bearer token is missing: Authorization: Bearer and the token")
 	}
 	given, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(g.cfg.OperatorToken))
 	if g.cfg.OperatorToken == "" || subtle.ConstantTimeCompare(given[:], want[:]) != 1 {
-		return refuse(forged, "the operator's bearer token is wrong, or none is configured")
+		return refuse(forged, "the operator's bearer token is wrong, or the gateway has none (http.operator_token)")
 	}
 	return nil
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +27,7 @@ func (g *Gateway) channelRequest(w http.ResponseWriter, r *http.Request) (string
 	}
 	hook, ok := g.cfg.Channels[provider]
 	if !ok {
-		return providerUnknown, "", refuse(unknownProvider, "no channel is served under this name")
+		return providerUnknown, "", refuse(unknownProvider, "no channel is served under this name; there are %s", names(g.cfg.Channels))
 	}
 	x := &exchange{provider: provider, hook: hook}
 	if err := g.addressed(x, r); err != nil {
@@ -46,7 +48,7 @@ func (g *Gateway) addressed(x *exchange, r *http.Request) error {
 	}
 	x.req.Account = accountOf(x.req.Shop, x.provider, identity)
 	if x.req.Account == nil {
-		return refuse(unknownAccount, "the shop has no such account at this provider")
+		return refuse(unknownAccount, "the shop has no such account at this provider: the path names one as the shop's settings do")
 	}
 	x.secret = x.req.Account.Secret
 	call, err := param(r, "call")
@@ -70,6 +72,11 @@ func accountOf(shop *settings.Shop, provider, identity string) *settings.Account
 	return nil
 }
 
+// names lists what is served, for who asks for something else.
+func names[T any](served map[string]T) string {
+	return strings.Join(slices.Sorted(maps.Keys(served)), ", ")
+}
+
 // callID tells whether s is a record id in hex, as calls are named.
 func callID(s string) bool {
 	return len(s) == 2*schemas.IDSize && strings.Trim(s, "0123456789abcdef") == ""
@@ -83,14 +90,14 @@ func (g *Gateway) deskRequest(w http.ResponseWriter, r *http.Request) (string, o
 	}
 	hook, ok := g.cfg.Desks[desk]
 	if !ok {
-		return providerUnknown, "", refuse(unknownProvider, "no help desk is served under this name")
+		return providerUnknown, "", refuse(unknownProvider, "no help desk is served under this name; there are %s", names(g.cfg.Desks))
 	}
 	x := &exchange{provider: desk, hook: hook}
 	if err := g.shopOf(x, r); err != nil {
 		return desk, "", err
 	}
 	if x.req.Shop.Desk.Kind != desk {
-		return desk, "", refuse(unknownAccount, "the shop is not connected to this help desk")
+		return desk, "", refuse(unknownAccount, "the shop is not connected to this help desk: desk.kind of its settings names the one that it has")
 	}
 	x.secret = x.req.Shop.Desk.WebhookSecret
 	o, err := g.take(w, r, x)
@@ -123,7 +130,7 @@ func (g *Gateway) shopOf(x *exchange, r *http.Request) error {
 	x.req.Shop, x.version, err = g.cfg.Settings.Current(name)
 	switch {
 	case errors.Is(err, pipeline.ErrSettingsPending):
-		return refuse(unknownShop, "there is no such shop")
+		return refuse(unknownShop, "there is no such shop: handoff settings apply publishes one")
 	case err != nil:
 		return fmt.Errorf("read the settings of shop %q: %w", name, err)
 	}
@@ -151,7 +158,7 @@ func (g *Gateway) take(w http.ResponseWriter, r *http.Request, x *exchange) (out
 		if errors.Is(err, ingress.ErrUnsigned) {
 			return "", refuse(unsigned, "%v", ingress.ErrUnsigned)
 		}
-		return "", &refusal{outcome: forged, reason: ingress.ErrForged.Error(), cause: err}
+		return "", &refusal{outcome: forged, reason: ingress.ErrForged.Error() + ": it must be made with the secret of the shop's settings over the request as it was sent, not long ago", cause: err}
 	}
 	if err := g.carry(context.WithoutCancel(r.Context()), x); err != nil {
 		return "", err

@@ -320,7 +320,8 @@ func TestRebalanceAtRest(t *testing.T) {
 	w.finish()
 }
 
-// TestRevokedAmidTransaction: what a transaction has of a partition that was taken away meanwhile is not committed.
+// TestRevokedAmidTransaction: what a transaction has of a partition that was taken away meanwhile is not committed,
+// and nothing of a member that the group does not know.
 func TestRevokedAmidTransaction(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1, "count")
@@ -341,10 +342,42 @@ func TestRevokedAmidTransaction(t *testing.T) {
 	if err := in.commitOffsets(t.Context(), nil); !errors.Is(err, errRevoked) {
 		t.Errorf("offsets are committed, error %v, although a partition was taken away", err)
 	}
-	in.events = nil // the loop has dropped it
-	if err := in.commitOffsets(t.Context(), nil); err != nil {
-		t.Error(err)
+	in.events = nil
+	if err := in.commitOffsets(t.Context(), nil); !errors.Is(err, errNotMember) {
+		t.Errorf("offsets are committed, error %v, by who is in no group", err)
 	}
+}
+
+// TestForgottenAmidJoin: a member that its group forgets while its request to join is under way is another one
+// afterwards, and what it is given back at once was somebody else's meanwhile.
+func TestForgottenAmidJoin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seed(t), 2)
+	w.start()
+	w.feed(100)
+	w.caughtUp()
+	released, first := make(chan struct{}), w.memberIDs("handoff.mill")
+	held := w.wire.on(&rule{key: kmsg.JoinGroup, act: func() { <-released }})
+	w.second().join()
+	eventually(t, "the first asks to join", func() bool { return held.hits.Load() > 0 })
+	w.evictSome("handoff.mill", first)
+	members := func(n int) func() bool {
+		return func() bool {
+			g := w.GroupInfo("handoff.mill")
+			return g == nil && n == 0 || g != nil && len(g.Members) == n && (n == 0 || g.State == "Stable" && g.Members[0].NumAssigned() == 2)
+		}
+	}
+	eventually(t, "the second has everything", members(1))
+	w.feed(100)
+	w.caughtUp()
+	w.other.leave()
+	w.other = nil
+	eventually(t, "the second is gone", members(0))
+	close(released)
+	eventually(t, "the first has everything", members(1))
+	w.feed(100)
+	w.caughtUp()
+	w.finish()
 }
 
 // TestJoinOvertakesCommit: while a join is over at the broker and its answer still on the way, commits wait for it.

@@ -52,6 +52,7 @@ type incarnation struct {
 	mu     sync.Mutex
 	events []event            // guarded by mu; what the group and restores told the loop
 	wake   context.CancelFunc // guarded by mu; ends the loop's poll
+	known  string             // guarded by mu; the member id under which the group gave partitions
 	ends   ends               // guarded by mu; newest
 
 	nextDue   atomic.Int64 // earliest timer of all partitions, Unix ms
@@ -240,8 +241,15 @@ func (in *incarnation) tell(e event) {
 
 // onAssigned runs after every rebalance, also without new partitions. New ones are not fetched until
 // they are restored.
+//
+// Another member id means that the group had forgotten this member: while it asked to join, for of all else the
+// client hears before. What it is given back then was another's meanwhile, and kgo takes it for what stayed.
 func (in *incarnation) onAssigned(_ context.Context, client *kgo.Client, assigned map[string][]int32) {
 	<-in.connected
+	if !in.isStill(client.GroupMetadata()) {
+		in.tell(event{err: errNotMember})
+		return
+	}
 	if partitions := assigned[in.r.mailbox]; len(partitions) > 0 {
 		client.PauseFetchPartitions(map[string][]int32{in.r.mailbox: partitions})
 		in.tell(event{assigned: partitions})

@@ -16,6 +16,9 @@ import (
 // errRevoked: what a transaction has of a partition that was taken away, its new owner makes again.
 var errRevoked = errors.New("partitions were taken away amid a transaction")
 
+// errNotMember: the group has put this member out.
+var errNotMember = errors.New("the group does not know this member any more")
+
 // commitOffsets puts the touched partitions' offsets into the open transaction, as the member and in the
 // generation in which the group knows this client.
 //
@@ -38,11 +41,13 @@ func (in *incarnation) commitOffsets(ctx context.Context, touched []*part) error
 	}
 	req := in.offsetCommit(touched)
 	req.ProducerID, req.ProducerEpoch = id, epoch
-	member, _ := in.client.GroupMetadata()
 	for {
 		req.MemberID, req.Generation = in.client.GroupMetadata()
-		if req.MemberID != member || in.revoked() {
+		switch {
+		case in.revoked():
 			return errRevoked
+		case !in.isStill(req.MemberID, req.Generation):
+			return errNotMember
 		}
 		began := in.r.cfg.Now()
 		resp, err := req.RequestWith(ctx, in.client)
@@ -110,6 +115,17 @@ func (in *incarnation) revoked() bool {
 		}
 	}
 	return false
+}
+
+// isStill tells whether the group knows this client as the member to which it gave the first partitions. Offsets of no
+// member at all it would take without a look at whose partitions they are.
+func (in *incarnation) isStill(member string, generation int32) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.known == "" {
+		in.known = member
+	}
+	return member != "" && generation >= 0 && member == in.known
 }
 
 // addGroup makes the group's offsets a part of the transaction, for a broker that does not do it by itself.

@@ -186,16 +186,24 @@ func (w *world) awaitGroup(is func(state string, members int) bool) {
 }
 
 // evict puts all members out of the group; they are not told.
-func (c *cluster) evict(group string) {
-	g := c.GroupInfo(group)
-	if g == nil {
-		return
+func (c *cluster) evict(group string) { c.evictSome(group, c.memberIDs(group)) }
+
+// memberIDs of a group.
+func (c *cluster) memberIDs(group string) (ids []string) {
+	if g := c.GroupInfo(group); g != nil {
+		for _, m := range g.Members {
+			ids = append(ids, m.MemberID)
+		}
 	}
+	return ids
+}
+
+func (c *cluster) evictSome(group string, ids []string) {
 	req := kmsg.NewPtrLeaveGroupRequest()
 	req.Group = group
-	for _, m := range g.Members {
+	for _, id := range ids {
 		out := kmsg.NewLeaveGroupRequestMember()
-		out.MemberID = m.MemberID
+		out.MemberID = id
 		req.Members = append(req.Members, out)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

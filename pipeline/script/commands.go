@@ -12,6 +12,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/consentfile"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -123,7 +124,7 @@ func (w *World) ok() error {
 func (w *World) settings(c Command) error {
 	var over map[string]any
 	if err := yaml.Unmarshal([]byte(c.Input), &over); err != nil {
-		return err
+		return notYAML(err)
 	}
 	old := w.document
 	w.document = merge(w.document, over)
@@ -146,7 +147,7 @@ func (w *World) rules(c Command) error {
 	}
 	var over map[string]any
 	if err := yaml.Unmarshal(doc, &over); err != nil {
-		return fmt.Errorf("%s: %w", c.word(), err)
+		return fmt.Errorf("%s: %w", c.word(), notYAML(err))
 	}
 	old := w.document
 	had, _ := old["rules"].([]any)
@@ -160,6 +161,17 @@ func (w *World) rules(c Command) error {
 		return nil
 	}
 	return w.ok()
+}
+
+// notYAML says in one line where a document is none.
+func notYAML(err error) error {
+	text := yaml.FormatError(err, false, false)
+	var line, column int
+	if n, _ := fmt.Sscanf(text, "[%d:%d]", &line, &column); n == 2 {
+		_, why, _ := strings.Cut(text, "] ")
+		text = fmt.Sprintf("line %d, column %d: %s", line, column, why)
+	}
+	return fmt.Errorf("it is no YAML: %s", text)
 }
 
 func merge(under, over map[string]any) map[string]any {
@@ -186,8 +198,8 @@ func (w *World) customer(c Command) error {
 	if err != nil {
 		return err
 	}
-	if shop, _, err := w.Current(w.shop); err == nil && shop.Account(channel, to) == nil { // as the gateway refuses it
-		return fmt.Errorf("the shop has no account %s on %s: its settings list them", to, schemas.ChannelName(channel))
+	if err := w.knows(channel, from, to); err != nil { // as the gateway refuses it
+		return err
 	}
 	w.serial++
 	native := c.arg("id", fmt.Sprintf("SMin%d", w.serial))
@@ -206,6 +218,33 @@ func (w *World) customer(c Command) error {
 		Conversation: schemas.Conversation(channel, to),
 		Body:         &handoffv1.Record_CustomerMessage{CustomerMessage: m},
 	})
+}
+
+// knows tells whether the shop has an account and the channel such addresses.
+func (w *World) knows(channel handoffv1.Channel, from, to string) error {
+	shop, _, err := w.Current(w.shop)
+	if err != nil {
+		return err
+	}
+	if shop.Account(channel, to) == nil {
+		return fmt.Errorf("the shop has no account %s on %s: its settings list them", to, schemas.ChannelName(channel))
+	}
+	if why := consentfile.NoAddress(channel, from); why != "" {
+		return fmt.Errorf("from=: %s", why)
+	}
+	return nil
+}
+
+// sent tells whether so many texts were sent.
+func (w *World) sent(number string) error {
+	n, err := strconv.Atoi(number)
+	switch {
+	case w.outside.texts == 0:
+		return errors.New("no text was sent yet: nothing before this line led to one")
+	case err != nil || n < 1 || n > w.outside.texts:
+		return fmt.Errorf("there is no text %s: %d were sent, counted from 1", number, w.outside.texts)
+	}
+	return nil
 }
 
 func (w *World) bot(c Command) error {
@@ -250,7 +289,7 @@ func (w *World) desk(c Command) error {
 	}
 	number, err := strconv.Atoi(c.arg("ticket", strconv.Itoa(len(w.outside.tickets))))
 	if err != nil || number < 1 || number > len(w.outside.tickets) {
-		return fmt.Errorf("there is no ticket %s", c.arg("ticket", ""))
+		return fmt.Errorf("there is no ticket %s: there are 1 to %d", c.arg("ticket", ""), len(w.outside.tickets))
 	}
 	t := w.outside.tickets[number-1]
 	switch {
@@ -271,10 +310,10 @@ func (w *World) desk(c Command) error {
 		t.add(w.clock, &handoffv1.DeskItem{Tags: strings.Split(c.arg("tags", ""), ","), TagsKnown: true})
 	default:
 		name := c.arg("status", "")
-		s := handoffv1.TicketStatus(handoffv1.TicketStatus_value["TICKET_STATUS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))])
-		if s == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
-			return fmt.Errorf("%q is not a status", name)
+		if name == "" {
+			return fmt.Errorf("say what happens at the desk: %s", w.verbs[c.Name].allowed(c.Name))
 		}
+		s := handoffv1.TicketStatus(handoffv1.TicketStatus_value["TICKET_STATUS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))])
 		if t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED || t.status == handoffv1.TicketStatus_TICKET_STATUS_DELETED {
 			return fmt.Errorf("ticket %d is %s for good: the desk lets nobody change it", number, statusName(t.status))
 		}
@@ -293,6 +332,9 @@ func (w *World) deskSwitch(c Command) (bool, error) {
 	code, refuse := c.Args["refuse"]
 	switch {
 	case refuse:
+		if n, err := strconv.Atoi(code); err != nil || n < 400 || n > 599 {
+			return true, fmt.Errorf("refuse=%s is no status of an HTTP answer that refuses, such as 422", code)
+		}
 		w.outside.refuse = code
 	case c.word() == "accept":
 		w.outside.refuse = ""
@@ -317,6 +359,9 @@ func (w *World) provider(c Command) error {
 		w.outside.failText = append(w.outside.failText, code)
 		return w.ok()
 	}
+	if c.word() == "" {
+		return fmt.Errorf("say what is with the provider: %s", w.verbs[c.Name].allowed(c.Name))
+	}
 	w.outside.textDown = c.word() == "down"
 	if w.outside.textDown {
 		return w.ok()
@@ -326,8 +371,15 @@ func (w *World) provider(c Command) error {
 
 // deliveryState is the provider's word on the n-th text: "delivery text=2 status=delivered code=…".
 func (w *World) deliveryState(c Command) error {
+	if c.arg("status", "") == "" {
+		return fmt.Errorf("say what the provider reports: status= is one of %s", strings.Join(w.verbs[c.Name].of["status"], ", "))
+	}
+	number := c.arg("text", strconv.Itoa(w.outside.texts))
+	if err := w.sent(number); err != nil {
+		return err
+	}
 	status := handoffv1.DeliveryStatus(handoffv1.DeliveryStatus_value["DELIVERY_STATUS_"+strings.ToUpper(c.arg("status", ""))])
-	id := "SMout" + c.arg("text", strconv.Itoa(w.outside.texts))
+	id := "SMout" + number
 	code := c.arg("code", "")
 	return w.post(schemas.TopicDeliver, &handoffv1.Record{
 		Id:      schemas.SourceID(w.account().Provider, w.shop, w.account().Account, id+"/"+status.String()),

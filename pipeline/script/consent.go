@@ -41,7 +41,7 @@ func statuses() []string { return []string{"conversational", "pending", "subscri
 func (w *World) importConsent(c Command) error {
 	ago, err := time.ParseDuration(c.arg("at", "0s"))
 	if err != nil {
-		return fmt.Errorf("at= needs a duration such as -1h: %w", err)
+		return fmt.Errorf("at=%s is not a duration; write it like -90s, -30m or -24h", c.arg("at", ""))
 	}
 	if c.word() == "" {
 		return fmt.Errorf("say what is imported: %s", strings.Join(statuses(), ", "))
@@ -49,6 +49,14 @@ func (w *World) importConsent(c Command) error {
 	channel, err := channelOf(c.arg("channel", "sms"))
 	if err != nil {
 		return err
+	}
+	if why := consentfile.NoAddress(channel, c.arg("from", "+14155550001")); why != "" {
+		return fmt.Errorf("from=: %s", why)
+	}
+	if zone := c.arg("zone", ""); zone != "" {
+		if _, err := time.LoadLocation(zone); err != nil {
+			return fmt.Errorf("zone=%s is no IANA time zone, e.g. America/New_York", zone)
+		}
 	}
 	scope, err := w.scope(c, channel)
 	if err != nil {

@@ -214,6 +214,9 @@ func parseCommand(line string) (Command, error) {
 		if name == "" {
 			return c, fmt.Errorf("%q: the name before = is missing; write name=value", rest)
 		}
+		if _, twice := c.Args[name]; twice {
+			return c, fmt.Errorf("%s= stands twice: leave one of them out", name)
+		}
 		rest = rest[end+1:]
 		if !strings.HasPrefix(rest, "(") {
 			c.Args[name], rest, _ = strings.Cut(rest, " ")

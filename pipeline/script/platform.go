@@ -16,6 +16,9 @@ func (w *World) platform(c Command) error {
 	if err != nil {
 		return err
 	}
+	if err := w.knows(channel, c.arg("from", "+14155550001"), to); err != nil {
+		return err
+	}
 	w.serial++
 	native := c.arg("id", fmt.Sprintf("send%d", w.serial))
 	s := &handoffv1.PlatformSend{NativeId: native, Text: c.Input, Campaign: c.arg("campaign", "")}
@@ -83,9 +86,15 @@ func (w *World) echo(c Command) error {
 	if err != nil {
 		return err
 	}
+	if err := w.knows(channel, c.arg("from", "+14155550001"), to); err != nil {
+		return err
+	}
 	w.serial++
 	native := c.arg("id", fmt.Sprintf("echo%d", w.serial))
 	if n := c.arg("text", ""); n != "" {
+		if err := w.sent(n); err != nil {
+			return err
+		}
 		native = "SMout" + n
 	}
 	return w.post(schemas.TopicDeliver, &handoffv1.Record{

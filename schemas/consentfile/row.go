@@ -29,6 +29,17 @@ func phones(c handoffv1.Channel) bool {
 	return c == handoffv1.Channel_CHANNEL_SMS || c == handoffv1.Channel_CHANNEL_WHATSAPP
 }
 
+// NoAddress says why an address cannot be one on a channel; "" where it can be.
+func NoAddress(channel handoffv1.Channel, address string) string {
+	switch {
+	case phones(channel) && !e164.MatchString(address):
+		return fmt.Sprintf("%q is no number in E.164, e.g. +14155550123", address)
+	case !consentask.ValidAddress(address):
+		return fmt.Sprintf("%q can be no address: it must be 1 to 256 bytes without spaces around it or control characters", address)
+	}
+	return ""
+}
+
 // record checks a row and makes its record.
 func (p placed) record(of For) (*handoffv1.Record, error) {
 	bad := func(column, reason string, args ...any) (*handoffv1.Record, error) {
@@ -40,10 +51,8 @@ func (p placed) record(of For) (*handoffv1.Record, error) {
 	switch {
 	case channel == handoffv1.Channel_CHANNEL_UNSPECIFIED:
 		return bad("channel", "%q is no channel, e.g. sms", p.Channel)
-	case phones(channel) && !e164.MatchString(p.Address):
-		return bad("address", "%q is no number in E.164, e.g. +14155550123", p.Address)
-	case !consentask.ValidAddress(p.Address):
-		return bad("address", "%q can be no address: it must be 1 to 256 bytes without spaces around it or control characters", p.Address)
+	case NoAddress(channel, p.Address) != "":
+		return bad("address", "%s", NoAddress(channel, p.Address))
 	case status == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED:
 		return bad("status", "%q is none of subscribed, unsubscribed, pending, conversational", p.Status)
 	case timeErr != nil:

@@ -1,6 +1,7 @@
 package scripts
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,12 @@ type Options struct {
 	// Out takes the report.
 	Out io.Writer
 }
+
+// Refused is why rules that were given are not taken.
+type Refused struct{ Why string }
+
+// Error says why.
+func (r *Refused) Error() string { return "refused: " + r.Why }
 
 // RunFile runs a script from a file and reports where something else happened than it says; same tells
 // that nothing did. An error means that the script, or the settings, cannot be run as written.
@@ -60,7 +67,7 @@ func RunFile(name string, opt Options) (same bool, err error) {
 		return true, nil
 	}
 	fmt.Fprintf(opt.Out, "%s: something else happened after %d of %d commands\n", name, differ, len(f.Steps))
-	_, err = io.WriteString(opt.Out, difference(f, text, now, opt.Colour))
+	_, err = io.WriteString(opt.Out, difference(f, bytes.TrimPrefix(text, []byte("\ufeff")), now, opt.Colour))
 	return false, err
 }
 
@@ -82,7 +89,7 @@ func play(f *script.File, opt Options) ([]string, error) {
 			return nil, err
 		}
 		if out != "ok\n" {
-			return nil, fmt.Errorf("%s is %s", opt.Rules, strings.TrimSpace(out))
+			return nil, fmt.Errorf("%s is %w", opt.Rules, &Refused{Why: strings.TrimPrefix(strings.TrimSpace(out), "refused: ")})
 		}
 	}
 	happened := make([]string, len(f.Steps))
@@ -100,12 +107,21 @@ const rulesHome = "examples/rules"
 // readRules reads a file of rules by its path, or one that ships by its name.
 func readRules(name string) ([]byte, error) {
 	doc, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		if shipped, shippedErr := os.ReadFile(filepath.Join(rulesHome, name+".yaml")); shippedErr == nil {
-			return shipped, nil
-		}
+	if !errors.Is(err, os.ErrNotExist) {
+		return doc, err
 	}
-	return doc, err
+	if shipped, err := os.ReadFile(filepath.Join(rulesHome, name+".yaml")); err == nil {
+		return shipped, nil
+	}
+	files, err := filepath.Glob(filepath.Join(rulesHome, "*.yaml"))
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("there is no file %s, and no rules of that name ship: those are looked for in %s, seen from where the command is given", name, rulesHome)
+	}
+	names := make([]string, len(files))
+	for i, file := range files {
+		names[i] = strings.TrimSuffix(filepath.Base(file), ".yaml")
+	}
+	return nil, fmt.Errorf("there is no file %s, and no rules of that name ship: there are %s", name, strings.Join(names, ", "))
 }
 
 // rewrite replaces what a file holds and keeps who may read it.

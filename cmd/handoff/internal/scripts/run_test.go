@@ -171,28 +171,60 @@ func TestPageNamesEveryCommand(t *testing.T) {
 // TestSyntaxErrors: what is no script is refused with the place, the reason, and what is allowed.
 func TestSyntaxErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                       `complaint.txt:1: there is no command; a script begins like`,
-		"# only a remark\n":                      `complaint.txt:1: there is no command`,
-		"\n\nstop\n----\n":                       `complaint.txt:3: there is no command "stop"; there are agent, asks, bot,`,
-		"customer form=+1\nhi\n----\n":           `complaint.txt:1: customer has no form=; allowed: customer [from=]`,
-		"customer name=(Kim\nhi\n----\n":         `complaint.txt:1: name=(Kim: the closing parenthesis is missing`,
-		"customer =3\nhi\n----\n":                `complaint.txt:1: "=3": the name before = is missing`,
-		"customer\nhi\n":                         `complaint.txt:1: customer is not followed by a line of four dashes`,
-		"customer\nhi\n\nwait 3h\n----\n":        `complaint.txt:1: customer is not followed by a line of four dashes`,
-		"hold\nhi\n----\n":                       `complaint.txt:1: nothing may stand between hold and the ----`,
-		"settings\n----\n":                       `complaint.txt:1: settings needs a text below it`,
-		"desk sideways\n----\n":                  `complaint.txt:1: "sideways" is not understood after desk; allowed: desk [down|up|accept|revoked] [status=]`,
-		"hold\n----\n----\nok\n":                 `complaint.txt:1: what should happen begins with two lines ---- and must end with two`,
-		"hold\n----\n----\nok\n----\n----\nhi\n": `complaint.txt:1: after the second pair of ---- there must be an empty line`,
-		"hold\n----\n\nwait soon\n----\n":        `complaint.txt:4: wait: "soon" is not a duration; write it like 90s, 30m or 24h`,
-		"hold\n----\n\nagent\nhi\n----\n":        `complaint.txt:4: agent: there is no ticket yet`,
-		"customer\nhi\n----\n\nbot\nhi\n----\n\nbot\nhi\n----\n": `complaint.txt:9: bot: the bot was not asked anything`,
+		"":                                                            `complaint.txt:1: there is no command; a script begins like`,
+		"# only a remark\n":                                           `complaint.txt:1: there is no command`,
+		"\n\nstop\n----\n":                                            `complaint.txt:3: there is no command "stop"; there are agent, asks, bot,`,
+		"customer form=+1\nhi\n----\n":                                `complaint.txt:1: customer has no form=; allowed: customer [from=]`,
+		"customer name=(Kim\nhi\n----\n":                              `complaint.txt:1: name=(Kim: the closing parenthesis is missing`,
+		"customer =3\nhi\n----\n":                                     `complaint.txt:1: "=3": the name before = is missing`,
+		"customer\nhi\n":                                              `complaint.txt:1: customer is not followed by a line of four dashes`,
+		"customer\nhi\n\nwait 3h\n----\n":                             `complaint.txt:1: customer is not followed by a line of four dashes`,
+		"hold\nhi\n----\n":                                            `complaint.txt:1: nothing may stand between hold and the ----`,
+		"settings\n----\n":                                            `complaint.txt:1: settings needs a text below it`,
+		"desk sideways\n----\n":                                       `complaint.txt:1: "sideways" is not understood after desk; allowed: desk [down|up|accept|revoked] [status=]`,
+		"hold\n----\n----\nok\n":                                      `complaint.txt:1: what should happen begins with two lines ---- and must end with two`,
+		"hold\n----\n----\nok\n----\n----\nhi\n":                      `complaint.txt:1: after the second pair of ---- there must be an empty line`,
+		"hold\n----\n\nwait soon\n----\n":                             `complaint.txt:4: wait: "soon" is not a duration; write it like 90s, 30m or 24h`,
+		"hold\n----\n\nagent\nhi\n----\n":                             `complaint.txt:4: agent: there is no ticket yet`,
+		"customer from=4155550001\nhi\n----\n":                        `complaint.txt:1: customer: from=: "4155550001" is no number in E.164, e.g. +14155550123`,
+		"customer from=\nhi\n----\n":                                  `complaint.txt:1: from= has no value`,
+		"customer from=+14155550001 from=+14155550002\n----\n":        `complaint.txt:1: from= stands twice`,
+		"customer public=maybe\nhi\n----\n":                           `complaint.txt:1: public=maybe is not understood after customer; allowed: yes, no`,
+		"customer opt-out-type=halt\nhi\n----\n":                      `complaint.txt:1: opt-out-type=halt is not understood after customer; allowed: stop, start, help`,
+		"platform to=+15550000000\nhi\n----\n":                        `complaint.txt:1: platform: the shop has no account +15550000000 on sms`,
+		"platform asks=perhaps\nhi\n----\n":                           `complaint.txt:1: asks=perhaps is not understood after platform; allowed: yes, no`,
+		"echo text=4\nhi\n----\n":                                     `complaint.txt:1: echo: no text was sent yet`,
+		"delivery text=1 status=delivered\n----\n":                    `complaint.txt:1: delivery: no text was sent yet`,
+		"customer\nSTOP\n----\n\ndelivery text=5 status=sent\n----\n": `complaint.txt:5: delivery: there is no text 5: 1 were sent`,
+		"customer\nSTOP\n----\n\ndelivery\n----\n":                    `complaint.txt:5: delivery: say what the provider reports: status= is one of queued, sent, delivered, read, failed`,
+		"delivery status=lost\n----\n":                                `complaint.txt:1: status=lost is not understood after delivery; allowed: queued, sent`,
+		"desk status=foo\n----\n":                                     `complaint.txt:1: status=foo is not understood after desk; allowed: new, open, pending`,
+		"desk status=solved assign=Kim\n----\n":                       `complaint.txt:1: desk says one thing at a time: assign= or status=`,
+		"desk up status=solved\n----\n":                               `complaint.txt:1: desk says one thing at a time: up or status=`,
+		"desk refuse=never\n----\n":                                   `complaint.txt:1: desk: refuse=never is no status of an HTTP answer`,
+		"provider\n----\n":                                            `complaint.txt:1: provider: say what is with the provider: provider [down|up] [fail=]`,
+		"link other=+1\n----\n":                                       `complaint.txt:1: other=: "+1" is no number in E.164`,
+		"explain from=+14155O50001\n----\n":                           `complaint.txt:1: from=: "+14155O50001" is no number in E.164`,
+		"import subscribed zone=Mars\n----\n":                         `complaint.txt:1: import: zone=Mars is no IANA time zone`,
+		"import subscribed at=yesterday\n----\n":                      `complaint.txt:1: import: at=yesterday is not a duration`,
+		"rules nowhere\n----\n":                                       `complaint.txt:1: rules: there is no file nowhere, and no rules of that name ship`,
+		"settings\nfoo: [\n----\n":                                    `complaint.txt:1: settings: it is no YAML: line 1, column 6: sequence end token`,
+		"customer\nhi\n----\n\nbot\nhi\n----\n\nbot\nhi\n----\n":      `complaint.txt:9: bot: the bot was not asked anything`,
 	} {
 		_, err := RunFile(scriptFile(t, text), Options{Out: &bytes.Buffer{}})
 		var bad *script.SyntaxError
 		if !errors.As(err, &bad) || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
+	}
+}
+
+// TestMarkedFile: a file that begins with a byte order mark, as some editors write it, differs in what happens only.
+func TestMarkedFile(t *testing.T) {
+	var out bytes.Buffer
+	same, err := RunFile(scriptFile(t, "\ufeffhold\r\n----\r\nnothing\r\n"), Options{Out: &out})
+	if err != nil || same || !strings.Contains(out.String(), "\n hold\n ----\n-nothing\n+ok\n") {
+		t.Errorf("same %v, %v\n%s", same, err, out.String())
 	}
 }
 
