@@ -314,7 +314,7 @@ func (w *World) desk(c Command) error {
 			return fmt.Errorf("say what happens at the desk: %s", w.verbs[c.Name].allowed(c.Name))
 		}
 		s := handoffv1.TicketStatus(handoffv1.TicketStatus_value["TICKET_STATUS_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))])
-		if t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED || t.status == handoffv1.TicketStatus_TICKET_STATUS_DELETED {
+		if t.over() {
 			return fmt.Errorf("ticket %d is %s for good: the desk lets nobody change it", number, statusName(t.status))
 		}
 		t.status = s

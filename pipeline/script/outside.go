@@ -44,7 +44,18 @@ type ticket struct {
 	status   handoffv1.TicketStatus
 	// merged is the number of the ticket that it was merged into; 0 for none.
 	merged int
+	// reopens: the desk is one whose closed tickets can be opened again.
+	reopens bool
 }
+
+// over tells that the desk takes nothing on the ticket any more, nor lets anybody change it.
+func (t *ticket) over() bool {
+	return t.status == handoffv1.TicketStatus_TICKET_STATUS_DELETED || t.merged != 0 ||
+		t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED && !t.reopens
+}
+
+// deskZendesk is the desk whose closed tickets are closed for good.
+const deskZendesk = "zendesk"
 
 func newOutside() *outside {
 	return &outside{done: map[string]*handoffv1.Outcome{}, told: map[string]string{}}
@@ -366,6 +377,10 @@ func (w *World) create(a caller.Attempt, c *handoffv1.CreateTicket) *handoffv1.O
 		return refused(code, "the desk refused the ticket")
 	}
 	t := &ticket{external: c.GetExternalId(), place: a.Record, episode: a.Command.GetTicketEpisode(), status: handoffv1.TicketStatus_TICKET_STATUS_OPEN}
+	page := "agent/tickets"
+	if a.Shop.Desk.Kind != deskZendesk {
+		page, t.reopens = "app/ticket", true
+	}
 	w.outside.tickets = append(w.outside.tickets, t)
 	number := len(w.outside.tickets)
 	who := c.GetRequesterName()
@@ -393,13 +408,12 @@ func (w *World) create(a caller.Attempt, c *handoffv1.CreateTicket) *handoffv1.O
 		}
 	}
 	o := done()
-	o.TicketId, o.TicketUrl = strconv.Itoa(number), fmt.Sprintf("https://acme.zendesk.com/agent/tickets/%d", number)
+	o.TicketId, o.TicketUrl = strconv.Itoa(number), fmt.Sprintf("https://acme.%s.com/%s/%d", a.Shop.Desk.Kind, page, number)
 	return o
 }
 
 func (w *World) onTicket(number int, t *ticket, c *handoffv1.Command) *handoffv1.Outcome {
-	over := t.status == handoffv1.TicketStatus_TICKET_STATUS_CLOSED || t.status == handoffv1.TicketStatus_TICKET_STATUS_DELETED
-	if over && c.GetFetchTicket() == nil {
+	if t.over() && c.GetFetchTicket() == nil {
 		o := refused("422", "the ticket is "+statusName(t.status)+" for good")
 		o.TicketGone = true
 		return o

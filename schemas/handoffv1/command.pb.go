@@ -678,7 +678,10 @@ type SendText struct {
 	HumanAgent bool `protobuf:"varint,51,opt,name=human_agent,json=humanAgent,proto3" json:"human_agent,omitempty"`
 	// Call id: the text leaves only while that call has not ended, since it says that it has not (H11). Empty for
 	// a text that depends on no call.
-	WhileOpen     string `protobuf:"bytes,52,opt,name=while_open,json=whileOpen,proto3" json:"while_open,omitempty"`
+	WhileOpen string `protobuf:"bytes,52,opt,name=while_open,json=whileOpen,proto3" json:"while_open,omitempty"`
+	// One more than the version of the conversation's last hold: the text leaves only while that is the last one, since
+	// it says who has the conversation, or asks who shall (H2, H6, H12). 0 for a text that depends on no hold.
+	WhileHold     uint64 `protobuf:"varint,53,opt,name=while_hold,json=whileHold,proto3" json:"while_hold,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -802,6 +805,13 @@ func (x *SendText) GetWhileOpen() string {
 		return x.WhileOpen
 	}
 	return ""
+}
+
+func (x *SendText) GetWhileHold() uint64 {
+	if x != nil {
+		return x.WhileHold
+	}
+	return 0
 }
 
 // QuietCheck is what the gate needs to judge quiet hours; the person's zone is in the text's stamp.
@@ -2263,7 +2273,7 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\x0fCommandReturned\x12-\n" +
 	"\acommand\x18\x01 \x01(\v2\x13.handoff.v1.CommandR\acommand\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x12*\n" +
-	"\x06action\x18\x03 \x01(\x0e2\x12.handoff.v1.ActionR\x06action\"\xef\x03\n" +
+	"\x06action\x18\x03 \x01(\x0e2\x12.handoff.v1.ActionR\x06action\"\x8e\x04\n" +
 	"\bSendText\x124\n" +
 	"\n" +
 	"text_class\x18\x01 \x01(\x0e2\x15.handoff.v1.TextClassR\ttextClass\x12\x12\n" +
@@ -2280,7 +2290,9 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\vhuman_agent\x183 \x01(\bR\n" +
 	"humanAgent\x12\x1d\n" +
 	"\n" +
-	"while_open\x184 \x01(\tR\twhileOpen\"K\n" +
+	"while_open\x184 \x01(\tR\twhileOpen\x12\x1d\n" +
+	"\n" +
+	"while_hold\x185 \x01(\x04R\twhileHold\"K\n" +
 	"\n" +
 	"QuietCheck\x12=\n" +
 	"\fexempt_until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\vexemptUntil\":\n" +

@@ -182,6 +182,7 @@ func (m *SendText) CloneVT() *SendText {
 	r.Template = m.Template.CloneVT()
 	r.HumanAgent = m.HumanAgent
 	r.WhileOpen = m.WhileOpen
+	r.WhileHold = m.WhileHold
 	if rhs := m.Media; rhs != nil {
 		tmpContainer := make([]*Media, len(rhs))
 		for k, v := range rhs {
@@ -1091,6 +1092,13 @@ func (m *SendText) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		dAtA[i] = 0x3
 		i--
 		dAtA[i] = 0xe0
+	}
+	if m.WhileHold != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.WhileHold))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xa8
 	}
 	if len(m.WhileOpen) > 0 {
 		i -= len(m.WhileOpen)
@@ -2697,6 +2705,9 @@ func (m *SendText) SizeVT() (n int) {
 	l = len(m.WhileOpen)
 	if l > 0 {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.WhileHold != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.WhileHold))
 	}
 	if m.WhilePaused {
 		n += 3
@@ -4380,6 +4391,25 @@ func (m *SendText) UnmarshalVTUnsafe(dAtA []byte) error {
 			}
 			m.WhileOpen = stringValue
 			iNdEx = postIndex
+		case 53:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field WhileHold", wireType)
+			}
+			m.WhileHold = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.WhileHold |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		case 60:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field WhilePaused", wireType)

@@ -53,13 +53,18 @@ var (
 	// attribution is the line that introduces quoted history: "On Tue, Ann
 	// wrote:" and the same in the languages of the larger mail programs. A time,
 	// a date or an address must stand in it, so that a sentence of the agent's
-	// own that ends in "wrote:" is kept.
-	attribution = regexp.MustCompile(`(?i)^\s*(?:on|le|am|el|il|op|em|den|w dniu)\b.*(?:\d|@).*\b(?:wrote|a écrit|schrieb|escribió|ha scritto|schreef|escreveu|skrev|napisał(?:\(a\))?)\b.{0,80}:\s*$`)
+	// own that ends in "wrote:" is kept. \b knows ASCII letters only.
+	attribution = regexp.MustCompile(`(?i)^\s*(?:` +
+		`(?:(?:on|le|am|el|il|op|em|den|w dniu)|(?:pon|wt|śr|czw|pt|sob|niedz)\.,?)\s.*(?:\d|@).*[^\pL](?:wrote|a écrit|schrieb|escribió|ha scritto|schreef|escreveu|skrev|napisał(?:\(a\))?|pisze)(?:[^\pL].{0,80})?:` +
+		`|.*\d.*[^\pL]tarihinde\s.*[^\pL]yazdı:` +
+		`|.*\d{4}年\d{1,2}月\d{1,2}日.*(?:写道|寫道|のメッセージ|のメール)[:：]` +
+		`|\d{4}年\d{1,2}月\d{1,2}日.*<\S+@\S+>[:：]` +
+		`)\s*$`)
 	// separator lines end the message: the rest is earlier mail.
 	separator  = regexp.MustCompile(`(?i)^\s*(?:-{2,}\s*(?:original message|forwarded message|message d'origine|ursprüngliche nachricht|mensaje original|messaggio originale|oorspronkelijk bericht|mensagem original)\s*-{2,}|##-.*-##|begin forwarded message:)\s*$`)
 	headerFrom = regexp.MustCompile(`(?i)^\s*\*?(?:from|von|de|da|van)\s?:\*?\s+\S`)
 	headerSent = regexp.MustCompile(`(?i)^\s*\*?(?:sent|date|to|subject|gesendet|an|betreff|envoyé|à|objet|enviado|para|asunto|inviato|a|oggetto|verzonden|aan|onderwerp|assunto)\s?:\*?\s+\S`)
-	device     = regexp.MustCompile(`(?i)^\s*(?:sent from (?:my|mail for|outlook for|yahoo mail)\b.{0,60}|get outlook for \S+|envoyé de mon \S.{0,40}|von meinem \S.{0,40} gesendet|enviado desde mi \S.{0,40}|inviato da(?:l mio)? \S.{0,40})$`)
+	device     = regexp.MustCompile(`(?i)^\s*(?:sent from (?:my|mail for|outlook for|yahoo mail)\b.{0,60}|get outlook for \S+|envoyé de mon \S.{0,40}|von meinem \S.{0,40} gesendet|enviado desde mi \S.{0,40}|enviado d[eo] meu \S.{0,40}|inviato da(?:l mio)? \S.{0,40}|verzonden vanaf mijn \S.{0,40}|wysłane z \S.{0,40}|\S{1,20}['’]?(?:um)?[dt]an gönderildi|.{1,20}から送信|发自我的\s?\S.{0,40})$`)
 )
 
 // CutQuoted cuts quoted history and signatures from plain text: everything

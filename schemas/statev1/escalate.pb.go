@@ -66,6 +66,9 @@ type Conversation struct {
 	Shown handoffv1.EpisodeState `protobuf:"varint,54,opt,name=shown,proto3,enum=handoff.v1.EpisodeState" json:"shown,omitempty"`
 	// Until when an automated text waits for its time (pace, H12): what is sent after it leaves behind it. Unset: none does.
 	PacedUntil *timestamppb.Timestamp `protobuf:"bytes,55,opt,name=paced_until,json=pacedUntil,proto3" json:"paced_until,omitempty"`
+	// Call of the last text that opened with the disclosure (H12): where it does not arrive, the bot has not
+	// introduced itself after all. Empty: none was sent yet.
+	Disclosing string `protobuf:"bytes,56,opt,name=disclosing,proto3" json:"disclosing,omitempty"`
 	// What rules and loops are judged by; absent while nothing is known.
 	Automation *Automation `protobuf:"bytes,60,opt,name=automation,proto3" json:"automation,omitempty"`
 	// How many holds were begun or ended: the version of the last one.
@@ -235,6 +238,13 @@ func (x *Conversation) GetPacedUntil() *timestamppb.Timestamp {
 		return x.PacedUntil
 	}
 	return nil
+}
+
+func (x *Conversation) GetDisclosing() string {
+	if x != nil {
+		return x.Disclosing
+	}
+	return ""
 }
 
 func (x *Conversation) GetAutomation() *Automation {
@@ -911,6 +921,10 @@ type Ticket struct {
 	// It stands for one of another conversation, or of none, that this conversation's ticket was merged into: others
 	// go on there, whatever ends here (M7).
 	Shared bool `protobuf:"varint,56,opt,name=shared,proto3" json:"shared,omitempty"`
+	// Since when the desk is known to fail on making it, where no episode waits for it: in mirror mode (M1, H11).
+	DeskFailingSince *timestamppb.Timestamp `protobuf:"bytes,57,opt,name=desk_failing_since,json=deskFailingSince,proto3" json:"desk_failing_since,omitempty"`
+	// The subscriber was told of that.
+	ToldDeskDown bool `protobuf:"varint,58,opt,name=told_desk_down,json=toldDeskDown,proto3" json:"told_desk_down,omitempty"`
 	// Tags on it, as the desk told last or Handoff set them.
 	Tags []string `protobuf:"bytes,60,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Subject it was created with.
@@ -1096,6 +1110,20 @@ func (x *Ticket) GetByEcho() bool {
 func (x *Ticket) GetShared() bool {
 	if x != nil {
 		return x.Shared
+	}
+	return false
+}
+
+func (x *Ticket) GetDeskFailingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeskFailingSince
+	}
+	return nil
+}
+
+func (x *Ticket) GetToldDeskDown() bool {
+	if x != nil {
+		return x.ToldDeskDown
 	}
 	return false
 }
@@ -1471,7 +1499,7 @@ var File_handoff_state_v1_escalate_proto protoreflect.FileDescriptor
 
 const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\x97\x06\n" +
+	"\x1fhandoff/state/v1/escalate.proto\x12\x10handoff.state.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\"\xb7\x06\n" +
 	"\fConversation\x12\x1a\n" +
 	"\bepisodes\x18\x01 \x01(\x04R\bepisodes\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
@@ -1494,7 +1522,10 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x06nudged\x185 \x01(\bR\x06nudged\x12.\n" +
 	"\x05shown\x186 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05shown\x12;\n" +
 	"\vpaced_until\x187 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"pacedUntil\x12<\n" +
+	"pacedUntil\x12\x1e\n" +
+	"\n" +
+	"disclosing\x188 \x01(\tR\n" +
+	"disclosing\x12<\n" +
 	"\n" +
 	"automation\x18< \x01(\v2\x1c.handoff.state.v1.AutomationR\n" +
 	"automation\x12\x14\n" +
@@ -1553,7 +1584,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
 	"\tleft_open\x182 \x01(\bR\bleftOpen\x12H\n" +
-	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\"\xe7\x06\n" +
+	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\"\xd7\a\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1577,7 +1608,9 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x04told\x185 \x01(\x0e2\x18.handoff.v1.TicketStatusR\x04told\x123\n" +
 	"\atold_at\x186 \x01(\v2\x1a.google.protobuf.TimestampR\x06toldAt\x12\x17\n" +
 	"\aby_echo\x187 \x01(\bR\x06byEcho\x12\x16\n" +
-	"\x06shared\x188 \x01(\bR\x06shared\x12\x12\n" +
+	"\x06shared\x188 \x01(\bR\x06shared\x12H\n" +
+	"\x12desk_failing_since\x189 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\x12$\n" +
+	"\x0etold_desk_down\x18: \x01(\bR\ftoldDeskDown\x12\x12\n" +
 	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
 	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
 	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +
@@ -1687,20 +1720,21 @@ var file_handoff_state_v1_escalate_proto_depIdxs = []int32{
 	13, // 33: handoff.state.v1.Ticket.waiting_since:type_name -> google.protobuf.Timestamp
 	17, // 34: handoff.state.v1.Ticket.told:type_name -> handoff.v1.TicketStatus
 	13, // 35: handoff.state.v1.Ticket.told_at:type_name -> google.protobuf.Timestamp
-	19, // 36: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
-	13, // 37: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
-	13, // 38: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
-	13, // 39: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
-	13, // 40: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
-	11, // 41: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
-	10, // 42: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
-	10, // 43: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
-	13, // 44: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	13, // 36: handoff.state.v1.Ticket.desk_failing_since:type_name -> google.protobuf.Timestamp
+	19, // 37: handoff.state.v1.Kept.message:type_name -> handoff.v1.ThreadMessage
+	13, // 38: handoff.state.v1.Automation.same_since:type_name -> google.protobuf.Timestamp
+	13, // 39: handoff.state.v1.Automation.stopped_at:type_name -> google.protobuf.Timestamp
+	13, // 40: handoff.state.v1.Automation.rule_replied_at:type_name -> google.protobuf.Timestamp
+	13, // 41: handoff.state.v1.Automation.rule_answered_at:type_name -> google.protobuf.Timestamp
+	11, // 42: handoff.state.v1.Automation.read:type_name -> handoff.state.v1.LastReading
+	10, // 43: handoff.state.v1.Automation.waiting:type_name -> handoff.state.v1.RuleMoment
+	10, // 44: handoff.state.v1.Automation.replied:type_name -> handoff.state.v1.RuleMoment
+	13, // 45: handoff.state.v1.RuleMoment.at:type_name -> google.protobuf.Timestamp
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_handoff_state_v1_escalate_proto_init() }

@@ -47,6 +47,7 @@ func (m *Conversation) CloneVT() *Conversation {
 	r.Nudged = m.Nudged
 	r.Shown = m.Shown
 	r.PacedUntil = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.PacedUntil).CloneVT())
+	r.Disclosing = m.Disclosing
 	r.Automation = m.Automation.CloneVT()
 	r.Holds = m.Holds
 	if rhs := m.Consent; rhs != nil {
@@ -251,6 +252,8 @@ func (m *Ticket) CloneVT() *Ticket {
 	r.ToldAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.ToldAt).CloneVT())
 	r.ByEcho = m.ByEcho
 	r.Shared = m.Shared
+	r.DeskFailingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.DeskFailingSince).CloneVT())
+	r.ToldDeskDown = m.ToldDeskDown
 	r.Subject = m.Subject
 	r.FollowUp = m.FollowUp
 	r.Announced = m.Announced
@@ -440,6 +443,15 @@ func (m *Conversation) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		dAtA[i] = 0x3
 		i--
 		dAtA[i] = 0xe2
+	}
+	if len(m.Disclosing) > 0 {
+		i -= len(m.Disclosing)
+		copy(dAtA[i:], m.Disclosing)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Disclosing)))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xc2
 	}
 	if m.PacedUntil != nil {
 		size, err := (*timestamppb1.Timestamp)(m.PacedUntil).MarshalToSizedBufferVT(dAtA[:i])
@@ -1258,6 +1270,30 @@ func (m *Ticket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			dAtA[i] = 0xe2
 		}
 	}
+	if m.ToldDeskDown {
+		i--
+		if m.ToldDeskDown {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xd0
+	}
+	if m.DeskFailingSince != nil {
+		size, err := (*timestamppb1.Timestamp)(m.DeskFailingSince).MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xca
+	}
 	if m.Shared {
 		i--
 		if m.Shared {
@@ -1870,6 +1906,10 @@ func (m *Conversation) SizeVT() (n int) {
 		l = (*timestamppb1.Timestamp)(m.PacedUntil).SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	l = len(m.Disclosing)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
 	if m.Automation != nil {
 		l = m.Automation.SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
@@ -2183,6 +2223,13 @@ func (m *Ticket) SizeVT() (n int) {
 		n += 3
 	}
 	if m.Shared {
+		n += 3
+	}
+	if m.DeskFailingSince != nil {
+		l = (*timestamppb1.Timestamp)(m.DeskFailingSince).SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.ToldDeskDown {
 		n += 3
 	}
 	if len(m.Tags) > 0 {
@@ -2901,6 +2948,45 @@ func (m *Conversation) UnmarshalVTUnsafe(dAtA []byte) error {
 			if err := (*timestamppb1.Timestamp)(m.PacedUntil).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
+			iNdEx = postIndex
+		case 56:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Disclosing", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field Disclosing is not UTF-8")
+			}
+			m.Disclosing = stringValue
 			iNdEx = postIndex
 		case 60:
 			if wireType != 2 {
@@ -5242,6 +5328,62 @@ func (m *Ticket) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.Shared = bool(v != 0)
+		case 57:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DeskFailingSince", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.DeskFailingSince == nil {
+				m.DeskFailingSince = &timestamppb.Timestamp{}
+			}
+			if err := (*timestamppb1.Timestamp)(m.DeskFailingSince).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 58:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ToldDeskDown", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.ToldDeskDown = bool(v != 0)
 		case 60:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Tags", wireType)

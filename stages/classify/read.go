@@ -191,24 +191,31 @@ func (s *Stage) onlyStops(rest []byte, at int) bool {
 	return at > 0 && len(rest) > 0 && s.neverAnswers(bytes.TrimSpace(rest))
 }
 
-// thanksByName tells whether a message is thanks and one more word that can only be a name: written
-// like one, and nothing that the classifier or a keyword knows ("Thank you Kim!").
+// thanksByName tells whether a message is thanks and one more word that can only be a name: a given name
+// however it is written ("thank you kim 😀"), or one that is written like a name and nothing that the classifier or
+// a keyword knows ("Thank you Lars!").
 func (s *Stage) thanksByName(folded []byte, text string) bool {
-	at := bytes.LastIndexAny(folded, " \n")
-	if at < 0 {
+	if strings.ContainsAny(text, "?？") {
 		return false
 	}
-	text = strings.TrimRightFunc(text, unicode.IsSpace)
-	name := text[strings.LastIndexFunc(text, unicode.IsSpace)+1:]
-	if !capitalized(name) || bytes.ContainsAny(folded[at+1:], "0123456789") || strings.ContainsAny(text, "?？") {
+	text, folded = strings.TrimRightFunc(text, ofNoWord), bytes.TrimRightFunc(folded, ofNoWord)
+	at := bytes.LastIndexAny(folded, " \n")
+	if at < 0 || bytes.ContainsAny(folded[at+1:], "0123456789") {
 		return false
 	}
 	thanks := s.answers.Find(folded[:at])
 	if !thanks.Thanks || thanks.Kind != answer.None || thanks.Rest != at {
 		return false
 	}
-	return s.unknown(name)
+	if s.given[string(folded[at+1:])] {
+		return true
+	}
+	name := text[strings.LastIndexFunc(text, unicode.IsSpace)+1:]
+	return capitalized(name) && s.unknown(name)
 }
+
+// ofNoWord tells of what may stand behind the last word: space, punctuation, emoji.
+func ofNoWord(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) }
 
 // capitalized tells whether a word is written as names are: a capital, then a small letter.
 func capitalized(word string) bool {

@@ -70,19 +70,19 @@ func (s *Stage) onConsentChanged(t *turn.Turn, c *handoffv1.ConsentChanged) erro
 		now.ShutVersion = now.GetVersion()
 	}
 	t.Put(name, now)
-	waitNoLonger(t, func(at turn.Place, class handoffv1.TextClass) bool {
-		return slices.Contains(scopes(at), c.GetScope()) && !allows(now, class)
+	waitNoLonger(t, func(at turn.Place, text *handoffv1.SendText) bool {
+		return slices.Contains(scopes(at), c.GetScope()) && !allows(now, text.GetTextClass())
 	})
 	return nil
 }
 
 // waitNoLonger has texts that wait for their time (Command.not_before) judged now: what may not leave any
 // more is not to keep what stands behind it in its lane waiting.
-func waitNoLonger(t *turn.Turn, is func(turn.Place, handoffv1.TextClass) bool) {
+func waitNoLonger(t *turn.Turn, is func(turn.Place, *handoffv1.SendText) bool) {
 	var waiting []string
 	turn.Scan(t, callPrefix, &statev1.OpenCall{}, func(name string, open *statev1.OpenCall) bool {
 		text := open.GetRecord().GetCommand().GetSendText()
-		if text != nil && open.GetNotBefore() != nil && is(placeOf(open.GetRecord()), text.GetTextClass()) {
+		if text != nil && open.GetNotBefore() != nil && is(placeOf(open.GetRecord()), text) {
 			waiting = append(waiting, name)
 		}
 		return true
@@ -111,8 +111,8 @@ func (s *Stage) onHold(t *turn.Turn, h *handoffv1.Hold) error {
 		now.Classes = h.GetClasses()
 	}
 	t.Put(name, now)
-	waitNoLonger(t, func(at turn.Place, class handoffv1.TextClass) bool {
-		return at.Conversation == conversation && slices.Contains(now.GetClasses(), class)
+	waitNoLonger(t, func(at turn.Place, text *handoffv1.SendText) bool {
+		return at.Conversation == conversation && (slices.Contains(now.GetClasses(), text.GetTextClass()) || outlived(now, text))
 	})
 	return nil
 }

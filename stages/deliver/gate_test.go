@@ -307,3 +307,31 @@ func TestATextAboutACallLeavesWhileItIsOpen(t *testing.T) {
 		t.Errorf("after it: %+v", rel)
 	}
 }
+
+// TestATextAboutWhoHasItLeavesWhileThatIsSo: what waits for its time, and says or asks who has the conversation, is
+// judged at once when that changes, so that nothing waits behind it (H12).
+func TestATextAboutWhoHasItLeavesWhileThatIsSo(t *testing.T) {
+	w := newWorld(t)
+	w.consent("channel:sms", 1, conversational)
+	hold := func(version uint64) {
+		r := w.record(number)
+		r.Body = &handoffv1.Record_Hold{Hold: &handoffv1.Hold{Held: version%2 == 1, Episode: 1, Version: version, Classes: []handoffv1.TextClass{bot, rule}}}
+		w.send(r)
+	}
+	hold(1)
+	text := w.command(number, &handoffv1.Command{
+		Action:    &handoffv1.Command_SendText{SendText: &handoffv1.SendText{TextClass: system, Text: "You're now connected.", WhileHold: 2}},
+		NotBefore: timestamppb.New(w.now.Add(30 * time.Second)),
+	})
+	if rel := w.release(text); rel.Verdict != caller.Wait {
+		t.Errorf("before its time: %+v", rel)
+	}
+	hold(1)
+	if rel := w.release(text); rel.Verdict != caller.Wait {
+		t.Errorf("after the same word again: %+v", rel)
+	}
+	hold(2)
+	if rel := w.release(text); rel.Verdict != caller.Refuse || rel.Reason != handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN {
+		t.Errorf("after the bot is back: %+v", rel)
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/caller"
+	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -79,7 +80,7 @@ func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *ha
 	if err != nil {
 		return err
 	}
-	if over, err := overtaken(e, text); err != nil {
+	if over, err := overtaken(e, placeOf(open.GetRecord()), text); err != nil {
 		return err
 	} else if over {
 		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN
@@ -97,13 +98,25 @@ func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *ha
 	return err
 }
 
-// overtaken tells that a text which says that a call has not ended is about one that has (H11).
-func overtaken(e entries, text *handoffv1.SendText) (bool, error) {
+// overtaken tells that a text which says that a call has not ended is about one that has (H11), or that one which says
+// or asks who has the conversation was made before that changed (H2, H6, H12).
+func overtaken(e entries, p turn.Place, text *handoffv1.SendText) (bool, error) {
+	if text.GetWhileHold() > 0 {
+		hold := &statev1.GateHold{}
+		if _, err := e.get(holdPrefix+p.Conversation, hold); err != nil || outlived(hold, text) {
+			return err == nil, err
+		}
+	}
 	if text.GetWhileOpen() == "" {
 		return false, nil
 	}
 	open, err := e.get(callPrefix+text.GetWhileOpen(), &statev1.OpenCall{})
 	return !open, err
+}
+
+// outlived tells that who has the conversation has changed since a text was made that says or asks it.
+func outlived(hold *statev1.GateHold, text *handoffv1.SendText) bool {
+	return text.GetWhileHold() > 0 && hold.GetVersion() >= text.GetWhileHold()
 }
 
 // otherIDs lists what the provider holds of this conversation's other calls that ended since this one

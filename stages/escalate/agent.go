@@ -253,6 +253,9 @@ func (c *conversation) textEnded(r *handoffv1.Receipt) {
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED:
 		why = notDelivered(out.GetCode(), out.GetMeaning())
 	}
+	if out.GetStatus() != handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN {
+		c.undisclosed(r.GetCallId())
+	}
 	c.noteText(r.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_AGENT, why)
 }
 
@@ -261,6 +264,7 @@ func (c *conversation) onDeliveryState(d *handoffv1.DeliveryState) {
 	if d.GetStatus() != handoffv1.DeliveryStatus_DELIVERY_STATUS_FAILED {
 		return
 	}
+	c.undisclosed(d.GetCallId())
 	author := c.thread.find(d.GetCallId()).GetAuthor()
 	c.noteText(author == handoffv1.AuthorKind_AUTHOR_KIND_AGENT, notDelivered(d.GetCode(), d.GetMeaning()))
 }

@@ -133,15 +133,28 @@ func (c *conversation) onBotReply(r *handoffv1.BotReply) {
 // botText sends the answer; the first one to a person, and the first after people had the
 // conversation, says who is speaking (H12).
 func (c *conversation) botText(r *handoffv1.BotReply) {
-	text := r.GetText()
-	if c.shop.Handoff.Disclose && !c.state.GetDisclosed() {
+	text, discloses := r.GetText(), c.shop.Handoff.Disclose && !c.state.GetDisclosed()
+	if discloses {
 		text = c.text(settings.TextDisclosure) + " " + text
 	}
-	c.state.Disclosed = true
-	c.sendText(outbound{
+	callID := c.sendText(outbound{
 		class: handoffv1.TextClass_TEXT_CLASS_BOT, text: text, turn: r.GetTurn(),
 		moment: momentOf(c.state.GetTurn().GetAsked().GetIntent()),
 	})
+	if callID == "" {
+		return // it may not leave, so it introduces nobody
+	}
+	c.state.Disclosed = true
+	if discloses {
+		c.state.Disclosing = callID
+	}
+}
+
+// undisclosed notes that a text did not arrive: where it was the one that introduces the bot, the next one does (H12).
+func (c *conversation) undisclosed(callID string) {
+	if callID != "" && callID == c.state.GetDisclosing() {
+		c.state.Disclosed, c.state.Disclosing = false, ""
+	}
 }
 
 // dropped records a bot's reply that is not sent.

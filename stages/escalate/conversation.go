@@ -85,6 +85,7 @@ func (c *conversation) put(name string, m schemas.Message, there bool) {
 const (
 	convPrefix = "conv/"
 	threads    = "thread/" // of all conversations
+	pastPrefix = "past/"   // tickets before the current one, of all conversations
 )
 
 func convEntry(conversation string) string    { return convPrefix + conversation }
@@ -94,7 +95,7 @@ func ticketEntry(conversation string) string  { return "ticket/" + conversation 
 func threadPrefix(conversation string) string { return threads + conversation + "/" }
 
 func pastEntry(conversation, ticketID string) string {
-	return "past/" + conversation + "/" + ticketID
+	return pastPrefix + conversation + "/" + ticketID
 }
 
 func threadEntry(conversation string, seq uint64) string {

@@ -159,6 +159,9 @@ func (c *conversation) ticketCallEnded(r *handoffv1.Receipt) {
 		c.announce()
 		if opening {
 			c.opened("the ticket exists")
+		} else if k.GetDeskFailingSince() != nil {
+			k.DeskFailingSince = nil
+			c.stopTimer(timerDesk)
 		}
 		if k.GetDetached() { // nothing of the new subscriber's follows it
 			c.t.Put(pastEntry(c.at.Conversation, k.GetTicketId()), k)

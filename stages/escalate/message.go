@@ -147,7 +147,7 @@ func (c *conversation) onThanks(m inbound, notes ...string) {
 		c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
 		if byAgent && !m.read.GetReaction() && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested && !c.ticket.GetShared() {
 			c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
-			c.ticketClosed("thanked after an agent's reply (close_on_thanks)")
+			c.closePause("thanked after an agent's reply (close_on_thanks)") // without a word: thanks trigger no text
 		}
 		return
 	}
@@ -177,10 +177,24 @@ func (c *conversation) continueOnTicket(m inbound) {
 	c.request(EventRequest, "written within "+settings.Span(c.shop.Handoff.AnswerGrace)+" of an agent's reply (answer_grace)")
 }
 
-// mayEscalate tells whether an episode may begin: both switches on (H10), a desk there, and the address
-// not held for spam (M7).
+// mayEscalate tells whether an episode may begin.
 func (c *conversation) mayEscalate() bool {
-	return c.shop.Active && c.shop.SupportDetails && c.shop.Desk.Kind != "" && !c.spam()
+	why, _ := c.barred()
+	return why == ""
+}
+
+// barred says why no episode may begin, and by which behaviour; "" where one may: both switches are on, there is a
+// desk, and none of the address's tickets is marked as spam.
+func (c *conversation) barred() (why, by string) {
+	switch {
+	case !c.shop.Active || !c.shop.SupportDetails:
+		return "handoffs are switched off", "H10"
+	case c.shop.Desk.Kind == "":
+		return "there is no help desk", "H10"
+	case c.spam():
+		return "a ticket of theirs is marked as spam", "M7"
+	}
+	return "", ""
 }
 
 // begin makes the next episode the current one, in no state yet. One that expired or was closed is kept beside it:

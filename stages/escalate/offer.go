@@ -24,10 +24,12 @@ func (c *conversation) offerText() string {
 func (c *conversation) offer(reason string) {
 	until := c.t.Now.Add(c.shop.Handoff.OfferLapses)
 	c.move(EventOffer, reason)
-	c.episode.QuestionId = c.sendText(outbound{
+	o := outbound{
 		class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.offerText(),
 		question: handoffv1.Question_QUESTION_OFFER, until: until, moment: momentOfOffer(c.episode.GetSignal()),
-	})
+	}
+	o.whileHeldSo = c.notBefore(o) != nil // one that waits is not to ask whoever has people by then
+	c.episode.QuestionId = c.sendText(o)
 	c.episode.OfferUntil = timestamppb.New(until)
 	c.setTimer(timerLapse, c.look(until))
 }
@@ -55,11 +57,10 @@ func (c *conversation) answer(m inbound) (done bool) {
 	return false
 }
 
-// confirm requests the ticket; where handoffs were switched off since the offer, it says that it
-// cannot (H10).
+// confirm requests the ticket; where none may be opened since the offer, it says that it cannot (H10, M7).
 func (c *conversation) confirm(reason string) {
-	if !c.mayEscalate() {
-		c.move(EventRefused, reason+"; handoffs are switched off since")
+	if why, _ := c.barred(); why != "" {
+		c.move(EventRefused, reason+"; "+why+" since")
 		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextFailed)})
 		return
 	}

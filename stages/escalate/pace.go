@@ -85,7 +85,7 @@ func (c *conversation) paced(o outbound, leaves *timestamppb.Timestamp) *timesta
 // (H12).
 func (c *conversation) sayTakenOver() {
 	if c.shop.Handoff.SayTakenOver {
-		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextTakenOver), moment: transition})
+		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextTakenOver), moment: transition, whileHeldSo: true})
 	}
 }
 
@@ -99,5 +99,5 @@ func (c *conversation) sayReturned(onClose bool) {
 	case !h.SayReturned:
 		return
 	}
-	c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(id), moment: transition})
+	c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(id), moment: transition, whileHeldSo: true})
 }

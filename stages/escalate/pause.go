@@ -28,6 +28,7 @@ func (c *conversation) pauseEnds() time.Time {
 // onPauseOver gives the conversation back to the bot on time (H7). Settings may have changed since the
 // timer was set: the current ones decide.
 func (c *conversation) onPauseOver() {
+	c.disconnected() // D1, D2
 	if c.episode.GetState() != open && !c.ticket.GetTaken() {
 		return
 	}
@@ -51,13 +52,20 @@ func (c *conversation) look(at time.Time) time.Time {
 	return at
 }
 
-// ticketClosed ends the pause because the ticket is closed (H6).
+// ticketClosed ends the pause because the ticket is closed, and says so where the shop wants that (H6).
 func (c *conversation) ticketClosed(reason string) {
+	if c.closePause(reason) {
+		c.sayReturned(true)
+	}
+}
+
+// closePause ends the pause because the ticket is closed. It tells whether an episode was.
+func (c *conversation) closePause(reason string) bool {
 	c.stopWaiting()
 	c.ticket.Taken = false
 	if !c.move(EventClose, reason) {
 		c.settle()
-		return
+		return false
 	}
-	c.sayReturned(true)
+	return true
 }

@@ -133,11 +133,11 @@ func (c *conversation) ruleStatus(r *rules.Compiled, status string) {
 
 // escalateNow gives the conversation to people without asking (R1).
 func (c *conversation) escalateNow(r *rules.Compiled) string {
-	switch {
+	switch barred, by := c.barred(); {
 	case c.paused():
 		return "people have the conversation"
-	case !c.mayEscalate():
-		return "handoffs are switched off (H10)"
+	case barred != "":
+		return barred + " (" + by + ")"
 	}
 	read := c.state.GetAutomation().GetRead()
 	c.move(EventLapse, "a rule escalated") // a standing offer has no use any more

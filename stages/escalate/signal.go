@@ -59,11 +59,11 @@ func botSignal(asked *statev1.Cause, why string) *statev1.Signal {
 // handoff acts on a signal: the subscriber is asked, or the episode is requested at once where the
 // question is skipped or not allowed. It returns why nothing was done, "" when it was.
 func (c *conversation) handoff(signal *statev1.Signal) (notDone string) {
-	switch {
+	switch barred, by := c.barred(); {
 	case c.paused():
 		return "people have the conversation"
-	case !c.mayEscalate():
-		return "handoffs are switched off (H10)"
+	case barred != "":
+		return barred + " (" + by + ")"
 	case c.mirrored(): // M6
 		c.begin(signal)
 		c.request(EventRequest, signal.GetReason())

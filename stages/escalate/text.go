@@ -33,6 +33,8 @@ type outbound struct {
 	moment moment
 	// template stands in place of a free-form text: it may leave outside the channel's window (W3).
 	template *handoffv1.Template
+	// whileHeldSo: it says, or asks, who has the conversation; it leaves only while that has not changed.
+	whileHeldSo bool
 	// whileOpen is the call that the text says has not ended; it leaves only while that is so (H11).
 	whileOpen string
 	// inThread is the call id under which the thread has it already: it was on its way before (C11).
@@ -62,13 +64,16 @@ func (c *conversation) sendText(o outbound) (callID string) {
 	if stamp == nil {
 		stamp = c.state.GetConsent()
 	}
-	leaves := c.notBefore(o)
+	leaves, whileHold := c.notBefore(o), uint64(0)
+	if o.whileHeldSo {
+		whileHold = c.state.GetHolds() + 1
+	}
 	callID = c.t.Command(c.at, &handoffv1.Command{
 		Episode: o.episode,
 		Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{
 			TextClass: o.class, Text: o.text, Media: o.media, Consent: stamp,
 			NativeId: o.nativeID, Author: o.author, Turn: o.turn, Question: o.question, WhilePaused: o.whilePaused,
-			WhileOpen: o.whileOpen, Template: o.template, HumanAgent: c.asPerson(o), Quiet: c.quietCheck(o),
+			WhileOpen: o.whileOpen, WhileHold: whileHold, Template: o.template, HumanAgent: c.asPerson(o), Quiet: c.quietCheck(o),
 		}},
 		GiveUpAt: c.windowEnds(o), NotBefore: leaves,
 	})

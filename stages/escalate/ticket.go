@@ -64,18 +64,20 @@ func (c *conversation) reopenable() bool {
 	return !c.t.At().After(k.GetClosedAt().AsTime().Add(within))
 }
 
-// spam tells that one of the address's tickets is marked as spam: it opens none until that is
-// undone (M7).
+// spam tells that one of the address's tickets, of any of its conversations and an earlier one too, is marked as
+// spam: it opens none until that is undone (M7).
 func (c *conversation) spam() bool {
 	const spam = handoffv1.TicketStatus_TICKET_STATUS_SPAM
 	found := c.ticket.GetStatus() == spam
-	c.t.Each(ticketEntry(""), func(name string, value []byte) bool {
-		if name != c.names.ticket { // of another conversation
-			k := &statev1.Ticket{}
-			found = found || c.t.Decode(name, value, k) && k.GetStatus() == spam
-		}
-		return !found
-	})
+	for _, kept := range []string{ticketEntry(""), pastPrefix} {
+		c.t.Each(kept, func(name string, value []byte) bool {
+			if !found && name != c.names.ticket {
+				k := &statev1.Ticket{}
+				found = c.t.Decode(name, value, k) && k.GetStatus() == spam
+			}
+			return !found
+		})
+	}
 	return found
 }
 

@@ -164,7 +164,7 @@ func (c *conversation) settle() {
 	if state != offered {
 		c.stopTimer(timerLapse)
 	}
-	if state != requested {
+	if state != requested && !c.mirrorWaits() {
 		c.stopTimer(timerDesk)
 	}
 	held := peopleHave(state) || c.ticket.GetTaken()

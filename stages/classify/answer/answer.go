@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/handoff-dev/handoff/stages/classify/fold"
@@ -30,7 +31,7 @@ const (
 type Answer struct {
 	// Kind: Yes or No where the message is or begins with one.
 	Kind Kind
-	// Weak marks a yes that is one only while a question stands: "ok", "great".
+	// Weak marks a yes that is one only while a question stands: "ok", "great", "thx 👍".
 	Weak bool
 	// Thanks: the message consists of thanks and what goes with them, and perhaps of a Weak yes.
 	Thanks bool
@@ -59,6 +60,8 @@ const (
 type phrase struct {
 	part     part
 	language string
+	// sign: it has no letter, as 👍.
+	sign bool
 }
 
 // Table holds the phrases. It never changes and may be shared.
@@ -93,7 +96,10 @@ func Parse(document string) (*Table, error) {
 			if key == "" {
 				return nil, fmt.Errorf("answers line %d: phrase %q is empty when folded", n+1, text)
 			}
-			t.add(key, phrase{part: kinds[columns[0]], language: strings.TrimPrefix(columns[1], "*")})
+			t.add(key, phrase{
+				part: kinds[columns[0]], language: strings.TrimPrefix(columns[1], "*"),
+				sign: strings.IndexFunc(key, unicode.IsLetter) < 0,
+			})
 		}
 	}
 	return t, nil
@@ -161,15 +167,16 @@ type scan struct {
 	clause bool
 	// within: the last phrase says what is thanked for, in a clause that goes on: "thanks for nothing".
 	within bool
-	// clear: the phrase of the answer stands before more words too.
-	clear, yes, no, ok, thanks bool
-	language                   string
+	// clear: the phrase of the answer stands before more words too. word: a yes is one of words, and not 👍 alone.
+	clear, yes, word, no, ok, thanks bool
+	language                         string
 }
 
 func (s *scan) take(p phrase) {
 	switch p.part {
 	case partYes, partYesClear:
 		s.yes = true
+		s.word = s.word || !p.sign
 		s.clear = s.clear || p.part == partYesClear
 	case partNo, partNoClear:
 		s.no = true
@@ -193,6 +200,8 @@ func (s *scan) whole(end int) Answer {
 	case s.yes && s.no: // "yes no": neither
 	case s.no:
 		a.Kind = No
+	case s.yes && !s.word && s.thanks: // "thx 👍"
+		a.Kind, a.Weak, a.Thanks = Yes, true, true
 	case s.yes:
 		a.Kind = Yes
 	case s.ok:
