@@ -177,7 +177,11 @@ func exitCode(err error) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "handoff:", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
+	said := strings.TrimPrefix(err.Error(), errUsage.Error()+": ")
+	if errors.Is(err, context.Canceled) { // by a signal: nothing else cancels a command
+		said = strings.ReplaceAll(said, context.Canceled.Error(), "interrupted before it was done")
+	}
+	fmt.Fprintln(os.Stderr, "handoff:", said)
 	var bad *settings.Error
 	switch {
 	case errors.Is(err, errUnbalanced):

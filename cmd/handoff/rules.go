@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -63,6 +64,9 @@ func (of ofShop) readRules(file string) ([]byte, *settings.Shop, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: rules: %w", errUsage, err)
 	}
+	if empty(doc) {
+		return nil, nil, fmt.Errorf("%w: %s holds neither rules nor settings; docs/rules.md shows some", errUsage, file)
+	}
 	var base []byte
 	if of.Settings != "" {
 		if base, err = os.ReadFile(of.Settings); err != nil {
@@ -78,6 +82,16 @@ func (of ofShop) readRules(file string) ([]byte, *settings.Shop, error) {
 	}
 	shop, err := app.CheckSettings(whole)
 	return whole, shop, refusedSettings(file, err)
+}
+
+// empty tells whether a document holds nothing but remarks.
+func empty(doc []byte) bool {
+	for line := range bytes.Lines(doc) {
+		if line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\ufeff"))); len(line) > 0 && line[0] != '#' && !bytes.Equal(line, []byte("---")) {
+			return false
+		}
+	}
+	return true
 }
 
 // refusedSettings says where a document is wrong as "file:line:column: path: reason".

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,6 +52,10 @@ func TestWrongUsage(t *testing.T) {
 		{"train --data " + table + " --out " + filepath.Join(t.TempDir(), "none", "x.model"), "--out: "},
 		{"train --data " + table + " --out " + filepath.Join(t.TempDir(), "x.model"), table + `: labelled messages: all are labelled "rental"`},
 		{"train --data " + table + ".none --out x.model", "no such file"},
+		{"settings check " + fileOf(t, "utf16.yaml", "\xff\xfes\x00h\x00o\x00p\x00"), "utf16.yaml:1:1: is not UTF-8: save it as UTF-8"},
+		{"settings check " + fileOf(t, "latin.yaml", "shop: acme\nname: Caf\xe9\n"), "latin.yaml:2:10: is not UTF-8: save it as UTF-8"},
+		{"rules check -f " + fileOf(t, "empty.yaml", "# nothing\n"), "empty.yaml holds neither rules nor settings"},
+		{"consent import --shop acme " + fileOf(t, "empty.csv", ""), "empty.csv: line 1: the file is empty; it begins with a header"},
 		{"eval", "say with --data what to read"},
 	} {
 		out, problems, code := at(t, strings.Fields(c.args)...)
@@ -82,6 +88,16 @@ func TestKafkaAway(t *testing.T) {
 	out, problems, code := at(t, "consent", "import", "--shop", "acme", "--dry-run", rows, "--set", "kafka.brokers=127.0.0.1:1")
 	if code != 0 || !strings.Contains(out, "1 rows would be imported, 0 are bad") || !strings.Contains(problems, "its accounts and channels were not checked") {
 		t.Errorf("a dry run: exit %d\n%s%s", code, out, problems)
+	}
+}
+
+// TestInterrupted: who ends a command by a signal reads that they did, not Go's words for it.
+func TestInterrupted(t *testing.T) {
+	_, problems, code := captured(t, func() int {
+		return exitCode(fmt.Errorf("import: %w; what was imported stays", context.Canceled))
+	})
+	if code != exitFailed || problems != "handoff: import: interrupted before it was done; what was imported stays\n" {
+		t.Errorf("exit %d, %q", code, problems)
 	}
 }
 

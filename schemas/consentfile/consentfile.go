@@ -126,6 +126,10 @@ func csvRows(r io.Reader) iter.Seq2[placed, error] {
 		in := csv.NewReader(r)
 		in.FieldsPerRecord = -1
 		header, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			yield(placed{}, fmt.Errorf("line 1: the file is empty; it begins with a header: %s", strings.Join(Columns(), ",")))
+			return
+		}
 		if err != nil {
 			yield(placed{}, fmt.Errorf("line 1: the header cannot be read: %w", err))
 			return

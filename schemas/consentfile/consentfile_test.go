@@ -119,7 +119,7 @@ func TestRead(t *testing.T) {
 			"line 4: something follows the object: an object a line",
 			"+14155550004 channel:sms CONSENT_STATUS_PENDING",
 		}},
-		"nothing": {"", consentfile.CSV, []string{"line 1: the header cannot be read: EOF"}},
+		"nothing": {"", consentfile.CSV, []string{"line 1: the file is empty; it begins with a header: address,channel,status,time,source,account,scope,text,time_zone"}},
 	} {
 		got := read(c.text, c.format)
 		if strings.Join(got, "\n") != strings.Join(c.want, "\n") {

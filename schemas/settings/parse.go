@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -86,6 +88,9 @@ func Parse(document []byte) (shop *Shop, err error) {
 }
 
 func parse(document []byte) (*Shop, error) {
+	if !utf8.Valid(document) {
+		return nil, &Error{Problems: []Problem{notUTF8(document)}}
+	}
 	s := defaults()
 	dec := yaml.NewDecoder(strings.NewReader(string(document)), yaml.Strict())
 	if err := dec.Decode(s); err != nil {
@@ -107,6 +112,24 @@ func parse(document []byte) (*Shop, error) {
 		return nil, &Error{Problems: problems}
 	}
 	return s, nil
+}
+
+// notUTF8 is where a document is not.
+func notUTF8(document []byte) Problem {
+	at := 0
+	for at < len(document) {
+		r, n := utf8.DecodeRune(document[at:])
+		if r == utf8.RuneError && n == 1 {
+			break
+		}
+		at += n
+	}
+	before := document[:at]
+	begin := bytes.LastIndexByte(before, '\n') + 1
+	return Problem{
+		Line: bytes.Count(before, []byte{'\n'}) + 1, Column: utf8.RuneCount(before[begin:]) + 1,
+		Reason: "is not UTF-8: save it as UTF-8",
+	}
 }
 
 // Problems makes an *Error of what someone else found wrong with a parsed document, with the lines

@@ -145,10 +145,13 @@ func (c *conversation) afterReply() {
 }
 
 // take gives a conversation to the agents beside the episodes, mirrored (M6) or in the channel's own app (H14):
-// the bot is paused until close or H7.
+// the bot is paused until close or H7, which a further reply puts off unless the shop counts from the first.
 func (c *conversation) take() {
 	again := c.ticket.GetTaken()
-	c.ticket.Taken, c.ticket.TakenAt, c.ticket.ByEcho = true, c.received(), false
+	c.ticket.Taken, c.ticket.ByEcho = true, false
+	if !again || !c.shop.Handoff.PauseFromOpening {
+		c.ticket.TakenAt = c.received()
+	}
 	c.settle()
 	if !again {
 		c.sayTakenOver()
