@@ -20,11 +20,17 @@ type rulesCommand struct {
 
 type checkRules struct {
 	File string `short:"f" required:"" type:"existingfile" help:"Rules (YAML): a document with rules, or a shop's settings. docs/rules.md is their page."`
+	ofShop
+}
+
+// ofShop names the shop whose rules are looked at.
+type ofShop struct {
+	Settings string `type:"existingfile" placeholder:"FILE" help:"Settings (YAML) of the shop that the rules are for: its texts, the intents of its own model. The shop of docs/scripts.md unless given."`
 }
 
 // Run checks the file.
 func (c *checkRules) Run() error {
-	_, shop, err := readRules(c.File)
+	_, shop, err := c.readRules(c.File)
 	if err != nil {
 		return err
 	}
@@ -33,13 +39,14 @@ func (c *checkRules) Run() error {
 }
 
 type testRules struct {
-	File   string `short:"f" required:"" type:"existingfile" help:"Rules (YAML): a document with rules, or a shop's settings."`
+	File string `short:"f" required:"" type:"existingfile" help:"Rules (YAML): a document with rules, or a shop's settings."`
+	ofShop
 	Script string `arg:"" type:"existingfile" help:"Conversation script; docs/scripts.md teaches them."`
 }
 
 // Run plays the script.
 func (c *testRules) Run() error {
-	document, _, err := readRules(c.File)
+	document, _, err := c.readRules(c.File)
 	if err != nil {
 		return err
 	}
@@ -51,8 +58,8 @@ func (c *testRules) Run() error {
 	return err
 }
 
-// readRules reads a file of rules as the settings of a shop that has them.
-func readRules(file string) ([]byte, *settings.Shop, error) {
+// readRules reads a file of rules as the settings of the shop that has them.
+func (of ofShop) readRules(file string) ([]byte, *settings.Shop, error) {
 	doc, err := os.ReadFile(file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: rules: %w", errUsage, err)
@@ -60,7 +67,16 @@ func readRules(file string) ([]byte, *settings.Shop, error) {
 	if empty(doc) {
 		return nil, nil, fmt.Errorf("%w: %s holds neither rules nor settings; docs/rules.md shows some", errUsage, file)
 	}
-	whole, err := app.CompleteRules(doc)
+	var base []byte
+	if of.Settings != "" {
+		if base, err = os.ReadFile(of.Settings); err != nil {
+			return nil, nil, fmt.Errorf("%w: settings: %w", errUsage, err)
+		}
+		if _, err := app.CheckSettings(base); err != nil {
+			return nil, nil, refusedSettings(of.Settings, err)
+		}
+	}
+	whole, err := app.CompleteRules(doc, base)
 	if err != nil {
 		return nil, nil, refusedSettings(file, err)
 	}

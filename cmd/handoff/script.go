@@ -40,8 +40,8 @@ func (c *runScript) Run() error {
 		}
 		opt.Settings = doc
 	}
-	if c.Rules != "" && c.Settings == "" {
-		if _, _, err := readRules(c.Rules); err != nil { // it names the file's own lines
+	if c.Rules != "" {
+		if _, _, err := (ofShop{Settings: c.Settings}).readRules(c.Rules); err != nil { // it names the file's own lines
 			return err
 		}
 	}

@@ -85,6 +85,14 @@ func TestRead(t *testing.T) {
 		"a quote that is not closed": {header + "+14155550001,sms,subscribed,2026-03-01T10:00:00Z,\"a\n+14155550002,sms,subscribed,2026-03-01T10:00:00Z,b\n", consentfile.CSV, []string{
 			`line 2: it is no CSV: extraneous or missing " in quoted-field; a quote is open up to line 3, and whatever rows are in it are left out`,
 		}},
+		"digits": {header +
+			"+1415555000,sms,unsubscribed,2026-03-01T10:00:00Z,a\n" +
+			"+141555500012,sms,unsubscribed,2026-03-01T10:00:00Z,a\n" +
+			"+33612345678,sms,unsubscribed,2026-03-01T10:00:00Z,a\n", consentfile.CSV, []string{
+			`line 2, address: "+1415555000" is no number in E.164, e.g. +14155550123`,
+			`line 3, address: "+141555500012" is no number in E.164, e.g. +14155550123`,
+			"+33612345678 channel:sms CONSENT_STATUS_UNSUBSCRIBED",
+		}},
 		"times": {header +
 			"+14155550001,sms,subscribed,0000-01-01T00:00:00Z,a\n" +
 			"+14155550001,sms,subscribed,2026-03-02T12:00:00+02:00,a\n" +

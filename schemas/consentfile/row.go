@@ -20,7 +20,9 @@ const longestText = 64 << 10
 // earliest is before any consent by text: what is older is a mistake of whoever wrote the file.
 var earliest = time.Unix(0, 0)
 
-var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+// e164 has the numbers of +1 whole, which have ten digits behind it (North American Numbering Plan): a digit too few or
+// too many would be nobody's consent.
+var e164 = regexp.MustCompile(`^\+(1[0-9]{10}|[2-9][0-9]{6,14})$`)
 
 // phones tells whether a channel's addresses are phone numbers.
 func phones(c handoffv1.Channel) bool {

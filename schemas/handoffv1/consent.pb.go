@@ -194,18 +194,21 @@ const (
 	ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED ConsentNoticeKind = 5
 	// The message before it may be an opt-out: a note where a ticket is open (C5).
 	ConsentNoticeKind_CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT ConsentNoticeKind = 6
+	// The person's time zone became known, or another: the record's stamp holds it and nothing else (C11).
+	ConsentNoticeKind_CONSENT_NOTICE_KIND_TIME_ZONE ConsentNoticeKind = 40
 )
 
 // Enum value maps for ConsentNoticeKind.
 var (
 	ConsentNoticeKind_name = map[int32]string{
-		0: "CONSENT_NOTICE_KIND_UNSPECIFIED",
-		1: "CONSENT_NOTICE_KIND_OPTED_OUT",
-		2: "CONSENT_NOTICE_KIND_OPTED_IN",
-		3: "CONSENT_NOTICE_KIND_HELP",
-		4: "CONSENT_NOTICE_KIND_OPT_OUT_REFUSED",
-		5: "CONSENT_NOTICE_KIND_OPT_IN_ASKED",
-		6: "CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT",
+		0:  "CONSENT_NOTICE_KIND_UNSPECIFIED",
+		1:  "CONSENT_NOTICE_KIND_OPTED_OUT",
+		2:  "CONSENT_NOTICE_KIND_OPTED_IN",
+		3:  "CONSENT_NOTICE_KIND_HELP",
+		4:  "CONSENT_NOTICE_KIND_OPT_OUT_REFUSED",
+		5:  "CONSENT_NOTICE_KIND_OPT_IN_ASKED",
+		6:  "CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT",
+		40: "CONSENT_NOTICE_KIND_TIME_ZONE",
 	}
 	ConsentNoticeKind_value = map[string]int32{
 		"CONSENT_NOTICE_KIND_UNSPECIFIED":      0,
@@ -215,6 +218,7 @@ var (
 		"CONSENT_NOTICE_KIND_OPT_OUT_REFUSED":  4,
 		"CONSENT_NOTICE_KIND_OPT_IN_ASKED":     5,
 		"CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT": 6,
+		"CONSENT_NOTICE_KIND_TIME_ZONE":        40,
 	}
 )
 
@@ -1675,7 +1679,7 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x17CONSENT_SOURCE_DECISION\x10\n" +
 	"\x12\x1f\n" +
 	"\x1bCONSENT_SOURCE_WRONG_NUMBER\x10\v\x12\x17\n" +
-	"\x13CONSENT_SOURCE_LINK\x10\f*\x94\x02\n" +
+	"\x13CONSENT_SOURCE_LINK\x10\f*\xb7\x02\n" +
 	"\x11ConsentNoticeKind\x12#\n" +
 	"\x1fCONSENT_NOTICE_KIND_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dCONSENT_NOTICE_KIND_OPTED_OUT\x10\x01\x12 \n" +
@@ -1683,7 +1687,8 @@ const file_handoff_v1_consent_proto_rawDesc = "" +
 	"\x18CONSENT_NOTICE_KIND_HELP\x10\x03\x12'\n" +
 	"#CONSENT_NOTICE_KIND_OPT_OUT_REFUSED\x10\x04\x12$\n" +
 	" CONSENT_NOTICE_KIND_OPT_IN_ASKED\x10\x05\x12(\n" +
-	"$CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT\x10\x06*\xbc\x01\n" +
+	"$CONSENT_NOTICE_KIND_POSSIBLE_OPT_OUT\x10\x06\x12!\n" +
+	"\x1dCONSENT_NOTICE_KIND_TIME_ZONE\x10(*\xbc\x01\n" +
 	"\tTextClass\x12\x1a\n" +
 	"\x16TEXT_CLASS_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TEXT_CLASS_AGENT\x10\x01\x12\x12\n" +

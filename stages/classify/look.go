@@ -5,6 +5,7 @@ import (
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
+	"github.com/handoff-dev/handoff/stages/classify/fold"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
 )
 
@@ -18,5 +19,8 @@ func (s *Stage) Look(text string, asked handoffv1.Question) (*handoffv1.Classifi
 		ask(c, &statev1.OpenQuestion{Question: asked, Id: "asked"})
 	}
 	r.resolve(c, time.Time{})
+	if r.out.GetLanguage() == "" { // no conversation to keep the language of: that of the keyword
+		r.out.Language = s.keywords.Find(fold.Append(nil, text), handoffv1.Channel_CHANNEL_SMS).Language
+	}
 	return r.out, r.in
 }

@@ -2,6 +2,7 @@ package classify
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/handoff-dev/handoff/stages/classify/answer"
 	"github.com/handoff-dev/handoff/stages/classify/fold"
@@ -18,40 +19,71 @@ type reaction struct {
 
 // reactionIn returns the reaction that a message is, whole; ok is false for every other message.
 func reactionIn(text string) (r reaction, ok bool) {
-	text = strings.TrimSpace(text)
-	if text == "" || !strings.Contains("LDREQ👍", text[:1]) {
-		return reaction{}, false // as nearly every message is: one of these begins with one of those letters, or with an emoji
+	text = strings.TrimFunc(text, blank)
+	words, to, ok := reactedTo(text)
+	if !ok {
+		return reaction{}, false
 	}
-	for _, tap := range [...]struct {
-		words string
-		kind  answer.Kind
-	}{
-		{"Liked ", answer.Yes}, {"Disliked ", answer.No}, {"Reacted 👍 to ", answer.Yes}, {"Reacted 👎 to ", answer.No},
-		{"👍 to ", answer.Yes}, {"👎 to ", answer.No}, {"Loved ", answer.None}, {"Laughed at ", answer.None},
-		{"Emphasized ", answer.None}, {"Emphasised ", answer.None}, {"Questioned ", answer.None},
-		{"Removed a like from ", answer.None}, {"Removed a dislike from ", answer.None}, {"Removed a heart from ", answer.None},
-		{"Removed a laugh from ", answer.None}, {"Removed an exclamation from ", answer.None}, {"Removed a question mark from ", answer.None},
-	} {
-		rest, found := strings.CutPrefix(text, tap.words)
-		if !found {
-			continue
-		}
-		if quoted, whole := unquote(strings.TrimSpace(rest)); whole {
-			return reaction{kind: tap.kind, to: quoted}, true
-		}
+	words = strings.TrimFunc(words, blank)
+	switch words {
+	case "Liked":
+		return reaction{kind: answer.Yes, to: to}, true
+	case "Disliked":
+		return reaction{kind: answer.No, to: to}, true
+	case "Loved", "Laughed at", "Emphasized", "Emphasised", "Questioned",
+		"Removed a like from", "Removed a dislike from", "Removed a heart from", "Removed a laugh from",
+		"Removed an exclamation from", "Removed a question mark from":
+		return reaction{to: to}, true
+	}
+	if sign, is := strings.CutSuffix(words, " to"); is { // "Reacted 😂 to", and "👍 to" of other phones
+		sign, _ = strings.CutPrefix(sign, "Reacted ")
+		kind, only := emoji(sign)
+		return reaction{kind: kind, to: to}, only
+	}
+	if sign, is := strings.CutSuffix(words, " from"); is {
+		sign, is = strings.CutPrefix(sign, "Removed ")
+		_, only := emoji(sign)
+		return reaction{to: to}, is && only
 	}
 	return reaction{}, false
 }
 
-// unquote takes the quotation marks off a text that stands in a pair of them.
-func unquote(text string) (inside string, ok bool) {
+// reactedTo parts a reaction's words from what was tapped on: a text in quotation marks, or what cannot be quoted.
+func reactedTo(text string) (words, to string, ok bool) {
 	for _, pair := range [...][2]string{{"“", "”"}, {`"`, `"`}, {"«", "»"}, {"„", "“"}} {
-		if after, opened := strings.CutPrefix(text, pair[0]); opened {
-			return strings.CutSuffix(after, pair[1])
+		if before, closed := strings.CutSuffix(text, pair[1]); closed {
+			return strings.Cut(before, pair[0])
 		}
 	}
-	return "", false
+	for _, unquoted := range [...]string{" an image", " a photo", " a movie", " a video", " an audio message", " a sticker", " an attachment"} {
+		if words, ok := strings.CutSuffix(text, unquoted); ok {
+			return words, "", true
+		}
+	}
+	return "", "", false
 }
+
+// emoji tells whether a text is one emoji, or several, and which answer it is.
+func emoji(text string) (kind answer.Kind, ok bool) {
+	for _, r := range text {
+		switch {
+		case r == '👍':
+			kind = answer.Yes
+		case r == '👎':
+			kind = answer.No
+		case blank(r), unicode.Is(unicode.Sk, r), r == '\uFE0F': // spaces; tones of skin; shown as a picture
+			continue
+		case !unicode.IsSymbol(r) && !unicode.IsPunct(r): // "‼" is punctuation
+			return answer.None, false
+		}
+		ok = true
+	}
+	return kind, ok
+}
+
+// blank tells whether nothing shows of a rune: spaces, those without a width too, which phones put around what they
+// quote.
+func blank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
 // quotes tells whether the reaction is to a text: whole, cut short as phones do with long ones, or with
 // more behind it (H15).

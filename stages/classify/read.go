@@ -23,8 +23,8 @@ type reading struct {
 	out *handoffv1.Classification
 	// answer that the words give, to whatever question.
 	answer answer.Answer
-	// more: a yes or no is followed by more than words that name the handoff.
-	more bool
+	// more: a yes or no is followed by more; names: by words that name the handoff and nothing else.
+	more, names bool
 	// tap: the message is a reaction to another.
 	tap bool
 	// because is the classifier's rule.
@@ -157,9 +157,10 @@ func (s *Stage) keyword(r *reading, m *handoffv1.CustomerMessage, folded []byte,
 	return false
 }
 
-// languageOf keeps the conversation's language for English keywords, which everyone uses.
+// languageOf keeps the conversation's language for English keywords, which everyone uses: who begins with STOP has shown
+// none, and is answered in the shop's.
 func languageOf(keyword, conversation string) string {
-	if keyword == "en" && conversation != "" {
+	if keyword == "en" {
 		return conversation
 	}
 	return keyword
@@ -258,7 +259,8 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 	}
 	if r.answer.Kind != answer.None && !whole {
 		rest := s.place(bytes.TrimLeft(folded[r.answer.Rest:], " \n"), string(folded[r.answer.Rest:]), r.out.GetLanguage())
-		r.more = !rest.AsksForPerson || rest.Intent != intent.Human || bytes.Count(folded[r.answer.Rest:], []byte(" ")) >= longestNaming
+		r.more = true
+		r.names = rest.AsksForPerson && rest.Intent == intent.Human && bytes.Count(folded[r.answer.Rest:], []byte(" ")) < longestNaming
 	}
 }
 
@@ -268,11 +270,10 @@ func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) b
 	if r.out.GetDirective() != handoffv1.Directive_DIRECTIVE_UNSPECIFIED {
 		return false // a keyword: it answers nothing
 	}
-	last := lastAsked(c, received)
-	if r.tap && (r.answer.Kind == answer.None || last.GetQuestion() != handoffv1.Question_QUESTION_OFFER) {
-		r.out.ThanksOnly = true
-		return false
+	if r.tap {
+		return r.resolveTap(c, received)
 	}
+	last := lastAsked(c, received)
 	if last == nil && r.answer.Weak { // "ok", "great, thanks": politeness where nothing was asked
 		r.out.ThanksOnly = r.answer.Thanks
 		if r.answer.Thanks {
@@ -292,12 +293,32 @@ func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) b
 		r.out.ThanksOnly = r.answer.Thanks
 		return r.acceptOffer(c, received)
 	}
-	r.out.MoreText = r.more
+	// To the offer "yes, connect me" is all yes; to any other question, and to none, it asks for people besides.
+	toOffer := isOffer(last) || last == nil && standingOffer(c, received) != nil
+	r.out.MoreText = r.more && !(r.names && toOffer)
 	if last == nil {
 		return r.acceptOffer(c, received)
 	}
 	r.out.Answers, r.out.QuestionId = last.GetQuestion(), last.GetId()
 	answered(c, last)
+	return true
+}
+
+// resolveTap has a like or dislike of the offer answer it while it stands, whatever was sent after it: it says itself
+// what it is about (W11). Every other reaction asks for nothing.
+func (r *reading) resolveTap(c *statev1.ClassifyConversation, received time.Time) bool {
+	offer := standingOffer(c, received)
+	switch {
+	case offer == nil || r.answer.Kind == answer.None:
+		r.out.ThanksOnly = true
+		return false
+	case r.answer.Kind == answer.Yes:
+		r.out.Directive = handoffv1.Directive_DIRECTIVE_YES
+	default:
+		r.out.Directive = handoffv1.Directive_DIRECTIVE_NO
+	}
+	r.out.Answers, r.out.QuestionId = handoffv1.Question_QUESTION_OFFER, offer.GetId()
+	answered(c, offer)
 	return true
 }
 

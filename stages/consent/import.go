@@ -64,15 +64,26 @@ func subscribedSince(t *turn.Turn, m *handoffv1.ConsentImport) {
 	}
 }
 
-// knowZone keeps the person's time zone; the newest word on it counts.
+// knowZone keeps the person's time zone; the newest word on it counts. Escalate is told of another one: what it
+// parked until the night is over waits for the night there (C11).
 func knowZone(t *turn.Turn, m *handoffv1.ConsentImport) {
 	head := &statev1.LedgerHead{}
 	t.Get(headEntry, head)
 	if m.GetTimeZone() == "" || head.GetTimeZoneAt() != nil && head.GetTimeZoneAt().AsTime().After(m.GetChangedAt().AsTime()) {
 		return
 	}
+	moved := head.GetTimeZone() != m.GetTimeZone()
 	head.TimeZone, head.TimeZoneAt = m.GetTimeZone(), m.GetChangedAt()
 	t.Put(headEntry, head)
+	if !moved {
+		return
+	}
+	r := t.Make(turn.Place{Channel: t.Here().Channel})
+	r.Consent = &handoffv1.ConsentStamp{TimeZone: m.GetTimeZone()}
+	r.Body = &handoffv1.Record_ConsentNotice{ConsentNotice: &handoffv1.ConsentNotice{
+		Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_TIME_ZONE, Source: handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT, Scope: scopeShop,
+	}}
+	t.Emit(schemas.TopicEscalate, r)
 }
 
 // placeIn returns the place that stands for a scope: an account's own, or its channel without one.

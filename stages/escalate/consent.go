@@ -77,6 +77,8 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 		if number, _ := c.ticketNamed(n.GetTicketId(), 0); here && number != 0 {
 			c.noteOn(number, c.optOutRefused(n.GetPrior()))
 		}
+	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_TIME_ZONE:
+		c.moved(c.t.Record.GetConsent().GetTimeZone())
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_UNSPECIFIED:
 	}
 }
@@ -296,7 +298,7 @@ type unanswerable struct {
 func (c *conversation) onUnanswerable(m inbound, why unanswerable) {
 	switch {
 	case m.read.GetThanksOnly():
-		c.onThanks(m)
+		c.onThanks(m, why.note)
 		return
 	case c.live():
 		c.forAgents()
@@ -322,7 +324,7 @@ func (c *conversation) onUnconfirmedMessage(m inbound) {
 	note := c.text(settings.TextUnconfirmedNote)
 	switch {
 	case m.read.GetThanksOnly():
-		c.onThanks(m)
+		c.onThanks(m, note)
 		return
 	case c.live():
 		c.forAgents()

@@ -127,10 +127,10 @@ func (c *conversation) forAgents() {
 }
 
 // onThanks keeps a message that only thanks: it reopens nothing and is not answered (M5). A tap on a message is
-// kept alike, and besides opens and closes no ticket (W11).
-func (c *conversation) onThanks(m inbound) {
+// kept alike, and besides opens and closes no ticket (W11). notes are for the ticket that it opens, if any.
+func (c *conversation) onThanks(m inbound, notes ...string) {
 	if c.mirrored() && c.ticket.GetEpisode() == 0 && !m.read.GetReaction() {
-		c.mirror() // the first message of a mirrored conversation is a ticket whatever it says (M1)
+		c.mirror(notes...) // the first message of a mirrored conversation is a ticket whatever it says (M1)
 		if !c.live() {
 			c.notAsked("only thanks, and no ticket may be opened")
 		}

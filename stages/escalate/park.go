@@ -9,6 +9,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 )
 
@@ -62,7 +63,12 @@ func (c *conversation) parkReply(p *statev1.Parked) {
 		c.park(p, c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)+sentOnAnswer+c.nudge())
 		return
 	}
-	c.park(p, fmt.Sprintf("Parked until %s: %s. Reply %s to send it now.", c.shop.Moment(parking.GetUntil().AsTime()), parking.GetWhy(), tagSendNow))
+	c.park(p, parkedUntil(c.shop, parking))
+}
+
+// parkedUntil is the note on a reply that waits for its time.
+func parkedUntil(shop *settings.Shop, p *handoffv1.Parking) string {
+	return fmt.Sprintf("Parked until %s: %s. Reply %s to send it now.", shop.Moment(p.GetUntil().AsTime()), p.GetWhy(), tagSendNow)
 }
 
 const sentOnAnswer = " It is parked and sent when they answer."

@@ -77,6 +77,37 @@ func (c *conversation) metQuietHours(r *handoffv1.Receipt) {
 	}
 }
 
+// moved takes the subscriber's time zone. What is parked until the night is over waits for the night that is theirs,
+// or leaves where it is day.
+func (c *conversation) moved(zone string) {
+	stamp := &handoffv1.ConsentStamp{}
+	if c.state.GetConsent() != nil {
+		stamp = c.state.GetConsent().CloneVT()
+	}
+	stamp.TimeZone = zone
+	c.state.Consent = stamp
+	for _, p := range c.parked() {
+		if !isQuiet(p) {
+			continue
+		}
+		parking := p.GetReply().GetParking()
+		q, ok := c.stage.quiet.Judge(c.shop, quiet.Ask{
+			At: c.t.Now, Class: handoffv1.TextClass_TEXT_CLASS_AGENT, Channel: c.at.Channel, Address: c.t.Key.Address, Zone: zone,
+		})
+		switch {
+		case ok:
+			parking.Until = c.now()
+		case q.Until.Equal(parking.GetUntil().AsTime()):
+			continue
+		default:
+			parking.Until, parking.Why = c.t.Stamp(q.Until), q.Why
+			c.noteParked(p.Parked, parkedUntil(c.shop, parking))
+		}
+		c.t.Put(p.name, p.Parked)
+	}
+	c.releaseParked(false, "it is day where the customer is ("+zone+")")
+}
+
 // unprompted tells that what is texted in this turn answers nothing that the subscriber wrote: it is
 // caused by a timer or a ticket's close. The bot's deadline stands for its answer.
 func (c *conversation) unprompted() bool {

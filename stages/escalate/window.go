@@ -83,10 +83,10 @@ func (c *conversation) outsideWindow(o outbound) bool {
 	if w == (schemas.Window{}) || o.template != nil {
 		return false
 	}
-	return c.t.Now.After(c.windowUntil(o.class)) || w.Messages > 0 && int(c.state.GetSentSince()+c.messagesOf(o)) > w.Messages
+	return !c.t.Now.Before(c.windowUntil(o.class)) || w.Messages > 0 && int(c.state.GetSentSince()+c.messagesOf(o)) > w.Messages
 }
 
-// windowUntil is when the channel takes the last text of a class.
+// windowUntil is when the channel takes no text of a class any more; deliver starts none from then on.
 func (c *conversation) windowUntil(class handoffv1.TextClass) time.Time {
 	w := schemas.WindowOf(c.at.Channel)
 	if c.state.GetWroteAt() == nil {
@@ -110,7 +110,7 @@ func (c *conversation) windowEnds(o outbound) *timestamppb.Timestamp {
 // asPerson tells that a reply leaves only under the channel's tag for a person's answer.
 func (c *conversation) asPerson(o outbound) bool {
 	return o.class == handoffv1.TextClass_TEXT_CLASS_AGENT && schemas.WindowOf(c.at.Channel).Person > 0 &&
-		c.t.Now.After(c.windowUntil(handoffv1.TextClass_TEXT_CLASS_SYSTEM))
+		!c.t.Now.Before(c.windowUntil(handoffv1.TextClass_TEXT_CLASS_SYSTEM))
 }
 
 // messagesOf is how many of the channel's messages a text takes (W10).
@@ -130,7 +130,7 @@ func (c *conversation) windowNote(class handoffv1.TextClass) string {
 	}
 	size := fmt.Sprintf("%d-hour", int(span.Hours()))
 	switch {
-	case !c.t.Now.After(c.windowUntil(class)):
+	case c.t.Now.Before(c.windowUntil(class)):
 		size = fmt.Sprintf("%d-message", w.Messages)
 	case span > 48*time.Hour:
 		size = fmt.Sprintf("%d-day", int(span.Hours()/24))

@@ -19,7 +19,7 @@ const (
 )
 
 // Features is how many features the shipped model keeps.
-const Features = 60_000
+const Features = 80_000
 
 // fewestParts is how many parts the messages are cut into at least, of which each is read by a model that learned
 // from the others: else as many as there are authors, so that no two authors are held back together.

@@ -10,13 +10,16 @@ import (
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
-// CompleteRules makes a shop's settings of a file of rules: what it lacks is that of the shop of
-// docs/scripts.md. The file stands first, so that its lines keep their numbers. A whole shop's settings
-// stay as they are.
-func CompleteRules(document []byte) ([]byte, error) {
+// CompleteRules makes a shop's settings of a file of rules: what it lacks is that of the shop whose settings are given,
+// nil for the shop of docs/scripts.md. The file stands first, so that its lines keep their numbers. A whole shop's
+// settings stay as they are.
+func CompleteRules(document, shop []byte) ([]byte, error) {
 	var has, base yaml.MapSlice
-	if err := yaml.Unmarshal(script.BaseSettings(), &base); err != nil {
-		return nil, fmt.Errorf("base settings: %w", err)
+	if shop == nil {
+		shop = script.BaseSettings()
+	}
+	if err := yaml.Unmarshal(shop, &base); err != nil {
+		return nil, fmt.Errorf("the shop's settings: %w", err)
 	}
 	if err := yaml.Unmarshal(document, &has); err != nil {
 		_, err := settings.Parse(document) // says where
@@ -29,7 +32,7 @@ func CompleteRules(document []byte) ([]byte, error) {
 		}
 		text, err := yaml.Marshal(yaml.MapSlice{item})
 		if err != nil {
-			return nil, fmt.Errorf("base settings: %w", err)
+			return nil, fmt.Errorf("the shop's settings: %w", err)
 		}
 		whole.Write(text)
 	}

@@ -17,6 +17,7 @@ var blindSets = []struct {
 }{
 	{"blind", 370, 325, 832, 9, 120, 105, 89.5},
 	{"blind2", 450, 428, 1050, 6, 150, 145, 93},
+	{"blind3", 500, 462, 1320, 9, 200, 187, 88},
 }
 
 func TestBlindSetsKeepTheirTotals(t *testing.T) {

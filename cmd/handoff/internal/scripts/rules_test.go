@@ -29,7 +29,7 @@ func TestShowRules(t *testing.T) {
 	if err := os.WriteFile(file, []byte("customer\ndo you ship to Canada?\n----\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	doc, err := app.CompleteRules([]byte(twoRules))
+	doc, err := app.CompleteRules([]byte(twoRules), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestCompleteRules(t *testing.T) {
 		"mode: mirrored\nbot: {url: 'x'}\n": `f.yaml:1:7: mode: "mirrored" is not known`,
 		"rules:\n  - {name: a, when: timer, then: [{note: a}]}": "f.yaml:2:",
 	} {
-		whole, err := app.CompleteRules([]byte(doc))
+		whole, err := app.CompleteRules([]byte(doc), nil)
 		if err == nil {
 			_, err = app.CheckSettings(whole)
 		}
@@ -83,6 +83,31 @@ func TestCompleteRules(t *testing.T) {
 				said = bad.In("f.yaml")
 			}
 			t.Errorf("%q gives %v %s, want %s", doc, err, said, want)
+		}
+	}
+}
+
+// TestRulesOfAShop: rules alone are checked against the settings of the shop that they are for.
+func TestRulesOfAShop(t *testing.T) {
+	const rules = "rules:\n  - name: rentals\n    when: message_created\n    if: {intent: rental}\n    then: [{add_tags: rental}]\n"
+	shop, err := app.CompleteRules([]byte("classifier: {model: kayaks}\nrules: [{name: old, when: message_created, then: [{add_tags: old}]}]\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		base []byte
+		want bool
+	}{"the shop has a model of its own": {shop, true}, "it has not": {nil, false}} {
+		whole, err := app.CompleteRules([]byte(rules), c.base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := app.CheckSettings(whole)
+		if (err == nil) != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil && (len(got.Rules) != 1 || got.Classifier.Model != "kayaks") {
+			t.Errorf("%s: %d rules, model %q", name, len(got.Rules), got.Classifier.Model)
 		}
 	}
 }
@@ -98,7 +123,7 @@ func TestShippedRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, err := app.CompleteRules(doc)
+		whole, err := app.CompleteRules(doc, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
