@@ -79,8 +79,8 @@ func once() []mutant {
 	return []mutant{
 		{"once", "an outcome that is not known is taken for a commit", in(commitGo,
 			"	if err := in.client.EndTransaction(ctx, kgo.TryCommit); err != nil {\n		return errors.Join(errNotCommitted, err)\n	}\n", "	_ = in.client.EndTransaction(ctx, kgo.TryCommit)\n"), kafka, tests},
-		{"once", "refused offsets are taken for committed", in(offsetsGo,
-			"		default:\n			return fmt.Errorf(\"commit offsets: %w\", err)\n", "		default:\n			return nil\n"), kafka, tests},
+		{"owner", "refused offsets are taken for committed", in(offsetsGo,
+			"		default:\n			return fmt.Errorf(\"commit offsets: %w\", err)\n", "		default:\n			return nil\n"), kafka, "TestInvariantOneOwner"},
 		{"once", "offsets of what was taken away amid a transaction are committed", in(offsetsGo,
 			"		case in.revoked():\n			return errRevoked\n", ""), kafka, "TestRevokedAmidTransaction"},
 		{"once", "who is in no group commits", in(offsetsGo,
