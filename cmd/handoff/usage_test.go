@@ -118,7 +118,7 @@ func TestScriptRunAll(t *testing.T) {
 		t.Errorf("exit %d\n%s", code, problems)
 	}
 	shop := filepath.Join("..", "..", "examples", "shops", "acme.yaml")
-	if _, problems, code = at(t, "script", "run", "--settings", shop, "--rules", rules, good); code != exitUsage || !strings.Contains(problems, rules+" is refused: ") || !strings.Contains(problems, "dance") {
+	if _, problems, code = at(t, "script", "run", "--settings", shop, "--rules", rules, good); code != exitUsage || !strings.Contains(problems, rules+" is refused:\n") || !strings.Contains(problems, "dance") {
 		t.Errorf("exit %d\n%s", code, problems)
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -67,6 +69,8 @@ func (o *observer) ask(ctx context.Context, what string, fn func(context.Context
 		return fmt.Errorf("%s: %w (it needs Describe and Read on the topics and groups that begin with %s): %w", what, ErrNotAllowed, schemas.Mailbox(""), err)
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return fmt.Errorf("%s: there is no such topic (handoff topics apply creates it): %w", what, err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%s: %w, asked at %s: it hangs up, as brokers do on a wrong password, and where TLS is set up otherwise than here: %w", what, ErrAway, strings.Join(o.brokers, ", "), err)
 	case asked.Err() != nil, errors.As(err, &network), errors.Is(err, kgo.ErrRecordTimeout), kerr.IsRetriable(err):
 		return fmt.Errorf("%s: %w, asked at %s: %w", what, ErrAway, strings.Join(o.brokers, ", "), err)
 	}
