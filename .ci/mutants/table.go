@@ -85,6 +85,8 @@ func once() []mutant {
 			"		case in.revoked():\n			return errRevoked\n", ""), kafka, "TestRevokedAmidTransaction"},
 		{"once", "who is in no group commits", in(offsetsGo,
 			"return member != \"\" && generation >= 0 && member == in.known", "return member == in.known"), kafka, "TestRevokedAmidTransaction"},
+		{"owner", "what a group that had forgotten a member gives it back is taken for what stayed", in(offsetsGo,
+			" && member == in.known", ""), kafka, "TestAnotherMember"},
 		{"once", "a commit that a join overtakes is given up", in(offsetsGo,
 			"errors.Is(err, kerr.IllegalGeneration), ", ""), kafka, "TestJoinOvertakesCommit"},
 		{"once", "an old broker is not told of the group's offsets", in(offsetsGo,

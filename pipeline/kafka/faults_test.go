@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -378,6 +380,46 @@ func TestForgottenAmidJoin(t *testing.T) {
 	w.feed(100)
 	w.caughtUp()
 	w.finish()
+}
+
+// TestAnotherMember: whom the group knows under another id after a rebalance is told so, and is given nothing.
+func TestAnotherMember(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, "count")
+	mailbox, line := schemas.Mailbox("count"), newWire()
+	in := &incarnation{r: &Runner{mailbox: mailbox}, connected: make(chan struct{})}
+	in.balancer = newBalancer(in.r, 0)
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumerGroup(mailbox), kgo.ConsumeTopics(mailbox), kgo.DisableAutoCommit(),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.SessionTimeout(30*time.Second), kgo.HeartbeatInterval(100*time.Millisecond), line.option(),
+		kgo.OnPartitionsAssigned(in.onAssigned), kgo.OnPartitionsRevoked(func(context.Context, *kgo.Client, map[string][]int32) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	close(in.connected)
+	told := func() []event {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		return slices.Clone(in.events)
+	}
+	eventually(t, "it is given the partitions", func() bool { return len(told()) == 1 && len(told()[0].assigned) == 2 })
+
+	released, known := make(chan struct{}), c.memberIDs(mailbox)
+	held := line.on(&rule{key: kmsg.JoinGroup, act: func() { <-released }})
+	other := joinGroup(t, c.ListenAddrs(), mailbox, 30*time.Second, new(atomic.Bool))
+	eventually(t, "it asks to join", func() bool { return held.hits.Load() > 0 })
+	c.evictSome(mailbox, known)
+	eventually(t, "the other has everything", func() bool {
+		g := c.GroupInfo(mailbox)
+		return g.State == "Stable" && len(g.Members) == 1 && g.Members[0].NumAssigned() == 2
+	})
+	other.Close()
+	eventually(t, "the other is gone", func() bool { return len(c.memberIDs(mailbox)) == 0 })
+	close(released)
+	eventually(t, "it is told of what came", func() bool { return len(told()) > 1 })
+	if e := told()[1]; !errors.Is(e.err, errNotMember) || len(e.assigned) > 0 {
+		t.Errorf("it is told %+v, want that the group had forgotten it", e)
+	}
 }
 
 // TestJoinOvertakesCommit: while a join is over at the broker and its answer still on the way, commits wait for it.

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -246,7 +247,11 @@ func (in *incarnation) tell(e event) {
 // client hears before. What it is given back then was another's meanwhile, and kgo takes it for what stayed.
 func (in *incarnation) onAssigned(_ context.Context, client *kgo.Client, assigned map[string][]int32) {
 	<-in.connected
-	if !in.isStill(client.GroupMetadata()) {
+	member, generation := client.GroupMetadata()
+	in.mu.Lock()
+	in.known = cmp.Or(in.known, member)
+	in.mu.Unlock()
+	if !in.isStill(member, generation) {
 		in.tell(event{err: errNotMember})
 		return
 	}

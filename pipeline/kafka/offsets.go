@@ -122,9 +122,6 @@ func (in *incarnation) revoked() bool {
 func (in *incarnation) isStill(member string, generation int32) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.known == "" {
-		in.known = member
-	}
 	return member != "" && generation >= 0 && member == in.known
 }
 

@@ -82,7 +82,7 @@ func yesNo() []string { return []string{"yes", "no"} }
 func namesOf(prefix string, values map[int32]string) (names []string) {
 	for _, number := range slices.Sorted(maps.Keys(values)) {
 		if number != 0 {
-			names = append(names, strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(values[number], prefix), "_", "-")))
+			names = append(names, strings.ReplaceAll(short(values[number], prefix), " ", "-"))
 		}
 	}
 	return names

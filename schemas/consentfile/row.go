@@ -48,11 +48,12 @@ func (p placed) record(of For) (*handoffv1.Record, error) {
 	channel := schemas.ChannelOf(p.Channel)
 	status := handoffv1.ConsentStatus(handoffv1.ConsentStatus_value["CONSENT_STATUS_"+strings.ToUpper(p.Status)])
 	at, timeErr := time.Parse(time.RFC3339, p.Time)
+	noAddress := NoAddress(channel, p.Address)
 	switch {
 	case channel == handoffv1.Channel_CHANNEL_UNSPECIFIED:
 		return bad("channel", "%q is no channel, e.g. sms", p.Channel)
-	case NoAddress(channel, p.Address) != "":
-		return bad("address", "%s", NoAddress(channel, p.Address))
+	case noAddress != "":
+		return bad("address", "%s", noAddress)
 	case status == handoffv1.ConsentStatus_CONSENT_STATUS_UNSPECIFIED:
 		return bad("status", "%q is none of subscribed, unsubscribed, pending, conversational", p.Status)
 	case timeErr != nil:

@@ -9,7 +9,6 @@ package analytics
 import (
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -26,8 +25,8 @@ const Schema = 1
 // Rows maps records to rows, one each, in their order. A record that holds no
 // fact becomes a rejected row with the reason. Rows share the records' memory: they are valid as long as it is.
 func Rows(records []pipeline.Record) rows.Batch {
-	b := expect(records).batch()
 	var in reuse.Rooms
+	b := expect(records, &in).batch()
 	for i := range records {
 		read(&records[i], &in).add(&b)
 		in.Reset() // rows have what they need of it
@@ -63,64 +62,27 @@ type counts struct{ messages, episodes, consents, deliveries int }
 const sampled = 16
 
 // expect counts some of the records, and takes the others for like them.
-func expect(records []pipeline.Record) counts {
+func expect(records []pipeline.Record, rooms *reuse.Rooms) counts {
 	var n counts
 	for i := 0; i < len(records); i += sampled {
-		n.add(records[i].Value)
+		n.add(read(&records[i], rooms))
+		rooms.Reset()
 	}
 	more := func(of int) int { return min(len(records), of*sampled*9/8+sampled) }
 	return counts{more(n.messages), more(n.episodes), more(n.consents), more(n.deliveries)}
 }
 
-// Field numbers of a record's fact, and of its kinds.
-const (
-	factField     protowire.Number = 36
-	messageField  protowire.Number = 10
-	episodeField  protowire.Number = 11
-	consentField  protowire.Number = 12
-	deliveryField protowire.Number = 13
-)
-
-// add counts the row of an encoded record, by nothing but the numbers of its fields: decoding it would take far
-// longer. What is wrong with a record is told when it is decoded.
-func (n *counts) add(record []byte) {
-	for within := false; len(record) > 0; {
-		number, kind, size := protowire.ConsumeTag(record)
-		if size < 0 {
-			return
-		}
-		record = record[size:]
-		switch {
-		case !within && number == factField && kind == protowire.BytesType:
-			if record, size = protowire.ConsumeBytes(record); size < 0 {
-				return
-			}
-			within = true
-			continue
-		case within && n.counted(number):
-			return
-		}
-		if size = protowire.ConsumeFieldValue(number, kind, record); size < 0 {
-			return
-		}
-		record = record[size:]
-	}
-}
-
-func (n *counts) counted(number protowire.Number) bool {
-	switch number {
-	case messageField:
+func (n *counts) add(f fact) {
+	switch f.fact.GetKind().(type) {
+	case *handoffv1.Fact_Message:
 		n.messages++
-	case episodeField:
+	case *handoffv1.Fact_Episode:
 		n.episodes++
-	case consentField:
+	case *handoffv1.Fact_Consent:
 		n.consents++
-	case deliveryField:
+	case *handoffv1.Fact_Delivery:
 		n.deliveries++
-	default:
-		return false
 	}
-	return true
 }
 
 func (n counts) batch() rows.Batch {

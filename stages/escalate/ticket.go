@@ -67,19 +67,21 @@ func (c *conversation) reopenable() bool {
 // spam: it opens none until that is undone (M7).
 func (c *conversation) spam() bool {
 	const spam = handoffv1.TicketStatus_TICKET_STATUS_SPAM
-	found := c.ticket.GetStatus() == spam
+	if c.ticket.GetStatus() == spam {
+		return true
+	}
 	for _, prefix := range [...]string{ticketPrefix, pastPrefix} {
-		if found {
-			break
-		}
 		for _, e := range c.t.Stored(prefix) {
-			if !found && e.Name != c.names.ticket {
-				k := turn.Zero[statev1.Ticket](c.t)
-				found = c.t.Decode(e.Name, e.Value, k) && k.GetStatus() == spam
+			if e.Name == c.names.ticket {
+				continue // the one above, as it was before this turn
+			}
+			k := turn.Zero[statev1.Ticket](c.t)
+			if c.t.Decode(e.Name, e.Value, k) && k.GetStatus() == spam {
+				return true
 			}
 		}
 	}
-	return found
+	return false
 }
 
 // request moves the episode to requested and gets it a ticket: the open one, the last one reopened, or

@@ -22,5 +22,9 @@ func (a *App) askSettings(ctx context.Context) (*kafka.Settings, error) {
 	if err := a.answers(ctx); err != nil {
 		return nil, err
 	}
+	return a.openSettings(ctx)
+}
+
+func (a *App) openSettings(ctx context.Context) (*kafka.Settings, error) {
 	return kafka.OpenSettings(ctx, kafka.SettingsConfig{Connection: a.conn, Logger: a.log})
 }

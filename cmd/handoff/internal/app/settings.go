@@ -106,7 +106,7 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 	if _, _, err := client.ProducerID(ctx); err != nil {
 		return 0, fmt.Errorf("settings writer: %w", err)
 	}
-	table, err := a.askSettings(ctx)
+	table, err := a.openSettings(ctx)
 	if err != nil {
 		return 0, err
 	}
