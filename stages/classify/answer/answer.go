@@ -226,8 +226,8 @@ func (s *scan) begins(folded []byte) Answer {
 	return a
 }
 
-// beginsClause tells whether a text begins with an English word that can follow a bare "no" only as
-// the beginning of something new: "no i want …", never "no one …" or the Spanish "no me …".
+// beginsClause tells whether a text begins with an English or French word that can follow a bare "no" or "non" only as
+// the beginning of something new: "no i want …", never "no one …", the Spanish "no me …" or the Italian "non ho …".
 func beginsClause(folded []byte) bool {
 	end := 0
 	for end < len(folded) && folded[end] != ' ' && folded[end] != '\n' {
@@ -236,7 +236,8 @@ func beginsClause(folded []byte) bool {
 	switch string(folded[:end]) {
 	case "i", "im", "ill", "ive", "id", "it", "its", "thats", "that", "this", "just", "where", "what",
 		"when", "why", "how", "can", "could", "will", "would", "you", "your", "we", "they", "my",
-		"because", "but", "not", "leave", "tell", "wait", "is", "the":
+		"because", "but", "not", "leave", "tell", "wait", "is", "the",
+		"je", "j", "mais", "pas", "nous", "vous", "laissez":
 		return end < len(folded)
 	}
 	return false
