@@ -180,7 +180,7 @@ type Memory interface {
 }
 
 // roomSize is how much memory Room asks for at once.
-const roomSize = 8 << 10
+const roomSize = 32 << 10
 
 // Room returns n bytes to write a value into: an emit's, an entry's. Many values share one allocation.
 func (e *Effects) Room(n int) []byte {

@@ -55,13 +55,13 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 	r.answer = s.answers.Find(folded)
 	stops := s.onlyStops(folded[r.answer.Rest:], r.answer.Rest)
 	if stops {
-		r.answer = answer.Answer{}
+		r.answer = answer.Answer{Opens: r.answer.Opens}
 	}
 	if channel != handoffv1.Channel_CHANNEL_SMS && s.neverAnswers(folded) { // on SMS it opted out
 		r.out.Unsure = true
 		return
 	}
-	if r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, m.GetText()) {
+	if r.answer.Opens && r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, m.GetText()) {
 		r.answer = answer.Answer{Thanks: true, Rest: len(folded)}
 	}
 	r.in = s.place(folded, m.GetText(), r.out.GetLanguage())
