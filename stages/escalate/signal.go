@@ -30,8 +30,10 @@ func (c *conversation) signalIn(m inbound) *statev1.Signal {
 	case read.GetAsksForPerson() && slices.Contains(h.Intents, intentHuman):
 		kind, reason = handoffv1.SignalKind_SIGNAL_KIND_ASKED_FOR_PERSON, "asked for a person"
 	case listed:
-		kind, reason = handoffv1.SignalKind_SIGNAL_KIND_INTENT, "intent "+read.GetIntent()
-		if read.GetConfidence() > 0 {
+		kind = handoffv1.SignalKind_SIGNAL_KIND_INTENT
+		if read.GetConfidence() <= 0 {
+			reason = c.t.Join("intent ", read.GetIntent())
+		} else {
 			var room [16]byte
 			reason = c.t.Join("intent ", read.GetIntent(), ", confidence ", string(appendHundredths(room[:0], read.GetConfidence())))
 		}

@@ -39,9 +39,9 @@ type Answer struct {
 	Rest int
 	// Language of the deciding phrase; "" where several share it.
 	Language string
-	// Opens: the message begins with a phrase of the table. One that does not neither thanks nor answers by what it
-	// begins with.
-	Opens bool
+	// Known is how far the phrases of the table reach with which the message begins: what goes beyond neither thanks nor
+	// answers as a whole.
+	Known int
 }
 
 // part is what a phrase does in a message.
@@ -144,14 +144,16 @@ func (t *Table) add(key string, p phrase) {
 func (t *Table) Find(folded []byte) Answer {
 	var s scan
 	a := t.read(&s, folded)
-	a.Opens = s.opens
+	a.Known = s.known
 	return a
 }
 
 func (t *Table) read(s *scan, folded []byte) Answer {
 	for s.at < len(folded) {
 		p, end := t.match(folded, s.at)
-		s.opens = s.opens || p.part != partNothing // if none opens it, this is the only one looked for
+		if p.part != partNothing {
+			s.known = end
+		}
 		if p.part == partNothing || p.part == partTail && !s.thanks || p.part >= partYes && s.within {
 			break
 		}
@@ -192,8 +194,8 @@ func (t *Table) ends(folded []byte) Answer {
 // scan is what the phrases at the beginning of a message amount to so far.
 type scan struct {
 	at int
-	// opens: there is one.
-	opens bool
+	// known is where the last of them ends, the one included that ended them.
+	known int
 	// clause: punctuation followed the answer.
 	clause bool
 	// within: the last phrase says what is thanked for, in a clause that goes on: "thanks for nothing".
