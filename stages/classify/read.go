@@ -57,13 +57,13 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 	r.answer = s.answers.Find(folded)
 	stops := s.onlyStops(folded[r.answer.Rest:], r.answer.Rest)
 	if stops {
-		r.answer = answer.Answer{}
+		r.answer = answer.Answer{Known: r.answer.Known}
 	}
 	if channel != handoffv1.Channel_CHANNEL_SMS && s.neverAnswers(folded) { // on SMS it opted out
 		r.out.Unsure = true
 		return
 	}
-	if r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, text) {
+	if r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, text, r.answer.Known) {
 		r.answer = answer.Answer{Thanks: true, Rest: len(folded)}
 	}
 	r.in = s.place(folded, text, r.out.GetLanguage())
@@ -220,16 +220,14 @@ func (s *Stage) onlyStops(rest []byte, at int) bool {
 
 // thanksByName tells whether a message is thanks and one more word that can only be a name: a given name
 // however it is written ("thank you kim 😀"), or one that is written like a name and nothing that the classifier or
-// a keyword knows ("Thank you Lars!").
-func (s *Stage) thanksByName(folded []byte, text string) bool {
-	if strings.ContainsAny(text, "?？") {
+// a keyword knows ("Thank you Lars!"). known is how far the message begins with known phrases.
+func (s *Stage) thanksByName(folded []byte, text string, known int) bool {
+	folded = bytes.TrimRightFunc(folded, ofNoWord)
+	at := max(bytes.LastIndexByte(folded, ' '), bytes.LastIndexByte(folded, '\n'))
+	if at < 0 || at > known || bytes.ContainsAny(folded[at+1:], "0123456789") || strings.ContainsAny(text, "?？") {
 		return false
 	}
-	text, folded = strings.TrimRightFunc(text, ofNoWord), bytes.TrimRightFunc(folded, ofNoWord)
-	at := bytes.LastIndexAny(folded, " \n")
-	if at < 0 || bytes.ContainsAny(folded[at+1:], "0123456789") {
-		return false
-	}
+	text = strings.TrimRightFunc(text, ofNoWord)
 	thanks := s.answers.Find(folded[:at])
 	if !thanks.Thanks || thanks.Kind != answer.None || thanks.Rest != at {
 		return false
