@@ -42,8 +42,9 @@ type incarnation struct {
 	order    []*part // of parts, for workers
 	sharedBy int32   // partitions that the cache's bound was shared by last
 	txn      openTransaction
-	saved    time.Time // when all parts were saved last
-	settled  time.Time // when offsets were brought past markers last
+	took     time.Duration // by recent commits
+	saved    time.Time     // when all parts were saved last
+	settled  time.Time     // when offsets were brought past markers last
 
 	begin      sync.Mutex
 	begun      atomic.Bool // a transaction is open at the client; set under begin
@@ -377,12 +378,13 @@ func (in *incarnation) followEnds() {
 
 // workers runs functions on partitions, a few at a time.
 type workers struct {
+	n    int
 	jobs chan func()
 	done sync.WaitGroup
 }
 
 func (w *workers) start(n int) {
-	w.jobs = make(chan func())
+	w.n, w.jobs = n, make(chan func())
 	for range n {
 		w.done.Go(func() {
 			for job := range w.jobs {
