@@ -1163,7 +1163,9 @@ type Kept struct {
 	// The message.
 	Message *handoffv1.ThreadMessage `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	// Ticket it is on, by the ticket's episode; 0 for none.
-	OnTicket      uint64 `protobuf:"varint,2,opt,name=on_ticket,json=onTicket,proto3" json:"on_ticket,omitempty"`
+	OnTicket uint64 `protobuf:"varint,2,opt,name=on_ticket,json=onTicket,proto3" json:"on_ticket,omitempty"`
+	// It did not leave: it was refused, or its time ran out. Neither tickets nor the bot are shown it.
+	NotSent       bool `protobuf:"varint,50,opt,name=not_sent,json=notSent,proto3" json:"not_sent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1210,6 +1212,13 @@ func (x *Kept) GetOnTicket() uint64 {
 		return x.OnTicket
 	}
 	return 0
+}
+
+func (x *Kept) GetNotSent() bool {
+	if x != nil {
+		return x.NotSent
+	}
+	return false
 }
 
 // Automation is what rules and the guards against loops remember of a conversation (R1, R4).
@@ -1614,10 +1623,11 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
 	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
 	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +
-	"\tannounced\x18? \x01(\bR\tannounced\"X\n" +
+	"\tannounced\x18? \x01(\bR\tannounced\"s\n" +
 	"\x04Kept\x123\n" +
 	"\amessage\x18\x01 \x01(\v2\x19.handoff.v1.ThreadMessageR\amessage\x12\x1b\n" +
-	"\ton_ticket\x18\x02 \x01(\x04R\bonTicket\"\xf1\x04\n" +
+	"\ton_ticket\x18\x02 \x01(\x04R\bonTicket\x12\x19\n" +
+	"\bnot_sent\x182 \x01(\bR\anotSent\"\xf1\x04\n" +
 	"\n" +
 	"Automation\x12\x1b\n" +
 	"\tlast_text\x18\x01 \x01(\x06R\blastText\x12\x1d\n" +

@@ -285,6 +285,7 @@ func (m *Kept) CloneVT() *Kept {
 	}
 	r := new(Kept)
 	r.OnTicket = m.OnTicket
+	r.NotSent = m.NotSent
 	if rhs := m.Message; rhs != nil {
 		if vtpb, ok := interface{}(rhs).(interface {
 			CloneVT() *handoffv1.ThreadMessage
@@ -1518,6 +1519,18 @@ func (m *Kept) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.NotSent {
+		i--
+		if m.NotSent {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x90
+	}
 	if m.OnTicket != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.OnTicket))
 		i--
@@ -2271,6 +2284,9 @@ func (m *Kept) SizeVT() (n int) {
 	}
 	if m.OnTicket != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.OnTicket))
+	}
+	if m.NotSent {
+		n += 3
 	}
 	n += len(m.unknownFields)
 	return n
@@ -5635,6 +5651,26 @@ func (m *Kept) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 					break
 				}
 			}
+		case 50:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NotSent", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.NotSent = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
