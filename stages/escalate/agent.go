@@ -238,10 +238,12 @@ func (c *conversation) textEnded(r *handoffv1.Receipt) {
 	out := r.GetOutcome()
 	switch out.GetStatus() {
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE, handoffv1.OutcomeStatus_OUTCOME_STATUS_UNSPECIFIED:
+		c.questionLeft(r.GetCallId())
 		return
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED:
 		why = c.blockedNote(out.GetBlockReason(), nil)
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN:
+		c.questionLeft(r.GetCallId())
 		why = "Not known whether this was delivered: the provider did not answer, and it was not sent again."
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED:
 		reason := handoffv1.BlockReason_BLOCK_REASON_EXPIRED
@@ -256,6 +258,9 @@ func (c *conversation) textEnded(r *handoffv1.Receipt) {
 		c.undisclosed(r.GetCallId())
 		c.unseen(r.GetCallId())
 		text, shown := c.thread.notSent(r.GetCallId())
+		if !shown && out.GetBlockReason() == handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN {
+			return // nobody at the desk has seen it
+		}
 		if shown && text != "" && r.GetTextClass() != handoffv1.TextClass_TEXT_CLASS_AGENT && saysWhich(out.GetBlockReason()) {
 			why += " It said: " + text
 		}

@@ -72,7 +72,7 @@ func (c *conversation) handoff(signal *statev1.Signal) (notDone string) {
 		c.begin(signal)
 		c.request(EventRequest, signal.GetReason())
 	case c.episode.GetState() == offered && c.episode.GetQuestionId() == "":
-		c.offerAgain()
+		c.offerAgain(signal.GetReason())
 	case c.episode.GetState() == offered:
 		return "an offer stands (H2)"
 	case c.refused(signal):

@@ -71,12 +71,18 @@ func (th *thread) add(m *handoffv1.ThreadMessage, onTicket uint64) {
 	})
 }
 
+// hidden tells that a message is not to be shown: it did not leave, or is the offer that is not known to have.
+func (th *thread) hidden(k *statev1.Kept) bool {
+	e := th.c.episode
+	return k.GetNotSent() || e.GetQuestionWaits() && k.GetMessage().GetId() == e.GetQuestionId()
+}
+
 // last returns the last ten messages, oldest first.
 func (th *thread) last() []*handoffv1.ThreadMessage {
 	th.load()
 	var messages []*handoffv1.ThreadMessage
 	for i := max(0, len(th.entries)-lastMessages); i < len(th.entries); i++ {
-		if k := th.kept(&th.entries[i]); !k.GetNotSent() {
+		if k := th.kept(&th.entries[i]); !th.hidden(k) {
 			messages = append(messages, k.GetMessage())
 		}
 	}
@@ -132,7 +138,7 @@ func (th *thread) toTicket(ticket uint64, all bool) []*handoffv1.ThreadMessage {
 		if !e.added() && (!all || i < len(th.entries)-lastMessages) {
 			continue
 		}
-		if k := th.kept(e); k.GetOnTicket() == 0 && !k.GetNotSent() {
+		if k := th.kept(e); k.GetOnTicket() == 0 && !th.hidden(k) {
 			k.OnTicket, e.changed = ticket, true
 			messages = append(messages, k.GetMessage())
 		}
@@ -159,8 +165,9 @@ func (th *thread) waiting(seq uint64) (ids []string) {
 func (th *thread) onTicket(ticket uint64) {
 	th.load()
 	for i := max(0, len(th.entries)-lastMessages); i < len(th.entries); i++ {
-		e := &th.entries[i]
-		th.kept(e).OnTicket, e.changed = ticket, true
+		if e := &th.entries[i]; !th.hidden(th.kept(e)) {
+			th.kept(e).OnTicket, e.changed = ticket, true
+		}
 	}
 }
 
