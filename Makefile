@@ -14,10 +14,10 @@ PKG ?= ./...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 E2E := ./cmd/handoff/internal/e2e
 # The whole system, and packages that are mostly the engine's native code, run without the race
-# detector: it would watch what is not Go, or other processes. So do the scripts: they run on one
-# goroutine, and a hundred thousand random interleavings would take minutes.
+# detector: it would watch what is not Go, or other processes. So do the scripts and the two largest
+# stages: they run on one goroutine, and a hundred thousand random interleavings would take minutes.
 SCRIPTS := ./cmd/handoff/internal/scripts
-WITHOUT_RACE := $(E2E) $(SCRIPTS) ./sinks/clickhouse/embedded
+WITHOUT_RACE := $(E2E) $(SCRIPTS) ./sinks/clickhouse/embedded ./stages/consent ./stages/escalate
 # The version is passed by hand: a clone that belongs to another user has no readable history.
 GOBUILD := go build -buildvcs=false -ldflags '-X main.version=$(VERSION)'
 

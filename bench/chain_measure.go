@@ -60,7 +60,9 @@ func (r *chainRun) measure(ctx context.Context) (figures []figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(os.Stderr, "drained in %s; waiting until all that was caused is done\n", drained.at.Sub(began.at).Round(time.Millisecond))
+	fmt.Fprintf(os.Stderr, "drained in %s, %.0f a second, %.1f us of CPU each and the broker's %.1f; waiting until all that was caused is done\n",
+		drained.at.Sub(began.at).Round(time.Millisecond), float64(counted)/drained.at.Sub(began.at).Seconds(),
+		perRecord(drained.side-began.side, counted), perRecord(drained.broker-began.broker, counted))
 	settled, err := r.awaitIdle(ctx, p)
 	if err != nil {
 		return nil, err

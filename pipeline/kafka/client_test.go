@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/handoff-dev/handoff/pipeline"
+	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
@@ -272,6 +274,46 @@ func TestManyWaitForSettings(t *testing.T) {
 			t.Errorf("came out in the order %v", got)
 		}
 	})
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSlowStage: a stage that takes long for a record commits as often as another, and takes its partitions in turn.
+func TestSlowStage(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, "slow")
+	slow := &stage{name: "slow", process: func(in *pipeline.Input, st pipeline.State, _ *pipeline.Effects) error {
+		time.Sleep(time.Millisecond)
+		st.Put("last", in.Record.Value)
+		return nil
+	}}
+	store := openStore(t, t.TempDir())
+	cfg := c.config(slow, store)
+	keys := keyOfEach()
+	const records = 320
+	for i := range records {
+		for _, key := range keys {
+			c.produce(&kgo.Record{Topic: "handoff.slow", Key: key, Value: fmt.Append(nil, i)})
+		}
+	}
+	c.run(cfg, func(*running) {
+		eventually(t, "all is processed", func() bool { return c.committed("slow", 0) == records && c.committed("slow", 1) == records })
+	})
+	// Each transaction ends with a position. In 20 ms there is time for 16 of either partition, of which no more are
+	// begun than are looked at together.
+	const least = records / state.AheadKeys / 2
+	for partition, changes := range c.read(schemas.Changelog("slow")) {
+		transactions := 0
+		for _, r := range changes {
+			if bytes.Equal(r.Key, state.PositionKey()) {
+				transactions++
+			}
+		}
+		if transactions < least {
+			t.Errorf("partition %d was committed in %d transactions, want at least %d", partition, transactions, least)
+		}
+	}
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}

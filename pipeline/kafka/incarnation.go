@@ -377,12 +377,13 @@ func (in *incarnation) followEnds() {
 
 // workers runs functions on partitions, a few at a time.
 type workers struct {
+	n    int
 	jobs chan func()
 	done sync.WaitGroup
 }
 
 func (w *workers) start(n int) {
-	w.jobs = make(chan func())
+	w.n, w.jobs = n, make(chan func())
 	for range n {
 		w.done.Go(func() {
 			for job := range w.jobs {

@@ -383,8 +383,9 @@ func (in *incarnation) work() error {
 	}
 	wall := in.r.cfg.Now()
 	share := max((in.r.cfg.CommitRecords-in.txn.records)/len(busy), 64)
+	slice := in.slice(wall, len(busy))
 	for _, p := range busy {
-		p.wall, p.share = wall, share
+		p.wall, p.share, p.slice = wall, share, slice
 	}
 	if err := in.workers.each(busy, (*part).work); err != nil {
 		return err
@@ -396,11 +397,22 @@ func (in *incarnation) work() error {
 		in.txn.records += p.processed
 		p.processed = 0
 		if in.txn.began.IsZero() && p.state.Touched() {
-			in.txn.began = in.r.cfg.Now()
+			in.txn.began = wall
 		}
 	}
 	in.nextDue.Store(next)
 	return nil
+}
+
+// slice is the time that each of so many partitions has, one after the other on the workers, of what is left until
+// the transaction should end: a stage that is slow makes smaller transactions, not longer ones.
+func (in *incarnation) slice(now time.Time, busy int) time.Duration {
+	left := in.r.cfg.CommitEvery
+	if began := in.txn.began; !began.IsZero() {
+		left = max(left-now.Sub(began), 0)
+	}
+	turns := (busy + in.workers.n - 1) / in.workers.n
+	return left / time.Duration(turns)
 }
 
 // commitDue tells whether the open transaction should end now.

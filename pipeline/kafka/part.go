@@ -33,13 +33,14 @@ type part struct {
 	end    int64         // last stable offset as of endAt
 	endAt  time.Time
 
-	wall      time.Time // of this turn of the loop
-	share     int       // records to process in this turn at most
-	processed int       // records since the loop last looked
-	full      bool      // commit before going on
-	waiting   time.Time // since when the first of queue, or a timer, waits for its settings
-	paused    bool      // not fetched: its queue is long
-	nextDue   int64     // earliest timer, Unix ms
+	wall      time.Time     // of this turn of the loop
+	share     int           // records to process in this turn at most
+	slice     time.Duration // time to process them in at most
+	processed int           // records since the loop last looked
+	full      bool          // commit before going on
+	waiting   time.Time     // since when the first of queue, or a timer, waits for its settings
+	paused    bool          // not fetched: its queue is long
+	nextDue   int64         // earliest timer, Unix ms
 	record    pipeline.Record
 	keys      [state.AheadKeys][]byte
 	produce   slab
@@ -106,8 +107,12 @@ func (p *part) work() error {
 	p.full = false
 	taken := 0
 	queue := p.queue[:min(len(p.queue), p.share)]
+	until := p.in.r.cfg.Now().Add(p.slice)
 	for i, r := range queue {
 		if i%state.AheadKeys == 0 {
+			if i > 0 && p.in.r.cfg.Now().After(until) {
+				break
+			}
 			p.expect(queue[i:])
 		}
 		if err := p.process(r); err != nil {

@@ -93,6 +93,10 @@ func (p *Partition) Committed(next int64) Changes {
 	p.seen.committed()
 	p.committed, p.open, p.resume.Next, p.stale = p.sealed, p.sealed, next, true
 	p.clearOutputs()
+	// An open cursor keeps memtables that were written out long ago, and the cache is smaller by them.
+	if err := p.Close(); err != nil {
+		p.failed = err
+	}
 	return changes
 }
 

@@ -162,7 +162,9 @@ func (l *pebbleLoad) file(writes []loadWrite) (name string, n int, err error) {
 		return "", 0, err
 	}
 	// As for the first level: in a file for the last one, deletions would count as done.
-	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f), s.options.MakeWriterOptions(0, l.of.db.TableFormat()))
+	options := s.options.MakeWriterOptions(0, l.of.db.TableFormat())
+	options.DisableValueBlocks = true // as in what Pebble writes itself
+	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f), options)
 	key := bytes.Clone(l.of.lower)
 	for bytesIn := 0; n < len(writes) && bytesIn < loadFileBytes; n++ {
 		write := &writes[n]

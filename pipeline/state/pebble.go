@@ -34,8 +34,8 @@ type Store struct {
 type StoreConfig struct {
 	// Dir of the database; created when missing. One process at a time.
 	Dir string
-	// BlockCache in bytes; default 16 MiB. The hot state is kept in front of it, by Config.CacheBytes: what
-	// is read here again and again are filters and indexes.
+	// BlockCache in bytes; default 16 MiB, which is good for one stage. The hot state is kept in front of it, by
+	// Config.CacheBytes: what is read here again and again are filters and indexes.
 	BlockCache int64
 	// FS is the file system; default the machine's.
 	FS vfs.FS
@@ -83,6 +83,11 @@ func OpenStore(cfg StoreConfig) (*Store, error) {
 		o.Levels[i].IndexBlockSize = 256 << 10 // one level of index
 		// Keys that are not in the hot state are read one by one, and each would unpack a block.
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	}
+	// Pebble takes what follows an owner for versions of one key, and would put the values of all but the first
+	// into other blocks: each of them one more to write and to read.
+	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
+		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
 	}
 	lock, err := lockDir(cfg)
 	if err == nil {

@@ -162,6 +162,7 @@ type cut struct {
 // has recorded its answer, wherever in between: what was asked for is done exactly once, a text that
 // cannot be asked about at most once and then marked, and every conversation goes on in order.
 func TestKilledWhileTheOutsideIsAnswering(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	h := openHouse(t)
 	h.env = append(h.env, "HANDOFF_OUTSIDE__REQUEST_TIMEOUT=4s")
 	gates := h.behindGates(false)

@@ -70,6 +70,7 @@ func TestNothingIsLostOrDoubledUnderKillsAndFaults(t *testing.T) {
 // Two processes of each stage share the work: one is killed, its partitions move to the other, it comes
 // back and takes its share again. The books balance.
 func TestTwoProcessesShareTheWorkAndOneIsKilled(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	ext := extentOf(t)
 	ext.conversations, ext.kills, ext.spread = ext.conversations/2, max(2, ext.kills/3), ext.spread/2
 	h := openHouse(t)

@@ -23,6 +23,7 @@ import (
 // stopped and started: customers are answered, what waits is visible, and when everything is back there
 // is one of each ticket, text and row.
 func TestOutages(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	h := openHouse(t)
 	h.env = append(h.env, "HANDOFF_ESCALATE__DESK_SILENCE=4s")
 	desk := freeAddress(t) // cobalt's desk: nobody listens there yet

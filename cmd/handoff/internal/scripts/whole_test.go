@@ -344,12 +344,14 @@ func tell(t *testing.T, seed uint64, different map[string]string) {
 // the runner, state on Pebble. What they say comes in random batches, and stages restart, with their state
 // and without, are killed, and share their partitions with others meanwhile. Each script ends as in memory.
 func TestScriptsOnKafka(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t, 20)
 	tell(t, seed, onFake(t, trial{seed: seed, strikes: 8, kills: 2}, plans(t, nil)))
 }
 
 // TestHeldScriptsOnKafka does the same with each script that holds a stage, by itself.
 func TestHeldScriptsOnKafka(t *testing.T) {
+	t.Parallel()
 	for _, p := range allPlans(t, holdsStages, nil) {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel() // they wait more than they compute
@@ -361,6 +363,7 @@ func TestHeldScriptsOnKafka(t *testing.T) {
 
 // TestYearsOnKafka does the same with scripts that take years by their own clock.
 func TestYearsOnKafka(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t, 21)
 	tell(t, seed, onFake(t, trial{seed: seed, strikes: 8, kills: 2}, plansOf(t, years, nil)))
 }
@@ -410,6 +413,7 @@ func onReal(t *testing.T, of func() []*plan) {
 
 // TestBrokenScriptsOnKafka: a stage that does something else on Kafka than in memory is found out.
 func TestBrokenScriptsOnKafka(t *testing.T) {
+	t.Parallel()
 	all := plans(t, func(name string) bool { return strings.HasPrefix(name, "C2_") || strings.HasPrefix(name, "H3_") })
 	for name, how := range map[string]func(*script.Topology){
 		"a note is not written": drops(schemas.StageEscalate, func(r *handoffv1.Record) bool { return r.GetCommand().GetAddNote() != nil }),
