@@ -83,7 +83,9 @@ func (in *incarnation) commit() error {
 	if err := in.committed(touched); err != nil {
 		return err
 	}
-	in.r.metrics.commit.Observe(time.Since(began).Seconds())
+	took := time.Since(began)
+	in.took = (3*in.took + took) / 4
+	in.r.metrics.commit.Observe(took.Seconds())
 	if in.r.failing.Load() {
 		return fatal{ErrFailing}
 	}

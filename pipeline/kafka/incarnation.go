@@ -42,8 +42,9 @@ type incarnation struct {
 	order    []*part // of parts, for workers
 	sharedBy int32   // partitions that the cache's bound was shared by last
 	txn      openTransaction
-	saved    time.Time // when all parts were saved last
-	settled  time.Time // when offsets were brought past markers last
+	took     time.Duration // by recent commits
+	saved    time.Time     // when all parts were saved last
+	settled  time.Time     // when offsets were brought past markers last
 
 	begin      sync.Mutex
 	begun      atomic.Bool // a transaction is open at the client; set under begin

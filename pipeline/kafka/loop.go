@@ -407,12 +407,19 @@ func (in *incarnation) work() error {
 // slice is the time that each of so many partitions has, one after the other on the workers, of what is left until
 // the transaction should end: a stage that is slow makes smaller transactions, not longer ones.
 func (in *incarnation) slice(now time.Time, busy int) time.Duration {
-	left := in.r.cfg.CommitEvery
+	left := in.lasts()
 	if began := in.txn.began; !began.IsZero() {
 		left = max(left-now.Sub(began), 0)
 	}
 	turns := (busy + in.workers.n - 1) / in.workers.n
 	return left / time.Duration(turns)
+}
+
+// lasts is how long a transaction is at most: CommitEvery, and longer where commits take so long that little else
+// would be done.
+func (in *incarnation) lasts() time.Duration {
+	const commits = 4 // of the time of a commit
+	return min(max(in.r.cfg.CommitEvery, commits*in.took), in.r.cfg.TransactionTimeout/2)
 }
 
 // commitDue tells whether the open transaction should end now.
@@ -424,7 +431,7 @@ func (in *incarnation) commitDue() bool {
 	if in.r.sink != nil {
 		return true
 	}
-	if in.txn.records >= cfg.CommitRecords || cfg.Now().Sub(in.txn.began) >= cfg.CommitEvery {
+	if in.txn.records >= cfg.CommitRecords || cfg.Now().Sub(in.txn.began) >= in.lasts() {
 		return true
 	}
 	bytes := 0

@@ -14,6 +14,7 @@ import (
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/consentfile"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
 // ErrWorld is wrapped by errors that no script should be able to cause: what a command led to did not
@@ -130,10 +131,40 @@ func (w *World) settings(c Command) error {
 	w.document = merge(w.document, over)
 	if err := w.publish(); err != nil {
 		w.document = old
-		w.say("refused: %v", err)
+		w.refuse(err, []byte(c.Input), 0, "line %d of these settings: ")
 		return nil
 	}
 	return w.ok()
+}
+
+// refuse tells why settings are not taken, with the lines of the command that gave them: nobody sees the document into
+// which they were merged. rules is how many rules that has before those of the command.
+func (w *World) refuse(err error, given []byte, rules int, place string) {
+	var bad *settings.Error
+	if !errors.As(err, &bad) {
+		w.say("refused: %v", err)
+		return
+	}
+	problems := slices.Clone(bad.Problems)
+	for i := range problems {
+		problems[i].Line = 0
+		var n int
+		if _, err := fmt.Sscanf(problems[i].Path, "rules[%d]", &n); err == nil && rules > 0 {
+			problems[i].Path = ofCommand(problems[i].Path, n, rules)
+		}
+	}
+	problems = settings.Problems(given, problems).Problems
+	slices.SortStableFunc(problems, func(a, b settings.Problem) int { return a.Line - b.Line })
+	lines := make([]string, len(problems))
+	for i, p := range problems {
+		where := ""
+		if p.Line > 0 {
+			where = fmt.Sprintf(place, p.Line)
+		}
+		p.Line = 0
+		lines[i] = where + p.String()
+	}
+	w.say("refused: %s", strings.Join(lines, "\n"))
 }
 
 // rules adds a file of rules, and the settings that stand beside them, to the shop's.
@@ -157,10 +188,20 @@ func (w *World) rules(c Command) error {
 	w.document = merge(w.document, over)
 	if err := w.publish(); err != nil {
 		w.document = old
-		w.say("refused: %v", err)
+		w.refuse(err, doc, len(had), c.word()+":%d: ")
 		return nil
 	}
 	return w.ok()
+}
+
+// ofCommand is the path of a rule as its own file counts it: "rules[2].then" is "rules[0].then" behind two others. A
+// rule that was there before has no place in the file.
+func ofCommand(path string, n, before int) string {
+	rest := strings.TrimPrefix(path, fmt.Sprintf("rules[%d]", n))
+	if n < before {
+		return fmt.Sprintf("the rule before it that is number %d%s", n+1, rest)
+	}
+	return fmt.Sprintf("rules[%d]%s", n-before, rest)
 }
 
 // notYAML says in one line where a document is none.

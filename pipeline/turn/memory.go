@@ -37,7 +37,11 @@ type made struct {
 // New returns v in memory of the turn: it is used again once the turn's effects are reset, so nothing of it may be
 // kept when On returns. What stages make for every message is made so; what they seldom make can as well be made
 // without.
-func New[T any](t *Turn, v T) *T { return reuse.New(&t.memory.rooms, v) }
+func New[T any](t *Turn, v T) *T {
+	p := reuse.Zero[T](&t.memory.rooms) // and not reuse.New: so small, this is inlined and v is made where it stays
+	*p = v
+	return p
+}
 
 // Zero is New of a zero value.
 func Zero[T any](t *Turn) *T { return reuse.Zero[T](&t.memory.rooms) }

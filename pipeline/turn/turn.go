@@ -244,9 +244,7 @@ func (t *Turn) Forward(topic string, change func(*handoffv1.Record)) *handoffv1.
 	out := t.Make(t.Here())
 	out.Body, out.PutBack = t.Record.GetBody(), t.Record.GetPutBack()
 	// A field that a newer version added goes on.
-	if unknown := t.Record.ProtoReflect().GetUnknown(); len(unknown) > 0 {
-		out.ProtoReflect().SetUnknown(unknown)
-	}
+	out.TakeUnknown(t.Record)
 	if change != nil {
 		change(out)
 	}

@@ -65,7 +65,7 @@ var (
 	separator  = regexp.MustCompile(`(?i)^\s*(?:-{2,}\s*(?:original message|forwarded message|message d'origine|ursprüngliche nachricht|mensaje original|messaggio originale|oorspronkelijk bericht|mensagem original)\s*-{2,}|##-.*-##|begin forwarded message:)\s*$`)
 	headerFrom = regexp.MustCompile(`(?i)^\s*\*?(?:from|von|de|da|van)\s?:\*?\s+\S`)
 	headerSent = regexp.MustCompile(`(?i)^\s*\*?(?:sent|date|to|subject|gesendet|an|betreff|envoyé|à|objet|enviado|para|asunto|inviato|a|oggetto|verzonden|aan|onderwerp|assunto)\s?:\*?\s+\S`)
-	device     = regexp.MustCompile(`(?i)^\s*(?:sent from (?:my|mail for|outlook for|yahoo mail)\b.{0,60}|get outlook for \S+|envoyé de mon \S.{0,40}|von meinem \S.{0,40} gesendet|enviado desde mi \S.{0,40}|enviado d[eo] meu \S.{0,40}|inviato da(?:l mio)? \S.{0,40}|verzonden vanaf mijn \S.{0,40}|wysłane z \S.{0,40}|\S{1,20}['’]?(?:um)?[dt]an gönderildi|.{1,20}から送信|发自我的\s?\S.{0,40})$`)
+	device     = regexp.MustCompile(`(?i)^\s*(?:sent from (?:my|mail for|outlook|yahoo mail)\b.{0,60}|get outlook for \S+|envoyé de mon \S.{0,40}|von meinem \S.{0,40} gesendet|enviado desde mi \S.{0,40}|enviado d[eo] meu \S.{0,40}|inviato da(?:l mio)? \S.{0,40}|verzonden vanaf mijn \S.{0,40}|wysłane z \S.{0,40}|\S{1,20}['’]?(?:um)?[dt]an gönderildi|.{1,20}から送信|发自我的\s?\S.{0,40})$`)
 )
 
 // CutQuoted cuts quoted history and signatures from plain text: everything

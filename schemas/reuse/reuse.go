@@ -17,7 +17,7 @@ const (
 	tableSize = 128
 	// mostTried is how many places of the table a type may have.
 	mostTried = 8
-	// mostKept is how many values of a type are kept: one record asks for more only by way of exception.
+	// mostKept is how many values of a type are kept, a power of two: one record asks for more only by way of exception.
 	mostKept = 64
 )
 
@@ -65,27 +65,25 @@ func (r *Rooms) Reset() {
 	r.used = r.used[:0]
 }
 
-// room hands out zero values of one type, and after a reset the same ones again.
+// room hands out zero values of one type, and after a reset the same ones again. They stand side by side, so that one
+// sweep takes all back. Where they are too few, twice as many take their place: those who have the others keep them.
 type room[T any] struct {
-	all []*T
-	n   int // handed out
+	all []T
+	n   int // of all, handed out
 }
 
 func (r *room[T]) next() *T {
 	if r.n == len(r.all) {
-		v := new(T)
-		if len(r.all) == mostKept {
-			return v
+		if r.n == mostKept {
+			return new(T)
 		}
-		r.all = append(r.all, v)
+		r.all, r.n = make([]T, max(1, 2*r.n)), 0
 	}
 	r.n++
-	return r.all[r.n-1]
+	return &r.all[r.n-1]
 }
 
 func (r *room[T]) reset() {
-	for _, v := range r.all[:r.n] {
-		clear(unsafe.Slice(v, 1)) // *v = *new(T), without a second T to copy
-	}
+	clear(r.all[:r.n])
 	r.n = 0
 }

@@ -51,6 +51,7 @@ type Stage struct {
 	shipped  *shipped.Classifier
 	keywords *keyword.Table
 	answers  *answer.Table
+	taps     *taps
 	given    map[string]bool // names
 	// own are stages like this one that read with a shop's model as well, by the model's name.
 	own map[string]*Stage
@@ -70,6 +71,9 @@ func New(cfg Config) (*Stage, error) {
 	}
 	if s.answers, err = answer.Shipped(); err != nil {
 		return nil, fmt.Errorf("read answers: %w", err)
+	}
+	if s.taps, err = parseTaps(shippedReactions); err != nil {
+		return nil, fmt.Errorf("read reactions: %w", err)
 	}
 	if s.classifier == nil {
 		if s.classifier, err = shipped.New(); err != nil {
@@ -155,7 +159,7 @@ func (s *Stage) message(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	fromBefore(c)
 	before := c.GetLanguage()
 	r := reading{out: turn.Zero[handoffv1.Classification](t)}
-	if tap, ok := reactionIn(m.GetText()); ok {
+	if tap, ok := s.taps.in(m.GetText()); ok {
 		s.readReaction(&r, tap, t.Shop.Text(settings.TextOffer, before), before)
 	} else {
 		s.read(&r, m, t.Record.GetChannel(), before, float32(t.Shop.Classifier.Endpoint.SureFrom))

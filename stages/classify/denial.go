@@ -1,7 +1,6 @@
 package classify
 
 import (
-	"bytes"
 	_ "embed"
 	"strings"
 	"unicode"
@@ -54,10 +53,30 @@ func denial(words string) (is, named bool) {
 
 // mayDeny finds what every denial holds: what has none of it is not looked at further.
 func mayDeny(folded []byte) bool {
-	for _, word := range [...]string{"not ", "isnt ", "no ", "pas ", "nao ", "non ", "niet ", "nie "} {
-		if bytes.Contains(folded, []byte(word)) {
+	for i, c := range folded {
+		if c == ' ' && i > 0 && denies(folded[:i]) {
 			return true
 		}
+	}
+	return false
+}
+
+// denies tells whether a text ends as a word of a denial does.
+func denies(text []byte) bool {
+	ends := func(word string) bool {
+		return len(text) >= len(word) && string(text[len(text)-len(word):]) == word
+	}
+	switch text[len(text)-1] {
+	case 't':
+		return ends("not") || ends("isnt") || ends("niet")
+	case 'o':
+		return ends("no") || ends("nao")
+	case 's':
+		return ends("pas")
+	case 'n':
+		return ends("non")
+	case 'e':
+		return ends("nie")
 	}
 	return false
 }

@@ -17,9 +17,17 @@ type reaction struct {
 	to string
 }
 
-// reactionIn returns the reaction that a message is, whole; ok is false for every other message.
-func reactionIn(text string) (r reaction, ok bool) {
+// in returns the reaction that a message is, whole; ok is false for every other message.
+func (t *taps) in(text string) (r reaction, ok bool) {
 	text = strings.TrimFunc(text, blank)
+	if r, ok := english(text); ok {
+		return r, true
+	}
+	return t.translated(text)
+}
+
+// english returns the reaction of a phone that is set to English.
+func english(text string) (r reaction, ok bool) {
 	words, to, ok := reactedTo(text)
 	if !ok {
 		return reaction{}, false

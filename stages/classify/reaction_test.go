@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/handoff-dev/handoff/stages/classify/answer"
@@ -8,6 +9,7 @@ import (
 
 // TestReactionsOfPhones: what phones write of a tap on a message, and what only looks like it.
 func TestReactionsOfPhones(t *testing.T) {
+	taps := shippedTaps(t)
 	for text, want := range map[string]reaction{
 		"Liked “hello”":                              {kind: answer.Yes, to: "hello"},
 		"Liked \"hello\"":                            {kind: answer.Yes, to: "hello"},
@@ -29,7 +31,7 @@ func TestReactionsOfPhones(t *testing.T) {
 		"Questioned “Do you want us to call you…”":   {to: "Do you want us to call you…"},
 		"Liked “Reply STOP to opt out. Or a “word””": {kind: answer.Yes, to: "Reply STOP to opt out. Or a “word”"},
 	} {
-		if got, ok := reactionIn(text); !ok || got != want {
+		if got, ok := taps.in(text); !ok || got != want {
 			t.Errorf("%q: %+v, %t; want %+v", text, got, ok, want)
 		}
 	}
@@ -37,8 +39,70 @@ func TestReactionsOfPhones(t *testing.T) {
 		"", "”", "“hello”", "I liked “the tent”", "Liked", "Liked hello", "yes to “hello”", "Reacted to “hello”", "Removed from “hello”",
 		"where is my order \"4412\"", "I sent an image", "Loved it, send me a photo", "Liked “hello” a lot", "👍", " to “hello”",
 	} {
-		if got, ok := reactionIn(text); ok {
+		if got, ok := taps.in(text); ok {
 			t.Errorf("%q is taken for the reaction %+v", text, got)
+		}
+	}
+}
+
+func shippedTaps(t *testing.T) *taps {
+	t.Helper()
+	all, err := parseTaps(shippedReactions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestReactionsInOtherLanguages: as phones set to them write, and what people write themselves.
+func TestReactionsInOtherLanguages(t *testing.T) {
+	taps := shippedTaps(t)
+	for text, want := range map[string]reaction{
+		"A aimé « STOP »":                           {kind: answer.Yes, to: " STOP "},
+		"a aimé «\u00a0à demain\u00a0»":             {kind: answer.Yes, to: "\u00a0à demain\u00a0"},
+		"N’a pas aimé « bof »":                      {kind: answer.No, to: " bof "},
+		"A ri de « trop drôle… »":                   {to: " trop drôle… "},
+		"S'est interrogé(e) sur « ok »":             {to: " ok "},
+		"A réagi avec 👍🏽 à « lol »":                 {kind: answer.Yes, to: " lol "},
+		"A réagi 😂 à « lol »":                       {to: " lol "},
+		"a attribué la mention « J’aime » à « ok »": {kind: answer.Yes, to: " ok "},
+		"a attribué la mention « Adore » à « ok »":  {to: " ok "},
+		"A aimé une image":                          {kind: answer.Yes},
+		"Le gustó “STOP”":                           {kind: answer.Yes, to: "STOP"},
+		"No le gustó \"BAJA\"":                      {kind: answer.No, to: "BAJA"},
+		"Le encantó una foto":                       {},
+		"Gefällt „STOP“":                            {kind: answer.Yes, to: "STOP"},
+		"Gefällt „STOP“ nicht":                      {kind: answer.No, to: "STOP"},
+		"Hat „Stopp“ mit „Gefällt mir“ markiert":    {kind: answer.Yes, to: "Stopp"},
+		"Hat über „Stopp“ gelacht":                  {to: "Stopp"},
+		"Gostou de “SAIR”":                          {kind: answer.Yes, to: "SAIR"},
+		"Ha messo “Mi piace” a “STOP”":              {kind: answer.Yes, to: "STOP"},
+		"Vond ‘stop’ niet leuk":                     {kind: answer.No, to: "stop"},
+		"Polubił(a) „STOP”":                         {kind: answer.Yes, to: "STOP"},
+		"“DUR” iletisini beğendi":                   {kind: answer.Yes, to: "DUR"},
+		"「停止」にいいねしました":                              {kind: answer.Yes, to: "停止"},
+		"赞了“退订”":                                    {kind: answer.Yes, to: "退订"},
+		"👍 à « Répondez STOP »":                     {kind: answer.Yes, to: " Répondez STOP "},
+	} {
+		if got, ok := taps.in(text); !ok || got != want {
+			t.Errorf("%q: %+v, %t; want %+v", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{
+		"J'ai aimé « la tente »", "Me gustó “la tienda”", "A aimé ça", "Mir gefällt „rot“", "喜欢“红色”", "« STOP »", "“stop”",
+		"où est « 4412 »", "une image", "J'envoie une image", "stop “promo”", "„",
+	} {
+		if got, ok := taps.in(text); ok {
+			t.Errorf("%q is taken for the reaction %+v", text, got)
+		}
+	}
+}
+
+// TestParseTapsRefuses a table that is wrong, with the line.
+func TestParseTapsRefuses(t *testing.T) {
+	for _, table := range []string{"like\tfr", "liked\tfr\tA aimé …", "like\tfr\tA aimé", "sign\tfr\tA réagi à …", "like\tfr\t…"} {
+		if _, err := parseTaps("# remark\n" + table); err == nil || !strings.Contains(err.Error(), "line 2") {
+			t.Errorf("%q: %v", table, err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/htmltext"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 	"github.com/handoff-dev/handoff/stages/classify/answer"
 	"github.com/handoff-dev/handoff/stages/classify/fold"
@@ -43,7 +44,8 @@ type reading struct {
 // classifier outside said counts.
 func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1.Channel, language string, sureFrom float32) {
 	var buf [foldedSize]byte
-	folded := fold.Append(buf[:0], m.GetText())
+	text := ownWords(m.GetText())
+	folded := fold.Append(buf[:0], text)
 	r.out.Classifier, r.out.Language = s.classifier.Name(), language
 	if m.GetPublicPost() {
 		s.readPublic(r, m, folded, sureFrom)
@@ -55,20 +57,23 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 	r.answer = s.answers.Find(folded)
 	stops := s.onlyStops(folded[r.answer.Rest:], r.answer.Rest)
 	if stops {
-		r.answer = answer.Answer{}
+		r.answer = answer.Answer{Known: r.answer.Known}
 	}
 	if channel != handoffv1.Channel_CHANNEL_SMS && s.neverAnswers(folded) { // on SMS it opted out
 		r.out.Unsure = true
 		return
 	}
-	if r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, m.GetText()) {
+	if r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, text, r.answer.Known) {
 		r.answer = answer.Answer{Thanks: true, Rest: len(folded)}
 	}
-	r.in = s.place(folded, m.GetText(), r.out.GetLanguage())
-	if stops && r.in.OptOut == intent.OptOutClear {
+	r.in = s.place(folded, text, r.out.GetLanguage())
+	switch {
+	case stops && r.in.OptOut == intent.OptOutClear:
 		r.in.OptOut = intent.OptOutPossible // "yes stop": which of the two
+	case r.in.OptOut == intent.OptOutNone && s.stopsNumber(folded):
+		r.in.OptOut, r.in.OptOutBy = intent.OptOutPossible, stopAndNumber
 	}
-	if s.deniesName(r.in, folded, m.GetText()) {
+	if s.deniesName(r.in, folded, text) {
 		r.in.OptOut, r.in.OptOutBy, r.in.WrongNumber = intent.OptOutClear, deniedName, true
 	}
 	r.request = isRequest(r.in.Intent) // no classifier outside decides what an opt-out does
@@ -78,6 +83,28 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 		return
 	}
 	s.classify(r, m, folded)
+}
+
+// ownWords is a message without what a phone or mail program put below it ("Sent from my iPhone"), or quotes of
+// another. What is nothing else stays.
+func ownWords(text string) string {
+	if strings.IndexByte(text, '\n') < 0 {
+		return text
+	}
+	if own := htmltext.CutQuoted(text); own != "" {
+		return own
+	}
+	return text
+}
+
+// stopAndNumber names what stopsNumber takes.
+const stopAndNumber = "keyword and a number"
+
+// stopsNumber tells whether a message is a word that opts out on every channel, and a number: "STOP 12345" stops texts,
+// or an order.
+func (s *Stage) stopsNumber(folded []byte) bool {
+	word := bytes.TrimRight(folded, "0123456789 \n")
+	return len(word) < len(folded) && s.keywords.Find(word, handoffv1.Channel_CHANNEL_MESSENGER).Directive == handoffv1.Directive_DIRECTIVE_STOP
 }
 
 // readPublic reads what everybody can read: it changes no consent (C1) and answers no question that was asked
@@ -193,16 +220,14 @@ func (s *Stage) onlyStops(rest []byte, at int) bool {
 
 // thanksByName tells whether a message is thanks and one more word that can only be a name: a given name
 // however it is written ("thank you kim 😀"), or one that is written like a name and nothing that the classifier or
-// a keyword knows ("Thank you Lars!").
-func (s *Stage) thanksByName(folded []byte, text string) bool {
-	if strings.ContainsAny(text, "?？") {
+// a keyword knows ("Thank you Lars!"). known is how far the message begins with known phrases.
+func (s *Stage) thanksByName(folded []byte, text string, known int) bool {
+	folded = bytes.TrimRightFunc(folded, ofNoWord)
+	at := max(bytes.LastIndexByte(folded, ' '), bytes.LastIndexByte(folded, '\n'))
+	if at < 0 || at > known || bytes.ContainsAny(folded[at+1:], "0123456789") || strings.ContainsAny(text, "?？") {
 		return false
 	}
-	text, folded = strings.TrimRightFunc(text, ofNoWord), bytes.TrimRightFunc(folded, ofNoWord)
-	at := bytes.LastIndexAny(folded, " \n")
-	if at < 0 || bytes.ContainsAny(folded[at+1:], "0123456789") {
-		return false
-	}
+	text = strings.TrimRightFunc(text, ofNoWord)
 	thanks := s.answers.Find(folded[:at])
 	if !thanks.Thanks || thanks.Kind != answer.None || thanks.Rest != at {
 		return false

@@ -196,11 +196,7 @@ func customerMessage(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	case handoffv1.Directive_DIRECTIVE_YES:
 		yes(t, m)
 	case handoffv1.Directive_DIRECTIVE_NO:
-		if m.GetClassification().GetAnswers() == handoffv1.Question_QUESTION_OPT_IN {
-			declineOptIn(t, m)
-		} else {
-			pass(t, m)
-		}
+		no(t, m)
 	case handoffv1.Directive_DIRECTIVE_UNSPECIFIED:
 		pass(t, m)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/htmltext"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
@@ -101,17 +102,21 @@ func help(t *turn.Turn, m *handoffv1.CustomerMessage) {
 }
 
 // yes subscribes who was asked to confirm, and who had opted out only where the provider says that it
-// opted them in; else it answers something else and is escalate's (C3). What follows it is a message.
+// opted them in; else it answers something else and is escalate's (C3). The question may be one that the platform
+// asked: then YES is its answer, with more behind it as long as an answer is waited for. What follows it is a message.
 func yes(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	c := m.GetClassification()
-	status := current(t, t.Here()).GetStatus()
+	now := current(t, t.Here())
+	status := now.GetStatus()
 	optedOut := status == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
 	asked := c.GetAnswers() == handoffv1.Question_QUESTION_OPT_IN
-	alone := c.GetAnswers() == handoffv1.Question_QUESTION_UNSPECIFIED && !c.GetMoreText()
+	toNone := c.GetAnswers() == handoffv1.Question_QUESTION_UNSPECIFIED
 	switch {
 	case optedOut && m.GetProviderOptOut() == handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START:
 		start(t, m, handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER)
-	case asked && !optedOut, alone && status == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
+	case asked && !optedOut,
+		toNone && !c.GetMoreText() && status == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING,
+		toNone && standingOptIn(t, now) != nil:
 		start(t, m, handoffv1.ConsentSource_CONSENT_SOURCE_OPT_IN_ANSWER)
 	default:
 		pass(t, m)
@@ -151,10 +156,14 @@ func keywordSource(m *handoffv1.CustomerMessage) handoffv1.ConsentSource {
 // longestKeyword is how much of a message is shown as its keyword.
 const longestKeyword = 64
 
-// written is the keyword as the person wrote it, without the punctuation and emoji around it; where there is nothing
-// else ("🛑"), those.
+// written is the keyword as the person wrote it, without the punctuation and emoji around it and what a phone put
+// below it; where there is nothing else ("🛑"), those.
 func written(m *handoffv1.CustomerMessage) string {
-	text := strings.TrimFunc(m.GetText(), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) })
+	text := m.GetText()
+	if strings.Contains(text, "\n") {
+		text = htmltext.CutQuoted(text)
+	}
+	text = strings.TrimFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) })
 	if text == "" {
 		text = m.GetText()
 	}

@@ -150,6 +150,17 @@ func endOptIn(t *turn.Turn, scope string) {
 	t.StopTimer(optInPrefix + scope)
 }
 
+// no declines the opt-in question that it answers: the last that was sent, ours or the platform's (H2, C14).
+func no(t *turn.Turn, m *handoffv1.CustomerMessage) {
+	answers := m.GetClassification().GetAnswers()
+	toPlatform := answers == handoffv1.Question_QUESTION_UNSPECIFIED && standingOptIn(t, current(t, t.Here())) != nil
+	if answers == handoffv1.Question_QUESTION_OPT_IN || toPlatform {
+		declineOptIn(t, m)
+		return
+	}
+	pass(t, m)
+}
+
 // declineOptIn takes a no to the opt-in question: nothing more is asked, and what was held is for people.
 // The no follows what it belongs to.
 func declineOptIn(t *turn.Turn, m *handoffv1.CustomerMessage) {
@@ -165,7 +176,14 @@ func declineOptIn(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	t.Put(optInPrefix+now.scope, o)
 	if released := settleHeld(t); released || m.GetClassification().GetMoreText() {
 		forward(t)
+		return
 	}
+	t.Fact(t.Here(), &handoffv1.Fact{
+		Reason: "a no to the question whether they want texts: nothing is asked of anybody (C6)",
+		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
+			CallId: t.HexID(), Action: handoffv1.Action_ACTION_ASK_BOT, Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED,
+		}},
+	})
 }
 
 // optInOver ends the wait for an answer at its time: what was held becomes a ticket (C6).

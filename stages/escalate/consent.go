@@ -306,7 +306,11 @@ func (c *conversation) onUnanswerable(m inbound, why unanswerable) {
 	case c.mirrored():
 		c.mirror(why.note)
 	default:
-		if signal := c.signalIn(m); signal != nil && c.mayEscalate() {
+		signal := c.signalIn(m)
+		if signal == nil {
+			signal = c.requestBeside(m)
+		}
+		if signal != nil && c.mayEscalate() {
 			reason := why.opens(signal)
 			c.move(EventLapse, why.lapses)
 			c.begin(signal)
@@ -316,6 +320,18 @@ func (c *conversation) onUnanswerable(m inbound, why unanswerable) {
 	if !c.live() {
 		c.notAsked(why.otherwise)
 	}
+}
+
+// requestBeside is what somebody asks for in the message that opts them out, nil where they do not: it opens a ticket
+// whatever it is (C5), since nobody else will answer it.
+func (c *conversation) requestBeside(m inbound) *statev1.Signal {
+	if m.read.GetDirective() != handoffv1.Directive_DIRECTIVE_STOP || !m.read.GetMoreText() {
+		return nil
+	}
+	return turn.New(c.t, statev1.Signal{
+		Kind: handoffv1.SignalKind_SIGNAL_KIND_INTENT, Intent: m.read.GetIntent(), Text: m.GetText(), At: c.received(),
+		Reason: "asked for " + m.read.GetIntent() + " in the message that opts out",
+	})
 }
 
 // onUnconfirmedMessage handles a message of someone who was asked to confirm and has not (C6): it goes

@@ -106,6 +106,13 @@ func hashOf(text string) uint64 {
 			continue
 		}
 		any = true
+		if r < utf8.RuneSelf {
+			if 'A' <= r && r <= 'Z' {
+				r += 'a' - 'A'
+			}
+			h = (h ^ uint64(r)) * prime
+			continue
+		}
 		var letter [utf8.UTFMax]byte
 		for _, b := range utf8.AppendRune(letter[:0], unicode.ToLower(r)) {
 			h = (h ^ uint64(b)) * prime

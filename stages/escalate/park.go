@@ -126,6 +126,9 @@ func (c *conversation) parked() (all []kept) {
 // releaseParked sends what waits, in order, up to the first that may not leave now: one that waits for
 // its time where all is not set, one outside the channel's window. because is why now, for the ticket.
 func (c *conversation) releaseParked(all bool, because string) {
+	if c.state.GetParked() == 0 {
+		return // never any, and no timer
+	}
 	for _, p := range c.parked() {
 		if !all && !c.isDue(p) && isQuiet(p) || c.outsideWindow(agentText(p.Parked)) {
 			break // those behind it wait for it

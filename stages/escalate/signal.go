@@ -2,6 +2,7 @@ package escalate
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -29,11 +30,12 @@ func (c *conversation) signalIn(m inbound) *statev1.Signal {
 	case read.GetAsksForPerson() && slices.Contains(h.Intents, intentHuman):
 		kind, reason = handoffv1.SignalKind_SIGNAL_KIND_ASKED_FOR_PERSON, "asked for a person"
 	case listed:
-		kind, reason = handoffv1.SignalKind_SIGNAL_KIND_INTENT, "intent "+read.GetIntent()
-		if read.GetConfidence() > 0 {
+		kind = handoffv1.SignalKind_SIGNAL_KIND_INTENT
+		if read.GetConfidence() <= 0 {
+			reason = c.t.Join("intent ", read.GetIntent())
+		} else {
 			var room [16]byte
-			confidence := strconv.AppendFloat(room[:0], float64(read.GetConfidence()), 'f', 2, 32)
-			reason = c.t.Join("intent ", read.GetIntent(), ", confidence ", string(confidence))
+			reason = c.t.Join("intent ", read.GetIntent(), ", confidence ", string(appendHundredths(room[:0], read.GetConfidence())))
 		}
 	case float64(read.GetSentiment()) < h.SentimentBelow:
 		kind = handoffv1.SignalKind_SIGNAL_KIND_SENTIMENT
@@ -45,6 +47,13 @@ func (c *conversation) signalIn(m inbound) *statev1.Signal {
 		return nil
 	}
 	return turn.New(c.t, statev1.Signal{Kind: kind, Intent: read.GetIntent(), Text: m.GetText(), At: c.received(), Reason: reason})
+}
+
+// appendHundredths appends a share, from 0 to 1, with two decimals, as strconv does with less effort for more precision. A
+// hundred times a float32 is a float64 without rounding.
+func appendHundredths(dst []byte, share float32) []byte {
+	n := uint64(math.RoundToEven(float64(share) * 100))
+	return append(strconv.AppendUint(dst, n/100, 10), '.', byte('0'+n/10%10), byte('0'+n%10))
 }
 
 // botSignal is the signal of a bot that cannot answer a message.

@@ -39,6 +39,9 @@ type Answer struct {
 	Rest int
 	// Language of the deciding phrase; "" where several share it.
 	Language string
+	// Known is how far the phrases of the table reach with which the message begins: what goes beyond neither thanks nor
+	// answers as a whole.
+	Known int
 }
 
 // part is what a phrase does in a message.
@@ -70,6 +73,23 @@ type Table struct {
 	// longest phrase in bytes, and that of those that begin with a word. A word here ends where a phrase may.
 	longest int
 	begins  map[string]int
+	// marks of the words in begins: most words of most messages have none, and need not be looked for.
+	marks [marks / 64]uint64
+}
+
+// marks is how many bits there are to mark the words with which phrases begin: some eight for each.
+const marks = 1 << 13
+
+// markOf is a word's bit.
+func markOf[T ~string | ~[]byte](word T) uint {
+	first, last, n := uint(word[0]), uint(word[len(word)-1]), uint(len(word))
+	return (first*0x9e3779b1 + last*0x85ebca6b + uint(word[n/2])*0xc2b2ae35 + n*0x27d4eb2f) >> 7 % marks
+}
+
+// marked tells whether phrases may begin with a word.
+func (t *Table) marked(word []byte) bool {
+	at := markOf(word)
+	return t.marks[at/64]&(1<<(at%64)) != 0
 }
 
 // Shipped returns the table of answers.tsv.
@@ -116,13 +136,24 @@ func (t *Table) add(key string, p phrase) {
 	t.longest = max(t.longest, len(key))
 	word := key[:t.wordEnd([]byte(key), 0)]
 	t.begins[word] = max(t.begins[word], len(key))
+	at := markOf(word)
+	t.marks[at/64] |= 1 << (at % 64)
 }
 
 // Find reads a message as fold.Append leaves it.
 func (t *Table) Find(folded []byte) Answer {
 	var s scan
+	a := t.read(&s, folded)
+	a.Known = s.known
+	return a
+}
+
+func (t *Table) read(s *scan, folded []byte) Answer {
 	for s.at < len(folded) {
 		p, end := t.match(folded, s.at)
+		if p.part != partNothing {
+			s.known = end
+		}
 		if p.part == partNothing || p.part == partTail && !s.thanks || p.part >= partYes && s.within {
 			break
 		}
@@ -163,6 +194,8 @@ func (t *Table) ends(folded []byte) Answer {
 // scan is what the phrases at the beginning of a message amount to so far.
 type scan struct {
 	at int
+	// known is where the last of them ends, the one included that ended them.
+	known int
 	// clause: punctuation followed the answer.
 	clause bool
 	// within: the last phrase says what is thanked for, in a clause that goes on: "thanks for nothing".
@@ -226,8 +259,8 @@ func (s *scan) begins(folded []byte) Answer {
 	return a
 }
 
-// beginsClause tells whether a text begins with an English word that can follow a bare "no" only as
-// the beginning of something new: "no i want …", never "no one …" or the Spanish "no me …".
+// beginsClause tells whether a text begins with an English or French word that can follow a bare "no" or "non" only as
+// the beginning of something new: "no i want …", never "no one …", the Spanish "no me …" or the Italian "non ho …".
 func beginsClause(folded []byte) bool {
 	end := 0
 	for end < len(folded) && folded[end] != ' ' && folded[end] != '\n' {
@@ -236,7 +269,8 @@ func beginsClause(folded []byte) bool {
 	switch string(folded[:end]) {
 	case "i", "im", "ill", "ive", "id", "it", "its", "thats", "that", "this", "just", "where", "what",
 		"when", "why", "how", "can", "could", "will", "would", "you", "your", "we", "they", "my",
-		"because", "but", "not", "leave", "tell", "wait", "is", "the":
+		"because", "but", "not", "leave", "tell", "wait", "is", "the",
+		"je", "j", "mais", "pas", "nous", "vous", "laissez":
 		return end < len(folded)
 	}
 	return false
@@ -251,7 +285,10 @@ func (t *Table) match(folded []byte, at int) (phrase, int) {
 	}
 	var best phrase
 	bestEnd := at
-	longest := t.begins[string(folded[at:wordEnd])] // 0: no phrase begins so
+	longest := 0
+	if t.marked(folded[at:wordEnd]) {
+		longest = t.begins[string(folded[at:wordEnd])] // 0: no phrase begins so
+	}
 	for end := wordEnd; end <= len(folded) && end-at <= longest; {
 		if boundary(folded, end) {
 			if p, ok := t.phrases[string(folded[at:end])]; ok {
@@ -268,7 +305,7 @@ func (t *Table) match(folded []byte, at int) (phrase, int) {
 		return best, bestEnd
 	}
 	var buf [32]byte
-	if short := squeeze(buf[:0], folded[at:wordEnd]); len(short) < wordEnd-at {
+	if short := squeeze(buf[:0], folded[at:wordEnd]); len(short) < wordEnd-at && t.marked(short) {
 		if p, ok := t.phrases[string(short)]; ok {
 			return p, wordEnd
 		}
@@ -294,6 +331,9 @@ func (t *Table) wordEnd(folded []byte, at int) int {
 func boundary(folded []byte, end int) bool {
 	if end == len(folded) || folded[end] == ' ' || folded[end] == '\n' {
 		return true
+	}
+	if folded[end-1] < utf8.RuneSelf {
+		return false
 	}
 	r, _ := utf8.DecodeLastRune(folded[:end])
 	return r >= 0x2e80 && r < 0xac00 || r >= 0xf900 && r <= 0xfaff

@@ -19,17 +19,17 @@ import (
 // languages Handoff speaks, with emoji, it allocates only what dst lacks in capacity.
 func Append(dst []byte, text string) []byte {
 	if ascii(text) {
-		w := writer{dst: dst, start: len(dst)}
+		w := writer{dst: dst}
 		for i := 0; i < len(text); i++ {
-			if !digit(text[i]) && !letter(text[i]) {
+			switch c := text[i]; {
+			case c == ' ':
+				w = w.pending(' ')
+			case digit(c) || letter(c):
+				w = w.divide()
+				w.dst = append(w.dst, lower(c))
+			default:
 				w = foldASCII(w, text, i)
-				continue
 			}
-			w = w.divide()
-			for ; i < len(text) && (digit(text[i]) || letter(text[i])); i++ {
-				w.dst = append(w.dst, lower(text[i]))
-			}
-			i--
 		}
 		return w.dst
 	}
@@ -70,7 +70,7 @@ func appendUnicode(dst []byte, text string) []byte {
 
 // appendPlain adds a text whose letters are plain: its words and the dividers between them.
 func appendPlain(dst, plain []byte) []byte {
-	w := writer{dst: dst, start: len(dst)}
+	w := writer{dst: dst}
 	for i := 0; i < len(plain); {
 		if c := plain[i]; c < utf8.RuneSelf {
 			end := i
@@ -168,15 +168,18 @@ func clauseEnd(r rune) bool {
 
 // writer appends words and the dividers between them. Its methods return the changed writer, so that
 // the bytes of the caller stay on its stack.
+//
+// It has few and small fields so that it stays in registers: every letter passes through it.
 type writer struct {
-	dst   []byte
-	start int
+	dst []byte
+	// begun: a word was written.
+	begun bool
 	// divider to write before the next word; 0 for none.
 	divider byte
 }
 
 func (w writer) pending(divider byte) writer {
-	if len(w.dst) > w.start && w.divider != '\n' {
+	if w.begun && w.divider != '\n' {
 		w.divider = divider
 	}
 	return w
@@ -189,6 +192,7 @@ func (w writer) word(s []byte) writer {
 }
 
 func (w writer) divide() writer {
+	w.begun = true
 	if w.divider != 0 {
 		w.dst = append(w.dst, w.divider)
 		w.divider = 0
@@ -227,7 +231,7 @@ func foldASCII[T text](w writer, s T, i int) writer {
 
 // apostrophe drops it before the ending of an English contraction and divides elsewhere.
 func apostrophe[T text](w writer, rest T) writer {
-	if len(w.dst) > w.start && w.divider == 0 && contraction(rest) {
+	if w.begun && w.divider == 0 && contraction(rest) {
 		return w
 	}
 	return w.pending(' ')

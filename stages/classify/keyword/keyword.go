@@ -1,10 +1,11 @@
 // Package keyword finds the words that change or ask about consent: the STOP, START and HELP families
-// of behaviour C1. A keyword is a whole message after folding, without spaces, punctuation and emoji;
-// nothing is looked for inside a longer text. The words are data, in keywords.tsv, each with the
-// source that says it counts.
+// of behaviour C1. A keyword is a whole message after folding, without spaces, punctuation and emoji, an
+// English one said several times as well; nothing is looked for inside a longer text. The words are data, in
+// keywords.tsv, each with the source that says it counts.
 package keyword
 
 import (
+	"bytes"
 	_ "embed"
 	"fmt"
 	"strings"
@@ -110,10 +111,35 @@ func (t *Table) Find(folded []byte, channel handoffv1.Channel) Match {
 	}
 	var buf [256]byte
 	e, ok := t.entries[string(compact(buf[:0], folded))]
+	if word := once(folded); !ok && word != nil {
+		e, ok = t.entries[string(word)]
+		ok = ok && e.match.Language == "en" // "dur dur" is "wait, wait"
+	}
 	if !ok || e.phone && !phone(channel) {
 		return Match{}
 	}
 	return e.match
+}
+
+// once is the word that a folded message says again and again ("STOP STOP STOP"); nil where it says another.
+func once(folded []byte) []byte {
+	end := bytes.IndexAny(folded, " \n")
+	if end < 0 {
+		return nil
+	}
+	word := folded[:end]
+	for rest := folded; ; rest = rest[1:] {
+		next, same := bytes.CutPrefix(rest, word)
+		switch {
+		case !same:
+			return nil
+		case len(next) == 0:
+			return word
+		case next[0] != ' ' && next[0] != '\n':
+			return nil
+		}
+		rest = next
+	}
 }
 
 // phone tells whether a channel's addresses are phone numbers.

@@ -126,3 +126,16 @@ func BenchmarkFind(b *testing.B) {
 		tab.Find(folded, sms)
 	}
 }
+
+// TestSaidAgain: an English word several times is that word; others, and several words, are not.
+func TestSaidAgain(t *testing.T) {
+	tab := table(t)
+	for text, want := range map[string]string{
+		"STOP STOP STOP": "STOP", "stop.stop!": "STOP", "Help help": "HELP", "cancel cancel": "CANCEL",
+		"stop start": "", "stop stopping": "", "stop it stop it": "", "para para": "", "baja baja": "", "stop stop texting": "",
+	} {
+		if got := tab.find(text, sms); got.Keyword != want {
+			t.Errorf("%q is %+v, want %q", text, got, want)
+		}
+	}
+}

@@ -1,6 +1,11 @@
 package rules
 
-import "github.com/handoff-dev/handoff/stages/classify/words"
+import (
+	"iter"
+	"math/bits"
+
+	"github.com/handoff-dev/handoff/stages/classify/words"
+)
 
 // negationReach is how many words after a negation it turns around.
 const negationReach = 3
@@ -42,6 +47,19 @@ func (m *message) negate(neg words.Concept) {
 		}
 		if !m.isNegated(i) {
 			m.plain.Add(h.Concept)
+		}
+	}
+}
+
+// needs are the concepts without which the rule never holds.
+func (r *rule) needs() iter.Seq[words.Concept] {
+	return func(yield func(words.Concept) bool) {
+		for i := range r.plain {
+			for left := r.plain[i] | r.any[i]; left != 0; left &= left - 1 {
+				if !yield(words.Concept(64*i + bits.TrailingZeros64(left))) {
+					return
+				}
+			}
 		}
 	}
 }

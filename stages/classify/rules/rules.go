@@ -6,6 +6,7 @@ package rules
 import (
 	_ "embed"
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
 
@@ -30,8 +31,12 @@ type Rules struct {
 	words   *words.Table
 	intents []string
 	rules   []rule
-	neg     words.Concept
-	tone    tone
+	// asked are the rules that a concept is asked of, each by one of those that it needs: what stands in no message
+	// together with it need not be looked at. always are those that need none.
+	asked  [1 << 8]ruleSet
+	always ruleSet
+	neg    words.Concept
+	tone   tone
 }
 
 // rule is one line of rules.tsv.
@@ -48,6 +53,14 @@ type rule struct {
 	// text of the conditions, for explanations.
 	text string
 }
+
+// maxRules is how many a ruleSet holds.
+const maxRules = 256
+
+// ruleSet is a set of rules, by their places.
+type ruleSet [maxRules / 64]uint64
+
+func (s *ruleSet) add(rule int) { s[rule>>6] |= 1 << (rule & 63) }
 
 // order is the condition that one concept follows another.
 type order struct{ first, then words.Concept }
@@ -73,9 +86,44 @@ func parse(t *words.Table, rules string) (*Rules, error) {
 		if err != nil {
 			return nil, fmt.Errorf("rules line %d: %w", n+1, err)
 		}
+		if len(c.rules) == maxRules {
+			return nil, fmt.Errorf("rules line %d: more than %d rules", n+1, maxRules)
+		}
 		c.rules = append(c.rules, r)
 	}
+	c.index()
 	return c, nil
+}
+
+// index has each rule asked by the concept that the fewest rules need of those that it needs.
+func (c *Rules) index() {
+	var needed [len(c.asked)]int
+	for i := range c.rules {
+		for k := range c.rules[i].needs() {
+			needed[k]++
+		}
+	}
+	for i := range c.rules {
+		by := &c.always
+		fewest := maxRules + 1
+		for k := range c.rules[i].needs() {
+			if needed[k] < fewest {
+				by, fewest = &c.asked[k], needed[k]
+			}
+		}
+		by.add(i)
+	}
+}
+
+// may are the rules that can hold in a message: the others lack a concept.
+func (c *Rules) may(m *message) ruleSet {
+	may := c.always
+	for _, h := range m.hits() {
+		for i, of := range c.asked[h.Concept] {
+			may[i] |= of
+		}
+	}
+	return may
 }
 
 func (c *Rules) rule(columns []string) (rule, error) {
@@ -165,16 +213,19 @@ func (c *Rules) place(m *message) intent.Reading {
 		doubt[i] = 1
 	}
 	out := intent.Reading{}
-	for i := range c.rules {
-		r := &c.rules[i]
-		if !r.holds(m, c.neg) {
-			continue
+	for at, left := range c.may(m) {
+		for ; left != 0; left &= left - 1 {
+			i := 64*at + bits.TrailingZeros64(left)
+			r := &c.rules[i]
+			if !r.holds(m, c.neg) {
+				continue
+			}
+			doubt[r.intent] *= 1 - r.share
+			if r.share > strongest[r.intent] {
+				strongest[r.intent], because[r.intent] = r.share, i
+			}
+			out.AsksForPerson = out.AsksForPerson || r.person
 		}
-		doubt[r.intent] *= 1 - r.share
-		if r.share > strongest[r.intent] {
-			strongest[r.intent], because[r.intent] = r.share, i
-		}
-		out.AsksForPerson = out.AsksForPerson || r.person
 	}
 	best, second := 0, 1
 	for i := range c.intents {

@@ -209,6 +209,31 @@ func TestReadingHolds(t *testing.T) {
 	})
 }
 
+// TestMay: a rule that holds is among those that are looked at, whatever the message holds.
+func TestMay(t *testing.T) {
+	c := shipped(t)
+	rapid.Check(t, func(t *rapid.T) {
+		m := message{Meanings: &words.Meanings{}}
+		for _, k := range rapid.SliceOfN(rapid.IntRange(0, 127), 0, 12).Draw(t, "concepts") {
+			at := uint8(m.Found)
+			m.Hits[m.Found] = words.Hit{Concept: words.Concept(k), From: at, To: at}
+			m.Found++
+		}
+		m.Words = m.Found
+		m.negate(c.rules.neg)
+		may, some := c.rules.may(&m), false
+		for i := range c.rules.rules {
+			if c.rules.rules[i].holds(&m, c.rules.neg) && may[i/64]>>(i%64)&1 == 0 {
+				t.Errorf("%q holds and is not looked at", c.rules.rules[i].text)
+			}
+			some = some || may[i/64]>>(i%64)&1 == 0
+		}
+		if !some {
+			t.Errorf("every rule is looked at")
+		}
+	})
+}
+
 func TestParseRefuses(t *testing.T) {
 	const concepts = "NEG\ten\tnot\nSTRONGNEG\ten\tx\nMILDNEG\ten\tx\nPOS\ten\tx\nSTRONGPOS\ten\tx\nINTENS\ten\tx\nORDER\ten\torder*\n"
 	for _, g := range []struct{ words, rules, want string }{

@@ -34,6 +34,9 @@ func (t tone) of(m *message, text string) float32 {
 		}
 		sum += t.weight(h.Concept, m.isNegated(i))
 	}
+	if sum == 0 {
+		return 0 // whatever the emphasis
+	}
 	if m.plain.Has(t.intens) || emphatic(text) {
 		sum *= 1.35
 	}

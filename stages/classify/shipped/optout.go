@@ -32,6 +32,8 @@ type evidence struct {
 	rules map[[2]words.Concept]string
 	// phrases of words/optouts.tsv.
 	optOut, wrong words.Concept
+	// wish is what stands in every wish for no more texts: one of them at least.
+	wish words.Set
 }
 
 func newEvidence(t *words.Table) (*evidence, error) {
@@ -55,6 +57,13 @@ func newEvidence(t *words.Table) (*evidence, error) {
 		if *c, ok = t.Concept(name); !ok {
 			return nil, fmt.Errorf("phrases of opt-outs: there are none of %s", name)
 		}
+	}
+	for _, name := range []string{"OPTOUT", "UNSUB", "REMOVEV", "MSG"} {
+		c, ok := t.Concept(name)
+		if !ok {
+			return nil, fmt.Errorf("the words have no concept %s", name)
+		}
+		e.wish.Add(c)
 	}
 	return e, nil
 }

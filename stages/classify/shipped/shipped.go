@@ -54,6 +54,7 @@ type Classifier struct {
 	intents, optOut, wrong, tone, language span
 	human                                  int
 	evidence                               *evidence
+	wishes                                 *wishes
 	// brand is a shop's own model; nil for none.
 	brand       *model.Model
 	brandIntent span
@@ -97,6 +98,9 @@ func Parse(b []byte) (*Classifier, error) {
 		return nil, err
 	}
 	if c.evidence, err = newEvidence(c.words); err != nil {
+		return nil, err
+	}
+	if c.wishes, err = parseWishes(shippedWishes); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -165,6 +169,9 @@ func (c *Classifier) read(folded []byte, text, language string, room []uint32) i
 	out.Because = c.name
 	c.speak(&out, scores[:], folded, language)
 	c.judgeOptOut(&out, scores[:], &meanings)
+	if (out.OptOut != intent.OptOutNone || c.evidence.mayWish(&meanings)) && c.wishes.speak(folded) {
+		out = c.reconsider(out, string(folded), language)
+	}
 	feels := scores[c.tone.from] > mayFeel || scores[c.tone.from+1] > mayFeel || scores[c.tone.from+2] > mayFeel
 	if best.Trust < placed || scores[c.human] > mayAsk || feels {
 		c.ask(&out, c.rules.Read(&meanings, folded, text))

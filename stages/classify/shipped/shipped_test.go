@@ -2,6 +2,7 @@ package shipped
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/handoff-dev/handoff/stages/classify/corpus"
@@ -79,6 +80,55 @@ func TestReadsWhatItLearned(t *testing.T) {
 	for author, of := range authors {
 		if of.taken*100 < of.optOuts*75 || of.wrongly*100 > of.others || of.right*100 < of.intents*85 {
 			t.Errorf("author %s: %+v, want 75%% of the opt-outs taken, 1%% of others, 85%% of intents right", author, *of)
+		}
+	}
+}
+
+// TestWishes: who wants more texts opts out of nothing, and who wants none beside an order, or of a newsletter, is not
+// overheard (C5).
+func TestWishes(t *testing.T) {
+	c := shippedClassifier(t)
+	for want, texts := range map[intent.OptOut][]string{
+		intent.OptOutNone: {
+			"please don't stop texting me", "don't stop sending these", "Please do not stop messaging me, I love the deals",
+			"never stop texting me", "don't unsubscribe me", "I don't want you to stop texting me", "don't take me off your list",
+			"don't stop texting me but stop the emails", "don't stop texting me. where is my order?",
+			"Por favor no dejen de escribirme", "no paren de mandar ofertas", "no me den de baja",
+			"svp n'arrêtez pas vos messages", "ne me désabonnez pas", "bitte hört nicht auf mir zu schreiben",
+			"hören Sie bitte nicht auf, mir zu schreiben", "meldet mich bitte nicht ab", "não parem de me mandar mensagens",
+			"por favor não me descadastrem", "non smettete di scrivermi", "non cancellatemi dalla lista",
+			"stop alsjeblieft niet met sms'en", "nie przestawajcie do mnie pisać", "proszę nie wypisujcie mnie",
+			"lütfen mesaj atmayı bırakmayın", "mesajları kesmeyin", "メッセージをやめないでください", "配信を停止しないでください",
+			"请不要停止发短信", "不要退订我", "unsubscribe me from your e-mails", "how do I unsubscribe from your membership",
+		},
+		intent.OptOutPossible: {
+			"unsubscribe me from the newsletter but where is my order?", "take me off the newsletter",
+			"dame de baja del boletín, pero ¿dónde está mi pedido?", "meldet mich vom Newsletter ab, aber wo ist meine Bestellung?",
+			"désabonnez-moi de la newsletter mais où est ma commande ?", "wypiszcie mnie z newslettera, ale gdzie jest moje zamówienie?",
+			"disiscrivetemi dalla newsletter ma dov'è il mio ordine?", "schrijf me uit voor de nieuwsbrief maar waar is mijn bestelling?",
+			"me descadastre da newsletter, mas cadê meu pedido?",
+		},
+		intent.OptOutClear: {
+			"why don't you stop texting me", "why do you not stop texting me", "if you don't stop texting me I'll report you",
+			"stop texting me, don't stop my order though", "don't stop texting me!! Actually stop texting me",
+			"si no dejan de escribirme los denuncio", "I want to keep getting emails, stop the texts", "jullie stoppen niet met sms'en, haal me van de lijst",
+			"unsubscribe me and where is my order 4412?", "take me off your list and refund order 4412",
+			"opt me out but where's my refund", "给我退订，但我的订单在哪？",
+		},
+	} {
+		for _, text := range texts {
+			if r := c.Read(text, ""); r.OptOut != want {
+				t.Errorf("%q: opt-out %d by %q (%.2f), want %d", text, r.OptOut, r.OptOutBy, r.OptOutScore, want)
+			}
+		}
+	}
+}
+
+// TestParseWishesRefuses a table that is wrong, with the line.
+func TestParseWishesRefuses(t *testing.T) {
+	for _, table := range []string{"more\ten\tnot", "less\ten\tnot\tstop", "more\ten\tif\tdont stop", "more\ten\tnot\tdont. stop", "more\ten\tnot\t"} {
+		if _, err := parseWishes("# remark\n" + table); err == nil || !strings.Contains(err.Error(), "line 2") {
+			t.Errorf("%q: %v", table, err)
 		}
 	}
 }

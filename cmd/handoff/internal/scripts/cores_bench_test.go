@@ -1,6 +1,8 @@
 package scripts
 
 import (
+	"context"
+	"runtime/pprof"
 	"syscall"
 	"testing"
 	"time"
@@ -41,6 +43,15 @@ func cpuTime() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
+// measured has a profile tell what is measured from what only leads there: `go tool pprof -tagfocus measured`.
+func measured(is bool) {
+	ctx := context.Background()
+	if is {
+		ctx = pprof.WithLabels(ctx, pprof.Labels("is", "measured"))
+	}
+	pprof.SetGoroutineLabels(ctx)
+}
+
 // coresPeople write before they are forgotten: what is measured is the stages, not the collector's way through the
 // maps of this test, which the product does not have.
 const coresPeople = 1024
@@ -65,6 +76,7 @@ func (c *cores) measure(b *testing.B, decoded bool, texts ...string) {
 			c.now = c.now.Add(time.Minute)
 			c.rows = 0
 			if i == len(texts)-1 {
+				measured(true)
 				b.StartTimer()
 				cpu -= cpuTime()
 			}
@@ -74,6 +86,7 @@ func (c *cores) measure(b *testing.B, decoded bool, texts ...string) {
 			c.drainFacts()
 		}
 		cpu += cpuTime()
+		measured(false)
 		if c.rows < n {
 			b.Fatalf("%d rows of %d texts", c.rows, n)
 		}
