@@ -111,6 +111,9 @@ func TestConsentCommands(t *testing.T) {
 			return code == 0 && !strings.Contains(out, "one person")
 		})
 	})
+	if _, problems, code := h.at("consent", "show", "acme", "14155559999"); code != exitFailed || !strings.Contains(problems, "E.164") {
+		t.Errorf("show of a number without its plus: %d %s", code, problems)
+	}
 	if _, problems, code := h.at("consent", "show", "acme", "+14155559999"); code != exitFailed || !strings.Contains(problems, "there is no consent record of acme|+14155559999") {
 		t.Errorf("nobody: %d %s", code, problems)
 	}

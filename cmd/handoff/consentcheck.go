@@ -36,7 +36,7 @@ func (c *consentCheck) Run(s *session) error {
 		return err
 	}
 	if kept == nil {
-		return fmt.Errorf("there is no consent record of %s", key)
+		return noRecord(key)
 	}
 	if err := kept.ShowNow(os.Stdout); err != nil || c.File == "" {
 		return err

@@ -48,7 +48,7 @@ func (c *consentShow) Run(s *session) error {
 		return err
 	}
 	if !shown {
-		return fmt.Errorf("there is no consent record of %s", key)
+		return noRecord(key)
 	}
 	for _, address := range others { // one person's history is one (W7)
 		if address == key.Address {
@@ -186,4 +186,12 @@ func peopleIn(s *session, a *app.App, partition int32, fold *state.Fold, each fu
 	})
 	done()
 	return errors.Join(bad, err)
+}
+
+// noRecord says that nothing is known of an address, and of digits alone what is missing.
+func noRecord(key schemas.Key) error {
+	if strings.Trim(key.Address, "0123456789 ()-.") == "" {
+		return fmt.Errorf("there is no consent record of %s; phone numbers are written in E.164, e.g. +14155550123", key)
+	}
+	return fmt.Errorf("there is no consent record of %s", key)
 }

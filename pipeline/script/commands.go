@@ -125,7 +125,7 @@ func (w *World) ok() error {
 func (w *World) settings(c Command) error {
 	var over map[string]any
 	if err := yaml.Unmarshal([]byte(c.Input), &over); err != nil {
-		return notYAML(err)
+		return notYAML(err, " of these settings")
 	}
 	old := w.document
 	w.document = merge(w.document, over)
@@ -178,7 +178,7 @@ func (w *World) rules(c Command) error {
 	}
 	var over map[string]any
 	if err := yaml.Unmarshal(doc, &over); err != nil {
-		return fmt.Errorf("%s: %w", c.word(), notYAML(err))
+		return fmt.Errorf("%s: %w", c.word(), notYAML(err, ""))
 	}
 	old := w.document
 	had, _ := old["rules"].([]any)
@@ -204,13 +204,13 @@ func ofCommand(path string, n, before int) string {
 	return fmt.Sprintf("rules[%d]%s", n-before, rest)
 }
 
-// notYAML says in one line where a document is none.
-func notYAML(err error) error {
+// notYAML says in one line where a document is none; what it is stands behind the line's number.
+func notYAML(err error, what string) error {
 	text := yaml.FormatError(err, false, false)
 	var line, column int
 	if n, _ := fmt.Sscanf(text, "[%d:%d]", &line, &column); n == 2 {
 		_, why, _ := strings.Cut(text, "] ")
-		text = fmt.Sprintf("line %d, column %d: %s", line, column, why)
+		text = fmt.Sprintf("line %d%s, column %d: %s", line, what, column, why)
 	}
 	return fmt.Errorf("it is no YAML: %s", text)
 }

@@ -208,7 +208,7 @@ func TestSyntaxErrors(t *testing.T) {
 		"import subscribed zone=Mars\n----\n":                         `complaint.txt:1: import: zone=Mars is no IANA time zone`,
 		"import subscribed at=yesterday\n----\n":                      `complaint.txt:1: import: at=yesterday is not a duration`,
 		"rules nowhere\n----\n":                                       `complaint.txt:1: rules: there is no file nowhere, and no rules of that name ship`,
-		"settings\nfoo: [\n----\n":                                    `complaint.txt:1: settings: it is no YAML: line 1, column 6: sequence end token`,
+		"settings\nfoo: [\n----\n":                                    `complaint.txt:1: settings: it is no YAML: line 1 of these settings, column 6: sequence end token`,
 		"customer\nhi\n----\n\nbot\nhi\n----\n\nbot\nhi\n----\n":      `complaint.txt:9: bot: the bot was not asked anything`,
 	} {
 		_, err := RunFile(scriptFile(t, text), Options{Out: &bytes.Buffer{}})
