@@ -680,7 +680,8 @@ type SendText struct {
 	// a text that depends on no call.
 	WhileOpen string `protobuf:"bytes,52,opt,name=while_open,json=whileOpen,proto3" json:"while_open,omitempty"`
 	// One more than the version of the conversation's last hold: the text leaves only while that is the last one, since
-	// it says who has the conversation, or asks who shall (H2, H6, H12). 0 for a text that depends on no hold.
+	// it says who has the conversation, or asks who shall (H2, H6, H12), or is automated (H4). 0 for a text that depends
+	// on no hold.
 	WhileHold     uint64 `protobuf:"varint,53,opt,name=while_hold,json=whileHold,proto3" json:"while_hold,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

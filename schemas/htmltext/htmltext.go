@@ -14,18 +14,18 @@ import (
 // Reply gives the words that an agent wrote in one message. markup is the
 // message as HTML and plain the same message as text; either may be empty.
 // HTML wins where both are present, because desks derive their text from it.
-// Signatures and quoted history are cut; a message that consists of nothing
-// else gives its quoted words rather than an empty text, and a message of no
-// words at all gives "".
+// Signatures and quoted history are cut. What is only set as a quotation, and
+// nothing says whose words or which mail it is, is the agent's own choice: a
+// message that holds nothing else gives those words. A message without words
+// of its own gives "".
 func Reply(markup, plain string) string {
 	if strings.TrimSpace(markup) == "" {
 		return cutOrKeep(normalise(plain))
 	}
-	own := CutQuoted(render(markup, true))
-	if own != "" {
+	if own := CutQuoted(render(markup, cutAll)); own != "" {
 		return own
 	}
-	return cutOrKeep(render(markup, false))
+	return cutOrKeep(render(markup, cutMarked))
 }
 
 // FromHTML gives all words of an HTML fragment as plain text, quoted parts
@@ -33,16 +33,27 @@ func Reply(markup, plain string) string {
 // links show their target where the words do not, markup that no reader sees
 // (scripts, styles, hidden elements) is left out. White space is folded as a
 // browser does, except inside pre.
-func FromHTML(markup string) string { return render(markup, false) }
+func FromHTML(markup string) string { return render(markup, cutNothing) }
 
+// cutOrKeep cuts signature and history, and keeps quoted words where nothing
+// else is left.
 func cutOrKeep(text string) string {
 	if own := CutQuoted(text); own != "" {
 		return own
 	}
-	return text
+	return cutFrom(text, true)
 }
 
-func render(markup string, cut bool) string {
+// cut says what of a message a rendering leaves out.
+type cut uint8
+
+const (
+	cutNothing cut = iota
+	cutMarked      // what is marked as a signature or history
+	cutAll         // quotations too
+)
+
+func render(markup string, cut cut) string {
 	body := &html.Node{Type: html.ElementNode, Data: "body", DataAtom: atom.Body}
 	nodes, err := html.ParseFragment(strings.NewReader(markup), body)
 	if err != nil { // nested deeper than the parser allows: keep the words

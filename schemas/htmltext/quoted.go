@@ -18,9 +18,10 @@ var markedClasses = map[string]bool{
 	"email-signature": true, "gorgias-signature": true, "gorgias_quote": true, "quoted-reply": true,
 }
 
-// quotedOrSigned tells whether an element is a quotation or a signature.
-func quotedOrSigned(n *html.Node) bool {
-	if n.DataAtom == atom.Blockquote {
+// marked tells whether a mail program or desk marked an element as a signature
+// or as quoted history.
+func marked(n *html.Node) bool {
+	if n.DataAtom == atom.Blockquote && attr(n, "type") == "cite" {
 		return true
 	}
 	if id := strings.ToLower(attr(n, "id")); id == "signature" || id == "gmail_signature" {
@@ -71,7 +72,11 @@ var (
 // from a "-- " line, a forwarding separator, a mail header block or an
 // attribution line on, lines that begin with ">", and a closing "Sent from my
 // …" line. What is left may be "".
-func CutQuoted(text string) string {
+func CutQuoted(text string) string { return cutFrom(text, false) }
+
+// cutFrom cuts quoted history and signatures; lines that begin with ">" stay
+// where quotations are to.
+func cutFrom(text string, quotations bool) string {
 	lines := strings.Split(normalise(text), "\n")
 	var kept []string
 	for i := 0; i < len(lines); i++ {
@@ -79,7 +84,7 @@ func CutQuoted(text string) string {
 		if endsOwnWords(lines, i) {
 			break
 		}
-		if strings.HasPrefix(strings.TrimLeft(line, " "), ">") {
+		if !quotations && strings.HasPrefix(strings.TrimLeft(line, " "), ">") {
 			continue
 		}
 		kept = append(kept, line)

@@ -12,7 +12,7 @@ import (
 // depth of a tree (512), so the walk may recurse.
 type writer struct {
 	out   strings.Builder
-	cut   bool // leave out signatures and quoted history
+	cut   cut  // what is left out
 	ended bool // cut, and history began: nothing after it counts
 	pre   int  // depth of elements that keep white space
 	lists []int
@@ -42,12 +42,12 @@ func (w *writer) element(n *html.Node) {
 	if invisible(n.DataAtom) || hidden(n) {
 		return
 	}
-	if w.cut {
+	if w.cut != cutNothing {
 		if startsHistory(n) {
 			w.ended = true
 			return
 		}
-		if quotedOrSigned(n) {
+		if marked(n) || w.cut == cutAll && n.DataAtom == atom.Blockquote {
 			w.newline()
 			return
 		}

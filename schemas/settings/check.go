@@ -287,12 +287,12 @@ func (c *checker) agentTimer(s *Shop) {
 }
 
 func (c *checker) hours(h Hours) {
-	for day, spans := range h.Weekly {
+	for day := range h.Weekly {
 		if _, ok := weekday(day); !ok {
 			c.add("support_hours.weekly."+day, "%q is not a day; use mon, tue, wed, thu, fri, sat, sun", day)
 		}
-		c.spans("support_hours.weekly."+day, spans)
 	}
+	c.shifts(h.Weekly)
 	for i, day := range h.Holidays {
 		if _, err := time.Parse(time.DateOnly, day); err != nil {
 			c.add(fmt.Sprintf("support_hours.holidays[%d]", i), "%q is not a date like 2026-12-25", day)
@@ -300,23 +300,31 @@ func (c *checker) hours(h Hours) {
 	}
 }
 
-// spans checks the spans of one day: each readable, none over another, or time would count twice.
-func (c *checker) spans(path string, spans []string) {
-	type span struct{ from, to int }
-	var taken []span
-	for i, text := range spans {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		from, to, err := parseSpan(text)
-		if err != nil {
-			c.add(at, "%v", err)
-			continue
-		}
-		for _, other := range taken {
-			if from < other.to && other.from < to {
-				c.add(at, "%q overlaps another span of the day", text)
+// shifts checks the spans of a week: each readable, none over another, or time would count twice. One that goes on into
+// the next day may meet that day's, and Saturday's Sunday's.
+func (c *checker) shifts(weekly map[string][]string) {
+	type shift struct {
+		at, text string
+		from, to int // minutes of the week
+	}
+	const week = 7 * dayMinutes
+	var taken []shift
+	for i, day := range weekdays() {
+		for n, text := range weekly[day] {
+			s := shift{at: fmt.Sprintf("support_hours.weekly.%s[%d]", day, n), text: text}
+			from, to, err := parseShift(text)
+			if err != nil {
+				c.add(s.at, "%v", err)
+				continue
 			}
+			s.from, s.to = from+i*dayMinutes, to+i*dayMinutes
+			for _, other := range taken {
+				if s.from < other.to && other.from < s.to || other.from+week < s.to {
+					c.add(s.at, "%q overlaps %s, %q", text, strings.TrimPrefix(other.at, "support_hours.weekly."), other.text)
+				}
+			}
+			taken = append(taken, s)
 		}
-		taken = append(taken, span{from, to})
 	}
 }
 

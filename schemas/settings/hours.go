@@ -7,11 +7,18 @@ import (
 	"time"
 )
 
-// weekday returns the day of a settings name, "mon" … "sun".
+// weekdays are the days' names in settings, Sunday first, as in time.Weekday.
+func weekdays() [7]string { return [...]string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"} }
+
+// weekday returns the day of a settings name.
 func weekday(name string) (time.Weekday, bool) {
-	i := slices.Index([]string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}, name)
+	days := weekdays()
+	i := slices.Index(days[:], name)
 	return time.Weekday(i), i >= 0
 }
+
+// dayMinutes is how many minutes the clock shows from one midnight to the next.
+const dayMinutes = 24 * 60
 
 // parseSpan reads "09:00-17:30" as minutes of the day; "24:00" ends a day.
 func parseSpan(s string) (from, to int, err error) {
@@ -24,9 +31,23 @@ func parseSpan(s string) (from, to int, err error) {
 	return from, to, nil
 }
 
+// parseShift reads a span of support hours, which may go on into the next day: "22:00-06:00" ends at minute 1800.
+func parseShift(s string) (from, to int, err error) {
+	a, b, ok := strings.Cut(s, "-")
+	from, okA := minuteOfDay(a)
+	to, okB := minuteOfDay(b)
+	if !ok || !okA || !okB || from == to || from == dayMinutes {
+		return 0, 0, fmt.Errorf("%q is not a span like 09:00-17:30, or 22:00-06:00 into the next day", s)
+	}
+	if to < from {
+		to += dayMinutes
+	}
+	return from, to, nil
+}
+
 func minuteOfDay(s string) (int, bool) {
 	if s == "24:00" {
-		return 24 * 60, true
+		return dayMinutes, true
 	}
 	t, err := time.Parse("15:04", strings.TrimSpace(s))
 	return t.Hour()*60 + t.Minute(), err == nil
@@ -41,30 +62,59 @@ func (s *Shop) Location() *time.Location {
 	return loc
 }
 
-// open returns the spans of support on the day that t falls on, in the shop's zone.
+// open returns the spans of support on the day that t falls on, in the shop's zone: those that begin on it, up to
+// midnight, and what is left of those that began the day before. A holiday is closed from midnight to midnight.
 func (s *Shop) open(day time.Time) [][2]time.Time {
-	y, m, d := day.Date()
 	if slices.Contains(s.Hours.Holidays, day.Format(time.DateOnly)) {
 		return nil
 	}
 	var spans [][2]time.Time
-	for name, list := range s.Hours.Weekly {
-		if wd, ok := weekday(name); !ok || wd != day.Weekday() {
-			continue
+	add := func(from, to int) {
+		if from < to {
+			spans = append(spans, [2]time.Time{clock(day, from), clock(day, to)})
 		}
-		for _, span := range list {
-			from, to, err := parseSpan(span)
-			if err != nil {
-				continue // Parse refused it
-			}
-			spans = append(spans, [2]time.Time{
-				time.Date(y, m, d, 0, from, 0, 0, day.Location()),
-				time.Date(y, m, d, 0, to, 0, 0, day.Location()),
-			})
+	}
+	days := weekdays()
+	for _, span := range s.Hours.Weekly[days[day.Weekday()]] {
+		if from, to, err := parseShift(span); err == nil { // Parse refused others
+			add(from, min(to, dayMinutes))
+		}
+	}
+	for _, span := range s.Hours.Weekly[days[(day.Weekday()+6)%7]] {
+		if _, to, err := parseShift(span); err == nil {
+			add(0, to-dayMinutes)
 		}
 	}
 	slices.SortFunc(spans, func(a, b [2]time.Time) int { return a[0].Compare(b[0]) })
 	return spans
+}
+
+// clock is when the clock of a day's zone shows a minute of that day. Where that minute is left out, in spring, it is
+// when the clock is put forward; where it comes twice, in autumn, the first time.
+func clock(day time.Time, minute int) time.Time {
+	y, m, d := day.Date()
+	want := time.Date(y, m, d, 0, minute, 0, 0, time.UTC).Unix() // as seconds that the clock has shown
+	at := time.Date(y, m, d, 0, minute, 0, 0, day.Location())
+	start, end := at.ZoneBounds()
+	_, offset := at.Zone()
+	switch shows := at.Unix() + int64(offset); {
+	case shows > want:
+		return start
+	case shows < want:
+		return end
+	case !start.IsZero():
+		_, before := start.Add(-time.Second).Zone()
+		if first := time.Unix(want-int64(before), 0); first.Before(start) {
+			return first.In(day.Location())
+		}
+	}
+	return at
+}
+
+// nextDay is when the day after a time's begins: not at midnight where that is left out.
+func nextDay(t time.Time) time.Time {
+	y, m, d := t.Date()
+	return clock(time.Date(y, m, d+1, 12, 0, 0, 0, t.Location()), 0)
 }
 
 // SupportOpen tells whether t is within support hours.
@@ -97,8 +147,7 @@ func (s *Shop) NextOpen(t time.Time) (next time.Time, ok bool) {
 				return span[0], true
 			}
 		}
-		y, m, d := day.Date()
-		day = time.Date(y, m, d+1, 0, 0, 0, 0, day.Location())
+		day = nextDay(day)
 	}
 	return time.Time{}, false
 }
@@ -125,14 +174,13 @@ func (s *Shop) AddSupportTime(t time.Time, d time.Duration) time.Time {
 				left -= run
 			}
 		}
-		y, m, dd := at.Date()
-		at = time.Date(y, m, dd+1, 0, 0, 0, 0, at.Location())
+		at = nextDay(at)
 	}
 	return t.Add(d)
 }
 
-// AddBusinessDays returns the same time of day n business days later, in the shop's zone: days with
-// support hours, Monday to Friday where there are none set, holidays left out. A shop that has none
+// AddBusinessDays returns the same time of day n business days later, in the shop's zone: days on which
+// support hours begin, Monday to Friday where there are none set, holidays left out. A shop that has none
 // within 400 days has Monday to Friday.
 func (s *Shop) AddBusinessDays(t time.Time, n int) time.Time {
 	day := t.In(s.Location())
@@ -149,11 +197,13 @@ func (s *Shop) AddBusinessDays(t time.Time, n int) time.Time {
 }
 
 func (s *Shop) businessDay(day time.Time) bool {
-	if len(s.Hours.Weekly) > 0 {
-		return len(s.open(day)) > 0
+	if slices.Contains(s.Hours.Holidays, day.Format(time.DateOnly)) {
+		return false
 	}
-	return day.Weekday() != time.Saturday && day.Weekday() != time.Sunday &&
-		!slices.Contains(s.Hours.Holidays, day.Format(time.DateOnly))
+	if len(s.Hours.Weekly) > 0 {
+		return len(s.Hours.Weekly[weekdays()[day.Weekday()]]) > 0
+	}
+	return day.Weekday() != time.Saturday && day.Weekday() != time.Sunday
 }
 
 // SupportTime returns how much of the time from a to b was within support hours.
@@ -165,16 +215,13 @@ func (s *Shop) SupportTime(a, b time.Time) time.Duration {
 		return b.Sub(a)
 	}
 	var sum time.Duration
-	y, m, d := a.In(s.Location()).Date()
-	for day := time.Date(y, m, d, 0, 0, 0, 0, s.Location()); day.Before(b); {
+	for day := a.In(s.Location()); day.Before(b); day = nextDay(day) {
 		for _, span := range s.open(day) {
 			from, to := maxTime(span[0], a), minTime(span[1], b)
 			if from.Before(to) {
 				sum += to.Sub(from)
 			}
 		}
-		y, m, d = day.Date()
-		day = time.Date(y, m, d+1, 0, 0, 0, 0, day.Location())
 	}
 	return sum
 }

@@ -340,9 +340,10 @@ type Automation struct {
 
 // Hours are the weekly support hours.
 type Hours struct {
-	// Weekly maps "mon" … "sun" to spans "09:00-17:30"; a missing day is closed. Empty: always open.
+	// Weekly maps "mon" … "sun" to spans "09:00-17:30" of that day, or "22:00-06:00" from its evening into the next
+	// morning; a missing day is closed. Empty: always open.
 	Weekly map[string][]string `yaml:"weekly"`
-	// Holidays are closed days, "2026-12-25".
+	// Holidays are days that are closed from midnight to midnight, "2026-12-25".
 	Holidays []string `yaml:"holidays"`
 }
 

@@ -699,8 +699,10 @@ type Episode struct {
 	LeftOpen bool `protobuf:"varint,50,opt,name=left_open,json=leftOpen,proto3" json:"left_open,omitempty"`
 	// Since when the desk is known to fail on the call that opens it; unset while it is not (H11).
 	DeskFailingSince *timestamppb.Timestamp `protobuf:"bytes,51,opt,name=desk_failing_since,json=deskFailingSince,proto3" json:"desk_failing_since,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The offer's question has been handed over to be sent, and is not known to have left: no ticket shows it yet.
+	QuestionWaits bool `protobuf:"varint,52,opt,name=question_waits,json=questionWaits,proto3" json:"question_waits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Episode) Reset() {
@@ -871,6 +873,13 @@ func (x *Episode) GetDeskFailingSince() *timestamppb.Timestamp {
 		return x.DeskFailingSince
 	}
 	return nil
+}
+
+func (x *Episode) GetQuestionWaits() bool {
+	if x != nil {
+		return x.QuestionWaits
+	}
+	return false
 }
 
 // Ticket is the conversation's newest ticket: entry "ticket/<conversation>" of escalate; earlier ones
@@ -1163,7 +1172,9 @@ type Kept struct {
 	// The message.
 	Message *handoffv1.ThreadMessage `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	// Ticket it is on, by the ticket's episode; 0 for none.
-	OnTicket      uint64 `protobuf:"varint,2,opt,name=on_ticket,json=onTicket,proto3" json:"on_ticket,omitempty"`
+	OnTicket uint64 `protobuf:"varint,2,opt,name=on_ticket,json=onTicket,proto3" json:"on_ticket,omitempty"`
+	// It did not leave: it was refused, or its time ran out. Neither tickets nor the bot are shown it.
+	NotSent       bool `protobuf:"varint,50,opt,name=not_sent,json=notSent,proto3" json:"not_sent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1210,6 +1221,13 @@ func (x *Kept) GetOnTicket() uint64 {
 		return x.OnTicket
 	}
 	return 0
+}
+
+func (x *Kept) GetNotSent() bool {
+	if x != nil {
+		return x.NotSent
+	}
+	return false
 }
 
 // Automation is what rules and the guards against loops remember of a conversation (R1, R4).
@@ -1558,7 +1576,7 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\aRefusal\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.handoff.v1.SignalKindR\x04kind\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x120\n" +
-	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xbe\a\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xe5\a\n" +
 	"\aEpisode\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x18.handoff.v1.EpisodeStateR\x05state\x120\n" +
@@ -1584,7 +1602,8 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\ragent_replies\x18\x11 \x01(\rR\fagentReplies\x12\x1a\n" +
 	"\breopened\x18\x12 \x01(\rR\breopened\x12\x1b\n" +
 	"\tleft_open\x182 \x01(\bR\bleftOpen\x12H\n" +
-	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\"\xd7\a\n" +
+	"\x12desk_failing_since\x183 \x01(\v2\x1a.google.protobuf.TimestampR\x10deskFailingSince\x12%\n" +
+	"\x0equestion_waits\x184 \x01(\bR\rquestionWaits\"\xd7\a\n" +
 	"\x06Ticket\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x10\n" +
@@ -1614,10 +1633,11 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\x04tags\x18< \x03(\tR\x04tags\x12\x18\n" +
 	"\asubject\x18= \x01(\tR\asubject\x12\x1b\n" +
 	"\tfollow_up\x18> \x01(\bR\bfollowUp\x12\x1c\n" +
-	"\tannounced\x18? \x01(\bR\tannounced\"X\n" +
+	"\tannounced\x18? \x01(\bR\tannounced\"s\n" +
 	"\x04Kept\x123\n" +
 	"\amessage\x18\x01 \x01(\v2\x19.handoff.v1.ThreadMessageR\amessage\x12\x1b\n" +
-	"\ton_ticket\x18\x02 \x01(\x04R\bonTicket\"\xf1\x04\n" +
+	"\ton_ticket\x18\x02 \x01(\x04R\bonTicket\x12\x19\n" +
+	"\bnot_sent\x182 \x01(\bR\anotSent\"\xf1\x04\n" +
 	"\n" +
 	"Automation\x12\x1b\n" +
 	"\tlast_text\x18\x01 \x01(\x06R\blastText\x12\x1d\n" +

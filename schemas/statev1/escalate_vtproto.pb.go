@@ -217,6 +217,7 @@ func (m *Episode) CloneVT() *Episode {
 	r.Reopened = m.Reopened
 	r.LeftOpen = m.LeftOpen
 	r.DeskFailingSince = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.DeskFailingSince).CloneVT())
+	r.QuestionWaits = m.QuestionWaits
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -285,6 +286,7 @@ func (m *Kept) CloneVT() *Kept {
 	}
 	r := new(Kept)
 	r.OnTicket = m.OnTicket
+	r.NotSent = m.NotSent
 	if rhs := m.Message; rhs != nil {
 		if vtpb, ok := interface{}(rhs).(interface {
 			CloneVT() *handoffv1.ThreadMessage
@@ -1015,6 +1017,18 @@ func (m *Episode) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.QuestionWaits {
+		i--
+		if m.QuestionWaits {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xa0
+	}
 	if m.DeskFailingSince != nil {
 		size, err := (*timestamppb1.Timestamp)(m.DeskFailingSince).MarshalToSizedBufferVT(dAtA[:i])
 		if err != nil {
@@ -1517,6 +1531,18 @@ func (m *Kept) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.NotSent {
+		i--
+		if m.NotSent {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0x90
 	}
 	if m.OnTicket != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.OnTicket))
@@ -2142,6 +2168,9 @@ func (m *Episode) SizeVT() (n int) {
 		l = (*timestamppb1.Timestamp)(m.DeskFailingSince).SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	if m.QuestionWaits {
+		n += 3
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -2271,6 +2300,9 @@ func (m *Kept) SizeVT() (n int) {
 	}
 	if m.OnTicket != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.OnTicket))
+	}
+	if m.NotSent {
+		n += 3
 	}
 	n += len(m.unknownFields)
 	return n
@@ -4718,6 +4750,26 @@ func (m *Episode) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 52:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field QuestionWaits", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.QuestionWaits = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -5635,6 +5687,26 @@ func (m *Kept) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 					break
 				}
 			}
+		case 50:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NotSent", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.NotSent = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -335,3 +335,32 @@ func TestATextAboutWhoHasItLeavesWhileThatIsSo(t *testing.T) {
 		t.Errorf("after the bot is back: %+v", rel)
 	}
 }
+
+// TestAnAutomatedTextDoesNotOutliveThePause: what a bot or rule answers was people's since, so it leaves neither while
+// they have the conversation nor when they gave it back (H4).
+func TestAnAutomatedTextDoesNotOutliveThePause(t *testing.T) {
+	w := newWorld(t)
+	w.consent("channel:sms", 1, conversational)
+	for i, class := range []handoffv1.TextClass{bot, rule} {
+		before := uint64(2 * i)
+		text := w.command(number, &handoffv1.Command{
+			Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{TextClass: class, Text: "Red and blue.", WhileHold: before + 1}},
+		})
+		if rel := w.release(text); rel.Verdict != caller.Start {
+			t.Errorf("%v before people had it: %+v", class, rel)
+		}
+		for version := before + 1; version <= before+2; version++ {
+			r := w.record(number)
+			r.Body = &handoffv1.Record_Hold{Hold: &handoffv1.Hold{Held: version%2 == 1, Episode: 1, Version: version, Classes: []handoffv1.TextClass{bot, rule}}}
+			w.send(r)
+			if rel := w.release(text); rel.Verdict != caller.Refuse || rel.Reason != handoffv1.BlockReason_BLOCK_REASON_PAUSED || rel.Meaning == "" {
+				t.Errorf("%v after word %d of who has it: %+v", class, version, rel)
+			}
+		}
+		if rel := w.release(w.command(number, &handoffv1.Command{
+			Action: &handoffv1.Command_SendText{SendText: &handoffv1.SendText{TextClass: class, Text: "Yes.", WhileHold: before + 3}},
+		})); rel.Verdict != caller.Start {
+			t.Errorf("%v of after the pause: %+v", class, rel)
+		}
+	}
+}

@@ -82,9 +82,9 @@ func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *ha
 	}
 	if over, err := overtaken(e, placeOf(open.GetRecord()), text); err != nil {
 		return err
-	} else if over {
-		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN
-		j.meaning = "what it says was over before it left"
+	} else if over && j.verdict != caller.Refuse {
+		j.verdict = caller.Refuse
+		j.reason, j.meaning = whyOvertaken(text)
 	}
 	if why := s.inQuietHours(rel.Attempt.Shop, open, now); why != "" && j.verdict == caller.Start {
 		j.verdict, j.reason, j.meaning = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_QUIET_HOURS, why
@@ -98,8 +98,17 @@ func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *ha
 	return err
 }
 
-// overtaken tells that a text which says that a call has not ended is about one that has (H11), or that one which says
-// or asks who has the conversation was made before that changed (H2, H6, H12).
+// whyOvertaken names the reason for a text that was overtaken. An automated one answers what people have had since (H4).
+func whyOvertaken(text *handoffv1.SendText) (handoffv1.BlockReason, string) {
+	switch text.GetTextClass() {
+	case handoffv1.TextClass_TEXT_CLASS_BOT, handoffv1.TextClass_TEXT_CLASS_RULE:
+		return handoffv1.BlockReason_BLOCK_REASON_PAUSED, "people had the conversation before it could leave"
+	}
+	return handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN, "what it says was over before it left"
+}
+
+// overtaken tells that a text which says that a call has not ended is about one that has (H11), or that one was made
+// before it changed who has the conversation: it says or asks that (H2, H6, H12), or is automated (H4).
 func overtaken(e entries, p turn.Place, text *handoffv1.SendText) (bool, error) {
 	if text.GetWhileHold() > 0 {
 		hold := &statev1.GateHold{}
@@ -114,7 +123,7 @@ func overtaken(e entries, p turn.Place, text *handoffv1.SendText) (bool, error) 
 	return !open, err
 }
 
-// outlived tells that who has the conversation has changed since a text was made that says or asks it.
+// outlived tells that who has the conversation has changed since a text was made that leaves only while it has not.
 func outlived(hold *statev1.GateHold, text *handoffv1.SendText) bool {
 	return text.GetWhileHold() > 0 && hold.GetVersion() >= text.GetWhileHold()
 }

@@ -238,14 +238,12 @@ func (c *conversation) textEnded(r *handoffv1.Receipt) {
 	out := r.GetOutcome()
 	switch out.GetStatus() {
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE, handoffv1.OutcomeStatus_OUTCOME_STATUS_UNSPECIFIED:
+		c.questionLeft(r.GetCallId())
 		return
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED:
 		why = c.blockedNote(out.GetBlockReason(), nil)
-		shown := out.GetBlockReason() == handoffv1.BlockReason_BLOCK_REASON_PAUSED || out.GetBlockReason() == handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN
-		if text := c.thread.find(r.GetCallId()).GetText(); text != "" && shown {
-			why += " It said: " + text // the ticket shows it as if it had been sent
-		}
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN:
+		c.questionLeft(r.GetCallId())
 		why = "Not known whether this was delivered: the provider did not answer, and it was not sent again."
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_EXPIRED:
 		reason := handoffv1.BlockReason_BLOCK_REASON_EXPIRED
@@ -258,8 +256,27 @@ func (c *conversation) textEnded(r *handoffv1.Receipt) {
 	}
 	if out.GetStatus() != handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN {
 		c.undisclosed(r.GetCallId())
+		c.unseen(r.GetCallId())
+		text, shown := c.thread.notSent(r.GetCallId())
+		if !shown && out.GetBlockReason() == handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN {
+			return // nobody at the desk has seen it
+		}
+		if shown && text != "" && r.GetTextClass() != handoffv1.TextClass_TEXT_CLASS_AGENT && saysWhich(out.GetBlockReason()) {
+			why += " It said: " + text
+		}
 	}
 	c.noteText(r.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_AGENT, why)
+}
+
+// saysWhich tells that the note on an automated text which the ticket shows is to say which one it was. The notes of C7
+// are what they are.
+func saysWhich(why handoffv1.BlockReason) bool {
+	switch why {
+	case handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT, handoffv1.BlockReason_BLOCK_REASON_NEVER_CONFIRMED,
+		handoffv1.BlockReason_BLOCK_REASON_NO_RECORD:
+		return false
+	}
+	return true
 }
 
 // onDeliveryState tells the agents of a text that the provider took but could not deliver (W8).
@@ -268,6 +285,7 @@ func (c *conversation) onDeliveryState(d *handoffv1.DeliveryState) {
 		return
 	}
 	c.undisclosed(d.GetCallId())
+	c.unseen(d.GetCallId())
 	author := c.thread.find(d.GetCallId()).GetAuthor()
 	c.noteText(author == handoffv1.AuthorKind_AUTHOR_KIND_AGENT, notDelivered(d.GetCode(), d.GetMeaning()))
 }

@@ -18,18 +18,49 @@ func (c *conversation) offerText() string {
 	return text
 }
 
-// offer asks the subscriber (H2). The question is known to classify before an answer can come.
+// offer asks the subscriber (H2).
 func (c *conversation) offer(reason string) {
-	until := c.t.Now.Add(c.shop.Handoff.OfferLapses)
 	c.move(EventOffer, reason)
-	o := outbound{
+	c.askOffer()
+}
+
+// askOffer sends the question. It is known to classify before an answer can come.
+func (c *conversation) askOffer() {
+	until := c.t.Now.Add(c.shop.Handoff.OfferLapses)
+	c.episode.QuestionId = c.sendText(outbound{
 		class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.offerText(),
 		question: handoffv1.Question_QUESTION_OFFER, until: until, moment: momentOfOffer(c.episode.GetSignal()),
-	}
-	o.whileHeldSo = c.notBefore(o) != nil // one that waits is not to ask whoever has people by then
-	c.episode.QuestionId = c.sendText(o)
+		whileHeldSo: true, // one that waits is not to ask whoever has people by then
+	})
+	c.episode.QuestionWaits = !c.live() // on an open ticket it is already
 	c.episode.OfferUntil = c.t.Stamp(until)
 	c.setTimer(timerLapse, c.look(until))
+}
+
+// questionLeft notes that the offer is known to have left. A ticket that was opened meanwhile shows it from now on.
+func (c *conversation) questionLeft(callID string) {
+	if !c.episode.GetQuestionWaits() || callID != c.episode.GetQuestionId() {
+		return
+	}
+	c.episode.QuestionWaits = false
+	if c.live() {
+		c.appendMissing(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
+	}
+}
+
+// unseen notes that a text never reached the subscriber. Was it the offer, then they have not been asked, and are on the
+// next signal.
+func (c *conversation) unseen(callID string) {
+	if c.episode.GetState() == offered && callID == c.episode.GetQuestionId() {
+		c.episode.QuestionId = ""
+	}
+}
+
+// offerAgain asks what the subscriber never saw: the same offer stands, from now on.
+func (c *conversation) offerAgain(reason string) {
+	c.notAsked(reason + "; asked again, since the offer before did not arrive")
+	c.episode.OfferedAt = c.now()
+	c.askOffer()
 }
 
 // answer takes a yes or no to the offer (H2). It tells whether the message is done with: a no with more
@@ -46,6 +77,7 @@ func (c *conversation) answer(m inbound) (done bool) {
 		c.decline()
 		return !read.GetMoreText()
 	case answers && read.GetDirective() == handoffv1.Directive_DIRECTIVE_YES:
+		e.QuestionWaits = false // it was seen
 		c.confirm("yes to the offer")
 		return true
 	case read.GetAsksForPerson() && (answers || e.GetState() == offered):

@@ -80,6 +80,8 @@ func (c *conversation) handoff(signal *statev1.Signal) (notDone string) {
 	case c.mirrored(): // M6
 		c.begin(signal)
 		c.request(EventRequest, signal.GetReason())
+	case c.episode.GetState() == offered && c.episode.GetQuestionId() == "":
+		c.offerAgain(signal.GetReason())
 	case c.episode.GetState() == offered:
 		return "an offer stands (H2)"
 	case c.refused(signal):

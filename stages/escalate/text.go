@@ -34,7 +34,8 @@ type outbound struct {
 	moment moment
 	// template stands in place of a free-form text: it may leave outside the channel's window (W3).
 	template *handoffv1.Template
-	// whileHeldSo: it says, or asks, who has the conversation; it leaves only while that has not changed.
+	// whileHeldSo: it says, or asks, who has the conversation; it leaves only while that has not changed, as do all
+	// texts by bot or rule: what they answer is people's by then (H4).
 	whileHeldSo bool
 	// whileOpen is the call that the text says has not ended; it leaves only while that is so (H11).
 	whileOpen string
@@ -66,7 +67,7 @@ func (c *conversation) sendText(o outbound) (callID string) {
 		stamp = c.state.GetConsent()
 	}
 	leaves, whileHold := c.notBefore(o), uint64(0)
-	if o.whileHeldSo {
+	if o.whileHeldSo || automated(o.class) && !o.whilePaused {
 		whileHold = c.state.GetHolds() + 1
 	}
 	callID = c.t.Command(c.at, turn.New(c.t, handoffv1.Command{

@@ -71,14 +71,34 @@ func (th *thread) add(m *handoffv1.ThreadMessage, onTicket uint64) {
 	})
 }
 
+// hidden tells that a message is not to be shown: it did not leave, or is the offer that is not known to have.
+func (th *thread) hidden(k *statev1.Kept) bool {
+	e := th.c.episode
+	return k.GetNotSent() || e.GetQuestionWaits() && k.GetMessage().GetId() == e.GetQuestionId()
+}
+
 // last returns the last ten messages, oldest first.
 func (th *thread) last() []*handoffv1.ThreadMessage {
 	th.load()
 	var messages []*handoffv1.ThreadMessage
 	for i := max(0, len(th.entries)-lastMessages); i < len(th.entries); i++ {
-		messages = append(messages, th.kept(&th.entries[i]).GetMessage())
+		if k := th.kept(&th.entries[i]); !th.hidden(k) {
+			messages = append(messages, k.GetMessage())
+		}
 	}
 	return messages
+}
+
+// notSent notes that a text did not leave: it is none of the conversation's messages, wherever those are shown from now
+// on. It returns the text and whether a ticket shows it already, as if it had been sent.
+func (th *thread) notSent(id string) (text string, shown bool) {
+	e := th.entry(id)
+	if e == nil {
+		return "", false
+	}
+	k := th.kept(e)
+	k.NotSent, e.changed = true, true
+	return k.GetMessage().GetText(), k.GetOnTicket() != 0
 }
 
 // forBot returns the last ten messages and besides them those after seq, the customer's after seq at the
@@ -90,6 +110,7 @@ func (th *thread) forBot(after uint64) []*handoffv1.ThreadMessage {
 		e := &th.entries[i]
 		m := th.kept(e).GetMessage()
 		switch {
+		case th.kept(e).GetNotSent():
 		case e.seq > after && m.GetAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER:
 			ask = append(ask, m)
 		case i >= len(th.entries)-lastMessages || e.seq > after:
@@ -117,7 +138,7 @@ func (th *thread) toTicket(ticket uint64, all bool) []*handoffv1.ThreadMessage {
 		if !e.added() && (!all || i < len(th.entries)-lastMessages) {
 			continue
 		}
-		if k := th.kept(e); k.GetOnTicket() == 0 {
+		if k := th.kept(e); k.GetOnTicket() == 0 && !th.hidden(k) {
 			k.OnTicket, e.changed = ticket, true
 			messages = append(messages, k.GetMessage())
 		}
@@ -144,8 +165,9 @@ func (th *thread) waiting(seq uint64) (ids []string) {
 func (th *thread) onTicket(ticket uint64) {
 	th.load()
 	for i := max(0, len(th.entries)-lastMessages); i < len(th.entries); i++ {
-		e := &th.entries[i]
-		th.kept(e).OnTicket, e.changed = ticket, true
+		if e := &th.entries[i]; !th.hidden(th.kept(e)) {
+			th.kept(e).OnTicket, e.changed = ticket, true
+		}
 	}
 }
 

@@ -150,6 +150,7 @@ func (c *conversation) move(on Event, reason string) bool {
 	c.settle()
 	switch {
 	case to == open:
+		c.armAgentTimer()
 		c.sayTakenOver()
 		c.happen(rules.EpisodeOpened)
 	case (from == requested || from == open) && !c.paused():

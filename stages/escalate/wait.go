@@ -37,7 +37,7 @@ func (c *conversation) forPeople() bool { return c.paused() || c.mirrored() && !
 // armAgentTimer sets the timer to the next step of the shop's.
 func (c *conversation) armAgentTimer() {
 	steps, done := c.shop.Handoff.AgentTimer.Steps, int(c.ticket.GetWaitingSteps())
-	if c.ticket.GetWaitingSince() == nil || done >= len(steps) {
+	if c.ticket.GetWaitingSince() == nil || done >= len(steps) || c.tooSoon(steps[done]) {
 		return
 	}
 	c.setTimer(timerAgent, c.look(c.stepDue(steps[done])))
@@ -57,13 +57,19 @@ func (c *conversation) onAgentTimer() {
 	steps := c.shop.Handoff.AgentTimer.Steps
 	for c.ticket.GetWaitingSince() != nil && c.live() && int(c.ticket.GetWaitingSteps()) < len(steps) {
 		step := steps[c.ticket.GetWaitingSteps()]
-		if c.stepDue(step).After(c.t.Now) {
+		if c.stepDue(step).After(c.t.Now) || c.tooSoon(step) {
 			break
 		}
 		c.ticket.WaitingSteps++
 		c.takeStep(step)
 	}
 	c.armAgentTimer()
+}
+
+// tooSoon tells that the bot is to have a conversation back whose ticket does not exist yet: until it does nobody could
+// have replied there, and the message waits for people (H11). The step is taken then.
+func (c *conversation) tooSoon(s settings.AgentStep) bool {
+	return s.Do == "return" && c.episode.GetState() == requested
 }
 
 // takeStep does what a shop wants where no agent replied in time (X4).
