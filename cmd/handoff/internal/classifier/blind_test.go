@@ -15,9 +15,10 @@ var blindSets = []struct {
 	optOutsEnglish, inEnglish int // at least
 	f1                        float64
 }{
-	{"blind", 370, 325, 832, 9, 120, 105, 89.5},
-	{"blind2", 450, 428, 1050, 6, 150, 145, 93},
-	{"blind3", 500, 462, 1320, 9, 200, 187, 88},
+	{"blind", 370, 328, 832, 7, 120, 105, 90.5},
+	{"blind2", 450, 425, 1050, 5, 150, 145, 94},
+	{"blind3", 500, 457, 1320, 7, 200, 187, 89},
+	{"blind4", 600, 496, 1155, 8, 300, 252, 95},
 }
 
 func TestBlindSetsKeepTheirTotals(t *testing.T) {
