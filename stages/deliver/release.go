@@ -100,8 +100,7 @@ func (s *Stage) releaseText(e committedEntries, open *statev1.OpenCall, text *ha
 
 // whyOvertaken names the reason for a text that was overtaken. An automated one answers what people have had since (H4).
 func whyOvertaken(text *handoffv1.SendText) (handoffv1.BlockReason, string) {
-	switch text.GetTextClass() {
-	case handoffv1.TextClass_TEXT_CLASS_BOT, handoffv1.TextClass_TEXT_CLASS_RULE:
+	if class := text.GetTextClass(); class == handoffv1.TextClass_TEXT_CLASS_BOT || class == handoffv1.TextClass_TEXT_CLASS_RULE {
 		return handoffv1.BlockReason_BLOCK_REASON_PAUSED, "people had the conversation before it could leave"
 	}
 	return handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN, "what it says was over before it left"

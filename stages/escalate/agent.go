@@ -271,12 +271,8 @@ func (c *conversation) textEnded(r *handoffv1.Receipt) {
 // saysWhich tells that the note on an automated text which the ticket shows is to say which one it was. The notes of C7
 // are what they are.
 func saysWhich(why handoffv1.BlockReason) bool {
-	switch why {
-	case handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT, handoffv1.BlockReason_BLOCK_REASON_NEVER_CONFIRMED,
-		handoffv1.BlockReason_BLOCK_REASON_NO_RECORD:
-		return false
-	}
-	return true
+	return why != handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT && why != handoffv1.BlockReason_BLOCK_REASON_NEVER_CONFIRMED &&
+		why != handoffv1.BlockReason_BLOCK_REASON_NO_RECORD
 }
 
 // onDeliveryState tells the agents of a text that the provider took but could not deliver (W8).
