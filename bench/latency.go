@@ -23,7 +23,7 @@ const (
 	loadShare, loadStep, loadLeast = 0.7, 0.1, 0.2
 )
 
-// followed is how late the median output of the last third may be where a side follows the load.
+// followed is how late the median output of the first third and of the last may be where a side follows the load.
 const followed = time.Second
 
 // errBehind says that a side did not follow the load.
@@ -93,8 +93,9 @@ func (s *suite) latencyRun(ctx context.Context, e experiment, side string, round
 	if err := p.stop(); err != nil {
 		return err
 	}
-	if late := l.late.at(.5); strict && late > followed {
-		return fmt.Errorf("%w: half of the last outputs came more than %s late", errBehind, late.Round(time.Millisecond))
+	if first, last := l.early.at(.5), l.late.at(.5); strict && max(first, last) > followed {
+		return fmt.Errorf("%w: half of the first outputs came more than %s late, half of the last more than %s",
+			errBehind, first.Round(time.Millisecond), last.Round(time.Millisecond))
 	}
 	if err := w.check(ctx, s.cluster, spec.Out, w.Records, side != sidePass); err != nil {
 		return fmt.Errorf("its result is wrong: %w", err)
