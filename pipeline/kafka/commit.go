@@ -80,12 +80,11 @@ func (in *incarnation) commit() error {
 	if err := in.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return errors.Join(errNotCommitted, err)
 	}
+	in.took = (3*in.took + time.Since(began)) / 4
 	if err := in.committed(touched); err != nil {
 		return err
 	}
-	took := time.Since(began)
-	in.took = (3*in.took + took) / 4
-	in.r.metrics.commit.Observe(took.Seconds())
+	in.r.metrics.commit.Observe(time.Since(began).Seconds())
 	if in.r.failing.Load() {
 		return fatal{ErrFailing}
 	}
@@ -106,7 +105,7 @@ func (in *incarnation) committed(touched []*part) error {
 	in.r.metrics.records.Add(float64(in.txn.records))
 	in.begun.Store(false)
 	idle := in.client.BufferedFetchRecords() == 0 && !in.behind()
-	in.txn = openTransaction{}
+	in.did, in.txn = in.txn.records, openTransaction{}
 	crowded := false
 	for _, p := range touched {
 		crowded = crowded || p.state.Crowded()

@@ -42,7 +42,8 @@ type incarnation struct {
 	order    []*part // of parts, for workers
 	sharedBy int32   // partitions that the cache's bound was shared by last
 	txn      openTransaction
-	took     time.Duration // by recent commits
+	did      int           // records of the last transaction
+	took     time.Duration // by recent commits, without what is saved after them
 	saved    time.Time     // when all parts were saved last
 	settled  time.Time     // when offsets were brought past markers last
 

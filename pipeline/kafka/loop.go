@@ -132,18 +132,20 @@ func (in *incarnation) behind() bool {
 	return false
 }
 
-// full tells whether so much is polled and not processed that no more should be.
+// full tells whether so much is polled and not processed that no more should be: what the last transaction took twice
+// over, so that a slow stage does not hold in memory what it comes to much later.
 func (in *incarnation) full() bool {
 	if in.r.sink != nil {
 		return false // its partitions are paused one by one
 	}
+	const least = 4096
 	queued := 0
 	for _, p := range in.order {
 		if p.waiting.IsZero() { // or it is paused by itself
 			queued += len(p.queue)
 		}
 	}
-	return queued >= in.r.cfg.CommitRecords
+	return queued >= min(max(2*in.did, least), in.r.cfg.CommitRecords)
 }
 
 // pauseWaiting fetches no more of a partition whose first record waits for its settings and has many behind it,
