@@ -34,7 +34,7 @@ type Store struct {
 type StoreConfig struct {
 	// Dir of the database; created when missing. One process at a time.
 	Dir string
-	// BlockCache in bytes; default 16 MiB, which is good for one stage. The hot state is kept in front of it, by
+	// BlockCache in bytes; default StageBlockCache, which is good for one stage. The hot state is kept in front of it, by
 	// Config.CacheBytes: what is read here again and again are filters and indexes.
 	BlockCache int64
 	// FS is the file system; default the machine's.
@@ -42,6 +42,9 @@ type StoreConfig struct {
 	// Logger takes the database's errors; default none.
 	Logger *slog.Logger
 }
+
+// StageBlockCache is the block cache that the state of one stage wants, in bytes.
+const StageBlockCache = 16 << 20
 
 // Writes fill one memtable while another is written to disk.
 const (
@@ -60,7 +63,7 @@ func OpenStore(cfg StoreConfig) (*Store, error) {
 		fs = vfs.Default
 	}
 	if cfg.BlockCache == 0 {
-		cfg.BlockCache = 16 << 20
+		cfg.BlockCache = StageBlockCache
 	}
 	// Pebble takes the memtables' memory out of the cache's: without it there would be none left for blocks.
 	cache := pebble.NewCache(cfg.BlockCache + memTables*memTableBytes)

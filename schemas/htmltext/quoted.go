@@ -74,6 +74,18 @@ var (
 // …" line. What is left may be "".
 func CutQuoted(text string) string { return cutFrom(text, false) }
 
+// OwnWords is a text without what CutQuoted cuts; one that is nothing else stays
+// whole.
+func OwnWords(text string) string {
+	if strings.IndexByte(text, '\n') < 0 {
+		return text // as nearly all are: there is nothing below the words
+	}
+	if own := CutQuoted(text); own != "" {
+		return own
+	}
+	return text
+}
+
 // cutFrom cuts quoted history and signatures; lines that begin with ">" stay
 // where quotations are to.
 func cutFrom(text string, quotations bool) string {

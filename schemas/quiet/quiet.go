@@ -13,6 +13,7 @@ import (
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
+	"github.com/handoff-dev/handoff/schemas/tsv"
 )
 
 //go:embed zones.tsv
@@ -84,17 +85,10 @@ func Shipped() (*Table, error) {
 // rows yields the lines of a table that are no comment, split at tabs.
 func rows(data string, columns int) func(func([]string, error) bool) {
 	return func(yield func([]string, error) bool) {
-		n := 0
-		for line := range strings.Lines(data) {
-			n++
-			line = strings.TrimSuffix(line, "\n")
-			if line == "" || strings.HasPrefix(line, "#") {
-				continue
-			}
-			fields := strings.Split(line, "\t")
+		for line, fields := range tsv.Rows(data) {
 			var err error
 			if len(fields) != columns {
-				err = fmt.Errorf("line %d has %d fields, want %d", n, len(fields), columns)
+				err = fmt.Errorf("line %d has %d fields, want %d", line, len(fields), columns)
 			}
 			if !yield(fields, err) {
 				return

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/htmltext"
 	"github.com/handoff-dev/handoff/schemas/statev1"
 	"github.com/handoff-dev/handoff/stages/classify/fold"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
@@ -20,7 +21,7 @@ func (s *Stage) Look(text string, asked handoffv1.Question) (*handoffv1.Classifi
 	}
 	r.resolve(c, time.Time{})
 	if r.out.GetLanguage() == "" { // no conversation to keep the language of: that of the keyword
-		r.out.Language = s.keywords.Find(fold.Append(nil, ownWords(text)), handoffv1.Channel_CHANNEL_SMS).Language
+		r.out.Language = s.keywords.Find(fold.Append(nil, htmltext.OwnWords(text)), handoffv1.Channel_CHANNEL_SMS).Language
 	}
 	return r.out, r.in
 }

@@ -9,8 +9,7 @@ import (
 
 // TestReactionsOfPhones: what phones write of a tap on a message, and what only looks like it.
 func TestReactionsOfPhones(t *testing.T) {
-	taps := shippedTaps(t)
-	for text, want := range map[string]reaction{
+	checkReactions(t, map[string]reaction{
 		"Liked “hello”":                              {kind: answer.Yes, to: "hello"},
 		"Liked \"hello\"":                            {kind: answer.Yes, to: "hello"},
 		" Disliked “hello” ":                         {kind: answer.No, to: "hello"},
@@ -30,34 +29,34 @@ func TestReactionsOfPhones(t *testing.T) {
 		"Laughed at an audio message":                {},
 		"Questioned “Do you want us to call you…”":   {to: "Do you want us to call you…"},
 		"Liked “Reply STOP to opt out. Or a “word””": {kind: answer.Yes, to: "Reply STOP to opt out. Or a “word”"},
-	} {
+	}, []string{
+		"", "”", "“hello”", "I liked “the tent”", "Liked", "Liked hello", "yes to “hello”", "Reacted to “hello”", "Removed from “hello”",
+		"where is my order \"4412\"", "I sent an image", "Loved it, send me a photo", "Liked “hello” a lot", "👍", " to “hello”",
+	})
+}
+
+// checkReactions reads messages that are reactions, and others that are none.
+func checkReactions(t *testing.T, reactions map[string]reaction, others []string) {
+	t.Helper()
+	taps, err := parseTaps(shippedReactions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range reactions {
 		if got, ok := taps.in(text); !ok || got != want {
 			t.Errorf("%q: %+v, %t; want %+v", text, got, ok, want)
 		}
 	}
-	for _, text := range []string{
-		"", "”", "“hello”", "I liked “the tent”", "Liked", "Liked hello", "yes to “hello”", "Reacted to “hello”", "Removed from “hello”",
-		"where is my order \"4412\"", "I sent an image", "Loved it, send me a photo", "Liked “hello” a lot", "👍", " to “hello”",
-	} {
+	for _, text := range others {
 		if got, ok := taps.in(text); ok {
 			t.Errorf("%q is taken for the reaction %+v", text, got)
 		}
 	}
 }
 
-func shippedTaps(t *testing.T) *taps {
-	t.Helper()
-	all, err := parseTaps(shippedReactions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 // TestReactionsInOtherLanguages: as phones set to them write, and what people write themselves.
 func TestReactionsInOtherLanguages(t *testing.T) {
-	taps := shippedTaps(t)
-	for text, want := range map[string]reaction{
+	checkReactions(t, map[string]reaction{
 		"A aimé « STOP »":                           {kind: answer.Yes, to: " STOP "},
 		"a aimé «\u00a0à demain\u00a0»":             {kind: answer.Yes, to: "\u00a0à demain\u00a0"},
 		"N’a pas aimé « bof »":                      {kind: answer.No, to: " bof "},
@@ -83,19 +82,10 @@ func TestReactionsInOtherLanguages(t *testing.T) {
 		"「停止」にいいねしました":                              {kind: answer.Yes, to: "停止"},
 		"赞了“退订”":                                    {kind: answer.Yes, to: "退订"},
 		"👍 à « Répondez STOP »":                     {kind: answer.Yes, to: " Répondez STOP "},
-	} {
-		if got, ok := taps.in(text); !ok || got != want {
-			t.Errorf("%q: %+v, %t; want %+v", text, got, ok, want)
-		}
-	}
-	for _, text := range []string{
+	}, []string{
 		"J'ai aimé « la tente »", "Me gustó “la tienda”", "A aimé ça", "Mir gefällt „rot“", "喜欢“红色”", "« STOP »", "“stop”",
 		"où est « 4412 »", "une image", "J'envoie une image", "stop “promo”", "„",
-	} {
-		if got, ok := taps.in(text); ok {
-			t.Errorf("%q is taken for the reaction %+v", text, got)
-		}
-	}
+	})
 }
 
 // TestParseTapsRefuses a table that is wrong, with the line.

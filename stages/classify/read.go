@@ -44,7 +44,7 @@ type reading struct {
 // classifier outside said counts.
 func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1.Channel, language string, sureFrom float32) {
 	var buf [foldedSize]byte
-	text := ownWords(m.GetText())
+	text := htmltext.OwnWords(m.GetText()) // without "Sent from my iPhone"
 	folded := fold.Append(buf[:0], text)
 	r.out.Classifier, r.out.Language = s.classifier.Name(), language
 	if m.GetPublicPost() {
@@ -83,18 +83,6 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 		return
 	}
 	s.classify(r, m, folded)
-}
-
-// ownWords is a message without what a phone or mail program put below it ("Sent from my iPhone"), or quotes of
-// another. What is nothing else stays.
-func ownWords(text string) string {
-	if strings.IndexByte(text, '\n') < 0 {
-		return text
-	}
-	if own := htmltext.CutQuoted(text); own != "" {
-		return own
-	}
-	return text
 }
 
 // stopAndNumber names what stopsNumber takes.

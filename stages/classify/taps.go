@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/handoff-dev/handoff/schemas/tsv"
 	"github.com/handoff-dev/handoff/stages/classify/answer"
 	"github.com/handoff-dev/handoff/stages/classify/fold"
 )
@@ -38,13 +39,9 @@ type form struct {
 func parseTaps(table string) (*taps, error) {
 	t := &taps{forms: map[string]form{}, things: map[string]form{}, lastWords: map[string]bool{}}
 	of := map[string][]string{} // forms by language, for the things
-	for n, line := range strings.Split(table, "\n") {
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		columns := strings.Split(line, "\t")
+	for line, columns := range tsv.Rows(table) {
 		if len(columns) != 3 {
-			return nil, fmt.Errorf("reactions line %d: %d columns, want kind, language, forms", n+1, len(columns))
+			return nil, fmt.Errorf("reactions line %d: %d columns, want kind, language, forms", line, len(columns))
 		}
 		forms := strings.Split(columns[2], "|")
 		if columns[0] == "thing" {
@@ -53,13 +50,13 @@ func parseTaps(table string) (*taps, error) {
 		}
 		f, ok := map[string]form{"like": {kind: answer.Yes}, "dislike": {kind: answer.No}, "tap": {}, "sign": {bySign: true}}[columns[0]]
 		if !ok {
-			return nil, fmt.Errorf("reactions line %d: unknown kind %q", n+1, columns[0])
+			return nil, fmt.Errorf("reactions line %d: unknown kind %q", line, columns[0])
 		}
 		for _, text := range forms {
 			before, after, found := strings.Cut(text, place)
 			key := t.key(before, after)
 			if !found || f.bySign != strings.Contains(text, sign) && columns[0] != "tap" || key == inPlace {
-				return nil, fmt.Errorf("reactions line %d: %q needs %s with words beside it, and %s where an emoji says which answer it is", n+1, text, place, sign)
+				return nil, fmt.Errorf("reactions line %d: %q needs %s with words beside it, and %s where an emoji says which answer it is", line, text, place, sign)
 			}
 			t.forms[key] = f
 		}

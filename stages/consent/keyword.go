@@ -159,11 +159,7 @@ const longestKeyword = 64
 // written is the keyword as the person wrote it, without the punctuation and emoji around it and what a phone put
 // below it; where there is nothing else ("🛑"), those.
 func written(m *handoffv1.CustomerMessage) string {
-	text := m.GetText()
-	if strings.Contains(text, "\n") {
-		text = htmltext.CutQuoted(text)
-	}
-	text = strings.TrimFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) })
+	text := strings.TrimFunc(htmltext.OwnWords(m.GetText()), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) })
 	if text == "" {
 		text = m.GetText()
 	}

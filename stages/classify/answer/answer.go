@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/handoff-dev/handoff/schemas/tsv"
 	"github.com/handoff-dev/handoff/stages/classify/fold"
 )
 
@@ -103,18 +104,14 @@ func Parse(document string) (*Table, error) {
 		"yes": partYes, "yes!": partYesClear, "no": partNo, "no!": partNoClear,
 	}
 	t := &Table{phrases: map[string]phrase{}, begins: map[string]int{}}
-	for n, line := range strings.Split(document, "\n") {
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		columns := strings.Split(line, "\t")
+	for line, columns := range tsv.Rows(document) {
 		if len(columns) != 3 || kinds[columns[0]] == partNothing {
-			return nil, fmt.Errorf("answers line %d: want kind, language, phrases", n+1)
+			return nil, fmt.Errorf("answers line %d: want kind, language, phrases", line)
 		}
 		for text := range strings.SplitSeq(columns[2], "|") {
 			key := fold.String(text)
 			if key == "" {
-				return nil, fmt.Errorf("answers line %d: phrase %q is empty when folded", n+1, text)
+				return nil, fmt.Errorf("answers line %d: phrase %q is empty when folded", line, text)
 			}
 			t.add(key, phrase{
 				part: kinds[columns[0]], language: strings.TrimPrefix(columns[1], "*"),

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/handoff-dev/handoff/schemas/tsv"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
 )
 
@@ -37,18 +38,14 @@ func (c *Corpus) readAuthors(here fs.FS) error {
 func parseAuthor(name, document string) ([]Message, error) {
 	labels := append(intent.All(), OptOut, WrongNumber, NotOptOut, None)
 	var out []Message
-	for n, line := range strings.Split(document, "\n") {
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		columns := strings.Split(line, "\t")
+	for line, columns := range tsv.Rows(document) {
 		switch {
 		case len(columns) != 3 || columns[2] == "":
-			return nil, fmt.Errorf("%s line %d: want language, label, text, divided by tabs", name, n+1)
+			return nil, fmt.Errorf("%s line %d: want language, label, text, divided by tabs", name, line)
 		case !slices.Contains(Languages(), columns[0]):
-			return nil, fmt.Errorf("%s line %d: %q is none of the languages", name, n+1, columns[0])
+			return nil, fmt.Errorf("%s line %d: %q is none of the languages", name, line, columns[0])
 		case !slices.Contains(labels, columns[1]):
-			return nil, fmt.Errorf("%s line %d: there is no label %q", name, n+1, columns[1])
+			return nil, fmt.Errorf("%s line %d: there is no label %q", name, line, columns[1])
 		}
 		out = append(out, Message{
 			Text: columns[2], Label: columns[1], Language: columns[0], Author: strings.TrimSuffix(name, ".tsv"),

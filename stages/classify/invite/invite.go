@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/tsv"
 	"github.com/handoff-dev/handoff/stages/classify/fold"
 	"github.com/handoff-dev/handoff/stages/classify/keyword"
 )
@@ -42,17 +43,13 @@ func New() (*Finder, error) {
 			handoffv1.Directive_DIRECTIVE_STOP: {}, handoffv1.Directive_DIRECTIVE_START: {}, handoffv1.Directive_DIRECTIVE_HELP: {},
 		},
 	}
-	for n, line := range strings.Split(shipped, "\n") {
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		columns := strings.Split(line, "\t")
+	for line, columns := range tsv.Rows(shipped) {
 		if len(columns) != 3 {
-			return nil, fmt.Errorf("invite.tsv line %d: %d columns, want 3", n+1, len(columns))
+			return nil, fmt.Errorf("invite.tsv line %d: %d columns, want 3", line, len(columns))
 		}
 		if unspacedLanguages[columns[1]] {
 			if !f.unspaced.add(columns[0], strings.Fields(columns[2])) {
-				return nil, fmt.Errorf("invite.tsv line %d: %q is not known", n+1, columns[0])
+				return nil, fmt.Errorf("invite.tsv line %d: %q is not known", line, columns[0])
 			}
 			continue
 		}
@@ -61,7 +58,7 @@ func New() (*Finder, error) {
 			into = f.purposes[handoffv1.Directive(handoffv1.Directive_value["DIRECTIVE_"+strings.ToUpper(columns[0])])]
 		}
 		if into == nil {
-			return nil, fmt.Errorf("invite.tsv line %d: %q is not known", n+1, columns[0])
+			return nil, fmt.Errorf("invite.tsv line %d: %q is not known", line, columns[0])
 		}
 		for _, word := range strings.Fields(columns[2]) {
 			into[strings.ReplaceAll(word, "-", " ")] = true

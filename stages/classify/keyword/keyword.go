@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/tsv"
 	"github.com/handoff-dev/handoff/stages/classify/fold"
 )
 
@@ -48,12 +49,9 @@ func Shipped() (*Table, error) { return Parse(shipped) }
 // Parse reads a table in the format that keywords.tsv describes. The error names the line.
 func Parse(document string) (*Table, error) {
 	t := &Table{entries: map[string]entry{}}
-	for n, line := range strings.Split(document, "\n") {
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		if err := t.add(strings.Split(line, "\t")); err != nil {
-			return nil, fmt.Errorf("keywords line %d: %w", n+1, err)
+	for line, columns := range tsv.Rows(document) {
+		if err := t.add(columns); err != nil {
+			return nil, fmt.Errorf("keywords line %d: %w", line, err)
 		}
 	}
 	return t, nil

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/handoff-dev/handoff/schemas/tsv"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
 	"github.com/handoff-dev/handoff/stages/classify/words"
 )
@@ -78,16 +79,13 @@ func parse(t *words.Table, rules string) (*Rules, error) {
 	if c.tone, err = toneOf(t); err != nil {
 		return nil, err
 	}
-	for n, line := range strings.Split(rules, "\n") {
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		r, err := c.rule(strings.Split(line, "\t"))
+	for line, columns := range tsv.Rows(rules) {
+		r, err := c.rule(columns)
 		if err != nil {
-			return nil, fmt.Errorf("rules line %d: %w", n+1, err)
+			return nil, fmt.Errorf("rules line %d: %w", line, err)
 		}
 		if len(c.rules) == maxRules {
-			return nil, fmt.Errorf("rules line %d: more than %d rules", n+1, maxRules)
+			return nil, fmt.Errorf("rules line %d: more than %d rules", line, maxRules)
 		}
 		c.rules = append(c.rules, r)
 	}

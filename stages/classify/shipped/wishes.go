@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/handoff-dev/handoff/schemas/tsv"
 	"github.com/handoff-dev/handoff/stages/classify/fold"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
 	"github.com/handoff-dev/handoff/stages/classify/words"
@@ -37,12 +38,9 @@ const byWish = "phrase opt-out"
 
 func parseWishes(table string) (*wishes, error) {
 	w := &wishes{}
-	for n, line := range strings.Split(table, "\n") {
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		if err := w.line(strings.Split(line, "\t")); err != nil {
-			return nil, fmt.Errorf("wishes line %d: %w", n+1, err)
+	for line, columns := range tsv.Rows(table) {
+		if err := w.line(columns); err != nil {
+			return nil, fmt.Errorf("wishes line %d: %w", line, err)
 		}
 	}
 	return w, nil

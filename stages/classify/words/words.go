@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/handoff-dev/handoff/schemas/tsv"
 	"github.com/handoff-dev/handoff/stages/classify/fold"
 )
 
@@ -65,12 +66,9 @@ func Lexicon() string { return lexicon }
 func Parse(documents ...string) (*Table, error) {
 	b := newBuilder()
 	for d, document := range documents {
-		for n, line := range strings.Split(document, "\n") {
-			if line == "" || line[0] == '#' {
-				continue
-			}
-			if err := b.line(strings.Split(line, "\t")); err != nil {
-				return nil, fmt.Errorf("words document %d line %d: %w", d+1, n+1, err)
+		for line, columns := range tsv.Rows(document) {
+			if err := b.line(columns); err != nil {
+				return nil, fmt.Errorf("words document %d line %d: %w", d+1, line, err)
 			}
 		}
 	}

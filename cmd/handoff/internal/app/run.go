@@ -168,7 +168,7 @@ func (a *App) stageParts(ctx context.Context, names []string, table *kafka.Setti
 // is in the process.
 func (a *App) open(p *process, names []string) error {
 	var err error
-	if p.store, err = state.OpenStore(state.StoreConfig{Dir: a.cfg.StateDir, BlockCache: int64(len(names)) * stageBlocks, Logger: a.log}); err != nil {
+	if p.store, err = state.OpenStore(state.StoreConfig{Dir: a.cfg.StateDir, BlockCache: int64(len(names)) * state.StageBlockCache, Logger: a.log}); err != nil {
 		return fmt.Errorf("open state in %s: %w", a.cfg.StateDir, err)
 	}
 	if err := a.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -227,9 +227,6 @@ func limitMemory(bytes int64) {
 		debug.SetGCPercent(gcPercent)
 	}
 }
-
-// stageBlocks is the block cache of a stage's state in bytes.
-const stageBlocks = 16 << 20
 
 // gcPercent is how much garbage may be beside what is in use, of it.
 const gcPercent = 400
