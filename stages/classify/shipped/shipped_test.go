@@ -124,9 +124,26 @@ func TestWishes(t *testing.T) {
 	}
 }
 
+// TestEveryWishIsFound: none is passed over for how it begins.
+func TestEveryWishIsFound(t *testing.T) {
+	w, err := parseWishes(shippedWishes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, all := range [][]phrase{w.more, w.none} {
+		for i := range all {
+			for _, before := range []string{"", "hello\n"} {
+				if text := before + string(all[i].text); !w.speak([]byte(text)) {
+					t.Errorf("%q is not found", text)
+				}
+			}
+		}
+	}
+}
+
 // TestParseWishesRefuses a table that is wrong, with the line.
 func TestParseWishesRefuses(t *testing.T) {
-	for _, table := range []string{"more\ten\tnot", "less\ten\tnot\tstop", "more\ten\tif\tdont stop", "more\ten\tnot\tdont. stop", "more\ten\tnot\t"} {
+	for _, table := range []string{"more\ten\tnot", "less\ten\tnot\tstop", "more\ten\tif\tdont stop", "more\ten\tnot\tdont. stop", "more\ten\tnot\t", "more\ten\tnot\tstop"} {
 		if _, err := parseWishes("# remark\n" + table); err == nil || !strings.Contains(err.Error(), "line 2") {
 			t.Errorf("%q: %v", table, err)
 		}

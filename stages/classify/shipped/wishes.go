@@ -17,7 +17,14 @@ import (
 var shippedWishes string
 
 // wishes are phrases that say what the model alone gets wrong; wishes.tsv says how each counts.
-type wishes struct{ more, none, elsewhere []phrase }
+type wishes struct {
+	more, none, elsewhere []phrase
+	// openings of more and none: where none stands at the beginning of a word, no phrase does.
+	openings map[opening]bool
+}
+
+// opening is what a phrase begins with.
+type opening [6]byte
 
 // phrase is one of them.
 type phrase struct {
@@ -37,7 +44,7 @@ type phrase struct {
 const byWish = "phrase opt-out"
 
 func parseWishes(table string) (*wishes, error) {
-	w := &wishes{}
+	w := &wishes{openings: map[opening]bool{}}
 	for line, columns := range tsv.Rows(table) {
 		if err := w.line(columns); err != nil {
 			return nil, fmt.Errorf("wishes line %d: %w", line, err)
@@ -69,11 +76,21 @@ func (w *wishes) line(columns []string) error {
 			return fmt.Errorf("%q is no phrase of one clause", text)
 		}
 		first, _ := utf8.DecodeRune(p.text)
-		p.unspaced = first >= 0x2e80
+		p.unspaced = first >= unspaced
 		*into = append(*into, p)
+		if into == &w.elsewhere {
+			continue
+		}
+		if len(p.text) < len(opening{}) {
+			return fmt.Errorf("%q is too short a phrase: give one of %d bytes", text, len(opening{}))
+		}
+		w.openings[opening(p.text)] = true
 	}
 	return nil
 }
+
+// unspaced is the first rune of the scripts that put no spaces between words, 0xe2 the first byte of it.
+const unspaced = 0x2e80
 
 // in is where a clause holds one of the phrases, with what belongs to it; from is -1 where it holds none.
 func in(all []phrase, clause []byte) (from, to int) {
@@ -125,8 +142,22 @@ func (p *phrase) stands(clause []byte, at int) bool {
 	return !p.only
 }
 
+// maySpeak tells whether a word of a folded message opens a phrase: most messages are done with here.
+func (w *wishes) maySpeak(folded []byte) bool {
+	for at := range len(folded) - len(opening{}) + 1 {
+		begins := at == 0 || folded[at-1] == ' ' || folded[at-1] == '\n' || folded[at] >= 0xe2
+		if begins && w.openings[opening(folded[at:])] {
+			return true
+		}
+	}
+	return false
+}
+
 // speak tells whether a folded message has one of these wishes.
 func (w *wishes) speak(folded []byte) bool {
+	if !w.maySpeak(folded) {
+		return false
+	}
 	for {
 		clause, rest, more := bytes.Cut(folded, []byte{'\n'})
 		if from, _ := in(w.more, clause); from >= 0 {
