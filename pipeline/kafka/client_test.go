@@ -282,41 +282,66 @@ func TestManyWaitForSettings(t *testing.T) {
 // TestSlowStage: a stage that takes long for a record commits as often as another, and takes its partitions in turn.
 func TestSlowStage(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 2, "slow")
-	slow := &stage{name: "slow", process: func(in *pipeline.Input, st pipeline.State, _ *pipeline.Effects) error {
-		time.Sleep(4 * time.Millisecond)
-		st.Put("last", in.Record.Value)
+	slow := func() { time.Sleep(4 * time.Millisecond) }
+	// A runner that looks at no clock commits all at once. A slow broker makes transactions longer, yet it takes
+	// commits of 200 ms to get below this.
+	if n := transactions(t, "slow", 320, slow, 0, nil); n < 3 {
+		t.Errorf("committed in %d transactions, want at least 3", n)
+	}
+}
+
+// TestLargeChanges: a transaction ends where its changes are as large as it may be, amid what was polled at once.
+func TestLargeChanges(t *testing.T) {
+	t.Parallel()
+	const records, size, most = 64, 64 << 10, 512 << 10
+	bound := func(c *Config) {
+		c.CommitEvery, c.TransactionTimeout, c.CommitBytes = 5*time.Second, 15*time.Second, most
+	}
+	// A partition that is there alone has all the room, and one change more than fits.
+	const least = records * size / (most + size)
+	if n := transactions(t, "large", records, func() {}, size, bound); n < least {
+		t.Errorf("committed in %d transactions, want at least %d", n, least)
+	}
+}
+
+// transactions has a stage of two partitions go through so many records of each that all wait from the start, and
+// returns in how many transactions the partition with the fewer was committed.
+func transactions(t *testing.T, name string, records int, do func(), size int, set func(*Config)) int {
+	t.Helper()
+	c := newCluster(t, 2, name)
+	one := &stage{name: name, process: func(in *pipeline.Input, st pipeline.State, _ *pipeline.Effects) error {
+		do()
+		st.Put(string(in.Record.Value), make([]byte, size))
 		return nil
 	}}
 	store := openStore(t, t.TempDir())
-	cfg := c.config(slow, store)
+	cfg := c.config(one, store)
+	if set != nil {
+		set(&cfg)
+	}
 	keys := keyOfEach()
-	const records = 320
 	for i := range records {
 		for _, key := range keys {
-			c.produce(&kgo.Record{Topic: "handoff.slow", Key: key, Value: fmt.Append(nil, i)})
+			c.produce(&kgo.Record{Topic: schemas.Mailbox(name), Key: key, Value: fmt.Append(nil, i)})
 		}
 	}
 	c.run(cfg, func(*running) {
-		eventually(t, "all is processed", func() bool { return c.committed("slow", 0) == records && c.committed("slow", 1) == records })
+		eventually(t, "all is processed", func() bool { return c.committed(name, 0) == int64(records) && c.committed(name, 1) == int64(records) })
 	})
-	// Each transaction ends with a position. All records wait from the start: a runner that looks at no clock commits
-	// them at once. A slow broker makes transactions longer, yet it takes commits of 200 ms to get below this.
-	const least = 3
-	for partition, changes := range c.read(schemas.Changelog("slow")) {
-		transactions := 0
+	least := records
+	for _, changes := range c.read(schemas.Changelog(name)) { // each transaction ends with a position
+		n := 0
 		for _, r := range changes {
 			if bytes.Equal(r.Key, state.PositionKey()) {
-				transactions++
+				n++
 			}
 		}
-		if transactions < least {
-			t.Errorf("partition %d was committed in %d transactions, want at least %d", partition, transactions, least)
-		}
+		least = min(least, n)
 	}
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return least
 }
 
 // TestSettingsWait: a record whose settings version is not there waits, with its partition alone, and

@@ -385,9 +385,10 @@ func (in *incarnation) work() error {
 	}
 	wall := in.r.cfg.Now()
 	share := max((in.r.cfg.CommitRecords-in.txn.records)/len(busy), 64)
+	bytes := max(in.r.cfg.CommitBytes-in.bytes(), 0) / len(busy)
 	slice := in.slice(wall, len(busy))
 	for _, p := range busy {
-		p.wall, p.share, p.slice = wall, share, slice
+		p.wall, p.share, p.bytes, p.slice = wall, share, p.state.Bytes()+bytes, slice
 	}
 	if err := in.workers.each(busy, (*part).work); err != nil {
 		return err
@@ -436,14 +437,21 @@ func (in *incarnation) commitDue() bool {
 	if in.txn.records >= cfg.CommitRecords || cfg.Now().Sub(in.txn.began) >= in.lasts() {
 		return true
 	}
-	bytes := 0
 	for _, p := range in.order {
-		bytes += p.state.Bytes()
 		if p.full {
 			return true
 		}
 	}
-	return bytes >= cfg.CommitBytes || in.client.BufferedFetchRecords() == 0 && !in.behind()
+	return in.bytes() >= cfg.CommitBytes || in.client.BufferedFetchRecords() == 0 && !in.behind()
+}
+
+// bytes of the open transaction's changes.
+func (in *incarnation) bytes() int {
+	n := 0
+	for _, p := range in.order {
+		n += p.state.Bytes()
+	}
+	return n
 }
 
 // save writes committed state to the store.

@@ -35,6 +35,7 @@ type part struct {
 
 	wall      time.Time     // of this turn of the loop
 	share     int           // records to process in this turn at most
+	bytes     int           // of changes after which this turn ends
 	slice     time.Duration // time to process them in at most
 	processed int           // records since the loop last looked
 	full      bool          // commit before going on
@@ -109,6 +110,9 @@ func (p *part) work() error {
 	queue := p.queue[:min(len(p.queue), p.share)]
 	until := p.in.r.cfg.Now().Add(p.slice)
 	for i, r := range queue {
+		if i > 0 && p.state.Bytes() >= p.bytes {
+			break
+		}
 		if i%state.AheadKeys == 0 {
 			if i > 0 && p.in.r.cfg.Now().After(until) {
 				break
