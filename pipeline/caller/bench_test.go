@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,25 +56,60 @@ func BenchmarkCalls(b *testing.B) {
 	}
 }
 
-// BenchmarkWaiting holds calls that wait for the gate: bytes each.
+// BenchmarkWaiting holds calls that wait for the gate, each in a lane of its own: bytes each, and what is reckoned.
 func BenchmarkWaiting(b *testing.B) {
-	s, d := newStage(b), newDestination(Idempotent)
-	defer begin(b, s, nil, map[string]Destination{"x": d})()
-	var before, after runtime.MemStats
-	calls := make([]pipeline.PendingCall, b.N)
-	for i := range calls {
-		calls[i] = textCall(fmt.Sprint(i), fmt.Sprint("shop", i%100), "x", fmt.Sprint("lane", i))
-		calls[i].Call.Body = nil // deliver stores none
-	}
+	s := newStage(b)
+	defer begin(b, s, nil, map[string]Destination{"x": newDestination(Idempotent)})()
 	s.set(func() { s.noLease = true })
-	runtime.GC()
-	runtime.ReadMemStats(&before)
+	before := heapInUse()
 	b.ResetTimer()
-	s.k.Committed(0, calls, nil)
+	for i := 0; i < b.N; i += 1000 {
+		calls := make([]pipeline.PendingCall, min(1000, b.N-i))
+		for j := range calls {
+			calls[j] = waitingCall(i + j)
+		}
+		s.k.Committed(0, calls, nil)
+	}
 	b.StopTimer()
+	b.ReportMetric(float64(heapInUse()-before)/float64(b.N), "bytes/call")
+	b.ReportMetric(float64(s.k.HeapBytes())/float64(b.N), "reckoned/call")
+}
+
+// TestHeapBytes: what waiting calls are reckoned to take of the heap is at least what they do, and not far more.
+func TestHeapBytes(t *testing.T) {
+	s := newStage(t)
+	defer begin(t, s, nil, map[string]Destination{"x": newDestination(Idempotent)})()
+	s.set(func() { s.noLease = true })
+	before := heapInUse()
+	const n = 20_000
+	ended := make([]string, n)
+	for i := range n {
+		c := waitingCall(i)
+		ended[i] = strings.Clone(c.Call.ID)
+		s.k.Committed(0, []pipeline.PendingCall{c}, nil)
+	}
+	if took, reckoned := int64(heapInUse()-before), s.k.HeapBytes(); reckoned < took || reckoned > 2*took {
+		t.Errorf("%d waiting calls take %d bytes, reckoned are %d", n, took, reckoned)
+	}
+	s.k.Committed(0, nil, ended)
+	if left := s.k.HeapBytes(); left != 0 {
+		t.Errorf("%d bytes are reckoned with no call left", left)
+	}
+}
+
+// heapInUse is the heap without garbage.
+func heapInUse() uint64 {
+	var now runtime.MemStats
 	runtime.GC()
-	runtime.ReadMemStats(&after)
-	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(b.N), "bytes/call")
+	runtime.ReadMemStats(&now)
+	return now.HeapAlloc
+}
+
+// waitingCall is one as deliver stores it, whose body is in its state.
+func waitingCall(i int) pipeline.PendingCall {
+	c := textCall(fmt.Sprintf("%022d", i), fmt.Sprint("shop", i%100), "x", fmt.Sprintf("%018d", i))
+	c.Call.Body = nil
+	return c
 }
 
 // straight commits what is posted at once.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -31,6 +29,7 @@ type process struct {
 	database *clickhouse.DB
 	runners  []*kafka.Runner
 	tables   *tables // nil without analytics
+	heap     int64   // bytes that the stages are configured to take of it
 }
 
 // RunStages runs stages until ctx ends, then finishes open transactions and running requests within
@@ -157,6 +156,9 @@ func (a *App) stageParts(ctx context.Context, names []string, table *kafka.Setti
 	for _, r := range p.runners {
 		parts = append(parts, part{ready: r.Ready, run: r.Run})
 	}
+	if p.caller != nil {
+		parts = append(parts, part{run: func(ctx context.Context) error { return keepMemoryLimit(ctx, p.heap, p.caller.HeapBytes) }})
+	}
 	if p.tables != nil {
 		parts = append(parts, part{ready: p.tables.ready, run: p.tables.run})
 	}
@@ -176,7 +178,8 @@ func (a *App) open(p *process, names []string) error {
 	}, func() float64 { return float64(p.store.DiskBytes()) })); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
-	limitMemory(int64(len(names)) * a.runnerConfig(p).HeapBytes())
+	p.heap = int64(len(names)) * a.runnerConfig(p).HeapBytes()
+	limitMemory(p.heap)
 	all, err := a.runningStages(names)
 	if err != nil {
 		return err
@@ -215,21 +218,6 @@ func (a *App) LedgerKey() ([]byte, error) {
 	}
 	return []byte(key), nil
 }
-
-// limitMemory bounds the heap by what the stages are configured to take, unless GOMEMLIMIT says otherwise.
-// Below that bound garbage is collected seldom: what a stage makes of a record lives no longer than it, and
-// the collector would look through the hot state for it again and again. GOGC says otherwise.
-func limitMemory(bytes int64) {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(bytes)
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-}
-
-// gcPercent is how much garbage may be beside what is in use, of it.
-const gcPercent = 400
 
 // runnerConfig is what every runner of the process has.
 func (a *App) runnerConfig(p *process) kafka.Config {
