@@ -12,6 +12,7 @@ type kept struct {
 	memory  []byte // keys, each followed by its value
 	records []keptRecord
 	index   []uint32 // of records, plus one, by hash: open addressing, at most half full
+	used    byte     // of what was read ahead, so that reading is not left out
 }
 
 // keptRecord is one record: its key begins at key in kept.memory, its value at value.
@@ -27,12 +28,48 @@ const keptOverhead = 36
 
 var keptSeed = maphash.MakeSeed()
 
-// put takes a record over an earlier one of its key. Key and value are copied.
-func (k *kept) put(key, value []byte, ok bool) {
-	if 2*len(k.records) >= len(k.index) {
-		k.grow()
+// keptAhead is how many records are looked at together.
+const keptAhead = 16
+
+// put takes records, each over an earlier one of its key. Keys and values are copied.
+func (k *kept) put(records []replayed) {
+	for few := range slices.Chunk(records, keptAhead) {
+		var hashes [keptAhead]uint32
+		for i := range few {
+			hashes[i] = uint32(maphash.Bytes(keptSeed, few[i].key))
+		}
+		for 2*(len(k.records)+len(few)) > len(k.index) {
+			k.grow()
+		}
+		k.expect(hashes[:len(few)])
+		for i := range few {
+			k.take(&few[i], hashes[i])
+		}
 	}
-	hash := uint32(maphash.Bytes(keptSeed, key))
+}
+
+// expect asks memory at once for what records of these hashes need: waiting for it is most of what one costs.
+func (k *kept) expect(hashes []uint32) {
+	mask := uint32(len(k.index) - 1)
+	var at, key [keptAhead]uint32
+	// Reads of one loop do not depend on each other, so the processor has them under way together.
+	for i, hash := range hashes {
+		at[i] = k.index[hash&mask]
+	}
+	for i, n := range at[:len(hashes)] {
+		if n != 0 {
+			key[i] = k.records[n-1].key
+		}
+	}
+	for i, n := range at[:len(hashes)] {
+		if n != 0 {
+			k.used += k.memory[key[i]]
+		}
+	}
+}
+
+// take puts one record, for which there is room in the index.
+func (k *kept) take(c *replayed, hash uint32) {
 	mask := uint32(len(k.index) - 1)
 	for at := hash & mask; ; at = (at + 1) & mask {
 		i := k.index[at]
@@ -40,14 +77,14 @@ func (k *kept) put(key, value []byte, ok bool) {
 			if len(k.records) == cap(k.records) {
 				k.records = slices.Grow(k.records, max(1024, len(k.records)))
 			}
-			k.records = append(k.records, keptRecord{key: uint32(len(k.memory)), keyLen: uint32(len(key)), hash: hash})
+			k.records = append(k.records, keptRecord{key: uint32(len(k.memory)), keyLen: uint32(len(c.key)), hash: hash})
 			k.index[at] = uint32(len(k.records))
-			k.write(key)
-			k.set(&k.records[len(k.records)-1], value, ok)
+			k.write(c.key)
+			k.set(&k.records[len(k.records)-1], c.value, c.ok)
 			return
 		}
-		if r := &k.records[i-1]; r.hash == hash && bytes.Equal(k.keyOf(r), key) {
-			k.set(r, value, ok)
+		if r := &k.records[i-1]; r.hash == hash && bytes.Equal(k.keyOf(r), c.key) {
+			k.set(r, c.value, c.ok)
 			return
 		}
 	}

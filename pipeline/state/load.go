@@ -27,6 +27,7 @@ type pebbleLoad struct {
 	of     *pebbleBacking
 	memory []byte // keys with their values
 	writes []loadWrite
+	used   byte // of what was read ahead, so that reading is not left out
 	err    error
 }
 
@@ -35,8 +36,20 @@ type loadWrite struct {
 	// short is what follows in the key after what all keys begin with.
 	short          uint64
 	at, value, end uint32
+	kind           byte // the key's first byte
 	deleted        bool
 }
+
+// digit is a byte of what writes are sorted by, from the last one on.
+func (w *loadWrite) digit(at int) byte {
+	if at == loadDigits-1 {
+		return w.kind
+	}
+	return byte(w.short >> (8 * at))
+}
+
+// loadDigits are those of short, and the kind.
+const loadDigits = 8 + 1
 
 func (l *pebbleLoad) Set(key, value []byte) { l.add(key, value, false) }
 
@@ -45,7 +58,7 @@ func (l *pebbleLoad) Delete(key []byte) { l.add(key, nil, true) }
 func (l *pebbleLoad) add(key, value []byte, deleted bool) {
 	at := len(l.memory)
 	l.memory = append(append(l.memory, key...), value...)
-	l.writes = append(l.writes, loadWrite{at: uint32(at), value: uint32(at + len(key)), end: uint32(len(l.memory)), deleted: deleted})
+	l.writes = append(l.writes, loadWrite{at: uint32(at), value: uint32(at + len(key)), end: uint32(len(l.memory)), kind: key[0], deleted: deleted})
 }
 
 // DeleteRange fails: a load is of single keys.
@@ -110,7 +123,7 @@ func (l *pebbleLoad) sort() {
 	l.sortShort()
 	for rest := l.writes; len(rest) > 0; {
 		n := 1
-		for n < len(rest) && rest[n].short == rest[0].short && l.memory[rest[n].at] == l.memory[rest[0].at] {
+		for n < len(rest) && rest[n].short == rest[0].short && rest[n].kind == rest[0].kind {
 			n++
 		}
 		if n > 1 {
@@ -126,16 +139,15 @@ func (l *pebbleLoad) sort() {
 // keys or of few values, and a comparison would be a miss of the processor's cache.
 func (l *pebbleLoad) sortShort() {
 	writes, other := l.writes, make([]loadWrite, len(l.writes))
-	for at := range 9 {
-		digit := func(w *loadWrite) byte { return byte(w.short >> (8 * at)) }
-		if at == 8 {
-			digit = func(w *loadWrite) byte { return l.memory[w.at] }
+	var count [loadDigits][256]int
+	for i := range writes {
+		for at := range loadDigits {
+			count[at][writes[i].digit(at)]++
 		}
-		var next [256]int // where the next one of a digit goes
-		for i := range writes {
-			next[digit(&writes[i])]++
-		}
-		if next[digit(&writes[0])] == len(writes) {
+	}
+	for at := range loadDigits {
+		next := &count[at] // where the next one of a digit goes
+		if next[writes[0].digit(at)] == len(writes) {
 			continue // all have the same
 		}
 		sum := 0
@@ -143,7 +155,7 @@ func (l *pebbleLoad) sortShort() {
 			next[d], sum = sum, sum+next[d]
 		}
 		for i := range writes {
-			d := digit(&writes[i])
+			d := writes[i].digit(at)
 			other[next[d]] = writes[i]
 			next[d]++
 		}
@@ -167,6 +179,9 @@ func (l *pebbleLoad) file(writes []loadWrite) (name string, n int, err error) {
 	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f), options)
 	key := bytes.Clone(l.of.lower)
 	for bytesIn := 0; n < len(writes) && bytesIn < loadFileBytes; n++ {
+		if n%loadAhead == 0 {
+			l.expect(writes[n:min(n+loadAhead, len(writes))])
+		}
 		write := &writes[n]
 		bytesIn += int(write.end - write.at)
 		key = append(key[:len(l.of.lower)], l.key(write)...)
@@ -180,6 +195,16 @@ func (l *pebbleLoad) file(writes []loadWrite) (name string, n int, err error) {
 		}
 	}
 	return name, n, w.Close()
+}
+
+// loadAhead is how many writes are looked at together.
+const loadAhead = 16
+
+// expect asks memory at once for what writes need: in the order of keys one lies anywhere, and waits for it alone.
+func (l *pebbleLoad) expect(writes []loadWrite) {
+	for i := range writes {
+		l.used += l.memory[writes[i].at]
+	}
 }
 
 // remove takes back files that the database did not take.

@@ -136,15 +136,21 @@ func TestKept(t *testing.T) {
 		var k kept
 		for range rapid.IntRange(1, 2).Draw(t, "lives") {
 			want := map[string]string{}
+			var together []replayed
 			for range rapid.IntRange(0, 300).Draw(t, "records") {
 				key := fmt.Sprint(rapid.IntRange(0, 60).Draw(t, "key"))
 				value := rapid.StringN(0, 12, -1).Draw(t, "value")
 				ok := rapid.IntRange(0, 3).Draw(t, "deleted") > 0
-				k.put([]byte(key), []byte(value), ok)
+				together = append(together, replayed{[]byte(key), []byte(value), ok})
+				if rapid.IntRange(0, 20).Draw(t, "put") == 0 {
+					k.put(together)
+					together = nil
+				}
 				if want[key] = "set to " + value; !ok {
 					want[key] = "deleted"
 				}
 			}
+			k.put(together)
 			got := map[string]string{}
 			for r := range k.all {
 				if _, twice := got[string(r.key)]; twice {

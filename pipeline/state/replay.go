@@ -101,10 +101,7 @@ func (r *Replay) position(value []byte, offset int64, now time.Time) error {
 	if r.life.Number > 0 && pos.Life != r.life.Life {
 		return fmt.Errorf("%w: changelog record %d", ErrOtherLife, offset)
 	}
-	for i := range r.txn {
-		c := &r.txn[i]
-		r.kept.put(c.key, c.value, c.ok)
-	}
+	r.kept.put(r.txn)
 	clear(r.txn)
 	r.txn = r.txn[:0]
 	r.pos, r.resume = pos, Resume{Next: offset + 1, At: now}
