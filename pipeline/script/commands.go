@@ -248,9 +248,7 @@ func (w *World) customer(c Command) error {
 	if v := c.arg("opt-out-type", ""); v != "" {
 		m.ProviderOptOut = handoffv1.ProviderOptOut(handoffv1.ProviderOptOut_value["PROVIDER_OPT_OUT_"+strings.ToUpper(v)])
 	}
-	if v := c.arg("media", ""); v != "" {
-		m.Media = append(m.Media, &handoffv1.Media{Url: v, ContentType: "image/jpeg"})
-	}
+	m.Media = media(c)
 	if err := w.askClassifier(m); err != nil {
 		return err
 	}
@@ -259,6 +257,14 @@ func (w *World) customer(c Command) error {
 		Conversation: schemas.Conversation(channel, to),
 		Body:         &handoffv1.Record_CustomerMessage{CustomerMessage: m},
 	})
+}
+
+// media is what is attached to what somebody writes.
+func media(c Command) (attached []*handoffv1.Media) {
+	for url := range strings.FieldsFuncSeq(c.arg("media", ""), func(r rune) bool { return r == ',' }) {
+		attached = append(attached, &handoffv1.Media{Url: url, ContentType: "image/jpeg"})
+	}
+	return attached
 }
 
 // knows tells whether the shop has an account and the channel such addresses.
@@ -335,7 +341,11 @@ func (w *World) desk(c Command) error {
 	t := w.outside.tickets[number-1]
 	switch {
 	case c.Name == "agent":
-		t.add(w.clock, &handoffv1.DeskItem{IsReply: true, Reply: c.Input, Author: c.arg("name", "Kim")})
+		item := &handoffv1.DeskItem{IsReply: true, Reply: c.Input, Author: c.arg("name", "Kim")}
+		for _, m := range media(c) {
+			item.MediaUrls = append(item.MediaUrls, m.GetUrl())
+		}
+		t.add(w.clock, item)
 	case c.Name == "note":
 		// Connectors leave notes out of what they fetch; the ticket has changed all the same.
 	case c.arg("merge", "") != "":

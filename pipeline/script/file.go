@@ -159,7 +159,7 @@ func (v verbs) begins(before, line string) bool {
 		return false
 	}
 	is, ok := v[c.Name]
-	if ok && is.text == needsText {
+	if ok && (is.text == needsText || is.text == textOrMedia) {
 		c.Input = "something"
 	}
 	_, err = v.check(c)

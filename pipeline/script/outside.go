@@ -333,7 +333,7 @@ func (w *World) text(a caller.Attempt, t *handoffv1.SendText) *handoffv1.Outcome
 		w.outside.failText = w.outside.failText[1:]
 		o := refused(code, "provider error "+code)
 		o.ProviderOptedOut = code == optedOutCode
-		w.say("text to %s failed with %s: %s", a.Record.GetAddress(), code, t.GetText())
+		w.say("text to %s failed with %s: %s", a.Record.GetAddress(), code, withMedia(t))
 		return o
 	}
 	w.outside.texts++
@@ -341,16 +341,16 @@ func (w *World) text(a caller.Attempt, t *handoffv1.SendText) *handoffv1.Outcome
 	if a.Record.GetAccount() != w.account().Account {
 		from = " from " + a.Record.GetAccount()
 	}
-	w.say("text to %s%s [%s]: %s", a.Record.GetAddress(), from, kindOf(t), t.GetText())
+	w.say("text to %s%s [%s]: %s", a.Record.GetAddress(), from, kindOf(t), withMedia(t))
 	o := done()
 	o.ProviderId, o.Segments = fmt.Sprintf("SMout%d", w.outside.texts), segments(t.GetText())
 	return o
 }
 
 func (w *World) ask(c pipeline.PendingCall, q *handoffv1.AskBot) *handoffv1.Outcome {
-	last := ""
+	var last *handoffv1.ThreadMessage
 	if n := len(q.GetMessages()); n > 0 {
-		last = q.GetMessages()[n-1].GetText()
+		last = q.GetMessages()[n-1]
 	}
 	began, again := w.tried[c.Call.ID]
 	if !again {
@@ -360,10 +360,10 @@ func (w *World) ask(c pipeline.PendingCall, q *handoffv1.AskBot) *handoffv1.Outc
 	if w.tried[c.Call.ID] = began; began.down {
 		return nil
 	}
-	w.say("bot asked (turn %d): %s", q.GetTurn(), last)
+	w.say("bot asked (turn %d): %s", q.GetTurn(), withMedia(last))
 	if w.outside.botAuto {
 		o := done()
-		o.BotReply = &handoffv1.BotReply{Turn: q.GetTurn(), Text: "Bot: " + last}
+		o.BotReply = &handoffv1.BotReply{Turn: q.GetTurn(), Text: "Bot: " + last.GetText()}
 		return o
 	}
 	w.asked[c.Call.ID] = pending{call: c, turn: q.GetTurn()}
@@ -396,7 +396,7 @@ func (w *World) create(a caller.Attempt, c *handoffv1.CreateTicket) *handoffv1.O
 	}
 	w.say("%s", line)
 	for _, m := range c.GetMessages() {
-		w.say("  %s %s: %s", m.GetAt().AsTime().Format("15:04:05"), authorName(m), m.GetText())
+		w.say("  %s %s: %s", m.GetAt().AsTime().Format("15:04:05"), authorName(m), withMedia(m))
 	}
 	for _, n := range c.GetNotes() {
 		w.say("  note: %s", n)
@@ -421,7 +421,7 @@ func (w *World) onTicket(number int, t *ticket, c *handoffv1.Command) *handoffv1
 	switch act := c.GetAction().(type) {
 	case *handoffv1.Command_AppendMessages:
 		for _, m := range act.AppendMessages.GetMessages() {
-			w.say("ticket %d <- %s: %s", number, authorName(m), m.GetText())
+			w.say("ticket %d <- %s: %s", number, authorName(m), withMedia(m))
 		}
 		w.setStatus(number, t, act.AppendMessages.GetStatus())
 	case *handoffv1.Command_AddNote:

@@ -100,6 +100,6 @@ func (w *World) echo(c Command) error {
 	return w.post(schemas.TopicDeliver, &handoffv1.Record{
 		Id: schemas.SourceID(w.account().Provider, w.shop, to, "echo/"+native), Channel: channel, Account: to, Address: c.arg("from", "+14155550001"),
 		Conversation: schemas.Conversation(channel, to),
-		Body:         &handoffv1.Record_ChannelEcho{ChannelEcho: &handoffv1.ChannelEcho{NativeId: native, Text: c.Input, Author: c.arg("name", "")}},
+		Body:         &handoffv1.Record_ChannelEcho{ChannelEcho: &handoffv1.ChannelEcho{NativeId: native, Text: c.Input, Author: c.arg("name", ""), Media: media(c)}},
 	})
 }

@@ -223,3 +223,18 @@ func authorName(m *handoffv1.ThreadMessage) string {
 	}
 	return name
 }
+
+// withMedia is what a message says, and what is attached to it.
+func withMedia(m interface {
+	GetText() string
+	GetMedia() []*handoffv1.Media
+}) string {
+	said := make([]string, 0, 1+len(m.GetMedia()))
+	if m.GetText() != "" {
+		said = append(said, m.GetText())
+	}
+	for _, a := range m.GetMedia() {
+		said = append(said, "[attachment "+a.GetUrl()+"]")
+	}
+	return strings.Join(said, " ")
+}

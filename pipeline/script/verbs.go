@@ -36,6 +36,7 @@ const (
 	noText textRule = iota
 	mayHaveText
 	needsText
+	textOrMedia // or both
 )
 
 // verbs are all commands by their names.
@@ -50,7 +51,7 @@ func vocabulary() verbs {
 		"bot":        {words: []string{"down", "up"}, args: []string{"cannot-answer"}, text: mayHaveText, run: (*World).bot},
 		"bot-auto":   {looks: true, words: []string{"on", "off"}, run: (*World).botAuto},
 		"classifier": {looks: true, words: []string{"silent", "unreachable", "open"}, args: []string{"intent", "confidence", "fails"}, blank: "intent", run: (*World).classifier},
-		"agent":      {args: []string{"name", "ticket"}, text: needsText, run: (*World).desk},
+		"agent":      {args: []string{"name", "ticket", "media"}, text: textOrMedia, run: (*World).desk},
 		"note":       {args: []string{"ticket"}, text: needsText, run: (*World).desk},
 		"desk":       {words: []string{"down", "up", "accept", "revoked"}, args: []string{"status", "ticket", "refuse", "assign", "merge", "tags"}, of: map[string][]string{"status": namesOf("TICKET_STATUS_", handoffv1.TicketStatus_name)}, alone: []string{"status", "refuse", "assign", "merge", "tags"}, run: (*World).desk},
 		"provider":   {words: []string{"down", "up"}, args: []string{"fail"}, alone: []string{"fail"}, run: (*World).provider},
@@ -58,7 +59,7 @@ func vocabulary() verbs {
 		"decide":     {words: []string{consentask.OptOut, consentask.Keep}, args: []string{"from", "by", "reason", "id"}, run: askAbout(consentask.Decide)},
 		"import":     {words: statuses(), args: []string{"from", "at", "source", "scope", "channel", "account", "zone", "by", "id"}, text: mayHaveText, run: (*World).importConsent},
 		"platform":   {args: []string{"from", "to", "channel", "campaign", "asks", "id"}, of: map[string][]string{"asks": yesNo()}, text: needsText, run: (*World).platform},
-		"echo":       {args: []string{"from", "to", "channel", "name", "text", "id"}, text: needsText, run: (*World).echo},
+		"echo":       {args: []string{"from", "to", "channel", "name", "text", "id", "media"}, text: textOrMedia, run: (*World).echo},
 		"asks":       {looks: true, args: []string{"from"}, run: (*World).asks},
 		"link":       {args: []string{"from", "other", "by", "id"}, run: (*World).link},
 		"unlink":     {args: []string{"from", "by", "reason", "id"}, run: askAbout(consentask.Unlink)},
@@ -112,6 +113,8 @@ func (v verbs) check(c Command) (verb, error) {
 	switch {
 	case is.text == noText && c.Input != "":
 		return verb{}, fmt.Errorf("nothing may stand between %s and the ---- below it; allowed: %s", c.Name, is.allowed(c.Name))
+	case is.text == textOrMedia && c.Input == "" && c.arg("media", "") == "":
+		return verb{}, fmt.Errorf("%s needs a text below it, or media=; allowed: %s", c.Name, is.allowed(c.Name))
 	case is.text == needsText && c.Input == "":
 		return verb{}, fmt.Errorf("%s needs a text below it; allowed: %s", c.Name, is.allowed(c.Name))
 	}
@@ -166,7 +169,7 @@ func (v verb) allowed(name string) string {
 	}
 	switch v.text {
 	case noText:
-	case mayHaveText:
+	case mayHaveText, textOrMedia:
 		b.WriteString(", with a text below it or none")
 	case needsText:
 		b.WriteString(", with a text below it")
