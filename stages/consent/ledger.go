@@ -109,6 +109,23 @@ func covering(t *turn.Turn, p turn.Place, width string) standing {
 	return best
 }
 
+// priorTo returns what counted before a change of a scope at a place. Where the change names no account, as imports and
+// links do not, and nothing was known as widely, that is the newest of what the scope covers: somebody who wrote to an
+// account was known.
+func priorTo(t *turn.Turn, scope string, p turn.Place) standing {
+	now := current(t, p)
+	if now.GetVersion() > 0 || p.Account != "" {
+		return now
+	}
+	turn.Scan(t, scopePrefix, &statev1.ScopeConsent{}, func(name string, c *statev1.ScopeConsent) bool {
+		if s := strings.TrimPrefix(name, scopePrefix); within(s, scope) && c.GetVersion() > now.GetVersion() {
+			now = standing{ScopeConsent: c, scope: s}
+		}
+		return true
+	})
+	return now
+}
+
 // stampOf is what records carry of what counts at a place.
 func stampOf(t *turn.Turn, p turn.Place) *handoffv1.ConsentStamp { return current(t, p).stamp(t, p) }
 
@@ -177,7 +194,7 @@ func (s standing) lastWord(t *turn.Turn, p turn.Place) time.Time {
 // analytics in the same transaction. A change that leaves the status as it was, at the place and in the
 // whole scope (C13's time for answers), is no fact.
 func (c change) write(t *turn.Turn, at turn.Place) {
-	prior, inScope, entry := current(t, at), turn.Zero[statev1.ScopeConsent](t), t.Join(scopePrefix, c.scope)
+	prior, inScope, entry := priorTo(t, c.scope, at), turn.Zero[statev1.ScopeConsent](t), t.Join(scopePrefix, c.scope)
 	t.Get(entry, inScope)
 	moment := t.AtStamp()
 	if c.since == nil {
