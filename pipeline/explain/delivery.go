@@ -57,7 +57,7 @@ func (s *story) delivery(d *handoffv1.DeliveryFact, reason string) string {
 func (s *story) textEnded(d *handoffv1.DeliveryFact, why string) string {
 	switch d.GetStatus() {
 	case handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE:
-		text := fmt.Sprintf("The text%s was taken by %s (%d segment(s), %d credit(s)).", s.text(d), d.GetDestination(), d.GetSegments(), d.GetCredits())
+		text := fmt.Sprintf("The text%s was taken by %s (%s, %s).", s.text(d), d.GetDestination(), count(int(d.GetSegments()), "segment"), count(int(d.GetCredits()), "credit"))
 		if d.GetCrossed() {
 			text += " Its request was on the way when the customer opted out."
 		}
@@ -66,7 +66,7 @@ func (s *story) textEnded(d *handoffv1.DeliveryFact, why string) string {
 		return fmt.Sprintf("Whether the text%s arrived is not known: %s did not answer, and it is not sent again.", s.text(d), d.GetDestination())
 	default:
 		if strings.HasPrefix(why, "bot's answer") { // escalate's words, which have its text too
-			return "The " + strings.TrimSuffix(why, ".") + "."
+			return "The " + strings.Replace(strings.TrimSuffix(why, "."), " not sent, ", " was not sent, ", 1) + "."
 		}
 		return fmt.Sprintf("%s was not sent%s%s.", s.named(d), code(d), because(why))
 	}

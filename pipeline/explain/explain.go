@@ -70,9 +70,9 @@ func Topics() []string {
 
 // Tell tells what happened, in order. A record that is there twice, because it was replayed, is told once.
 func Tell(entries []Entry, letters []Letter) []Line {
-	s := &story{texts: map[string]string{}, tickets: map[string]string{}, told: map[string]bool{}}
+	s := &story{texts: map[string]string{}, tickets: map[string]string{}, asked: map[string]time.Time{}, told: map[string]bool{}}
 	for _, e := range entries {
-		s.learn(e.Record)
+		s.learn(e)
 	}
 	for _, e := range entries {
 		if id := schemas.HexID(e.Record.GetId()); !s.told[e.Topic+id] {
@@ -90,13 +90,18 @@ func Tell(entries []Entry, letters []Letter) []Line {
 // story is what is being told.
 type story struct {
 	lines   []Line
-	texts   map[string]string // of calls that send one, by call id
-	tickets map[string]string // links, by the desk's ticket id
+	texts   map[string]string    // of calls that send one, by call id
+	tickets map[string]string    // links, by the desk's ticket id
+	asked   map[string]time.Time // when a call was asked for, by call id
 	told    map[string]bool
 }
 
 // learn keeps what other records are told with.
-func (s *story) learn(r *handoffv1.Record) {
+func (s *story) learn(e Entry) {
+	r := e.Record
+	if r.GetCommand() != nil {
+		s.asked[schemas.HexID(r.GetId())] = e.Time
+	}
 	if m := r.GetFact().GetMessage(); m != nil && !m.GetInbound() {
 		s.texts[m.GetMessageId()] = m.GetText()
 	}
@@ -123,5 +128,14 @@ func (s *story) add(e Entry, l Line) {
 	s.lines = append(s.lines, l)
 }
 
-// first is the order of what comes from outside: before anything that is decided of it.
+// first is the order of what comes from outside: before anything that is decided of it. So is how a call ended, and
+// what is said of it later, unless it was asked for in the same moment.
 const first = -1
+
+// ended is the order of what became of a call.
+func (s *story) ended(d *handoffv1.DeliveryFact, at time.Time) int {
+	if asked, ok := s.asked[d.GetCallId()]; ok && asked.Before(at) {
+		return first
+	}
+	return 0 // the stage's
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/handoff-dev/handoff/schemas/evidence"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
@@ -25,7 +24,7 @@ func (s *story) fact(e Entry, f *handoffv1.Fact) {
 	case *handoffv1.Fact_ConsentEvent:
 		l.Kind, l.Text = "consent", consentEvent(k.ConsentEvent, f.GetReason())
 	case *handoffv1.Fact_Delivery:
-		l.Kind, l.Text = "delivery", s.delivery(k.Delivery, f.GetReason())
+		l.Kind, l.Text, l.order = "delivery", s.delivery(k.Delivery, f.GetReason()), s.ended(k.Delivery, l.At)
 		l.Link = s.tickets[k.Delivery.GetTicketId()]
 	case *handoffv1.Fact_Ticket:
 		l.Kind, l.Text = "agent", ticket(k.Ticket, f.GetReason())
@@ -39,21 +38,26 @@ func (s *story) fact(e Entry, f *handoffv1.Fact) {
 	}
 }
 
+// question says in words what a yes or no answers.
+var question = map[handoffv1.Question]string{
+	handoffv1.Question_QUESTION_OFFER:  "the offer",
+	handoffv1.Question_QUESTION_OPT_IN: "whether they want texts",
+	handoffv1.Question_QUESTION_OTHER:  "what the platform asked",
+}
+
 // inbound tells who wrote, and how it was read: the order of C12.
 func inbound(m *handoffv1.MessageFact, reason string) string {
 	c := m.GetClassification()
 	text := fmt.Sprintf("%s wrote: %q", called(m.GetAuthorName(), "The customer"), m.GetText())
-	if m.GetMediaCount() > 0 {
-		text += fmt.Sprintf(" With %d attachment(s).", m.GetMediaCount())
-	}
+	text += attached(int(m.GetMediaCount()))
 	var read []string
 	if d := c.GetDirective(); d != handoffv1.Directive_DIRECTIVE_UNSPECIFIED {
 		how := "a " + strings.ToUpper(words(d.String(), "DIRECTIVE_"))
 		if c.GetPlainLanguage() {
 			how = "an opt-out in plain language"
 		}
-		if q := c.GetAnswers(); q != handoffv1.Question_QUESTION_UNSPECIFIED {
-			how += " that answers the " + words(q.String(), "QUESTION_") + " question"
+		if q := question[c.GetAnswers()]; q != "" {
+			how += " that answers " + q
 		}
 		read = append(read, how)
 	}
@@ -75,8 +79,8 @@ func inbound(m *handoffv1.MessageFact, reason string) string {
 	}
 	if len(read) > 0 {
 		text += " Read as " + strings.Join(read, ", ")
-		if reason != "" {
-			text += " (by " + reason + ")"
+		if by := strings.TrimPrefix(reason, "plain-language opt-out: "); by != "" && by != "only thanks" && by != "not placed" { // said already
+			text += " (by " + by + ")"
 		}
 		text += "."
 	}
@@ -90,10 +94,22 @@ func outbound(m *handoffv1.MessageFact, reason string) string {
 		handoffv1.TextClass_TEXT_CLASS_RULE: "a rule", handoffv1.TextClass_TEXT_CLASS_SYSTEM: "Handoff",
 		handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER: "Handoff that answers a keyword",
 	}[m.GetTextClass()]
-	if m.GetAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_PLATFORM {
-		return fmt.Sprintf("The platform sent a text of its own%s: %q", inBrackets(reason), m.GetText())
+	said := fmt.Sprintf(": %q", m.GetText()) + attached(int(m.GetMediaCount()))
+	switch {
+	case m.GetAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_PLATFORM:
+		return "The platform sent a text of its own" + inBrackets(reason) + said
+	case m.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_UNSPECIFIED: // it had left when Handoff heard of it
+		return called(m.GetAuthorName(), "An agent") + " wrote to the customer" + inBrackets(reason) + said
 	}
-	return fmt.Sprintf("A text of %s was to be sent%s: %q", strings.TrimSpace(called(who, "Handoff")), inBrackets(reason), m.GetText())
+	return "A text of " + strings.TrimSpace(called(who, "Handoff")) + " was to be sent" + inBrackets(reason) + said
+}
+
+// attached tells how many attachments a message has, if any.
+func attached(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return " With " + count(n, "attachment") + "."
 }
 
 func inBrackets(reason string) string {
@@ -116,32 +132,14 @@ func episode(e *handoffv1.EpisodeFact, reason string) string {
 		handoffv1.EpisodeState_EPISODE_STATE_FAILED:    "The handoff failed",
 		handoffv1.EpisodeState_EPISODE_STATE_OPTED_OUT: "The handoff ended, because the customer opted out",
 	}[e.GetTo()]
+	if e.GetTo() == handoffv1.EpisodeState_EPISODE_STATE_OPTED_OUT {
+		reason = strings.TrimPrefix(reason, "opted out: ") // said already
+	}
 	text := fmt.Sprintf("Handoff %d: %s%s.", e.GetEpisode(), called(what, "It changed"), because(reason))
 	if e.GetTicketId() != "" {
 		text += " Ticket " + e.GetTicketId() + "."
 	}
 	return text
-}
-
-// consent tells a change of the ledger.
-func consent(c *handoffv1.ConsentFact) string {
-	source := words(c.GetSource().String(), "CONSENT_SOURCE_")
-	if c.GetKeyword() != "" {
-		source += " " + c.GetKeyword()
-	}
-	text := fmt.Sprintf("Consent became %s, it was %s (%s): %s", evidence.Status(c.GetStatus()), evidence.Status(c.GetPrior()), c.GetScope(), source)
-	if c.GetText() != "" && c.GetText() != c.GetKeyword() {
-		text += fmt.Sprintf(", by the text %q", c.GetText())
-	}
-	return text + "."
-}
-
-func consentEvent(e *handoffv1.ConsentEvent, reason string) string {
-	text := "Consent: " + words(e.GetKind().String(), "CONSENT_EVENT_KIND_") + by(e.GetBy())
-	if e.GetText() != "" {
-		text += fmt.Sprintf(", about %q", e.GetText())
-	}
-	return text + because(reason) + "."
 }
 
 func rule(r *handoffv1.RuleFact) string {

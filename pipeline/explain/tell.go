@@ -19,7 +19,7 @@ func (s *story) tell(e Entry) {
 		if e.Topic == schemas.TopicConsent { // consent passes the same on to escalate
 			a := body.AgentReply
 			s.add(e, Line{Stage: schemas.StageDeliver, Kind: "agent", order: first, Link: s.tickets[a.GetTicketId()],
-				Text: fmt.Sprintf("%s replied at the help desk on ticket %s: %q", called(a.GetAuthor(), "An agent"), a.GetTicketId(), a.GetText())})
+				Text: fmt.Sprintf("%s replied at the help desk on ticket %s: %q", called(a.GetAuthor(), "An agent"), a.GetTicketId(), a.GetText()) + attached(len(a.GetMedia()))})
 		}
 	case *handoffv1.Record_Hold:
 		text := "The pause ended: automated texts may leave again."
@@ -35,6 +35,16 @@ func (s *story) tell(e Entry) {
 		s.add(e, Line{Stage: schemas.StageDeliver, Kind: "hold", Text: text})
 	case *handoffv1.Record_Command:
 		s.command(e, body.Command)
+	case *handoffv1.Record_ConsentImport:
+		s.add(e, Line{Stage: schemas.StageConsent, Kind: "consent", order: first, Text: imported(body.ConsentImport)})
+	case *handoffv1.Record_LinkRequest:
+		s.add(e, Line{Stage: schemas.StageConsent, Kind: "consent", order: first,
+			Text: fmt.Sprintf("%s asked to link the address with %s as one person's.", called(body.LinkRequest.GetBy(), "Somebody"), body.LinkRequest.GetOther())})
+	case *handoffv1.Record_Link:
+		if body.Link.GetAsked() {
+			s.add(e, Line{Stage: schemas.StageConsent, Kind: "consent", order: first,
+				Text: fmt.Sprintf("It was asked to link the address with %s as one person's.", body.Link.GetFrom())})
+		}
 	}
 }
 
@@ -48,25 +58,30 @@ func (s *story) command(e Entry, c *handoffv1.Command) {
 		l.Kind = "bot"
 		l.Text = fmt.Sprintf("The bot was to be asked (turn %d).", act.AskBot.GetTurn())
 	case *handoffv1.Command_CreateTicket:
-		l.Text = fmt.Sprintf("A ticket was to be created: %q, with the last %d messages.", act.CreateTicket.GetSubject(), len(act.CreateTicket.GetMessages()))
+		l.Text = fmt.Sprintf("A ticket was to be created: %q, with the last %s.", act.CreateTicket.GetSubject(), count(len(act.CreateTicket.GetMessages()), "message"))
 		for _, n := range act.CreateTicket.GetNotes() {
 			l.Text += fmt.Sprintf(" With a note for the agents: %q", n)
 		}
 	case *handoffv1.Command_AppendMessages:
-		l.Text = fmt.Sprintf("%d message(s) were to be put on the ticket, the last: %q.", len(act.AppendMessages.GetMessages()), last(act.AppendMessages.GetMessages()))
+		l.Text = "To be put on the ticket: " + count(len(act.AppendMessages.GetMessages()), "message")
+		if m := act.AppendMessages.GetMessages(); len(m) > 0 {
+			l.Text += fmt.Sprintf(", the last: %q", m[len(m)-1].GetText())
+		}
+		l.Text += "."
 	case *handoffv1.Command_SetTicketStatus:
 		l.Text = "The ticket was to become " + words(act.SetTicketStatus.GetStatus().String(), "TICKET_STATUS_") + "."
+	case *handoffv1.Command_AddTags:
+		l.Text = "To be tagged: " + strings.Join(act.AddTags.GetTags(), ", ") + "."
+	case *handoffv1.Command_RemoveTags:
+		l.Text = "Tags to be taken off: " + strings.Join(act.RemoveTags.GetTags(), ", ") + "."
+	case *handoffv1.Command_AssignTicket:
+		l.Text = "The ticket was to be assigned to " + strings.TrimSpace(act.AssignTicket.GetTeam()+" "+act.AssignTicket.GetAgent()) + "."
+	case *handoffv1.Command_SetPriority:
+		l.Text = "The ticket was to get the priority " + words(act.SetPriority.GetPriority().String(), "PRIORITY_") + "."
 	default:
 		return
 	}
 	s.add(e, l)
-}
-
-func last(messages []*handoffv1.ThreadMessage) string {
-	if len(messages) == 0 {
-		return ""
-	}
-	return messages[len(messages)-1].GetText()
 }
 
 // letter tells of a lost record, and what became of it.
@@ -115,4 +130,12 @@ func called(name, otherwise string) string {
 // words turns an enum's name into words: "OUTCOME_STATUS_DONE" into "done".
 func words(name, prefix string) string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "_", " ")
+}
+
+// count says how many of something there are.
+func count(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
 }
