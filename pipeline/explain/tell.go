@@ -56,7 +56,7 @@ func (s *story) command(e Entry, c *handoffv1.Command) {
 		l.Text = fmt.Sprintf("A note for the agents: %q", act.AddNote.GetText())
 	case *handoffv1.Command_AskBot:
 		l.Kind = "bot"
-		l.Text = fmt.Sprintf("The bot was to be asked (turn %d).", act.AskBot.GetTurn())
+		l.Text = fmt.Sprintf("The bot was to be asked (turn %d)%s.", act.AskBot.GetTurn(), because(act.AskBot.GetNotOffered()))
 	case *handoffv1.Command_CreateTicket:
 		l.Text = fmt.Sprintf("A ticket was to be created: %q, with the last %s.", act.CreateTicket.GetSubject(), count(len(act.CreateTicket.GetMessages()), "message"))
 		for _, n := range act.CreateTicket.GetNotes() {

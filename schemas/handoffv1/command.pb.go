@@ -1433,7 +1433,10 @@ type AskBot struct {
 	// BCP 47 language of the conversation.
 	Language string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
 	// The intent classify read, empty when unsure.
-	Intent        string `protobuf:"bytes,4,opt,name=intent,proto3" json:"intent,omitempty"`
+	Intent string `protobuf:"bytes,4,opt,name=intent,proto3" json:"intent,omitempty"`
+	// Why people were not offered although the last message is a reason to, in words for explanations; empty where it is
+	// none. The bot is not told.
+	NotOffered    string `protobuf:"bytes,5,opt,name=not_offered,json=notOffered,proto3" json:"not_offered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1492,6 +1495,13 @@ func (x *AskBot) GetLanguage() string {
 func (x *AskBot) GetIntent() string {
 	if x != nil {
 		return x.Intent
+	}
+	return ""
+}
+
+func (x *AskBot) GetNotOffered() string {
+	if x != nil {
+		return x.NotOffered
 	}
 	return ""
 }
@@ -2330,12 +2340,14 @@ const file_handoff_v1_command_proto_rawDesc = "" +
 	"\bpriority\x18\x01 \x01(\x0e2\x14.handoff.v1.PriorityR\bpriority\"@\n" +
 	"\vFetchTicket\x12\x1b\n" +
 	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x14\n" +
-	"\x05after\x18\x02 \x01(\tR\x05after\"\x87\x01\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\"\xa8\x01\n" +
 	"\x06AskBot\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x125\n" +
 	"\bmessages\x18\x02 \x03(\v2\x19.handoff.v1.ThreadMessageR\bmessages\x12\x1a\n" +
 	"\blanguage\x18\x03 \x01(\tR\blanguage\x12\x16\n" +
-	"\x06intent\x18\x04 \x01(\tR\x06intent\"\x7f\n" +
+	"\x06intent\x18\x04 \x01(\tR\x06intent\x12\x1f\n" +
+	"\vnot_offered\x18\x05 \x01(\tR\n" +
+	"notOffered\"\x7f\n" +
 	"\x04Hold\x12\x12\n" +
 	"\x04held\x18\x01 \x01(\bR\x04held\x12\x18\n" +
 	"\aepisode\x18\x02 \x01(\x04R\aepisode\x12/\n" +

@@ -436,6 +436,7 @@ func (m *AskBot) CloneVT() *AskBot {
 	r.Turn = m.Turn
 	r.Language = m.Language
 	r.Intent = m.Intent
+	r.NotOffered = m.NotOffered
 	if rhs := m.Messages; rhs != nil {
 		tmpContainer := make([]*ThreadMessage, len(rhs))
 		for k, v := range rhs {
@@ -1767,6 +1768,13 @@ func (m *AskBot) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.NotOffered) > 0 {
+		i -= len(m.NotOffered)
+		copy(dAtA[i:], m.NotOffered)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.NotOffered)))
+		i--
+		dAtA[i] = 0x2a
+	}
 	if len(m.Intent) > 0 {
 		i -= len(m.Intent)
 		copy(dAtA[i:], m.Intent)
@@ -2943,6 +2951,10 @@ func (m *AskBot) SizeVT() (n int) {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	l = len(m.Intent)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	l = len(m.NotOffered)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
@@ -5968,6 +5980,45 @@ func (m *AskBot) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 				return fmt.Errorf("proto: field Intent is not UTF-8")
 			}
 			m.Intent = stringValue
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NotOffered", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NotOffered is not UTF-8")
+			}
+			m.NotOffered = stringValue
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

@@ -443,7 +443,9 @@ type Cause struct {
 	// Intent that classify read; empty when unsure.
 	Intent string `protobuf:"bytes,2,opt,name=intent,proto3" json:"intent,omitempty"`
 	// When it was received.
-	ReceivedAt    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	// Why people were not offered although it is a reason to; empty where it is none.
+	NotOffered    string `protobuf:"bytes,4,opt,name=not_offered,json=notOffered,proto3" json:"not_offered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -497,6 +499,13 @@ func (x *Cause) GetReceivedAt() *timestamppb.Timestamp {
 		return x.ReceivedAt
 	}
 	return nil
+}
+
+func (x *Cause) GetNotOffered() string {
+	if x != nil {
+		return x.NotOffered
+	}
+	return ""
 }
 
 // Signal is why an episode began (H1); it stays with the episode.
@@ -1560,12 +1569,14 @@ const file_handoff_state_v1_escalate_proto_rawDesc = "" +
 	"\bdeadline\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x18\n" +
 	"\athrough\x18\x04 \x01(\x04R\athrough\x12-\n" +
 	"\x05asked\x18\x05 \x01(\v2\x17.handoff.state.v1.CauseR\x05asked\x121\n" +
-	"\awaiting\x18\x06 \x01(\v2\x17.handoff.state.v1.CauseR\awaiting\"p\n" +
+	"\awaiting\x18\x06 \x01(\v2\x17.handoff.state.v1.CauseR\awaiting\"\x91\x01\n" +
 	"\x05Cause\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x12;\n" +
 	"\vreceived_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"receivedAt\"\xb8\x01\n" +
+	"receivedAt\x12\x1f\n" +
+	"\vnot_offered\x18\x04 \x01(\tR\n" +
+	"notOffered\"\xb8\x01\n" +
 	"\x06Signal\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.handoff.v1.SignalKindR\x04kind\x12\x16\n" +
 	"\x06intent\x18\x02 \x01(\tR\x06intent\x12\x12\n" +

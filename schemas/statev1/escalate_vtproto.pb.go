@@ -140,6 +140,7 @@ func (m *Cause) CloneVT() *Cause {
 	r.Text = m.Text
 	r.Intent = m.Intent
 	r.ReceivedAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.ReceivedAt).CloneVT())
+	r.NotOffered = m.NotOffered
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -826,6 +827,13 @@ func (m *Cause) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if len(m.NotOffered) > 0 {
+		i -= len(m.NotOffered)
+		copy(dAtA[i:], m.NotOffered)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.NotOffered)))
+		i--
+		dAtA[i] = 0x22
 	}
 	if m.ReceivedAt != nil {
 		size, err := (*timestamppb1.Timestamp)(m.ReceivedAt).MarshalToSizedBufferVT(dAtA[:i])
@@ -2030,6 +2038,10 @@ func (m *Cause) SizeVT() (n int) {
 	}
 	if m.ReceivedAt != nil {
 		l = (*timestamppb1.Timestamp)(m.ReceivedAt).SizeVT()
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	l = len(m.NotOffered)
+	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
@@ -3692,6 +3704,45 @@ func (m *Cause) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 			if err := (*timestamppb1.Timestamp)(m.ReceivedAt).UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NotOffered", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			var stringValue string
+			if intStringLen > 0 {
+				stringValue = unsafe.String(&dAtA[iNdEx], intStringLen)
+			}
+			if !utf8.ValidString(stringValue) {
+				return fmt.Errorf("proto: field NotOffered is not UTF-8")
+			}
+			m.NotOffered = stringValue
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

@@ -38,7 +38,7 @@ func (c *conversation) ask(asked *statev1.Cause, after uint64) {
 		Episode: c.liveEpisode(),
 		Action: &handoffv1.Command_AskBot{AskBot: &handoffv1.AskBot{
 			Turn: c.state.GetTurns(), Messages: c.thread.forBot(after),
-			Language: c.state.GetLanguage(), Intent: asked.GetIntent(),
+			Language: c.state.GetLanguage(), Intent: asked.GetIntent(), NotOffered: asked.GetNotOffered(),
 		}},
 		GiveUpAt: c.t.Stamp(deadline), TryForMs: uint32(c.shop.AutoReply.Timeout.Milliseconds()),
 	})

@@ -89,8 +89,13 @@ func (c *conversation) fromBotToPeople(m inbound) {
 	if c.askRules(escalates); c.paused() {
 		return // a rule gave it to people
 	}
-	if signal != nil && c.handoff(signal) == "" {
-		return
+	notOffered := ""
+	if signal != nil {
+		notDone := c.handoff(signal)
+		if notDone == "" {
+			return
+		}
+		notOffered = c.t.Join(signal.GetReason(), "; not offered: ", notDone)
 	}
 	switch c.runRules(); {
 	case c.paused():
@@ -99,7 +104,9 @@ func (c *conversation) fromBotToPeople(m inbound) {
 	case c.stopped():
 		c.notAsked("automation is stopped: " + c.state.GetAutomation().GetStoppedBecause() + " (R4)")
 	default:
-		c.askBot(c.cause(m))
+		asked := c.cause(m)
+		asked.NotOffered = notOffered
+		c.askBot(asked)
 	}
 }
 
