@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +60,8 @@ type Action struct {
 type Desk interface {
 	// Tickets gives all tickets, oldest first.
 	Tickets() []Ticket
+	// Statuses are those that a person can give a ticket.
+	Statuses() []string
 	// Act does what a person asks for and gives the id of what came of it.
 	Act(a Action) (int64, error)
 }
@@ -105,6 +108,8 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) {
 	action.Kind = r.PathValue("kind")
 	id, err := c.desk.Act(action)
 	switch {
+	case form && err != nil:
+		c.show(w, http.StatusUnprocessableEntity, action.Ticket, "Not done: "+err.Error()+".")
 	case errors.Is(err, ErrNoSuchTicket):
 		WriteJSON(w, http.StatusNotFound, map[string]string{"error": err.Error()})
 	case err != nil:
@@ -183,31 +188,44 @@ func (c *Console) inject(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) page(w http.ResponseWriter, r *http.Request) {
-	view := struct {
-		Title   string
-		Tickets []Ticket
-		Open    *Ticket
-	}{Title: c.title, Tickets: c.desk.Tickets()}
+	var id int64
 	if want := r.PathValue("id"); want != "" {
-		for i := range view.Tickets {
-			if strconv.FormatInt(view.Tickets[i].ID, 10) == want {
-				view.Open = &view.Tickets[i]
-			}
-		}
-		if view.Open == nil {
+		var err error
+		if id, err = strconv.ParseInt(want, 10, 64); err != nil || id < 1 {
 			http.NotFound(w, r)
 			return
 		}
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'")
-	page, err := template.New("console").Parse(consoleHTML)
-	if err == nil {
-		err = page.Execute(w, view)
+	c.show(w, http.StatusOK, id, "")
+}
+
+// show answers with the page: the list, and of an id other than 0 that ticket. problem is why what the
+// person asked for was not done.
+func (c *Console) show(w http.ResponseWriter, status int, id int64, problem string) {
+	view := struct {
+		Title, Problem string
+		Tickets        []Ticket
+		Statuses       []string
+		Open           *Ticket
+	}{Title: c.title, Problem: problem, Tickets: c.desk.Tickets(), Statuses: c.desk.Statuses()}
+	slices.Reverse(view.Tickets) // who looks wants the newest
+	for i := range view.Tickets {
+		if view.Tickets[i].ID == id {
+			view.Open = &view.Tickets[i]
+		}
 	}
+	if id != 0 && view.Open == nil {
+		status, view.Problem = http.StatusNotFound, fmt.Sprintf("There is no ticket %d.", id)
+	}
+	page, err := template.New("console").Parse(consoleHTML)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'")
+	w.WriteHeader(status)
+	_ = page.Execute(w, view) // the reader hung up
 }
 
 // WriteJSON answers with a status and a JSON body.

@@ -65,6 +65,9 @@ func (s *Sim) Act(a standin.Action) (int64, error) {
 	return 0, nil
 }
 
+// Statuses are those that an agent can give a ticket.
+func (*Sim) Statuses() []string { return []string{"open", "closed"} }
+
 // statusName reads a status; Gorgias knows two.
 func statusName(name string) (string, error) {
 	switch name {

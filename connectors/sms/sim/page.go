@@ -22,7 +22,7 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 <table><tr><th>Time</th><th></th><th>From</th><th>To</th><th>Text</th><th>Status</th></tr>
 {{range .Messages}}<tr><td>{{.At.Format "15:04:05"}}</td><td>{{if .Inbound}}in{{else}}out{{end}}</td><td>{{.From}}</td><td>{{.To}}</td><td class="text">{{.Text}}{{range .Media}}
 [{{.}}]{{end}}</td><td>{{.Status}}</td></tr>
-{{else}}<tr><td colspan="6">Nothing yet.</td></tr>
+{{else}}<tr><td colspan="6">Nothing yet. Text a shop: <code>curl --data-urlencode from=+14155550123 --data-urlencode to=NUMBER --data-urlencode body=hello …/_text</code></td></tr>
 {{end}}</table></body></html>`))
 
 // page shows the newest messages to people.

@@ -103,6 +103,9 @@ func (s *Sim) change(a standin.Action) (c change, channel string, err error) {
 	return c, channel, nil
 }
 
+// Statuses are those that an agent can give a ticket.
+func (*Sim) Statuses() []string { return []string{"open", "pending", "hold", "solved", "closed"} }
+
 // Tickets gives all tickets, oldest first.
 func (s *Sim) Tickets() []standin.Ticket {
 	s.mu.Lock()

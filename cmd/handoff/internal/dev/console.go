@@ -88,12 +88,16 @@ h1{font-size:1.6rem;margin-bottom:.2rem} h2{font-size:1.1rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%} th,td{padding:.4rem .6rem;text-align:right;border-bottom:1px solid #dde}
 th:first-child,td:first-child{text-align:left} th{font-weight:600;color:#445}
 .links td{text-align:left} .problem{color:#a00}
+@media(max-width:700px){
+tr,td{display:block} tr:has(th){display:none} tr{border-bottom:1px solid #dde;padding:.4rem 0} td{border:0;padding:.1rem 0}
+td[data-name]{display:flex;justify-content:space-between} td[data-name]::before{content:attr(data-name);color:#445} td.shop{font-weight:600}
+}
 </style></head><body>
 <h1>Handoff</h1><p>The development house: everything on this machine, stand-ins for the outside.</p>
 <h2>So far</h2>
 {{if .Problem}}<p class="problem">ClickHouse: {{.Problem}}</p>{{end}}
 <table><tr><th>Shop</th><th>Texts in</th><th>Texts out</th><th>Offered</th><th>Escalated</th><th>Declined</th><th>Lapsed</th><th>Blocked</th></tr>
-{{range .Figures}}<tr><td>{{.Shop}}</td><td>{{.Inbound}}</td><td>{{.Outbound}}</td><td>{{.Offered}}</td><td>{{.Escalated}}</td><td>{{.Declined}}</td><td>{{.Lapsed}}</td><td>{{.Blocked}}</td></tr>
+{{range .Figures}}<tr><td class="shop">{{.Shop}}</td><td data-name="Texts in">{{.Inbound}}</td><td data-name="Texts out">{{.Outbound}}</td><td data-name="Offered">{{.Offered}}</td><td data-name="Escalated">{{.Escalated}}</td><td data-name="Declined">{{.Declined}}</td><td data-name="Lapsed">{{.Lapsed}}</td><td data-name="Blocked">{{.Blocked}}</td></tr>
 {{else}}<tr><td colspan="8">Nothing yet.</td></tr>{{end}}</table>
 <h2>Where things are</h2>
 <table class="links">{{range .Links}}<tr><td>{{.Name}}</td><td><a href="{{.URL}}">{{.URL}}</a></td></tr>{{end}}</table>
