@@ -139,6 +139,7 @@ func csvRows(r io.Reader) iter.Seq2[placed, error] {
 			yield(placed{}, err)
 			return
 		}
+		line := 1
 		for {
 			fields, err := in.Read()
 			if errors.Is(err, io.EOF) {
@@ -147,13 +148,15 @@ func csvRows(r io.Reader) iter.Seq2[placed, error] {
 			if err == nil && !slices.ContainsFunc(fields, func(f string) bool { return strings.TrimSpace(f) != "" }) {
 				continue
 			}
-			line, _ := in.FieldPos(0)
+			if len(fields) > 0 { // else the reader knows of no field, and FieldPos panics
+				line, _ = in.FieldPos(0)
+			}
 			var syntax *csv.ParseError
 			switch {
 			case errors.As(err, &syntax):
 				err = badSyntax(syntax)
 			case err != nil:
-				err = fmt.Errorf("line %d: %w", line, err)
+				err = fmt.Errorf("after line %d: %w", line, err)
 			case len(fields) != len(header):
 				err = &Error{Line: line, Reason: fmt.Sprintf("it has %d fields, the header has %d", len(fields), len(header))}
 			}
@@ -196,7 +199,8 @@ const bom = "\ufeff"
 func checkHeader(header []string) error {
 	var problems []string
 	if len(header) == 1 && strings.ContainsAny(header[0], ";\t") {
-		problems = append(problems, "the columns must be separated by commas")
+		return fmt.Errorf("line 1: the columns must be separated by commas; they are %s, the last %d may be left out",
+			strings.Join(Columns(), ", "), len(Columns())-required)
 	}
 	for i, name := range header {
 		switch {

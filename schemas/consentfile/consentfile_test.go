@@ -78,10 +78,14 @@ func TestRead(t *testing.T) {
 			"+14155550002 channel:sms CONSENT_STATUS_UNSUBSCRIBED",
 		}},
 		"semicolons": {"address;channel;status;time;source\n", consentfile.CSV, []string{
-			`line 1: the columns must be separated by commas; there is no column "address;channel;status;time;source"; column "address" is missing; column "channel" is missing; column "status" is missing; column "time" is missing; column "source" is missing; the columns are address, channel, status, time, source, account, scope, text, time_zone, the last 4 may be left out`,
+			`line 1: the columns must be separated by commas; they are address, channel, status, time, source, account, scope, text, time_zone, the last 4 may be left out`,
 		}},
 		"UTF-16": {"\xff\xfea\x00d\x00", consentfile.CSV, []string{"line 1: the file is UTF-16; save it as UTF-8"}},
 		"8-bit":  {header + "+14155550001,sms,subscribed,2026-03-01T10:00:00Z,caf\xe9\n", consentfile.CSV, []string{"line 2: it holds text that is not UTF-8"}},
+		"a quote that is not closed in the first column": {header + "+14155550001,sms,subscribed,2026-03-01T10:00:00Z,a\n\"+14155550002,sms,subscribed,2026-03-01T10:00:00Z,b\n", consentfile.CSV, []string{
+			"+14155550001 channel:sms CONSENT_STATUS_SUBSCRIBED",
+			`line 3: it is no CSV: extraneous or missing " in quoted-field`,
+		}},
 		"a quote that is not closed": {header + "+14155550001,sms,subscribed,2026-03-01T10:00:00Z,\"a\n+14155550002,sms,subscribed,2026-03-01T10:00:00Z,b\n", consentfile.CSV, []string{
 			`line 2: it is no CSV: extraneous or missing " in quoted-field; a quote is open up to line 3, and whatever rows are in it are left out`,
 		}},
@@ -147,6 +151,7 @@ func TestSameRowSameID(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add("address,channel,status,time,source\n+14155550001,sms,subscribed,2026-03-01T10:00:00Z,a\n", true)
+	f.Add("address,channel,status,time,source\n\"+14155550001,sms\n", true)
 	f.Add(`{"address":"a","channel":"line","status":"pending","time":"2026-03-01T10:00:00Z","source":"x","scope":"shop"}`, false)
 	f.Fuzz(func(t *testing.T, text string, isCSV bool) {
 		format := consentfile.JSON
