@@ -168,6 +168,10 @@ func views(t *testing.T, db *clickhouse.DB) {
 	if n := one[uint64](t, db, "SELECT count() FROM handoff.episodes"); n != 3 {
 		t.Errorf("%d episodes, expected 3", n)
 	}
+	// A keyword is one however it was written: "stop" and "Stop" (A5).
+	if got := one[string](t, db, "SELECT toString(groupArray((keyword, changes, subscribers))) FROM handoff.consent_daily(from = toDateTime64(0, 3, 'UTC'), until = now64(3, 'UTC')) WHERE shop = 'bolt'"); got != "[('STOP',2,2)]" {
+		t.Errorf("consent by keyword: %s", got)
+	}
 	if got := one[string](t, db, "SELECT concat(state, ' ', toString(reopened), ' ', toString(agent_replies)) FROM handoff.episodes WHERE address = 'dot'"); got != "closed 1 2" {
 		t.Errorf("Dot's episode: %s", got)
 	}

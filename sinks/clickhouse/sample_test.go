@@ -110,6 +110,7 @@ func march() *story {
 	s.delivered("bolt", "eve", noon, rows.Delivery{CallID: "cb1", Status: "refused", BlockReason: "opted_out", TextClass: "agent"})
 	s.delivered("bolt", "eve", noon, rows.Delivery{CallID: "cb2", Action: "ask_bot", Status: "refused", BlockReason: "opted_out"})
 	s.batch.ConsentChanges = append(s.batch.ConsentChanges, rows.ConsentChange{Origin: s.at("bolt", "eve", noon), Version: 1, Scope: "channel:sms", Prior: "conversational", Status: "unsubscribed", Source: "keyword", Keyword: "stop", Text: "STOP"})
+	s.batch.ConsentChanges = append(s.batch.ConsentChanges, rows.ConsentChange{Origin: s.at("bolt", "gus", noon.Add(time.Hour)), Version: 1, Scope: "channel:sms", Prior: "conversational", Status: "unsubscribed", Source: "keyword", Keyword: "Stop", Text: "Stop!"})
 	s.batch.RuleRuns = append(s.batch.RuleRuns, rows.RuleRun{
 		Origin: s.at("bolt", "eve", noon), Rule: "vip", When: "message_created", Did: []string{"add_to_list vip"}, Lists: []string{"vip"}})
 	s.batch.TicketEvents = append(s.batch.TicketEvents, rows.TicketEvent{
