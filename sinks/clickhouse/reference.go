@@ -13,6 +13,7 @@ var (
 	definitionOf = regexp.MustCompile(`^CREATE (TABLE|MATERIALIZED VIEW|OR REPLACE VIEW)(?: IF NOT EXISTS)? (\S+)`)
 	columnOf     = regexp.MustCompile(`(?m)^    (\w+)\s+(.+?) COMMENT '((?:[^']|'')*)'`)
 	addedOf      = regexp.MustCompile(`^ALTER TABLE (\S+) ADD COLUMN IF NOT EXISTS (\w+) (.+?) COMMENT '((?:[^']|'')*)' AFTER (\w+)$`)
+	commentedOf  = regexp.MustCompile(`^ALTER TABLE (\S+) COMMENT COLUMN (\w+) '((?:[^']|'')*)'$`)
 	parameterOf  = regexp.MustCompile(`\{(\w+):(?:[^{}])+\}`)
 )
 
@@ -86,17 +87,22 @@ func (s statement) describe(b *strings.Builder, all []statement) {
 	}
 	b.WriteString("\n| column | type | what it holds |\n|---|---|---|\n")
 	for _, c := range columnOf.FindAllStringSubmatch(s.sql, -1) {
-		column(b, c[1], c[2], c[3])
+		s.column(b, all, c[1], c[2], c[3])
 		for _, later := range all {
 			if m := addedOf.FindStringSubmatch(later.sql); m != nil && m[1] == s.name && m[5] == c[1] {
-				column(b, m[2], m[3], m[4])
+				s.column(b, all, m[2], m[3], m[4])
 			}
 		}
 	}
 }
 
-// column writes a column's line.
-func column(b *strings.Builder, name, kind, comment string) {
+// column writes a column's line, with what the last statement about it says that it holds.
+func (s statement) column(b *strings.Builder, all []statement, name, kind, comment string) {
+	for _, later := range all {
+		if m := commentedOf.FindStringSubmatch(later.sql); m != nil && m[1] == s.name && m[2] == name {
+			comment = m[3]
+		}
+	}
 	fmt.Fprintf(b, "| %s | `%s` | %s |\n", name, kind, strings.ReplaceAll(comment, "''", "'"))
 }
 

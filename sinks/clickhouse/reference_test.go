@@ -34,19 +34,24 @@ func TestReferenceIsTrue(t *testing.T) {
 	if err := rows.Close(); err != nil {
 		t.Fatal(err)
 	}
-	columns, err := db.Conn().Query(t.Context(), "SELECT table, name FROM system.columns WHERE database = 'handoff' AND table IN ('messages', 'episode_events', 'consent_changes', 'consent_events', 'rule_runs', 'ticket_events', 'deliveries', 'rejected')")
+	columns, err := db.Conn().Query(t.Context(), "SELECT table, name, comment FROM system.columns WHERE database = 'handoff' AND table IN ('messages', 'episode_events', 'consent_changes', 'consent_events', 'rule_runs', 'ticket_events', 'deliveries', 'rejected')")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for columns.Next() {
-		var table, name string
-		if err := columns.Scan(&table, &name); err != nil {
+		var table, name, comment string
+		if err := columns.Scan(&table, &name, &comment); err != nil {
 			t.Fatal(err)
 		}
 		_, section, _ := strings.Cut(text, "\n## "+table+" (")
 		section, _, _ = strings.Cut(section, "\n## ")
-		if !strings.Contains(section, "| "+name+" | `") {
+		_, line, found := strings.Cut(section, "| "+name+" | `")
+		line, _, _ = strings.Cut(line, "\n")
+		switch {
+		case !found:
 			t.Errorf("%s.%s is not described", table, name)
+		case !strings.HasSuffix(line, "| "+comment+" |"):
+			t.Errorf("%s.%s is described otherwise than it says itself:\n%s\n%s", table, name, line, comment)
 		}
 	}
 	if err := columns.Close(); err != nil {

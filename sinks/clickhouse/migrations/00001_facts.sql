@@ -96,7 +96,7 @@ CREATE TABLE IF NOT EXISTS {{.Table "consent_changes"}} (
     prior            LowCardinality(String) COMMENT 'unknown, conversational, pending, subscribed or unsubscribed, before',
     status           LowCardinality(String) COMMENT 'The same, after',
     source           LowCardinality(String) COMMENT 'first_message, keyword, agent, provider, opt_in_answer, import, plain_language, opt_in_question, undecided, decision, wrong_number or link',
-    keyword          LowCardinality(String) COMMENT 'As it was written: the keyword or tag; of an import, where the platform has it from; of a link, the other address',
+    keyword          LowCardinality(String) COMMENT 'Keyword or tag',
     text             String COMMENT 'Text that caused it' CODEC(ZSTD),
     message_id       String COMMENT 'Message that caused it, hex'
 ) ENGINE = {{.Engine "MergeTree"}}
