@@ -127,7 +127,7 @@ func (c *applySettings) Run(s *session) error {
 	}
 	n, err := a.ApplySettings(s.ctx, shop.Shop, doc)
 	if err != nil {
-		return err
+		return refusedSettings(c.File, err)
 	}
 	fmt.Printf("%s: version %d is in force\n", shop.Shop, n)
 	return nil
@@ -137,11 +137,23 @@ type checkSettings struct {
 	File string `arg:"" type:"existingfile" help:"The shop's settings (YAML)."`
 }
 
-// Run checks the document.
-func (c *checkSettings) Run() error {
-	_, shop, err := readSettings(c.File)
+// Run checks the document, as apply does. Whether the shop's own model is there is known only where there is a
+// directory of models.
+func (c *checkSettings) Run(s *session) error {
+	doc, shop, err := readSettings(c.File)
 	if err != nil {
 		return err
+	}
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	if model := shop.Classifier.Model; model != "" && cfg.Classifier.Models == "" {
+		fmt.Printf("%s: in order, but whether there is a model %q was not checked: classifier.models is not set here\n", shop.Shop, model)
+		return nil
+	}
+	if err := app.CheckModel(cfg.Classifier.Models, doc, shop); err != nil {
+		return refusedSettings(c.File, err)
 	}
 	fmt.Printf("%s: in order\n", shop.Shop)
 	return nil

@@ -26,8 +26,13 @@ func fileOf(t *testing.T, name, text string) string {
 	return name
 }
 
+// ofModelSpring is a shop's document that names a model of its own.
+const ofModelSpring = "shop: acme\nname: Acme\nsupport_contact: help@acme.example\nclassifier:\n  model: spring\n" +
+	"accounts:\n- {channel: sms, account: \"+15557770000\", provider: twilio, user: AC1, secret: \"env:TOKEN\"}\n"
+
 // TestWrongUsage: what is asked wrongly is refused with exit code 2, and what is right, on the error stream alone.
 func TestWrongUsage(t *testing.T) {
+	ofModel := fileOf(t, "model.yaml", ofModelSpring)
 	unknown := fileOf(t, "bad.yaml", "kafka:\n  brokerz: x\n")
 	table := fileOf(t, "one.tsv", "rental\tcan I rent\nrental\tmay I rent it\n")
 	for _, c := range []struct {
@@ -54,6 +59,7 @@ func TestWrongUsage(t *testing.T) {
 		{"train --data " + table + ".none --out x.model", "no such file"},
 		{"settings check " + fileOf(t, "utf16.yaml", "\xff\xfes\x00h\x00o\x00p\x00"), "utf16.yaml:1:1: is not UTF-8: save it as UTF-8"},
 		{"settings check " + fileOf(t, "latin.yaml", "shop: acme\nname: Caf\xe9\n"), "latin.yaml:2:10: is not UTF-8: save it as UTF-8"},
+		{"settings check " + ofModel + " --set classifier.models=" + t.TempDir(), "model.yaml:5:10: classifier.model: is \"spring\", but there is no spring.model in "},
 		{"rules check -f " + fileOf(t, "empty.yaml", "# nothing\n"), "empty.yaml holds neither rules nor settings"},
 		{"consent import --shop acme " + fileOf(t, "empty.csv", ""), "empty.csv: line 1: the file is empty; it begins with a header"},
 		{"eval", "say with --data what to read"},
@@ -62,6 +68,15 @@ func TestWrongUsage(t *testing.T) {
 		if code != exitUsage || out != "" || !strings.Contains(problems, c.want) || strings.Contains(problems, "usage: ") {
 			t.Errorf("handoff %s: exit %d, out %q\n%s\nwant %s", c.args, code, out, problems, c.want)
 		}
+	}
+}
+
+// TestModelNotLookedFor: a check that cannot know whether the shop's model is there says so.
+func TestModelNotLookedFor(t *testing.T) {
+	file := fileOf(t, "model.yaml", ofModelSpring)
+	out, problems, code := at(t, "settings", "check", file)
+	if want := "acme: in order, but whether there is a model \"spring\" was not checked: classifier.models is not set here\n"; code != 0 || out != want {
+		t.Errorf("exit %d, out %q\n%s", code, out, problems)
 	}
 }
 

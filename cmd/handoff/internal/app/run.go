@@ -30,6 +30,8 @@ type process struct {
 	runners  []*kafka.Runner
 	tables   *tables // nil without analytics
 	heap     int64   // bytes that the stages are configured to take of it
+	// reads tells whether a shop's model was read when the process started; nil without classify.
+	reads func(model string) bool
 }
 
 // RunStages runs stages until ctx ends, then finishes open transactions and running requests within
@@ -162,6 +164,12 @@ func (a *App) stageParts(ctx context.Context, names []string, table *kafka.Setti
 	if p.tables != nil {
 		parts = append(parts, part{ready: p.tables.ready, run: p.tables.run})
 	}
+	if p.reads != nil {
+		parts = append(parts, part{run: func(ctx context.Context) error {
+			missModels(ctx, a.log, table, p.reads)
+			return nil
+		}})
+	}
 	a.log.Info("stages", "names", names)
 	return append(parts, shared), ctx.Err()
 }
@@ -183,6 +191,9 @@ func (a *App) open(p *process, names []string) error {
 	all, err := a.runningStages(names)
 	if err != nil {
 		return err
+	}
+	if slices.Contains(names, schemas.StageClassify) {
+		p.reads = func(model string) bool { return all.models[model] != nil }
 	}
 	for _, s := range all.list() {
 		if !slices.Contains(names, s.Name()) {

@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/handoff-dev/handoff/cmd/handoff/internal/classifier"
 	"github.com/handoff-dev/handoff/connectors/sms"
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
@@ -86,8 +85,8 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 	if err != nil {
 		return 0, err
 	}
-	if err := classifier.CheckModel(a.cfg.Classifier.Models, parsed.Classifier.Model); err != nil {
-		return 0, settings.Problems(document, []settings.Problem{{Path: "classifier.model", Reason: err.Error()}})
+	if err := CheckModel(a.cfg.Classifier.Models, document, parsed); err != nil {
+		return 0, err
 	}
 	if parsed.Shop != shop {
 		return 0, &settings.Error{Problems: []settings.Problem{{Path: "shop", Reason: fmt.Sprintf("is %q, want %q", parsed.Shop, shop)}}}

@@ -21,6 +21,7 @@ import (
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/stages/classify"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
+	"github.com/handoff-dev/handoff/stages/classify/model"
 	"github.com/handoff-dev/handoff/stages/consent"
 	"github.com/handoff-dev/handoff/stages/deliver"
 	"github.com/handoff-dev/handoff/stages/escalate"
@@ -32,6 +33,8 @@ type stages struct {
 	consent  *consent.Stage
 	escalate *escalate.Stage
 	deliver  *deliver.Stage
+	// models are the shops' own, by name.
+	models map[string]*model.Model
 }
 
 // newStages makes them; what cfg leaves zero has the stage's default.
@@ -49,11 +52,10 @@ type stageConfig struct {
 }
 
 func newStagesOf(cfg stageConfig) (s stages, err error) {
-	models, err := classifier.ReadModels(cfg.reading.Models)
-	if err != nil {
+	if s.models, err = classifier.ReadModels(cfg.reading.Models); err != nil {
 		return s, err
 	}
-	if s.classify, err = classify.New(classify.Config{Models: models}); err != nil {
+	if s.classify, err = classify.New(classify.Config{Models: s.models}); err != nil {
 		return s, err
 	}
 	if s.consent, err = consent.New(consent.Config{LedgerKey: cfg.ledgerKey}); err != nil {
