@@ -46,11 +46,15 @@ func (p *Person) Check(key []byte, changes []evidence.Change) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := p.checkKept(own[gone:]); err != nil {
+	renumbered, err := p.checkKept(own[gone:])
+	if err != nil {
 		return "", err
 	}
-	if n := len(own) - gone; n > 0 {
+	if n := len(own) - gone - renumbered; n > 0 {
 		said = append(said, fmt.Sprintf("%d changes are in the ledger as in the file", n))
+	}
+	if renumbered > 0 {
+		said = append(said, fmt.Sprintf("%d changes are in the ledger as in the file but for their numbers: the ledger was built anew since (handoff reset)", renumbered))
 	}
 	return strings.Join(said, "; "), nil
 }
@@ -102,22 +106,35 @@ func missing(changes []evidence.Change, later bool, through uint64) string {
 	return "; the file lacks " + strings.Join(lacks, ", ")
 }
 
-// checkKept compares changes with lines that are there.
-func (p *Person) checkKept(changes []evidence.Change) error {
-	kept := map[uint64]evidence.Change{}
+// checkKept compares changes with lines that are there, and returns how many have another number. A ledger that was
+// built anew counts on from where it was, so that its numbers never come twice.
+func (p *Person) checkKept(changes []evidence.Change) (renumbered int, err error) {
+	kept, numbers := map[uint64]evidence.Change{}, map[string][]uint64{}
 	for _, l := range p.Lines {
-		kept[l.GetVersion()] = evidence.Of(p.Key, l)
+		c := evidence.Of(p.Key, l)
+		kept[c.Change] = c
+		numbers[withoutNumber(c)] = append(numbers[withoutNumber(c)], c.Change)
 	}
 	for _, c := range changes {
 		is, there := kept[c.Change]
+		same := withoutNumber(c)
 		switch {
+		case there && withoutNumber(is) == same:
+		case slices.ContainsFunc(numbers[same], func(n uint64) bool { return n > c.Change }):
+			renumbered++
 		case !there:
-			return fmt.Errorf("%w: the ledger has no change %d", ErrDiffers, c.Change)
-		case !bytes.Equal(evidence.Hash(nil, nil, []evidence.Change{is}), evidence.Hash(nil, nil, []evidence.Change{c})):
-			return fmt.Errorf("%w: change %d is another one in the ledger: %s -> %s at %s", ErrDiffers, c.Change, is.Prior, is.Status, moment(is.At))
+			return 0, fmt.Errorf("%w: the ledger has no change %d", ErrDiffers, c.Change)
+		default:
+			return 0, fmt.Errorf("%w: change %d is another one in the ledger: %s -> %s at %s", ErrDiffers, c.Change, is.Prior, is.Status, moment(is.At))
 		}
 	}
-	return nil
+	return renumbered, nil
+}
+
+// withoutNumber is the hash of all that a change says but for its number.
+func withoutNumber(c evidence.Change) string {
+	c.Change = 0
+	return string(evidence.Hash(nil, nil, []evidence.Change{c}))
 }
 
 // ReadJSON reads the changes of an address from an export of JSON lines.

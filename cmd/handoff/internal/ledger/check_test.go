@@ -109,6 +109,21 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckBuiltAnew: a ledger that was built anew counts on; an earlier export of it is what is kept all the same.
+func TestCheckBuiltAnew(t *testing.T) {
+	changes := exported(t, person(line(1, "STOP"), line(2, "Stop please")), "csv")
+	first, second, third := line(1, "STOP"), line(2, "Stop please"), line(5, "later")
+	first.Version, second.Version = 3, 4
+	anew := person(first, second, third)
+	if said, err := anew.Check(nil, changes); err != nil || said != "2 changes are in the ledger as in the file but for their numbers: the ledger was built anew since (handoff reset)" {
+		t.Errorf("%q, %v", said, err)
+	}
+	changes[1].Text = "Stop"
+	if said, err := anew.Check(nil, changes); !errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), "the ledger has no change 2") {
+		t.Errorf("altered: %q, %v", said, err)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "header cannot be read", "address,channel\n": "it is no export",
