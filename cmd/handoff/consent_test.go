@@ -98,8 +98,7 @@ func TestConsentCommands(t *testing.T) {
 	}
 	h.whileRunning([]string{schemas.StageConsent}, func() {
 		h.until("both are one person", func() bool {
-			const both = "one person with +14155550001, +14155550002"
-			return shows("+14155550001", both) && shows("+14155550002", both)
+			return shows("+14155550001", "at acme\none person with +14155550002\n") && shows("+14155550002", "at acme\none person with +14155550001\n")
 		})
 	})
 	if out, problems, code := h.at("consent", "unlink", "acme", "+14155550002", "--by", "Ann", "--reason", "a typo"); code != 0 || !strings.Contains(out, "is another person's is posted") {

@@ -27,8 +27,9 @@ func (p *Person) Show(w io.Writer) error {
 	if p.Detached {
 		b.WriteString(", a wrong number")
 	}
-	if len(p.Linked) > 0 {
-		fmt.Fprintf(&b, "\none person with %s", safe(strings.Join(p.Linked, ", ")))
+	others := slices.DeleteFunc(slices.Clone(p.Linked), func(address string) bool { return address == p.Key.Address })
+	if len(others) > 0 {
+		fmt.Fprintf(&b, "\none person with %s", safe(strings.Join(others, ", ")))
 	}
 	b.WriteString("\n\nNow (of changes that cover an account the newest counts):\n")
 	p.showNow(&b)
