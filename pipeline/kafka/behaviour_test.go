@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -106,7 +108,10 @@ func TestDeadLetters(t *testing.T) {
 	send := func(value string) *kgo.Record {
 		return &kgo.Record{Topic: "handoff.picky", Key: key, Value: []byte(value), Timestamp: at}
 	}
-	c.run(c.config(picky, store), func(*running) {
+	var logged bytes.Buffer
+	cfg := c.config(picky, store)
+	cfg.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+	c.run(cfg, func(*running) {
 		c.produce(send("one"), send("bad"), send("panics"), send("too large"), send("state"))
 		eventually(t, "all are committed", func() bool { return c.drained("picky") })
 	})
@@ -129,6 +134,12 @@ func TestDeadLetters(t *testing.T) {
 			header(r, deadletter.HeaderTimestamp) != "1700000000000" || string(r.Key) != "shop|a" || !r.Timestamp.Equal(at) {
 			t.Errorf("dead letter %d: %s %v", i, r.Value, r.Headers)
 		}
+		if place := fmt.Sprintf("place=handoff.picky/%d/%d ", p, i+1); !strings.Contains(logged.String(), place) {
+			t.Errorf("dead letter %d is not in the log by %s:\n%s", i, place, &logged)
+		}
+	}
+	if strings.Contains(logged.String(), "shop|a") || strings.Contains(logged.String(), "goroutine") {
+		t.Errorf("the log has a key, or a stack:\n%s", &logged)
 	}
 	if err := store.Close(); err != nil {
 		t.Fatal(err)

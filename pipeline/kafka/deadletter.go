@@ -15,10 +15,14 @@ import (
 // maxReason bounds the reason; a panic's has its stack.
 const maxReason = 4 << 10
 
-// deadLetter makes the record for what failed.
+// deadLetter makes the record for what failed, and tells it in the log: by its name, for a key is somebody's number, and
+// without a panic's stack, which is in the letter.
 func (p *part) deadLetter(f *state.Failure) *kgo.Record {
+	stage := p.in.r.cfg.Stage.Name()
+	reason, _, _ := strings.Cut(f.Cause.Error(), "\n")
+	p.in.r.cfg.Logger.Warn("set aside as a dead letter", "stage", stage, "place", f.Name(stage, p.id), "reason", reason)
 	r := p.produce.next()
-	fillDeadLetter(r, p.in.r.cfg.Stage.Name(), p.id, p.in.r.cfg.Now(), f)
+	fillDeadLetter(r, stage, p.id, p.in.r.cfg.Now(), f)
 	return r
 }
 

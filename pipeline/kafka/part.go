@@ -211,7 +211,7 @@ func (p *part) process(r *kgo.Record) error {
 	p.record = pipeline.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Time: r.Timestamp}
 	var err error
 	if right := schemas.Partition(r.Key, int(p.in.partitions)); right != p.id {
-		err = p.state.Reject(&p.record, fmt.Errorf("%w: key %.64q belongs to partition %d", errWrongPartition, r.Key, right), p.in.settings())
+		err = p.state.Reject(&p.record, wrongPartition(right), p.in.settings())
 	} else {
 		err = p.state.Process(&p.record, p.wall, p.in.settings(), p.gaveUp())
 	}
@@ -224,7 +224,10 @@ func (p *part) process(r *kgo.Record) error {
 	return failed
 }
 
-var errWrongPartition = errors.New("record on the wrong partition: its producer does not use " + schemas.Partitioner)
+// wrongPartition is why a record is refused whose key belongs to another partition.
+func wrongPartition(right int32) error {
+	return fmt.Errorf("record on the wrong partition: its key belongs to partition %d; its producer does not use %s", right, schemas.Partitioner)
+}
 
 // gaveUp tells whether the first in line has waited for its settings for too long.
 func (p *part) gaveUp() bool {

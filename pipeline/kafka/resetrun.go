@@ -330,7 +330,7 @@ func (b *rebuild) record(ctx context.Context, rec *kgo.Record) error {
 	r := b.r
 	in := pipeline.Record{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Key: rec.Key, Value: rec.Value, Time: rec.Timestamp}
 	if right := schemas.Partition(rec.Key, int(r.count)); right != rec.Partition {
-		cause := fmt.Errorf("%w: key %.64q belongs to partition %d", errWrongPartition, rec.Key, right)
+		cause := wrongPartition(right)
 		if r.known.has(&pipeline.Input{Record: &in}) {
 			cause = errKnownLetter
 		}
