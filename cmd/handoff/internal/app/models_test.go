@@ -22,6 +22,7 @@ func (t *tableOf) Changed() <-chan struct{}         { return t.changed }
 
 // set gives a shop a model and lets the watcher see it.
 func (t *tableOf) set(shop, model string) {
+	synctest.Wait() // until it has read what was
 	t.shops = map[string]*settings.Shop{shop: {Shop: shop, Classifier: settings.Classifier{Model: model}}}
 	was := t.changed
 	t.changed = make(chan struct{})
