@@ -160,14 +160,14 @@ func (w *work) judged(now time.Time, behind time.Duration) step {
 		if until.IsZero() {
 			until = now.Add(waitAgain)
 		}
-		return step{onCommit: true, at: w.c.until(until, now)}
+		return step{onCommit: true, at: w.bounds().until(until, now)}
 	case rel.Text && behind > k.cfg.BehindLimit:
 		return step{at: now.Add(behindAgain)}
 	case w.kind == Blind && w.confirmed == 0:
 		return w.announce(now)
 	}
 	if s, ok := w.acquire(now); !ok {
-		s.at = w.c.until(s.at, now)
+		s.at = w.bounds().until(s.at, now)
 		return s
 	}
 	if rel.Text {
@@ -217,7 +217,7 @@ func (w *work) request(what string, a Attempt, f func(context.Context, Attempt) 
 		timeout = max(timeout, d.RequestTimeout(a.Shop))
 	}
 	if w.pc.Call.TryFor > 0 { // an answer that comes later is none
-		timeout = min(timeout, w.c.ends().Sub(k.cfg.Now()))
+		timeout = min(timeout, w.bounds().ends().Sub(k.cfg.Now()))
 	}
 	ctx, cancel := context.WithTimeout(k.base, timeout)
 	defer cancel()
@@ -246,8 +246,11 @@ func (w *work) complete(o *handoffv1.Outcome, started time.Time) *handoffv1.Outc
 	return o
 }
 
+// bounds of the call as it was when the attempt began: a commit may replace it meanwhile.
+func (w *work) bounds() bounds { return boundsOf(&w.pc.Call, w.c.began) }
+
 func (w *work) over(now time.Time) bool {
-	g := w.c.ends()
+	g := w.bounds().ends()
 	return !g.IsZero() && !now.Before(g)
 }
 

@@ -95,7 +95,7 @@ func (w *work) failed(err error, lookup bool) step {
 			again = latest(again, c.lookupAfter)
 		}
 	}
-	return step{at: c.until(again, now), failing: true}
+	return step{at: w.bounds().until(again, now), failing: true}
 }
 
 // answeredNo notes a refusal: the destination is well.

@@ -75,26 +75,39 @@ type call struct {
 	began time.Time
 }
 
-// ends is when the call is given up; zero for never, or for one that has not begun.
-func (c *call) ends() time.Time {
-	at := c.pc.Call.GiveUpAt
-	if c.pc.Call.TryFor > 0 && !c.began.IsZero() {
-		if tried := c.began.Add(c.pc.Call.TryFor); at.IsZero() || tried.Before(at) {
-			at = tried
-		}
-	}
-	return at
+// bounds are when a call ends by itself.
+type bounds struct {
+	giveUp time.Time
+	tryFor time.Duration
+	began  time.Time
 }
 
-// until is the earlier of a moment and the call's end, where that is still to come. Of one whose TryFor is over the
-// end is now.
-func (c *call) until(at, now time.Time) time.Time {
-	switch end := c.ends(); {
+func boundsOf(of *pipeline.Call, began time.Time) bounds {
+	return bounds{of.GiveUpAt, of.TryFor, began}
+}
+
+// bounds of the call as it is. The lock is held.
+func (c *call) bounds() bounds { return boundsOf(&c.pc.Call, c.began) }
+
+// ends is when the call is given up; zero for never, or for one that has not begun.
+func (b bounds) ends() time.Time {
+	if b.tryFor > 0 && !b.began.IsZero() {
+		if tried := b.began.Add(b.tryFor); b.giveUp.IsZero() || tried.Before(b.giveUp) {
+			return tried
+		}
+	}
+	return b.giveUp
+}
+
+// until is the earlier of a moment and the call's end, where that is still to come. Of one whose time to be tried is
+// over the end is now.
+func (b bounds) until(at, now time.Time) time.Time {
+	switch end := b.ends(); {
 	case end.IsZero() || !end.Before(at):
 		return at
 	case now.Before(end):
 		return end
-	case c.pc.Call.TryFor > 0:
+	case b.tryFor > 0:
 		return now
 	}
 	return at

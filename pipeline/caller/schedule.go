@@ -135,8 +135,8 @@ func (k *Caller) lapsed(a *account, now, again time.Time) (over *lane) {
 		if c.began.IsZero() {
 			c.began = now
 		}
-		if now.Before(c.ends()) {
-			k.schedule(l, c.until(again, now))
+		if now.Before(c.bounds().ends()) {
+			k.schedule(l, c.bounds().until(again, now))
 			continue
 		}
 		over = l
