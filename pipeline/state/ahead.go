@@ -1,6 +1,6 @@
 package state
 
-// AheadKeys is how many keys Expect looks at.
+// AheadKeys is how many keys are looked at together, here and where state is restored.
 const AheadKeys = 16
 
 // ahead is what was found out about keys before their turn.

@@ -28,13 +28,10 @@ const keptOverhead = 36
 
 var keptSeed = maphash.MakeSeed()
 
-// keptAhead is how many records are looked at together.
-const keptAhead = 16
-
 // put takes records, each over an earlier one of its key. Keys and values are copied.
 func (k *kept) put(records []replayed) {
-	for few := range slices.Chunk(records, keptAhead) {
-		var hashes [keptAhead]uint32
+	for few := range slices.Chunk(records, AheadKeys) {
+		var hashes [AheadKeys]uint32
 		for i := range few {
 			hashes[i] = uint32(maphash.Bytes(keptSeed, few[i].key))
 		}
@@ -51,7 +48,7 @@ func (k *kept) put(records []replayed) {
 // expect asks memory at once for what records of these hashes need: waiting for it is most of what one costs.
 func (k *kept) expect(hashes []uint32) {
 	mask := uint32(len(k.index) - 1)
-	var at, key [keptAhead]uint32
+	var at, key [AheadKeys]uint32
 	// Reads of one loop do not depend on each other, so the processor has them under way together.
 	for i, hash := range hashes {
 		at[i] = k.index[hash&mask]

@@ -179,8 +179,8 @@ func (l *pebbleLoad) file(writes []loadWrite) (name string, n int, err error) {
 	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f), options)
 	key := bytes.Clone(l.of.lower)
 	for bytesIn := 0; n < len(writes) && bytesIn < loadFileBytes; n++ {
-		if n%loadAhead == 0 {
-			l.expect(writes[n:min(n+loadAhead, len(writes))])
+		if n%AheadKeys == 0 {
+			l.expect(writes[n:min(n+AheadKeys, len(writes))])
 		}
 		write := &writes[n]
 		bytesIn += int(write.end - write.at)
@@ -196,9 +196,6 @@ func (l *pebbleLoad) file(writes []loadWrite) (name string, n int, err error) {
 	}
 	return name, n, w.Close()
 }
-
-// loadAhead is how many writes are looked at together.
-const loadAhead = 16
 
 // expect asks memory at once for what writes need: in the order of keys one lies anywhere, and waits for it alone.
 func (l *pebbleLoad) expect(writes []loadWrite) {

@@ -22,16 +22,26 @@ func limitMemory(bytes int64) {
 	}
 }
 
-// memoryLimitEvery is how often the bound is set anew.
-const memoryLimitEvery = 5 * time.Second
+const (
+	// memoryLimitEvery is how often is looked whether the bound should be another.
+	memoryLimitEvery = 5 * time.Second
+	// memoryLimitStep is what it changes by: setting it stops the process for a moment.
+	memoryLimitStep = 16 << 20
+)
 
 // keepMemoryLimit raises the bound by what waits until ctx ends: a provider that is away has calls wait in memory, and
 // with them at the bound the collector would take half of the process for finding nothing.
 func keepMemoryLimit(ctx context.Context, configured int64, waiting func() int64) error {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return nil
+	}
 	tick := time.NewTicker(memoryLimitEvery)
 	defer tick.Stop()
-	for {
-		limitMemory(configured + waiting())
+	for is := configured; ; {
+		if want := configured + waiting()/memoryLimitStep*memoryLimitStep; want != is {
+			is = want
+			debug.SetMemoryLimit(is)
+		}
 		select {
 		case <-ctx.Done():
 			return nil

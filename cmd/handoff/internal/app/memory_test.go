@@ -10,7 +10,6 @@ import (
 
 // TestKeepMemoryLimit: the heap's bound grows by what waits, and GOMEMLIMIT is heeded instead where it is set.
 func TestKeepMemoryLimit(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(100))
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	const configured, waiting = 4 << 30, 1 << 30
 	for _, c := range []struct {

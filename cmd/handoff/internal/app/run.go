@@ -29,7 +29,7 @@ type process struct {
 	database *clickhouse.DB
 	runners  []*kafka.Runner
 	tables   *tables // nil without analytics
-	heap     int64   // bytes that the stages are configured to take of it
+	heap     int64   // bytes of the heap that the stages are configured to take
 	// reads tells whether a shop's model was read when the process started; nil without classify.
 	reads func(model string) bool
 }

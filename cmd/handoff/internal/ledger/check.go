@@ -113,7 +113,8 @@ func (p *Person) checkKept(changes []evidence.Change) (renumbered int, err error
 	for _, l := range p.Lines {
 		c := evidence.Of(p.Key, l)
 		kept[c.Change] = c
-		numbers[withoutNumber(c)] = append(numbers[withoutNumber(c)], c.Change)
+		same := withoutNumber(c)
+		numbers[same] = append(numbers[same], c.Change)
 	}
 	for _, c := range changes {
 		is, there := kept[c.Change]
