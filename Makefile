@@ -43,8 +43,12 @@ engine: ## Fetch the ClickHouse engine into the user's cache, unless it is there
 	@go run -buildvcs=false ./.ci/engine
 
 .PHONY: test
-test: engine ## Unit, script, property and integration tests with the race detector, then the end-to-end test
-	@.ci/test -without-race "$(WITHOUT_RACE)" $(PKG)
+test: engine ## Unit, script, property, integration and end-to-end tests
+	@go test -timeout 10m $(PKG)
+
+.PHONY: race
+race: engine ## The tests with the race detector: of all packages in which goroutines share anything
+	@.ci/race -without "$(WITHOUT_RACE)" $(PKG)
 
 .PHONY: e2e
 e2e: engine ## The end-to-end test alone, with its full number of kills
