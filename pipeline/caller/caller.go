@@ -16,13 +16,15 @@ const recheckEvery = 100 * time.Millisecond
 
 // Caller makes the outside calls of one stage. It implements pipeline.Caller. Calls wait in memory in
 // lanes, one goroutine watches over all of them, and only a running request has a goroutine of its
-// own. It is safe for concurrent use.
+// own, which makes others later. It is safe for concurrent use.
 type Caller struct {
 	cfg     Config
 	metrics *metrics
 
 	// wake tells the loop that something changed.
-	wake    chan struct{}
+	wake chan struct{}
+	// jobs are taken by goroutines that have made an attempt and wait for another.
+	jobs    chan job
 	stop    chan struct{}
 	stopped chan struct{}
 	// base ends the requests that still run when Close's time is over.
@@ -53,7 +55,7 @@ func New(cfg Config) (*Caller, error) {
 		return nil, err
 	}
 	k := &Caller{
-		cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
+		cfg: cfg, wake: make(chan struct{}, 1), jobs: make(chan job), stop: make(chan struct{}), stopped: make(chan struct{}),
 		partitions: map[int32]*partition{}, accounts: map[accountKey]*account{},
 		parked: map[*account]struct{}{}, full: map[*account]struct{}{},
 	}

@@ -115,8 +115,42 @@ func (k *Caller) start(a *account, now time.Time) {
 	l.p.running++
 	k.running++
 	k.workers.Add(1)
-	go k.attempt(l, l.head())
+	k.work(job{l, l.head()})
 	k.activate(a)
+}
+
+// job is one attempt to make.
+type job struct {
+	l *lane
+	c *call
+}
+
+// idleWorker is how long a goroutine waits for another attempt.
+const idleWorker = time.Second
+
+// work has a goroutine make an attempt: one that has made another if there is any, because a stack that has grown once
+// need not grow again. The lock is held.
+func (k *Caller) work(j job) {
+	select {
+	case k.jobs <- j: // somebody waits
+		return
+	default:
+	}
+	go func() {
+		idle := time.NewTimer(idleWorker)
+		defer idle.Stop()
+		for {
+			k.attempt(j.l, j.c)
+			idle.Reset(idleWorker)
+			select {
+			case j = <-k.jobs:
+			case <-idle.C:
+				return
+			case <-k.stop:
+				return
+			}
+		}
+	}()
 }
 
 // lapseAgain is when a call that is tried for a while is looked after again, while it may not be tried.

@@ -52,8 +52,9 @@ type committedEntries struct {
 }
 
 func readCommitted(read pipeline.Reader, call pipeline.PendingCall) (committedEntries, error) {
-	e := committedEntries{key: call.Key}
-	var buf []byte
+	const names, bytes = 16, 2 << 10 // of most keys
+	e := committedEntries{key: call.Key, names: make([]string, 0, names), values: make([][]byte, 0, names)}
+	buf := make([]byte, 0, bytes)
 	err := read.Scan(call.Partition, call.Key, "", func(name string, value []byte) bool {
 		at := len(buf)
 		buf = append(buf, value...)
