@@ -41,6 +41,7 @@ type incarnation struct {
 	parts    map[int32]*part
 	order    []*part // of parts, for workers
 	sharedBy int32   // partitions that the cache's bound was shared by last
+	shared   int64   // what was shared
 	txn      openTransaction
 	did      int           // records of the last transaction
 	took     time.Duration // by recent commits, without what is saved after them

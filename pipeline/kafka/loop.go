@@ -197,13 +197,13 @@ func (in *incarnation) takeEvents() error {
 
 // shareCache gives every partition its part of the bound, which is for all that the members own together.
 func (in *incarnation) shareCache() {
-	owned := in.r.owned.Load()
-	if owned == in.sharedBy {
+	owned, bytes := in.r.owned.Load(), in.r.cacheBytes.Load()
+	if owned == in.sharedBy && bytes == in.shared {
 		return
 	}
-	in.sharedBy = owned
+	in.sharedBy, in.shared = owned, bytes
 	for _, p := range in.order {
-		p.state.SetCacheBytes(in.r.cfg.CacheBytes / int(owned))
+		p.state.SetCacheBytes(int(bytes) / int(owned))
 	}
 }
 

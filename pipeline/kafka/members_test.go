@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -266,6 +267,7 @@ func TestMembers(t *testing.T) {
 // TestMembersShareTheCache: the bound is for the partitions of all members together.
 func TestMembersShareTheCache(t *testing.T) {
 	r := &Runner{cfg: Config{CacheBytes: 60 << 10}}
+	r.cacheBytes.Store(60 << 10)
 	member := func(ids ...int32) *incarnation {
 		in := &incarnation{r: r, partitions: 6, parts: map[int32]*part{}}
 		for _, id := range ids {
@@ -300,4 +302,33 @@ func TestMembersShareTheCache(t *testing.T) {
 	delete(two.parts, 5)
 	two.reorder()
 	check([]*incarnation{one, two}, 12<<10)
+	r.cacheBytes.Store(30 << 10) // it gives way
+	check([]*incarnation{one, two}, 6<<10)
+}
+
+// TestCacheGivesWay: hot state shrinks while the heap in use is near the limit, down to half, and grows back.
+func TestCacheGivesWay(t *testing.T) {
+	const configured, limit = 320 << 20, 400 << 20
+	is, live := int64(configured), func(cache int64) uint64 { return uint64(cache + 60<<20) }
+	for range 100 {
+		is = cacheWithin(is, configured, live(is), limit)
+	}
+	if l := live(is); l > limit/8*7 || l < limit/8*6 {
+		t.Errorf("with a cache of %d MiB %d MiB of 400 are in use: neither room for garbage nor as much cache as there can be", is>>20, l>>20)
+	}
+	for range 100 {
+		is = cacheWithin(is, configured, limit, limit)
+	}
+	if is != configured/2 {
+		t.Errorf("a cache of 320 MiB shrinks to %d MiB, want half", is>>20)
+	}
+	for range 100 {
+		is = cacheWithin(is, configured, limit/2, limit)
+	}
+	if is != configured {
+		t.Errorf("the cache grows back to %d MiB, want all of 320", is>>20)
+	}
+	if got := cacheWithin(is, configured, limit, math.MaxInt64); got != configured {
+		t.Errorf("without a limit the cache has %d bytes", got)
+	}
 }

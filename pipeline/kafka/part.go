@@ -311,10 +311,14 @@ func (s *slab) next() *kgo.Record {
 	return &s.chunks[chunk][at]
 }
 
-// reset takes all records back; none may be in flight.
+// reset takes all records back; none may be in flight. What a far larger transaction needed is let go bit by bit.
 func (s *slab) reset() {
 	for i := range s.chunks {
 		clear(s.chunks[i][:min(max(s.used-i*slabChunk, 0), slabChunk)])
+	}
+	if last := len(s.chunks) - 1; last > 4*(s.used/slabChunk+1) {
+		s.chunks[last] = nil
+		s.chunks = s.chunks[:last]
 	}
 	s.used = 0
 }

@@ -26,6 +26,8 @@ type Runner struct {
 	records   recordPool
 	failing   atomic.Bool  // too many failures: stop after the commit
 	owned     atomic.Int32 // partitions at work, of all members
+	// cacheBytes bounds hot state now: what is configured, or less where the heap's limit is near.
+	cacheBytes atomic.Int64
 	// rebuilding has room for as many partitions as may read a long changelog at once.
 	rebuilding chan struct{}
 
@@ -61,6 +63,7 @@ func New(cfg Config) (*Runner, error) {
 	name := cfg.Stage.Name()
 	r := &Runner{cfg: cfg, mailbox: schemas.Mailbox(name), changelog: schemas.Changelog(name),
 		left: map[int32]time.Time{}, claims: map[int32]*claim{}, settleEvery: settleEvery, nearRecords: nearRecords, copies: newCopies(cfg.Instance)}
+	r.cacheBytes.Store(int64(cfg.CacheBytes))
 	for range cfg.Members {
 		r.ready = append(r.ready, errNotYet)
 	}
@@ -103,6 +106,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		members.Go(func() error { return r.member(ctx, i) })
 	}
 	members.Go(func() error { return r.refuseTopics(ctx) })
+	members.Go(func() error { return r.keepCache(ctx) })
 	return members.Wait()
 }
 

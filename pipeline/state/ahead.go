@@ -28,7 +28,7 @@ func (c *cache) expect(keys [][]byte) {
 	// Reads of one loop do not depend on each other, so the processor has them under way together.
 	var at [AheadKeys]address
 	for i := range keys {
-		at[i] = c.slots[a.hashes[i]&mask].at
+		at[i] = c.addressOf(c.slots[a.hashes[i]&mask].place)
 	}
 	var open [AheadKeys]int
 	for i := range keys {

@@ -17,6 +17,7 @@ type cache struct {
 	taken    int    // slots in use
 	segments []segment
 	first    uint32 // number of segments[0]; from 1
+	ring     uint32 // first's place in the ring of numbers that slots name segments by
 	bytes    int    // of segments
 	retired  []segment
 	spare    [][]byte
@@ -31,9 +32,40 @@ type cache struct {
 // address of a block: the number of its segment and the offset in it. 0 is none.
 type address uint64
 
+// slot is half as large as hash and address are: what of the limit is not slots holds keys.
 type slot struct {
-	hash uint64
-	at   address
+	hash  uint32 // its lower half
+	place place
+}
+
+// place is an address in a slot: the segment's number in a ring, from 1, and the offset in steps of eight bytes.
+// 0 is none.
+type place uint32
+
+const (
+	offsetBits = 15 // of a place: blocks begin in the first 256 KiB of a segment
+	ringSize   = 1<<(32-offsetBits) - 1
+)
+
+// placeOf an address. Far fewer segments than the ring has numbers are there at a time: it is 32 GiB long.
+func (c *cache) placeOf(at address) place {
+	number := c.ring + uint32(at>>32) - c.first
+	if number >= ringSize {
+		number -= ringSize
+	}
+	return place(number+1)<<offsetBits | place(uint32(at)>>3)
+}
+
+// addressOf a place.
+func (c *cache) addressOf(p place) address {
+	if p == 0 {
+		return 0
+	}
+	number := uint32(p>>offsetBits) - 1
+	if number < c.ring {
+		number += ringSize
+	}
+	return address(number-c.ring+c.first)<<32 | address(p&(1<<offsetBits-1))<<3
 }
 
 type segment struct {
@@ -109,7 +141,7 @@ func (k *openKey) clear() {
 const (
 	minSegment = 512
 	maxSegment = 256 << 10
-	slotBytes  = 16
+	slotBytes  = 8
 	firstSlots = 1 << 8
 	dirtyBytes = 8
 	openBytes  = 120 // of an openKey
@@ -140,11 +172,14 @@ func (c *cache) find(hash uint64, key []byte) (address, int) {
 	mask := uint64(len(c.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		s := c.slots[i]
-		if s.at == 0 {
+		if s.place == 0 {
 			return 0, int(i)
 		}
-		if s.hash == hash && bytes.Equal(c.block(s.at).key(), key) {
-			return s.at, int(i)
+		if s.hash != uint32(hash) {
+			continue
+		}
+		if at := c.addressOf(s.place); bytes.Equal(c.block(at).key(), key) {
+			return at, int(i)
 		}
 	}
 }
@@ -164,7 +199,7 @@ func (c *cache) point(hash uint64, contents []byte, to address) address {
 	if was == 0 {
 		c.taken++
 	}
-	c.slots[i] = slot{hash: hash, at: to}
+	c.slots[i] = slot{hash: uint32(hash), place: c.placeOf(to)}
 	return to
 }
 
@@ -272,11 +307,14 @@ func (c *cache) giveUpOldest() {
 		}
 		b.setRecent(false)
 		to := c.append(b[:b.used()], len(b))
-		c.slots[i].at = to
+		c.slots[i].place = c.placeOf(to)
 		c.moved(open, b, to)
 	}
 	c.segments = slices.Delete(c.segments, 0, 1)
 	c.first++
+	if c.ring++; c.ring == ringSize {
+		c.ring = 0
+	}
 	c.bytes -= len(old.mem)
 	c.retired = append(c.retired, old)
 }
@@ -284,11 +322,12 @@ func (c *cache) giveUpOldest() {
 // findPlace returns the slot that names this place; -1 when none does.
 func (c *cache) findPlace(at address, b block) (address, int) {
 	mask := uint64(len(c.slots) - 1)
+	place := c.placeOf(at)
 	for i := c.hash(b.key()) & mask; ; i = (i + 1) & mask {
-		switch c.slots[i].at {
+		switch c.slots[i].place {
 		case 0:
 			return 0, -1
-		case at:
+		case place:
 			return at, int(i)
 		}
 	}
@@ -300,7 +339,7 @@ func (c *cache) remove(i int) {
 	c.taken--
 	for gap, next := i, (i+1)&mask; ; next = (next + 1) & mask {
 		s := c.slots[next]
-		if s.at == 0 {
+		if s.place == 0 {
 			c.slots[gap] = slot{}
 			return
 		}
@@ -315,13 +354,13 @@ func (c *cache) remove(i int) {
 func (c *cache) growSlots() {
 	old := c.slots
 	c.slots = make([]slot, 2*len(old))
-	mask := uint64(len(c.slots) - 1)
+	mask := uint32(len(c.slots) - 1)
 	for _, s := range old {
-		if s.at == 0 {
+		if s.place == 0 {
 			continue
 		}
 		i := s.hash & mask
-		for c.slots[i].at != 0 {
+		for c.slots[i].place != 0 {
 			i = (i + 1) & mask
 		}
 		c.slots[i] = s

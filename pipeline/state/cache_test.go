@@ -76,9 +76,11 @@ func TestCacheForgetsOnlyWhatIsSaved(t *testing.T) {
 		}
 		n := 0
 		for i := range c.slots {
-			if s := c.slots[i]; s.at != 0 {
+			if s := c.slots[i]; s.place != 0 {
 				n++
-				if at, j := c.find(s.hash, c.block(s.at).key()); at != s.at || j != i {
+				at := c.addressOf(s.place)
+				key := c.block(at).key()
+				if found, j := c.find(c.hash(key), key); found != at || j != i {
 					t.Fatalf("slot %d is not found", i)
 				}
 			}
@@ -132,3 +134,33 @@ type idle struct{}
 
 func (idle) Name() string                                                     { return "idle" }
 func (idle) Process(*pipeline.Input, pipeline.State, *pipeline.Effects) error { return nil }
+
+// TestPlaces: a place tells a segment from the others that are there, also where numbers in the ring begin again.
+func TestPlaces(t *testing.T) {
+	c := newCache(1 << 20)
+	for c.ring < ringSize-3 {
+		c.ring++
+		c.first++
+	}
+	for range 6 {
+		seen := map[place]bool{}
+		for number := c.first; number < c.first+5; number++ {
+			for _, offset := range []address{0, 8, maxSegment - 8} {
+				at := address(number)<<32 | offset
+				p := c.placeOf(at)
+				if p == 0 || seen[p] || c.addressOf(p) != at {
+					t.Fatalf("ring %d: %x has place %x, which is %x", c.ring, at, p, c.addressOf(p))
+				}
+				seen[p] = true
+			}
+		}
+		c.addSegment(8)
+		c.giveUpOldest()
+	}
+	if c.ring != 3 {
+		t.Fatalf("the ring stands at %d, want 3", c.ring)
+	}
+	if c.addressOf(0) != 0 {
+		t.Fatal("no place has an address")
+	}
+}
