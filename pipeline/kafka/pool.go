@@ -17,7 +17,7 @@ type recordPool struct {
 const (
 	minPooled   = 4  // a batch of fewer than 2^4 records is not worth keeping
 	maxPooled   = 17 // nor is one of more than 2^17, which is rare
-	pooledLimit = 16 << 20
+	pooledLimit = 32 << 20
 	recordBytes = 184
 )
 
