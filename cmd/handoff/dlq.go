@@ -175,7 +175,7 @@ func (c *dlqResolve) run(s *session, how, why string) error {
 		c.By = whoAmI()
 	}
 	took, done := reading("read dead letters")
-	r, release, err := a.Resolver(s.ctx, c.By, took)
+	r, release, err := a.Resolver(s.ctx, c.By, c.DryRun, took)
 	done()
 	if err != nil {
 		return err

@@ -89,8 +89,11 @@ func (c *demoCommand) play(ctx context.Context, h *dev.House) (*demo.Books, erro
 }
 
 func openHouse(s *session, fast, verbose bool) (*dev.House, error) {
-	if len(s.set) > 0 {
-		return nil, fmt.Errorf("%w: the house on this machine has a configuration of its own; --set is for handoff run and gateway", errUsage)
+	switch own := "the house on this machine has a configuration of its own"; {
+	case len(s.set) > 0:
+		return nil, fmt.Errorf("%w: %s; --set is for handoff run and gateway", errUsage, own)
+	case s.file != "":
+		return nil, fmt.Errorf("%w: %s and would not read %s; --config is for handoff run and gateway: leave it out, and unset HANDOFF_CONFIG", errUsage, own, s.file)
 	}
 	level := slog.LevelWarn
 	if verbose {

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/pipeline/kafka"
@@ -178,6 +180,7 @@ func resetCommands(t *testing.T, h *inspected) {
 	if !strings.Contains(after, "UNSUBSCRIBED") || !strings.Contains(after, `"version":"2"`) && !strings.Contains(after, `"version": "2"`) {
 		t.Errorf("the ledger does not count on from where it was: %s", after)
 	}
+	h.unfinishedReset()
 	h.whileRunning([]string{schemas.StageClassify, schemas.StageConsent}, func() {
 		send(t, h.client(), "START", 3, time.Now())
 		h.until("consent goes on", func() bool {
@@ -202,6 +205,7 @@ func resetCommands(t *testing.T, h *inspected) {
 		{[]string{"consent", "--to-offset", "1:0", "--to-earliest"}, 2, "can't be used together"},
 		{[]string{"consent", "--keep-state", "--emit"}, 2, "goes with none of"},
 		{[]string{"consent", "--to-time", "1s", "--yes"}, 1, "--accept-loss"},
+		{[]string{"escalate", "--to-time", "2999-01-01", "--yes"}, 1, "cannot begin there: 2999-01-01T00:00:00Z is in the future"},
 		{[]string{"escalate", "--partition", "7"}, 1, "has no partition 7"},
 		{[]string{"consent", "--keep-state", "--yes"}, 0, "Done: 0 records"},
 	} {
@@ -216,4 +220,123 @@ func resetCommands(t *testing.T, h *inspected) {
 			return strings.Contains(out, "Stable")
 		})
 	})
+}
+
+// unfinishedReset marks consent's partition as a reset does that was killed behind its first step: the stage refuses to
+// start, and who asks for the lag is told so, though all is read. The command that is named finishes it.
+func (h *inspected) unfinishedReset() {
+	t := h.t
+	t.Helper()
+	admin, p := kadm.NewClient(h.client()), schemas.Partition([]byte(person), 4)
+	until, life := h.committedAt(schemas.TopicConsent, p), time.Now().UnixMilli()
+	offsets := kadm.Offsets{}
+	offsets.Add(kadm.Offset{Topic: schemas.TopicConsent, Partition: p, At: until, LeaderEpoch: -1,
+		Metadata: fmt.Sprintf("handoff-reset:1 from=0 until=%d life=%d clock=0 at=%d emit=false keep=false", until, life, life)})
+	if err := admin.CommitAllOffsets(t.Context(), schemas.TopicConsent, offsets); err != nil {
+		t.Fatal(err)
+	}
+	const says = "and the stage does not start before it is"
+	if out, _, code := h.at("lag", "consent"); code != 0 || !strings.Contains(out, says) || !strings.Contains(out, "handoff reset consent --yes") {
+		t.Errorf("lag: %d %s", code, out)
+	}
+	if out, _, _ := h.at("lag", "consent", "--format", "json"); !strings.Contains(out, `"reset_unfinished":true`) || !strings.Contains(out, `"reset_began":"2`) {
+		t.Errorf("lag as JSON: %s", out)
+	}
+	if _, problems, code := h.at("lag", "consent", "--fail-above", "100"); code != exitBehind || !strings.Contains(problems, says) {
+		t.Errorf("lag with a limit: %d %s", code, problems)
+	}
+	if out, problems, code := h.at("reset", "consent", "--yes"); code != 0 || !strings.Contains(out, "unfinished since") {
+		t.Errorf("reset: %d %s%s", code, out, problems)
+	}
+	if out, _, code := h.at("lag", "consent", "--fail-above", "100"); code != 0 || strings.Contains(out, says) {
+		t.Errorf("lag after it: %d %s", code, out)
+	}
+}
+
+// TestResetEscalate: built again by the same version, from all records, from an offset or from a time before the
+// conversation began, escalate keeps what it kept; nothing is put out a second time. From behind the conversation it
+// knows nothing of it, and goes on.
+func TestResetEscalate(t *testing.T) {
+	h := stageRan(t)
+	client := h.client()
+	stages := []string{schemas.StageClassify, schemas.StageConsent, schemas.StageEscalate}
+	h.whileRunning(stages, func() {
+		for i, text := range []string{"START", "My order came broken, I want to cancel it", "yes", "it is order 7"} {
+			send(t, client, text, 10+i, time.Now())
+		}
+		h.until("escalate read it all", func() bool {
+			_, _, code := h.at("lag", "--fail-above", "0", "classify", "consent", "escalate")
+			return code == 0 && h.committedAt(schemas.TopicEscalate, schemas.Partition([]byte(person), 4)) > 3 && h.count(schemas.TopicDeliver) > 3
+		})
+	})
+	before, put := h.kept("escalate"), h.count(schemas.TopicDeliver)
+	p := schemas.Partition([]byte(person), 4)
+	for _, args := range [][]string{{}, {"--to-offset", fmt.Sprintf("%d:0", p)}, {"--to-time", "1h"}} {
+		out, problems, code := h.at(append([]string{"reset", "escalate", "--yes"}, args...)...)
+		if code != 0 || strings.Contains(out, "Done: 0 records") {
+			t.Fatalf("%v: %d %s%s", args, code, out, problems)
+		}
+		if after := h.kept("escalate"); after != before {
+			t.Errorf("%v: escalate keeps\n%s\nand kept before\n%s", args, after, before)
+		}
+		if n := h.count(schemas.TopicDeliver); n != put {
+			t.Errorf("%v: deliver was sent %d records, and %d before", args, n, put)
+		}
+	}
+	// From behind all of it nothing of it is known any more.
+	end := h.committedAt(schemas.TopicEscalate, p)
+	if out, problems, code := h.at("reset", "escalate", "--yes", "--to-offset", fmt.Sprintf("%d:%d", p, end)); code != 0 || !strings.Contains(out, "PARTIAL") {
+		t.Fatalf("from the end: %d %s%s", code, out, problems)
+	}
+	if left := h.kept("escalate"); strings.Contains(left, `"kind":"entry"`) {
+		t.Errorf("from the end: it keeps %s", left)
+	}
+	if _, problems, code := h.at("reset", "escalate", "--yes", "--to-offset", fmt.Sprintf("%d:%d", p, end+1)); code != 1 || !strings.Contains(problems, "was not processed yet") {
+		t.Errorf("from beyond the end: %d %s", code, problems)
+	}
+	h.whileRunning(stages, func() {
+		send(t, client, "I want to talk to a person", 20, time.Now())
+		h.until("it goes on", func() bool {
+			return h.committedAt(schemas.TopicEscalate, p) > end && strings.Contains(h.kept("escalate"), `"kind":"entry"`)
+		})
+	})
+}
+
+// kept is what a stage keeps, without where it stands.
+func (h *inspected) kept(stage string) string {
+	h.t.Helper()
+	out, problems, code := h.at("state", "scan", stage, "--format", "json", "--limit", "0")
+	if code != 0 {
+		h.t.Fatalf("state scan: %d %s", code, problems)
+	}
+	var items []string
+	for line := range strings.Lines(out) {
+		if !strings.HasPrefix(line, `{"kind":"position"`) {
+			items = append(items, line)
+		}
+	}
+	return strings.Join(items, "")
+}
+
+// count is how many records are in a topic.
+func (h *inspected) count(topic string) (n int) {
+	h.t.Helper()
+	brokers := strings.TrimPrefix(h.set[0], "kafka.brokers=")
+	if err := kafka.ReadTopic(h.t.Context(), kafka.Connection{Brokers: []string{brokers}}, topic, func(*kgo.Record) error {
+		n++
+		return nil
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+	return n
+}
+
+// committedAt is where a mailbox's group stands.
+func (h *inspected) committedAt(mailbox string, partition int32) int64 {
+	h.t.Helper()
+	at, err := kadm.NewClient(h.client()).FetchOffsets(h.t.Context(), mailbox)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return at[mailbox][partition].At
 }

@@ -54,6 +54,10 @@ type PartitionLag struct {
 	Gone int64
 	// Owner is the member's instance; "" for none.
 	Owner string
+	// ResetBegan is when a reset began that is not finished, so that the stage does not start, whatever it has
+	// read; zero for none. Finish is the command that finishes it.
+	ResetBegan time.Time
+	Finish     string
 }
 
 // Records that are unread in all partitions.
@@ -72,6 +76,17 @@ func (s *StageLag) Gone() int64 {
 		n += p.Gone
 	}
 	return n
+}
+
+// Resets returns the partitions of which a reset is not finished, in order.
+func (s *StageLag) Resets() []PartitionLag {
+	var all []PartitionLag
+	for _, p := range s.Partitions {
+		if !p.ResetBegan.IsZero() {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // Oldest is the earliest of the partitions'; zero for none.
@@ -159,6 +174,9 @@ func (l *LagReader) stage(ctx context.Context, stage string, into *StageLag) err
 		if c, ok := commits.Lookup(mailbox, id); ok && c.At >= 0 {
 			p.Committed = c.At
 			p.Gone = max(s.from-c.At, 0)
+			if mark, unfinished := parseResetMark(c.Metadata); unfinished {
+				p.ResetBegan, p.Finish = mark.began(), mark.command(stage)
+			}
 			from = max(s.from, c.At)
 		}
 		p.Records = max(s.end-from, 0)

@@ -149,6 +149,10 @@ func OpenReset(ctx context.Context, cfg ResetConfig) (_ *Reset, err error) {
 	if _, ok := cfg.Stage.(pipeline.Repeater); cfg.Emit && !ok {
 		return nil, fmt.Errorf("reset %s: none of its outputs may be produced again: who reads them would take them for new", cfg.Name)
 	}
+	if cfg.Start.Time.After(cfg.Now()) {
+		// No record would be processed again, and all state thrown away.
+		return nil, fmt.Errorf("reset %s: %w: %s is in the future", cfg.Name, ErrResetStart, cfg.Start.Time.UTC().Format(time.RFC3339))
+	}
 	r := &Reset{cfg: cfg, mailbox: schemas.Mailbox(cfg.Name), changelog: schemas.Changelog(cfg.Name)}
 	defer func() {
 		if err != nil {

@@ -34,6 +34,8 @@ type ResolverConfig struct {
 	ShutsTexts func(stage string) bool
 	// By is who resolves.
 	By string
+	// Look says that nothing is to be resolved: nobody is fenced.
+	Look bool
 	// Now is the wall clock; default time.Now.
 	Now func() time.Time
 	// Took is told how far the read of the dead letters is; may be nil.
@@ -56,9 +58,11 @@ var (
 	ErrRecordGone = errors.New("the record is no longer in its mailbox")
 	// ErrNoStage says that a dead letter is of a stage that does not exist.
 	ErrNoStage = errors.New("there is no such stage")
+
+	errLooks = errors.New("it was opened only to look")
 )
 
-// OpenResolver fences every other resolver and reads the dead letters as they are from then on.
+// OpenResolver fences every other resolver, unless it is only to look, and reads the dead letters as they are from then on.
 func OpenResolver(ctx context.Context, cfg ResolverConfig) (*Resolver, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -69,9 +73,11 @@ func OpenResolver(ctx context.Context, cfg ResolverConfig) (*Resolver, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := client.ProducerID(ctx); err != nil {
-		client.Close()
-		return nil, fmt.Errorf("become the one who resolves dead letters: %w", err)
+	if !cfg.Look {
+		if _, _, err := client.ProducerID(ctx); err != nil {
+			client.Close()
+			return nil, fmt.Errorf("become the one who resolves dead letters: %w", err)
+		}
 	}
 	letters, err := ReadDeadLetters(ctx, cfg.Connection, cfg.Took)
 	if err != nil {
@@ -106,6 +112,9 @@ func (r *Resolver) Check(l *DeadLetter, how string) error {
 // together, some letters at a time, in order; done is told after each commit. The error is of the first letter that cannot be
 // resolved; those before it may be.
 func (r *Resolver) Resolve(ctx context.Context, letters []*DeadLetter, how, why string, done func(n int)) error {
+	if r.cfg.Look {
+		return fmt.Errorf("resolve dead letters: %w", errLooks)
+	}
 	for batch := range slices.Chunk(letters, resolveBatch) {
 		if err := r.resolve(ctx, batch, how, why); err != nil {
 			return err

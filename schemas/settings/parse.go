@@ -88,20 +88,12 @@ func Parse(document []byte) (shop *Shop, err error) {
 }
 
 func parse(document []byte) (*Shop, error) {
-	if !utf8.Valid(document) {
-		return nil, &Error{Problems: []Problem{notUTF8(document)}}
-	}
 	s := defaults()
-	dec := yaml.NewDecoder(strings.NewReader(string(document)), yaml.Strict())
-	if err := dec.Decode(s); err != nil {
+	if err := decode(document, s, yaml.Strict()); err != nil {
 		if errors.Is(err, io.EOF) {
 			return nil, &Error{Problems: []Problem{{Reason: "the document is empty; it needs at least shop, name, support_contact and accounts"}}}
 		}
-		return nil, &Error{Problems: []Problem{syntaxProblem(document, err)}}
-	}
-	var more any
-	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
-		return nil, &Error{Problems: []Problem{{Reason: "there is more than one document; each shop has a file of its own"}}}
+		return nil, err
 	}
 	fillIn(s)
 	if problems := check(s); len(problems) > 0 {
@@ -112,6 +104,40 @@ func parse(document []byte) (*Shop, error) {
 		return nil, &Error{Problems: problems}
 	}
 	return s, nil
+}
+
+// Read decodes the one document of a YAML file of any kind. The error is an *Error that says where and why, or io.EOF
+// when there is nothing in it.
+func Read(document []byte, into any) (err error) {
+	defer func() {
+		if r := recover(); r != nil { // as in Parse
+			err = &Error{Problems: []Problem{{Reason: fmt.Sprintf("is not YAML that can be read: %v", r)}}}
+		}
+	}()
+	return decode(document, into)
+}
+
+// withoutMark is a document without the mark that some editors put before UTF-8; the YAML library takes it for a part
+// of the first key.
+func withoutMark(document []byte) []byte { return bytes.TrimPrefix(document, []byte("\xef\xbb\xbf")) }
+
+func decode(document []byte, into any, options ...yaml.DecodeOption) error {
+	document = withoutMark(document)
+	if !utf8.Valid(document) {
+		return &Error{Problems: []Problem{notUTF8(document)}}
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(document), options...)
+	if err := dec.Decode(into); err != nil {
+		if errors.Is(err, io.EOF) {
+			return io.EOF
+		}
+		return &Error{Problems: []Problem{syntaxProblem(document, err)}}
+	}
+	var more any
+	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
+		return &Error{Problems: []Problem{{Reason: "there is more than one document; each has a file of its own"}}}
+	}
+	return nil
 }
 
 // notUTF8 is where a document is not.
@@ -177,7 +203,7 @@ func fillIn(s *Shop) {
 // locate fills in the lines of problems from their paths; a path that is not in the document gets the
 // line of its nearest parent that is.
 func locate(document []byte, problems []Problem) {
-	file, err := parser.ParseBytes(document, 0)
+	file, err := parser.ParseBytes(withoutMark(document), 0)
 	if err != nil {
 		return // the document was decoded before, so this cannot happen; lines stay 0
 	}

@@ -114,5 +114,5 @@ func pathAt(document []byte, t *token.Token) string {
 	for _, doc := range file.Docs {
 		ast.Walk(find, doc)
 	}
-	return strings.TrimPrefix(find.path, "$.")
+	return strings.TrimPrefix(strings.TrimPrefix(find.path, "$"), ".") // "$" is the whole document
 }

@@ -15,8 +15,9 @@ func (a *App) DeadLetters(ctx context.Context, took func(n, of int64)) (*kafka.D
 	return kafka.ReadDeadLetters(ctx, a.conn, took)
 }
 
-// Resolver opens what puts dead letters back or drops them in the name of by. release must be called.
-func (a *App) Resolver(ctx context.Context, by string, took func(n, of int64)) (r *kafka.Resolver, release func(), err error) {
+// Resolver opens what puts dead letters back or drops them in the name of by, or with look only tells which it
+// would. release must be called.
+func (a *App) Resolver(ctx context.Context, by string, look bool, took func(n, of int64)) (r *kafka.Resolver, release func(), err error) {
 	all, err := newStages(a.cfg.Escalate, a.cfg.Classifier)
 	if err != nil {
 		return nil, nil, err
@@ -30,7 +31,7 @@ func (a *App) Resolver(ctx context.Context, by string, took func(n, of int64)) (
 		return nil, nil, err
 	}
 	r, err = kafka.OpenResolver(ctx, kafka.ResolverConfig{
-		Connection: a.conn, Settings: table, Stages: StageNames(), By: by, Took: took,
+		Connection: a.conn, Settings: table, Stages: StageNames(), By: by, Look: look, Took: took,
 		ShutsTexts: func(stage string) bool { return shuts[stage] },
 	})
 	if err != nil {

@@ -4,16 +4,12 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/v2"
 
 	"github.com/handoff-dev/handoff/schemas"
@@ -176,49 +172,31 @@ func Load(file string, set []string) (*Config, error) {
 	if err := k.Load(confmap.Provider(defaults(), "."), nil); err != nil {
 		return nil, fmt.Errorf("configuration defaults: %w", err)
 	}
-	known := map[string]bool{}
-	for _, key := range k.Keys() {
-		known[key] = true
-	}
+	in := newInput()
 	if file != "" {
-		if err := loadFile(k, file, known); err != nil {
+		if err := in.file(file); err != nil {
 			return nil, err
 		}
 	}
-	if err := loadEnv(k, known); err != nil {
+	if err := in.environment(os.Environ()); err != nil {
 		return nil, err
 	}
 	for _, s := range set {
-		key, value, ok := strings.Cut(s, "=")
-		if !ok || !known[key] {
-			return nil, fmt.Errorf("--set %s: want key=value with a key of `handoff config print`", s)
+		if err := in.flag(s); err != nil {
+			return nil, err
 		}
-		if err := k.Set(key, listed(key, value)); err != nil {
-			return nil, fmt.Errorf("--set %s: %w", s, err)
-		}
+	}
+	if err := k.Load(confmap.Provider(in.values, "."), nil); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	c := &Config{}
 	if err := k.Unmarshal("", c); err != nil {
-		return nil, undecoded(err)
+		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	if c.HTTP.PublicURL == "" {
 		c.HTTP.PublicURL = "http://" + c.HTTP.Listen
 	}
-	return c, c.check()
-}
-
-// undecoded says which settings have values of another kind than theirs, in one line.
-func undecoded(err error) error {
-	var parts []string
-	for line := range strings.Lines(err.Error()) {
-		if name, why, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "'"), "' "); ok {
-			parts = append(parts, name+": "+why)
-		}
-	}
-	if len(parts) == 0 {
-		return fmt.Errorf("configuration: %w", err)
-	}
-	return fmt.Errorf("configuration: %s; docs/reference/configuration.md has what each takes", strings.Join(parts, "; "))
+	return c, c.check(in.places)
 }
 
 func defaults() map[string]any {
@@ -243,138 +221,4 @@ func defaults() map[string]any {
 		"log.level": "info", "log.format": "text",
 		"drain": "20s",
 	}
-}
-
-// loadFile merges a YAML file; a key that does not exist is refused with its line.
-func loadFile(k *koanf.Koanf, file string, known map[string]bool) error {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("configuration file: %w", err)
-	}
-	var doc map[string]any
-	if err := yaml.Unmarshal(raw, &doc); err != nil {
-		return fmt.Errorf("configuration file %s: %w", file, err)
-	}
-	for key := range flatten("", doc) {
-		if !known[key] {
-			return fmt.Errorf("configuration file %s, line %d: %s is not a setting; `handoff config print` lists them", file, lineOf(raw, key), key)
-		}
-	}
-	if err := k.Load(confmap.Provider(doc, ""), nil); err != nil {
-		return fmt.Errorf("configuration file %s: %w", file, err)
-	}
-	return nil
-}
-
-func flatten(prefix string, doc map[string]any) map[string]any {
-	out := map[string]any{}
-	for name, v := range doc {
-		key := strings.TrimPrefix(prefix+"."+name, ".")
-		if sub, ok := v.(map[string]any); ok {
-			for k, v := range flatten(key, sub) {
-				out[k] = v
-			}
-			continue
-		}
-		out[key] = v
-	}
-	return out
-}
-
-// lineOf finds the line of the last part of a key; 0 when it is not found.
-func lineOf(raw []byte, key string) int {
-	name := key[strings.LastIndexByte(key, '.')+1:] + ":"
-	for i, line := range strings.Split(string(raw), "\n") {
-		if strings.HasPrefix(strings.TrimSpace(line), name) {
-			return i + 1
-		}
-	}
-	return 0
-}
-
-// loadEnv merges HANDOFF_… variables; "__" divides parts. An unknown one that has parts is refused;
-// others are somebody else's, a secret's for instance.
-func loadEnv(k *koanf.Koanf, known map[string]bool) error {
-	var unknown []string
-	provider := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
-		key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "__", ".")
-		if key == "config" {
-			return "", nil // the flag's own variable
-		}
-		if known[key] {
-			return key, listed(key, value)
-		}
-		if strings.Contains(key, ".") {
-			unknown = append(unknown, name)
-		}
-		return "", nil
-	}})
-	if err := k.Load(provider, nil); err != nil {
-		return fmt.Errorf("configuration from the environment: %w", err)
-	}
-	if len(unknown) > 0 {
-		return fmt.Errorf("environment: %s is not a setting; HANDOFF_KAFKA__BROKERS sets kafka.brokers, and so on", strings.Join(unknown, ", "))
-	}
-	return nil
-}
-
-// listed splits the values of settings that are lists.
-func listed(key, value string) any {
-	if key == "kafka.brokers" {
-		return strings.Split(value, ",")
-	}
-	return value
-}
-
-// check returns everything wrong with the configuration.
-func (c *Config) check() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if len(c.Kafka.Brokers) == 0 {
-		bad("kafka.brokers: at least one host:port is needed")
-	}
-	if c.Kafka.Partitions < 1 || c.Kafka.Partitions > 4096 {
-		bad("kafka.partitions: %d is not between 1 and 4096", c.Kafka.Partitions)
-	}
-	switch c.Kafka.SASL.Mechanism {
-	case "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
-	default:
-		bad("kafka.sasl.mechanism: %q is not known; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Kafka.SASL.Mechanism)
-	}
-	if c.Kafka.SASL.Mechanism != "" && (c.Kafka.SASL.User == "" || c.Kafka.SASL.Password == "") {
-		bad("kafka.sasl: user and password are needed with a mechanism")
-	}
-	if c.Kafka.SessionTimeout < time.Second || c.Kafka.TransactionTimeout < time.Second {
-		bad("kafka: session_timeout and transaction_timeout must be at least 1s")
-	}
-	if c.ClickHouse.Protocol != "native" && c.ClickHouse.Protocol != "http" {
-		bad("clickhouse.protocol: %q is not known; use native or http", c.ClickHouse.Protocol)
-	}
-	for key, ref := range map[string]settings.SecretRef{
-		"kafka.sasl.password": c.Kafka.SASL.Password, "clickhouse.password": c.ClickHouse.Password, "http.operator_token": c.HTTP.OperatorToken,
-		"consent.ledger_key": c.Consent.LedgerKey,
-	} {
-		if ref != "" && !strings.HasPrefix(string(ref), "env:") && !strings.HasPrefix(string(ref), "file:") {
-			bad("%s: must be a reference, env:NAME or file:/path", key)
-		}
-	}
-	if c.Instance == "" || c.StateDir == "" {
-		bad("instance and state_dir must not be empty")
-	}
-	if c.Run.Members < 1 || c.Run.Members > 64 {
-		bad("run.members is %d: give 1 to 64", c.Run.Members)
-	}
-	if c.Run.CacheMiB < 1 {
-		bad("run.cache_mib is %d: give at least 1", c.Run.CacheMiB)
-	}
-	if c.Outside.RequestTimeout <= 0 || c.Outside.Settle < 0 {
-		bad("outside: request_timeout must be longer than 0 and settle not negative")
-	}
-	if c.Escalate.DeskSilence <= 0 {
-		bad("escalate.desk_silence: must be longer than 0, e.g. 1m")
-	}
-	if c.Drain <= 0 {
-		bad("drain: must be longer than 0, e.g. 20s")
-	}
-	return errors.Join(errs...)
 }

@@ -25,7 +25,9 @@ type LagLine struct {
 	Records int64 `json:"records"`
 	Gone    int64 `json:"gone,omitempty"`
 	// Seconds since the oldest unread record was received; 0 when none is unread.
-	Seconds    float64         `json:"seconds"`
+	Seconds float64 `json:"seconds"`
+	// Unfinished tells that a reset is not finished: the stage does not start, whatever it has read.
+	Unfinished bool            `json:"reset_unfinished,omitempty"`
 	Partitions []PartitionLine `json:"partitions"`
 }
 
@@ -46,6 +48,8 @@ type PartitionLine struct {
 	Gone      int64   `json:"gone,omitempty"`
 	Seconds   float64 `json:"seconds"`
 	Owner     string  `json:"owner,omitempty"`
+	// ResetBegan is when a reset began that is not finished.
+	ResetBegan *time.Time `json:"reset_began,omitempty"`
 }
 
 // age is how long ago t was, to the millisecond; 0 for no time.
@@ -63,7 +67,7 @@ func WriteLagJSON(out io.Writer, all []kafka.StageLag, now time.Time) error {
 		s := &all[i]
 		l := LagLine{
 			At: now.UTC(), Stage: s.Stage, Group: schemas.Mailbox(s.Stage), State: s.State, Records: s.Records(), Gone: s.Gone(),
-			Seconds: age(s.Oldest(), now).Seconds(), Members: []MemberLine{},
+			Seconds: age(s.Oldest(), now).Seconds(), Members: []MemberLine{}, Unfinished: len(s.Resets()) > 0,
 		}
 		for _, m := range s.Members {
 			l.Members = append(l.Members, MemberLine{m.Instance, m.Host, append([]int32{}, m.Partitions...)})
@@ -72,6 +76,9 @@ func WriteLagJSON(out io.Writer, all []kafka.StageLag, now time.Time) error {
 			line := PartitionLine{Partition: p.Partition, End: p.End, Records: p.Records, Gone: p.Gone, Seconds: age(p.Oldest, now).Seconds(), Owner: p.Owner}
 			if p.Committed >= 0 {
 				line.Committed = &p.Committed
+			}
+			if !p.ResetBegan.IsZero() {
+				line.ResetBegan = &p.ResetBegan
 			}
 			l.Partitions = append(l.Partitions, line)
 		}
@@ -96,6 +103,9 @@ func WriteLag(out io.Writer, all []kafka.StageLag, now time.Time, partitions boo
 		if n := s.Gone(); n > 0 {
 			notes = append(notes, fmt.Sprintf("%s: %d records were deleted from %s before they were read", s.Stage, n, schemas.Mailbox(s.Stage)))
 		}
+		if why := unfinished(s); why != "" {
+			notes = append(notes, why)
+		}
 		if !partitions {
 			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", s.Stage, s.State, s.Records(), oldest(s.Records(), s.Oldest(), now), members(s))
 			continue
@@ -119,6 +129,21 @@ func WriteLag(out io.Writer, all []kafka.StageLag, now time.Time, partitions boo
 		fmt.Fprintln(out, n)
 	}
 	return nil
+}
+
+// unfinished tells of a reset that is not finished, and what finishes it; "" where there is none. How far the group
+// had read before it says nothing then.
+func unfinished(s *kafka.StageLag) string {
+	resets := s.Resets()
+	if len(resets) == 0 {
+		return ""
+	}
+	names := make([]string, len(resets))
+	for i, p := range resets {
+		names[i] = strconv.Itoa(int(p.Partition))
+	}
+	return fmt.Sprintf("%s: a reset that began %s UTC is not finished (partitions %s), and the stage does not start before it is; unless it is at work now: %s",
+		s.Stage, resets[0].ResetBegan.Format(time.DateTime), strings.Join(names, ", "), resets[0].Finish)
 }
 
 // oldest is the age of the oldest unread record; a dash when none is unread.
@@ -149,11 +174,15 @@ func members(s *kafka.StageLag) string {
 }
 
 // Behind says which stages are above a limit: more unread records than records, or an older one than
-// old; nil is no limit. It is empty when all are within.
+// old; nil is no limit. A stage whose reset is not finished is above any limit: it does not start. It is empty when
+// all are within.
 func Behind(all []kafka.StageLag, now time.Time, records *int64, old *time.Duration) []string {
 	var over []string
 	for i := range all {
 		s := &all[i]
+		if why := unfinished(s); why != "" && (records != nil || old != nil) {
+			over = append(over, why)
+		}
 		if n := s.Records(); records != nil && n > *records {
 			over = append(over, fmt.Sprintf("%s has %d unread records, more than %d", s.Stage, n, *records))
 		}
