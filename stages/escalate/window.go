@@ -67,8 +67,8 @@ func (c *conversation) wrote() {
 	}
 }
 
-// keywordCame counts a keyword like any message of the subscriber's: it opens the window, and its answer
-// is one of the texts in it.
+// keywordCame counts a keyword, or the yes to a question of consent's, like any message of the subscriber's: it opens
+// the window, and its answer is one of the texts in it.
 func (c *conversation) keywordCame(n *handoffv1.ConsentNotice) {
 	if n.GetKind() == handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT {
 		return // what waits is dropped
