@@ -38,17 +38,17 @@ func parkedPrefix(conversation string) string { return "parked/" + conversation 
 // parkOrBlock judges a reply: whether it is kept, because it may not leave yet, or was dropped with a note, because it
 // may not leave at all.
 func (c *conversation) parkOrBlock(p *statev1.Parked) (parks, blocked bool) {
-	r := p.GetReply()
-	if r.GetParking() != nil && (!c.outsideWindow(agentText(p)) || c.shop.Handoff.OutsideWindow == outsidePark) {
+	r, o := p.GetReply(), agentText(p)
+	waits := c.shop.Handoff.OutsideWindow == outsidePark && c.fitsWindow(o)
+	if r.GetParking() != nil && (waits || !c.outsideWindow(o)) {
 		return true, false
 	}
 	c.releaseParked(false, "another reply follows") // what was written before leaves before, if it may
-	o := agentText(p)
 	why := c.mayLeave(o)
 	switch {
 	case why == handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 		return false, false
-	case why != handoffv1.BlockReason_BLOCK_REASON_WINDOW || c.shop.Handoff.OutsideWindow != outsidePark:
+	case why != handoffv1.BlockReason_BLOCK_REASON_WINDOW || !waits:
 		c.blockOn(p.GetOnTicket(), o, why)
 		return false, true
 	}

@@ -41,6 +41,9 @@ func (c *conversation) blockOn(ticket uint64, o outbound, why handoffv1.BlockRea
 	note := c.blockedNote(why, nil)
 	if why == handoffv1.BlockReason_BLOCK_REASON_WINDOW {
 		note = c.windowNote(o.class)
+		if !c.fitsWindow(o) {
+			note += fmt.Sprintf(" It takes %d messages: send less at once.", c.messagesOf(o))
+		}
 	}
 	if ticket != 0 {
 		c.noteOn(ticket, note)
@@ -84,6 +87,12 @@ func (c *conversation) outsideWindow(o outbound) bool {
 		return false
 	}
 	return !c.t.Now.Before(c.windowUntil(o.class)) || w.Messages > 0 && int(c.state.GetSentSince()+c.messagesOf(o)) > w.Messages
+}
+
+// fitsWindow tells that the channel takes a text once the subscriber has written: it is not longer than a whole window.
+func (c *conversation) fitsWindow(o outbound) bool {
+	most := schemas.WindowOf(c.at.Channel).Messages
+	return most == 0 || int(c.messagesOf(o)) <= most
 }
 
 // windowUntil is when the channel takes no text of a class any more; deliver starts none from then on.
