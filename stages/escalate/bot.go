@@ -21,8 +21,7 @@ func (c *conversation) askBot(asked *statev1.Cause) {
 		t.Waiting = asked
 		return
 	}
-	after := c.state.GetMessages() - 1
-	c.ask(asked, after)
+	c.ask(asked, c.message-1) // replies that waited for the message may stand behind it (W3)
 }
 
 // botPatience is how long a question may wait until the bot can be asked it, for a stage that is down; and an answer

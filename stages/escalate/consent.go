@@ -42,8 +42,8 @@ func covers(scope, conversation string) bool {
 
 func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 	here := c.at.Conversation == c.t.Record.GetConversation()
-	if here && n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_KEYWORD {
-		c.state.Unsure = 0 // a keyword is a placed message (H1)
+	if here && wroteIt(n) {
+		c.state.Unsure = 0 // a placed message (H1)
 		c.keywordCame(n)
 	}
 	switch n.GetKind() {
@@ -81,6 +81,13 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 		c.moved(c.t.Record.GetConsent().GetTimeZone())
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_UNSPECIFIED:
 	}
+}
+
+// wroteIt tells that a change of consent is what comes of a message that escalate is not given: a keyword, or the yes
+// to the question whether to subscribe (C6).
+func wroteIt(n *handoffv1.ConsentNotice) bool {
+	return n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_KEYWORD ||
+		n.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_OPT_IN_ANSWER
 }
 
 // askedToConfirm tells the agents on an open ticket that only a yes lets texts leave (C6): ours was asked in one

@@ -38,6 +38,8 @@ type conversation struct {
 	read   struct{ state, episode, ticket, unanswered bool }
 	thread thread
 	rules  asking
+	// message is the place in the thread of the customer's message that this turn is about.
+	message uint64
 	// reach is what abroad found out.
 	reach struct{ known, abroad bool }
 	// whateverHour: an agent asked in this turn to have replies sent whatever the hour (C11).

@@ -37,6 +37,7 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 	c.remarked(m)
 	c.disconnected()
 	c.thread.add(c.customerMessage(msg), 0)
+	c.message = c.state.GetMessages()
 	c.wrote()
 	if c.optedOut() {
 		c.onOptedOutMessage(m) // C13

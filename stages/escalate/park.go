@@ -38,17 +38,17 @@ func parkedPrefix(conversation string) string { return "parked/" + conversation 
 // parkOrBlock judges a reply: whether it is kept, because it may not leave yet, or was dropped with a note, because it
 // may not leave at all.
 func (c *conversation) parkOrBlock(p *statev1.Parked) (parks, blocked bool) {
-	r := p.GetReply()
-	if r.GetParking() != nil {
+	r, o := p.GetReply(), agentText(p)
+	waits := c.shop.Handoff.OutsideWindow == outsidePark && c.fitsWindow(o)
+	if r.GetParking() != nil && (waits || !c.outsideWindow(o)) {
 		return true, false
 	}
 	c.releaseParked(false, "another reply follows") // what was written before leaves before, if it may
-	o := agentText(p)
 	why := c.mayLeave(o)
 	switch {
 	case why == handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 		return false, false
-	case why != handoffv1.BlockReason_BLOCK_REASON_WINDOW || c.shop.Handoff.OutsideWindow != outsidePark:
+	case why != handoffv1.BlockReason_BLOCK_REASON_WINDOW || !waits:
 		c.blockOn(p.GetOnTicket(), o, why)
 		return false, true
 	}
@@ -61,6 +61,10 @@ func (c *conversation) parkReply(p *statev1.Parked) {
 	parking := p.GetReply().GetParking()
 	if parking.GetReason() == handoffv1.ParkReason_PARK_REASON_WINDOW {
 		c.park(p, c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)+sentOnAnswer+c.nudge())
+		return
+	}
+	if c.outsideWindow(agentText(p)) { // no hour helps: the subscriber is asked to write when it is day
+		c.park(p, c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)+sentOnAnswer+c.nudgeAt(parking.GetUntil().AsTime()))
 		return
 	}
 	c.park(p, parkedUntil(c.shop, parking))
@@ -111,6 +115,15 @@ type kept struct {
 	*statev1.Parked
 }
 
+// nudgeAt tells when the account's template will be sent, where there is one.
+func (c *conversation) nudgeAt(at time.Time) string {
+	account := c.shop.Account(c.at.Channel, c.at.Account)
+	if account == nil || account.Nudge.Template == "" || c.state.GetNudged() {
+		return ""
+	}
+	return fmt.Sprintf(" The template %q asks them to on %s, when their quiet hours are over.", account.Nudge.Template, c.shop.Moment(at))
+}
+
 // parked lists what waits, in the order of writing.
 func (c *conversation) parked() (all []kept) {
 	if c.state.GetParked() == 0 {
@@ -135,9 +148,18 @@ func (c *conversation) releaseParked(all bool, because string) {
 		}
 		c.t.Delete(p.name)
 		c.sendReply(p.Parked)
+		c.reachedLate(p.Parked)
 		c.noteParked(p.Parked, fmt.Sprintf("The reply that was parked on %s is sent: %s.", c.shop.Moment(p.GetAt().AsTime()), because))
 	}
 	c.armParked()
+}
+
+// reachedLate gives people a conversation again whose time was over before their reply could leave: it is now that the
+// subscriber has it, and may answer it (H7).
+func (c *conversation) reachedLate(p *statev1.Parked) {
+	if c.episode.GetState() == expired && p.GetOnTicket() != 0 && p.GetOnTicket() == c.ticket.GetEpisode() {
+		c.afterReply()
+	}
 }
 
 func isQuiet(p kept) bool {

@@ -86,7 +86,7 @@ func (c *conversation) sendText(o outbound) (callID string) {
 			Id: callID, Author: authorOf(o.class), Name: c.authorName(o), At: c.now(), Text: o.text, Media: o.media,
 		}), o.onTicket)
 	}
-	c.t.Fact(c.at, turn.New(c.t, handoffv1.Fact{Kind: turn.New(c.t, handoffv1.Fact_Message{Message: turn.New(c.t, handoffv1.MessageFact{
+	c.t.Fact(c.at, turn.New(c.t, handoffv1.Fact{Reason: allowedBy(o, stamp), Kind: turn.New(c.t, handoffv1.Fact_Message{Message: turn.New(c.t, handoffv1.MessageFact{
 		MessageId: callID, Author: authorOf(o.class), AuthorName: c.authorName(o), Text: o.text,
 		MediaCount: uint32(len(o.media)), TextClass: o.class, Episode: o.episode, NativeId: o.nativeID,
 	})})}))
@@ -94,6 +94,14 @@ func (c *conversation) sendText(o outbound) (callID string) {
 		c.countAutomated()
 	}
 	return callID
+}
+
+// allowedBy says what lets a text leave that consent alone does not; "" for most.
+func allowedBy(o outbound, stamp *handoffv1.ConsentStamp) string {
+	if o.class == handoffv1.TextClass_TEXT_CLASS_AGENT && stamp.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED {
+		return "answers within 24 hours what the customer wrote after they opted out (answer_after_stop)" // C13
+	}
+	return ""
 }
 
 // asked tells classify what the text asks, and from when on, so that it knows which question a bare yes answers.

@@ -41,6 +41,9 @@ func (c *conversation) blockOn(ticket uint64, o outbound, why handoffv1.BlockRea
 	note := c.blockedNote(why, nil)
 	if why == handoffv1.BlockReason_BLOCK_REASON_WINDOW {
 		note = c.windowNote(o.class)
+		if !c.fitsWindow(o) {
+			note += fmt.Sprintf(" It takes %d messages: send less at once.", c.messagesOf(o))
+		}
 	}
 	if ticket != 0 {
 		c.noteOn(ticket, note)
@@ -67,8 +70,8 @@ func (c *conversation) wrote() {
 	}
 }
 
-// keywordCame counts a keyword like any message of the subscriber's: it opens the window, and its answer
-// is one of the texts in it.
+// keywordCame counts a keyword, or the yes to a question of consent's, like any message of the subscriber's: it opens
+// the window, and its answer is one of the texts in it.
 func (c *conversation) keywordCame(n *handoffv1.ConsentNotice) {
 	if n.GetKind() == handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_OUT {
 		return // what waits is dropped
@@ -84,6 +87,12 @@ func (c *conversation) outsideWindow(o outbound) bool {
 		return false
 	}
 	return !c.t.Now.Before(c.windowUntil(o.class)) || w.Messages > 0 && int(c.state.GetSentSince()+c.messagesOf(o)) > w.Messages
+}
+
+// fitsWindow tells that the channel takes a text once the subscriber has written: it is not longer than a whole window.
+func (c *conversation) fitsWindow(o outbound) bool {
+	most := schemas.WindowOf(c.at.Channel).Messages
+	return most == 0 || int(c.messagesOf(o)) <= most
 }
 
 // windowUntil is when the channel takes no text of a class any more; deliver starts none from then on.
