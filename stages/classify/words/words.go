@@ -2,7 +2,7 @@
 // model learns of a question in one language holds in the others, and a rule is written once for all of
 // them. It reads a folded message and gives the meanings that stand in it, for package rules, and
 // features made of them, for package model: each concept, and pairs of concepts that follow each other.
-// The words are data: lexicon.tsv, words.tsv, optouts.tsv.
+// The words are data: lexicon.tsv, words.tsv, optouts.tsv, names.tsv.
 package words
 
 import (
@@ -22,6 +22,8 @@ var (
 	more string
 	//go:embed optouts.tsv
 	optOuts string
+	//go:embed names.tsv
+	names string
 )
 
 // Concept is what words of several languages share: an index into a table's concepts.
@@ -57,7 +59,7 @@ type Table struct {
 }
 
 // Shipped returns the table of the documents that ship.
-func Shipped() (*Table, error) { return Parse(more, lexicon, optOuts) }
+func Shipped() (*Table, error) { return Parse(more, lexicon, optOuts, names) }
 
 // Lexicon returns the shipped words of the rules, in the format that they describe themselves.
 func Lexicon() string { return lexicon }
