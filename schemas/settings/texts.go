@@ -32,9 +32,9 @@ const (
 	TextOptOutUnconfirmed  TextID = "optout_unconfirmed"   // C8
 	TextOptOutNoRecord     TextID = "optout_no_record"     // C8
 	TextOptedOutWroteNote  TextID = "opted_out_wrote_note" // C13
-	TextRuleReceived       TextID = "rule_received"        // R2
-	TextRuleReopened       TextID = "rule_reopened"        // R2
-	TextRuleFollowUpNote   TextID = "rule_follow_up_note"  // R2
+	textRuleReceived       TextID = "rule_received"        // R2
+	textRuleReopened       TextID = "rule_reopened"        // R2
+	textRuleFollowUpNote   TextID = "rule_follow_up_note"  // R2
 	TextStoppedNote        TextID = "stopped_note"         // R4
 	TextUnconfirmedNote    TextID = "unconfirmed_note"     // C6
 	TextBlockedWindow      TextID = "blocked_window"       // W3
@@ -68,9 +68,9 @@ var defaultTexts = map[TextID]string{
 	TextPossibleOptOut:     "Possible opt-out: reply #optout to confirm",
 	TextUnconfirmedNote:    "Asked to confirm and hasn't: can't be texted until they reply YES. Answer another way.",
 	TextBlockedWindow:      "Not sent: outside [channel]'s [24-hour] window, the customer last wrote [time].",
-	TextRuleReceived:       "Got it! We're on it and will text you back here shortly.",
-	TextRuleReopened:       "Thanks for following up! We've received your message and will get back to you shortly.",
-	TextRuleFollowUpNote:   "Hi! Just so you know, this could be a follow-up to a recent ticket. It may be worth checking this customer's history.",
+	textRuleReceived:       "Got it! We're on it and will text you back here shortly.",
+	textRuleReopened:       "Thanks for following up! We've received your message and will get back to you shortly.",
+	textRuleFollowUpNote:   "Hi! Just so you know, this could be a follow-up to a recent ticket. It may be worth checking this customer's history.",
 	TextStoppedNote:        "Automated replies are stopped for this conversation: [reason]. They start again when its ticket is closed, or when the customer writes something else after [span].",
 }
 
@@ -91,7 +91,7 @@ func TextIDs() []TextID {
 		TextStopConfirmed, TextStopNote, TextStartConfirmed, TextHelp, TextOptIn,
 		TextBlockedOptedOut, TextBlockedUnconfirmed, TextBlockedNoRecord,
 		TextOptOutNote, TextOptOutAlready, TextOptOutUnconfirmed, TextOptOutNoRecord, TextOptedOutWroteNote,
-		TextRuleReceived, TextRuleReopened, TextRuleFollowUpNote, TextStoppedNote,
+		textRuleReceived, textRuleReopened, textRuleFollowUpNote, TextStoppedNote,
 		TextBlockedWindow, TextUnconfirmedNote, TextPossibleOptOut,
 	}
 }
