@@ -52,15 +52,18 @@ func sideCmd(ctx context.Context, s sideSpec) (*exec.Cmd, error) {
 	if s.Side == sideStreams || s.Side == sideStreamsNoCache {
 		return streamsCmd(ctx, s)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+	program := s.program
+	if program == "" {
+		var err error
+		if program, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("find this program: %w", err)
+		}
 	}
 	spec, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("write the specification: %w", err)
 	}
-	return exec.CommandContext(ctx, self, sideCommand, string(spec)), nil
+	return exec.CommandContext(ctx, program, sideCommand, string(spec)), nil
 }
 
 // alive returns why the process ended although nobody asked it to.

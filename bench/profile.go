@@ -23,7 +23,7 @@ func runDrain(ctx context.Context, args []string) (err error) {
 	flags.IntVar(&w.Shops, "shops", 1, "shops that the keys are spread over")
 	flags.IntVar(&w.ValueBytes, "value", 200, "bytes of a value")
 	flags.IntVar(&w.Partitions, "partitions", 8, "of every topic")
-	sides := flags.String("sides", sidePass+","+sideHandoff, "sides, in order")
+	sides := flags.String("sides", sidePass+","+sideHandoff, "sides, in order; SIDE@FILE is that of another build of this program, to compare two")
 	rounds := flags.Int("rounds", 3, "interleaved runs of each side")
 	profile := flags.String("cpuprofile", "", "CPU profile of the last run of each Go side: FILE.<side>")
 	cache := flags.Int64("cache", cacheBytes, "bytes of hot state, of all partitions together")
@@ -44,12 +44,21 @@ func runDrain(ctx context.Context, args []string) (err error) {
 		if err != nil {
 			return err
 		}
-		for _, side := range names {
+		for _, name := range names {
+			side, program, another := strings.Cut(name, "@")
+			if another { // what was committed of the input is kept by the same group
+				if err := b.cluster.remove(ctx, in.name); err != nil {
+					return err
+				}
+				if in, err = b.fillInput(ctx, w); err != nil {
+					return err
+				}
+			}
 			s, err := b.spec(ctx, in, side)
 			if err != nil {
 				return err
 			}
-			s.CacheBytes, s.CommitMillis = *cache, *commit
+			s.CacheBytes, s.CommitMillis, s.program = *cache, *commit, program
 			if *profile != "" && round == *rounds-1 {
 				s.CPUProfile = *profile + "." + side
 			}
@@ -57,16 +66,16 @@ func runDrain(ctx context.Context, args []string) (err error) {
 			if err != nil {
 				return err
 			}
-			fmt.Printf("round %d  %-16s %9.0f records/s  %6.2f us/record  %5d MiB\n", round+1, side, d.rate, d.cpu, d.memory>>20)
-			rates[side], cpus[side] = append(rates[side], d.rate), append(cpus[side], d.cpu)
+			fmt.Printf("round %d  %-16s %9.0f records/s  %6.2f us/record  %5d MiB\n", round+1, name, d.rate, d.cpu, d.memory>>20)
+			rates[name], cpus[name] = append(rates[name], d.rate), append(cpus[name], d.cpu)
 		}
 		if err := b.cluster.remove(ctx, in.name); err != nil {
 			return err
 		}
 	}
-	for _, side := range names {
-		fmt.Printf("median   %-16s %9.0f records/s  %6.2f us/record  %.2f of %s\n", side,
-			spreadOf(rates[side]).median, spreadOf(cpus[side]).median, spreadOf(ratios(rates[side], rates[names[0]])).median, names[0])
+	for _, name := range names {
+		fmt.Printf("median   %-16s %9.0f records/s  %6.2f us/record  %.2f of %s\n", name,
+			spreadOf(rates[name]).median, spreadOf(cpus[name]).median, spreadOf(ratios(rates[name], rates[names[0]])).median, names[0])
 	}
 	return nil
 }

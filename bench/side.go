@@ -38,6 +38,8 @@ type sideSpec struct {
 	Beside []beside
 	// CPUProfile is a file to write; "" for none. Go sides only.
 	CPUProfile string
+
+	program string // another build of this program to run; "" for this one
 }
 
 // Sides; streams ones are Java, see streams.go.

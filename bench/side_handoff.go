@@ -40,10 +40,10 @@ func (c *counter) Process(in *pipeline.Input, st pipeline.State, fx *pipeline.Ef
 		n = binary.BigEndian.Uint64(v)
 	}
 	n++
-	count := make([]byte, 8)
+	count := fx.Room(8)
 	binary.BigEndian.PutUint64(count, n)
 	st.Put("n", count)
-	output := make([]byte, 8+len(value))
+	output := fx.Room(8 + len(value))
 	binary.BigEndian.PutUint64(output, n)
 	copy(output[8:], value)
 	fx.Emit(c.out, in.Key, output)
@@ -72,6 +72,7 @@ func runHandoff(ctx context.Context, s sideSpec) (err error) {
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	debug.SetMemoryLimit(cfg.HeapBytes()) // as handoff run does
+	debug.SetGCPercent(400)               // the same
 	runner, err := kafka.New(cfg)
 	if err != nil {
 		return err
