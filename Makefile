@@ -88,7 +88,7 @@ torture-conversations: ## Random conversations through all stages in memory keep
 
 .PHONY: torture-scripts
 torture-scripts: ## All scripts at once through the whole pipeline on a real Kafka, disturbed, end as in memory (ROUNDS=1, SEED=... replays)
-	@HANDOFF_TEST_KAFKA=start HANDOFF_ROUNDS=$(or $(ROUNDS),1) HANDOFF_SEED=$(or $(SEED),0) go test -count=1 -timeout 0 -v -run '^TestRealKafka(Scripts|Years)$$' $(SCRIPTS)
+	@HANDOFF_TEST_KAFKA=start HANDOFF_ROUNDS=$(or $(ROUNDS),1) HANDOFF_SEED=$(or $(SEED),0) go test -count=1 -timeout 0 -v -run '^TestRealKafka(Scripts|Years|HeldScripts)$$' $(SCRIPTS)
 
 .PHONY: check
 check: ## Linters, protobuf rules, fresh generated files, import directions, budgets, licences

@@ -379,11 +379,20 @@ func TestRealKafkaYears(t *testing.T) {
 	onReal(t, func() []*plan { return plansOf(t, years, nil) })
 }
 
+// TestRealKafkaHeldScripts does so with each script that holds a stage, by itself, once.
+func TestRealKafkaHeldScripts(t *testing.T) {
+	realOrSkip(t)
+	seed := seedOf(t, uint64(time.Now().UnixNano()))
+	for _, p := range allPlans(t, holdsStages, nil) {
+		t.Run(p.name, func(t *testing.T) {
+			oneReal(t, trial{seed: seed, strikes: 3, kills: 3}, []*plan{p})
+		})
+	}
+}
+
 func onReal(t *testing.T, of func() []*plan) {
 	t.Helper()
-	if os.Getenv("HANDOFF_TEST_KAFKA") != "start" {
-		t.Skip("HANDOFF_TEST_KAFKA=start has the test start a broker")
-	}
+	realOrSkip(t)
 	rounds := 1
 	if v := os.Getenv("HANDOFF_ROUNDS"); v != "" {
 		var err error
@@ -394,21 +403,34 @@ func onReal(t *testing.T, of func() []*plan) {
 	all, seed := of(), seedOf(t, uint64(time.Now().UnixNano()))
 	for n := range uint64(rounds) {
 		t.Run(fmt.Sprint(seed+n), func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-			defer cancel()
-			c, err := kafkatest.Start(ctx, kafkatest.Config{Java: []string{"-XX:TieredStopAtLevel=1"}, Progress: t.Output()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if err := c.Close(); err != nil {
-					t.Error(err)
-				}
-			}()
-			one := trial{to: kafka.Connection{Brokers: c.Brokers()}, static: true, seed: seed + n, strikes: 24, kills: 24}
-			tell(t, seed+n, one.run(ctx, t, all))
+			oneReal(t, trial{seed: seed + n, strikes: 24, kills: 24}, all)
 		})
 	}
+}
+
+func realOrSkip(t *testing.T) {
+	t.Helper()
+	if os.Getenv("HANDOFF_TEST_KAFKA") != "start" {
+		t.Skip("HANDOFF_TEST_KAFKA=start has the test start a broker")
+	}
+}
+
+// oneReal runs a trial on a real broker of its own.
+func oneReal(t *testing.T, one trial, all []*plan) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	c, err := kafkatest.Start(ctx, kafkatest.Config{Java: []string{"-XX:TieredStopAtLevel=1"}, Progress: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	one.to, one.static = kafka.Connection{Brokers: c.Brokers()}, true
+	tell(t, one.seed, one.run(ctx, t, all))
 }
 
 // TestBrokenScriptsOnKafka: a stage that does something else on Kafka than in memory is found out.
