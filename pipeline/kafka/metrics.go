@@ -128,14 +128,15 @@ func label(partition int32) string { return strconv.Itoa(int(partition)) }
 // runnerGauges are read off the Runner when somebody asks, so that the age goes on growing while the
 // loop hangs.
 type runnerGauges struct {
-	r          *Runner
-	ready, age *prometheus.Desc
+	r               *Runner
+	ready, age, hot *prometheus.Desc
 }
 
 func newRunnerGauges(r *Runner, labels prometheus.Labels) *runnerGauges {
 	return &runnerGauges{
 		r:     r,
 		ready: prometheus.NewDesc("handoff_ready", "1 while the stage has everything it needs to process, else 0.", nil, labels),
+		hot:   prometheus.NewDesc("handoff_hot_state_limit_bytes", "What hot state may take of memory now: less than configured while the heap's limit leaves too little room for garbage.", nil, labels),
 		age:   prometheus.NewDesc("handoff_lag_seconds", "How old the oldest unread record can be at most; 0 when the partition is read to its end.", []string{"partition"}, labels),
 	}
 }
@@ -143,6 +144,7 @@ func newRunnerGauges(r *Runner, labels prometheus.Labels) *runnerGauges {
 // Describe implements prometheus.Collector.
 func (g *runnerGauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- g.ready
+	ch <- g.hot
 	ch <- g.age
 }
 
@@ -153,6 +155,7 @@ func (g *runnerGauges) Collect(ch chan<- prometheus.Metric) {
 		ready = 1
 	}
 	ch <- prometheus.MustNewConstMetric(g.ready, prometheus.GaugeValue, ready)
+	ch <- prometheus.MustNewConstMetric(g.hot, prometheus.GaugeValue, float64(g.r.cacheBytes.Load()))
 	for _, id := range g.r.reader.partitions() {
 		ch <- prometheus.MustNewConstMetric(g.age, prometheus.GaugeValue, g.r.reader.Behind(id).Seconds(), label(id))
 	}

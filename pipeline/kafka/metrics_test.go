@@ -38,6 +38,13 @@ func TestRunnerGauges(t *testing.T) {
 	if sum, series := value("handoff_ready"); sum != 0 || series != 1 {
 		t.Errorf("before it runs: ready is %v in %d series", sum, series)
 	}
+	if sum, _ := value("handoff_hot_state_limit_bytes"); sum != defaultCacheBytes {
+		t.Errorf("hot state may take %v bytes, want %d", sum, defaultCacheBytes)
+	}
+	r.cacheBytes.Store(defaultCacheBytes / 2) // it gives way
+	if sum, _ := value("handoff_hot_state_limit_bytes"); sum != defaultCacheBytes/2 {
+		t.Errorf("hot state that gives way may take %v bytes, want %d", sum, defaultCacheBytes/2)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
