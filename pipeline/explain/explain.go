@@ -70,7 +70,7 @@ func Topics() []string {
 
 // Tell tells what happened, in order. A record that is there twice, because it was replayed, is told once.
 func Tell(entries []Entry, letters []Letter) []Line {
-	s := &story{texts: map[string]string{}, tickets: map[string]string{}, asked: map[string]time.Time{}, told: map[string]bool{}}
+	s := &story{texts: map[string]string{}, tickets: map[string]string{}, asked: map[string]time.Time{}, told: map[string]bool{}, holds: map[string]uint64{}}
 	for _, e := range entries {
 		s.learn(e)
 	}
@@ -94,6 +94,7 @@ type story struct {
 	tickets map[string]string    // links, by the desk's ticket id
 	asked   map[string]time.Time // when a call was asked for, by call id
 	told    map[string]bool
+	holds   map[string]uint64 // the newest of a conversation, by its version
 }
 
 // learn keeps what other records are told with.

@@ -22,6 +22,11 @@ func (s *story) tell(e Entry) {
 				Text: fmt.Sprintf("%s replied at the help desk on ticket %s: %q", called(a.GetAuthor(), "An agent"), a.GetTicketId(), a.GetText()) + attached(len(a.GetMedia()))})
 		}
 	case *handoffv1.Record_Hold:
+		of := e.Record.GetConversation()
+		if body.Hold.GetVersion() <= s.holds[of] {
+			return // deliver was told again, behind a lost record
+		}
+		s.holds[of] = body.Hold.GetVersion()
 		text := "The pause ended: automated texts may leave again."
 		if body.Hold.GetHeld() {
 			text = "People have the conversation now: no automated text leaves until they give it back."

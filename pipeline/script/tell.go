@@ -20,15 +20,25 @@ func (w *World) tell(e pipeline.Emit) {
 	}
 	switch body := r.GetBody().(type) {
 	case *handoffv1.Record_Hold:
-		if body.Hold.GetHeld() {
-			w.say("paused")
-		} else {
-			w.say("resumed")
-		}
+		w.tellHold(r, body.Hold)
 	case *handoffv1.Record_TextGate:
 		w.say("text gate of %s: shut=%v", r.GetAddress(), body.TextGate.GetShut())
 	case *handoffv1.Record_Fact:
 		w.tellFact(r, body.Fact)
+	}
+}
+
+// tellHold prints who has the conversation, where that is news: behind a dead letter deliver is told again.
+func (w *World) tellHold(r *handoffv1.Record, h *handoffv1.Hold) {
+	of := schemas.KeyOf(r).String() + " " + r.GetConversation()
+	if h.GetVersion() <= w.holds[of] {
+		return
+	}
+	w.holds[of] = h.GetVersion()
+	if h.GetHeld() {
+		w.say("paused")
+	} else {
+		w.say("resumed")
 	}
 }
 

@@ -86,6 +86,7 @@ type World struct {
 	lost    []explain.Letter  // of letters, what explain tells
 
 	lines []string            // what happened since the command began
+	holds map[string]uint64   // versions of the holds that were told, by person and conversation
 	told  map[string][]string // what is printed only when asked for: "platform", "published", "ticket"
 	// withPeople is the table of episodes: the newest record of each key.
 	withPeople map[string]pipeline.Emit
@@ -125,7 +126,7 @@ func newWorld(t Topology, plant Plant) (*World, error) {
 		plant: plant, punctual: t.Punctual,
 		verbs: vocabulary(), telling: explain.Topics(), watch: t.Watch, holding: holding{stages: map[string]bool{}}, inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
 		clock: start, versions: map[string][]*settings.Shop{},
-		asked: map[string]pending{}, tried: map[string]try{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, told: map[string][]string{}, withPeople: map[string]pipeline.Emit{},
+		asked: map[string]pending{}, tried: map[string]try{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, holds: map[string]uint64{}, told: map[string][]string{}, withPeople: map[string]pipeline.Emit{},
 	}
 	if !t.Start.IsZero() {
 		w.clock = t.Start

@@ -1488,10 +1488,11 @@ func (x *FireTimer) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// DeadLetterResolved says that a dead letter of classify or consent was replayed or dropped. Posted by
-// `handoff dlq` to the mailbox of the stage that could not process it, behind what was put back. classify
-// passes it on to consent, and consent opens the text gate in deliver: so it comes behind everything that
-// the replayed record caused.
+// DeadLetterResolved says that a dead letter of classify, consent or deliver was replayed or dropped. Posted by
+// `handoff dlq` to the mailbox of the stage that could not process it, behind what was put back. deliver and
+// classify pass it on to consent, which tells deliver again what counts, and consent to escalate, which tells
+// deliver again whether people have the conversation, and then opens the text gate there: so it comes behind
+// everything that the replayed record caused.
 type DeadLetterResolved struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The dead letter, as the text gate names it.

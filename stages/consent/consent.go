@@ -17,8 +17,8 @@
 //   - ConsentImport, from the same: what the platform knows (C14).
 //   - LinkRequest and UnlinkRequest, from the same, and Link and Linked, from consent of other keys: addresses of one person
 //     (W7).
-//   - DeadLetterResolved, from classify, deliver and `handoff dlq`: opens the text gate that a lost
-//     record shut.
+//   - DeadLetterResolved, from classify, deliver and `handoff dlq`: tells deliver again what counts, which may be
+//     what deliver lost, and passes it on to escalate.
 //
 // It posts ConsentChanged to deliver in the transaction of each change, keyword answers as commands to
 // deliver with Asked to classify, ConsentNotice and BlockedText to escalate, and facts to analytics;
@@ -108,8 +108,9 @@ func (s *Stage) On(t *turn.Turn) error {
 	if t.Timer != nil {
 		return s.onTimer(t)
 	}
-	if letter := t.Record.GetDeadLetterResolved(); letter != nil {
-		t.OpenTexts(letter.GetDeadLetter())
+	if t.Record.GetDeadLetterResolved() != nil {
+		restate(t)
+		t.Forward(schemas.TopicEscalate, nil) // behind what came of the lost record: a pause may
 		return nil
 	}
 	if known, err := aboutAddress(t); known {

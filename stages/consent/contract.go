@@ -13,7 +13,7 @@ func (s *Stage) Contract() turn.Contract {
 		Posts: []turn.Post{
 			{Topic: schemas.TopicConsent, Bodies: []string{"link", "link_request", "linked"}},
 			{Topic: schemas.TopicClassify, Bodies: []string{"asked"}},
-			{Topic: schemas.TopicEscalate, Bodies: []string{"customer_message", "agent_reply", "bot_reply", "rule_reply", "ticket_event", "consent_notice", "blocked_text", "platform_send", "channel_echo"}},
+			{Topic: schemas.TopicEscalate, Bodies: []string{"customer_message", "agent_reply", "bot_reply", "rule_reply", "ticket_event", "consent_notice", "blocked_text", "platform_send", "channel_echo", "dead_letter_resolved"}},
 			{Topic: schemas.TopicDeliver, Bodies: []string{"command", "consent_changed", "text_gate"}},
 			{Topic: schemas.TopicAnalytics, Bodies: []string{"fact"}},
 			{Topic: schemas.TopicPlatform, Bodies: []string{"fact"}},

@@ -221,12 +221,7 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 	t.Put(entry, now)
 	retain(t, t.At())
 
-	r := t.Make(at)
-	r.Consent = nil
-	r.Body = turn.New(t, handoffv1.Record_ConsentChanged{ConsentChanged: turn.New(t, handoffv1.ConsentChanged{
-		Scope: c.scope, Version: head.GetVersion(), Status: c.status, Allowed: c.allowed(), At: moment,
-	})})
-	t.Emit(schemas.TopicDeliver, r)
+	c.tell(t, at, head.GetVersion(), moment)
 	if c.scope == scopeShop && inScope.GetStatus() != c.status {
 		c.spread(t)
 	}
@@ -240,6 +235,16 @@ func (c change) write(t *turn.Turn, at turn.Place) {
 		r.Consent, r.Body = nil, turn.New(t, handoffv1.Record_Fact{Fact: turn.New(t, handoffv1.Fact{Kind: fact.GetKind(), Stage: schemas.StageConsent, At: moment})})
 		t.Emit(schemas.TopicPlatform, r)
 	}
+}
+
+// tell has deliver's gate know of the change.
+func (c change) tell(t *turn.Turn, at turn.Place, version uint64, moment *timestamppb.Timestamp) {
+	r := t.Make(at)
+	r.Consent = nil
+	r.Body = turn.New(t, handoffv1.Record_ConsentChanged{ConsentChanged: turn.New(t, handoffv1.ConsentChanged{
+		Scope: c.scope, Version: version, Status: c.status, Allowed: c.allowed(), At: moment,
+	})})
+	t.Emit(schemas.TopicDeliver, r)
 }
 
 // fact is the change as analytics and the platform learn of it.

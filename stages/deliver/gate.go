@@ -54,13 +54,18 @@ func questionLost(r *handoffv1.Record, fx *pipeline.Effects) {
 	}
 }
 
-// onConsentChanged keeps the newest change of each scope.
+// onConsentChanged keeps the newest change of each scope. Of one that comes behind a newer, for it was lost and put
+// back or told again, what was decided before it is refused, as if it had come in time (C2).
 func (s *Stage) onConsentChanged(t *turn.Turn, c *handoffv1.ConsentChanged) error {
 	if c.GetScope() == "" {
 		return fmt.Errorf("a consent change without a scope")
 	}
 	name, old := t.Join(consentPrefix, c.GetScope()), turn.Zero[statev1.GateConsent](t)
 	if t.Get(name, old) && old.GetVersion() >= c.GetVersion() {
+		if c.GetVersion() > old.GetShutVersion() && !slices.Contains(c.GetAllowed(), handoffv1.TextClass_TEXT_CLASS_AGENT) {
+			old.ShutVersion = c.GetVersion()
+			t.Put(name, old)
+		}
 		return nil
 	}
 	now := turn.New(t, statev1.GateConsent{

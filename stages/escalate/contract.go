@@ -9,11 +9,11 @@ import (
 // Contract says what the stage reads, posts and keeps.
 func (s *Stage) Contract() turn.Contract {
 	return turn.Contract{
-		Reads: []string{"customer_message", "agent_reply", "bot_reply", "ticket_event", "receipt", "rule_reply", "blocked_text", "consent_notice", "delivery_state", "platform_send", "command_returned", "channel_echo", "desk_failing", "ticket_shared"},
+		Reads: []string{"customer_message", "agent_reply", "bot_reply", "ticket_event", "receipt", "rule_reply", "blocked_text", "consent_notice", "delivery_state", "platform_send", "command_returned", "channel_echo", "desk_failing", "ticket_shared", "dead_letter_resolved"},
 		Posts: []turn.Post{
 			{Topic: schemas.TopicClassify, Bodies: []string{"asked"}},
 			{Topic: schemas.TopicConsent, Bodies: []string{"rule_reply"}},
-			{Topic: schemas.TopicDeliver, Bodies: []string{"command", "hold"}},
+			{Topic: schemas.TopicDeliver, Bodies: []string{"command", "hold", "text_gate"}},
 			{Topic: schemas.TopicAnalytics, Bodies: []string{"fact"}},
 			{Topic: schemas.TopicPlatform, Bodies: []string{"fact"}},
 			{Topic: schemas.TopicEpisodes, Bodies: []string{"with_people"}},

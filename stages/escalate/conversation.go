@@ -1,6 +1,7 @@
 package escalate
 
 import (
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -145,6 +146,28 @@ func (c *conversation) received() *timestamppb.Timestamp { return c.t.AtStamp() 
 // hold tells deliver's gate that automated texts are held, or no more (H4).
 func (c *conversation) hold(held bool) {
 	c.state.Holds++
+	c.tellHold(held)
+}
+
+// restateHolds tells deliver's gate once more of each conversation whether people have it. A hold that deliver lost and
+// somebody dropped would stay unknown there. Deliver takes of it what it does not know.
+func (s *Stage) restateHolds(t *turn.Turn) {
+	var all []string
+	turn.Scan(t, convPrefix, &statev1.Conversation{}, func(name string, state *statev1.Conversation) bool {
+		if state.GetHolds() > 0 {
+			all = append(all, strings.TrimPrefix(name, convPrefix))
+		}
+		return true
+	})
+	for _, id := range all {
+		if at, err := turn.PlaceOf(id); err == nil { // what the stage named an entry after is one
+			c := s.load(t, at)
+			c.tellHold(c.state.GetHeld())
+		}
+	}
+}
+
+func (c *conversation) tellHold(held bool) {
 	r := c.t.Make(c.at)
 	r.Body = &handoffv1.Record_Hold{Hold: &handoffv1.Hold{
 		Held: held, Episode: c.episode.GetNumber(), Version: c.state.GetHolds(),

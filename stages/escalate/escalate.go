@@ -77,6 +77,11 @@ func (s *Stage) On(t *turn.Turn) error {
 	if notice := t.Record.GetConsentNotice(); notice != nil {
 		return s.onConsentNotice(t, notice)
 	}
+	if letter := t.Record.GetDeadLetterResolved(); letter != nil {
+		s.restateHolds(t)
+		t.OpenTexts(letter.GetDeadLetter())
+		return nil
+	}
 	if t.Record.GetConversation() == "" {
 		return fmt.Errorf("a %T without a conversation cannot be handled", t.Record.GetBody())
 	}
