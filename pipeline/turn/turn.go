@@ -368,17 +368,22 @@ func (t *Turn) fail(err error) {
 }
 
 // Join returns the parts one behind the other, as the name of an entry is made for every message: names share the
-// memory of what the turn emits. What somebody keeps for long is better made with +, which has memory of its own.
+// memory of what the turn emits, and those that were made lately are there already. What somebody keeps for long is
+// better made with +, which has memory of its own.
 func (t *Turn) Join(parts ...string) string {
 	n := 0
 	for _, p := range parts {
 		n += len(p)
 	}
-	b := t.fx.Room(n)[:0]
-	for _, p := range parts {
-		b = append(b, p...)
+	known := t.memory.nameOf(n, parts)
+	if !isJoined(*known, n, parts) {
+		b := t.fx.Room(n)[:0]
+		for _, p := range parts {
+			b = append(b, p...)
+		}
+		*known = text(b)
 	}
-	return text(b)
+	return *known
 }
 
 // text is bytes of the effects' room as a string: nobody else has them, and nothing writes them again.
