@@ -16,6 +16,8 @@ type memory struct {
 	stored []Stored
 	// scratch holds a value until it is known to be another than the one that is there.
 	scratch []byte
+	// names are what Join made last: entries of an account's conversations have the same names, whoever writes to it.
+	names [mostNames]string
 	// collect appends to stored. It is made once: a function that is handed to a state costs an allocation.
 	collect func(name string, value []byte) bool
 }
@@ -58,6 +60,28 @@ func memoryOf(fx *pipeline.Effects) *memory {
 	}
 	fx.Memory = m
 	return m
+}
+
+// mostNames is how many names are remembered, a power of two: a stage reads and writes some five of every conversation.
+const mostNames = 32
+
+// nameOf is where what parts make, n bytes, is remembered; another name that was there gives way.
+func (m *memory) nameOf(n int, parts []string) *string {
+	return &m.names[uint(7*n+len(parts))%mostNames]
+}
+
+// isJoined tells whether a name is what parts make, which are n bytes.
+func isJoined(name string, n int, parts []string) bool {
+	if len(name) != n {
+		return false
+	}
+	for _, p := range parts {
+		if name[:len(p)] != p {
+			return false
+		}
+		name = name[len(p):]
+	}
+	return true
 }
 
 // scratchOf is n bytes, for as long as nobody asks for others.

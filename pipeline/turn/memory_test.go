@@ -1,6 +1,8 @@
 package turn_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +58,44 @@ func TestMemory(t *testing.T) {
 			}
 		} else {
 			before = append(before, used.Emits...)
+		}
+	}
+}
+
+// joiner joins what it is given, and keeps what came of it.
+type joiner struct {
+	parts [][]string
+	made  *[]string
+}
+
+func (joiner) Name() string { return "joiner" }
+
+func (d joiner) On(t *turn.Turn) error {
+	for _, parts := range d.parts {
+		*d.made = append(*d.made, t.Join(parts...))
+	}
+	return nil
+}
+
+// TestJoin: names are what their parts make, whatever names were made before, and stay so.
+func TestJoin(t *testing.T) {
+	var parts [][]string
+	for i := range 200 { // many of one length, some of them the same in other parts
+		n := strconv.Itoa(1000 + i%70)
+		parts = append(parts, []string{"conv/", n}, []string{"con", "v/" + n}, []string{"conv/", n, "/", n}, []string{"", n}, []string{"line", n, ""})
+	}
+	parts = append(parts, []string{""}, []string{"", ""}, nil)
+	var fx pipeline.Effects
+	var made []string
+	for i := range 3 {
+		fx.Reset()
+		if err := turn.Process(joiner{parts, &made}, message(t, i), nil, &fx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range made {
+		if want := strings.Join(parts[i%len(parts)], ""); name != want {
+			t.Fatalf("%q make %q", parts[i%len(parts)], name)
 		}
 	}
 }

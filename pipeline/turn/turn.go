@@ -10,7 +10,6 @@ import (
 	"time"
 	"unsafe"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -285,12 +284,9 @@ func (t *Turn) EndCall(id string) { t.fx.EndCall(id) }
 // The first stage that reads an outside record applies it.
 func (t *Turn) Seen() bool { return t.state.Seen(t.id, t.At()) }
 
-// Get reads the entry of that name into m, which is reset first, and tells whether there was one. Like the
+// Get reads the entry of that name into m, which is empty, and tells whether there was one. Like the
 // turn's record, m is of the turn alone: its strings are the state's memory.
 func (t *Turn) Get(name string, m schemas.Message) bool {
-	if m.SizeVT() > 0 { // most are new, and a reset costs more than the question
-		proto.Reset(m)
-	}
 	value, ok := t.state.Get(name)
 	return ok && t.Decode(name, value, m)
 }
@@ -372,17 +368,22 @@ func (t *Turn) fail(err error) {
 }
 
 // Join returns the parts one behind the other, as the name of an entry is made for every message: names share the
-// memory of what the turn emits. What somebody keeps for long is better made with +, which has memory of its own.
+// memory of what the turn emits, and those that were made lately are there already. What somebody keeps for long is
+// better made with +, which has memory of its own.
 func (t *Turn) Join(parts ...string) string {
 	n := 0
 	for _, p := range parts {
 		n += len(p)
 	}
-	b := t.fx.Room(n)[:0]
-	for _, p := range parts {
-		b = append(b, p...)
+	known := t.memory.nameOf(n, parts)
+	if !isJoined(*known, n, parts) {
+		b := t.fx.Room(n)[:0]
+		for _, p := range parts {
+			b = append(b, p...)
+		}
+		*known = text(b)
 	}
-	return text(b)
+	return *known
 }
 
 // text is bytes of the effects' room as a string: nobody else has them, and nothing writes them again.

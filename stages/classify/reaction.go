@@ -3,6 +3,7 @@ package classify
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/handoff-dev/handoff/stages/classify/answer"
 	"github.com/handoff-dev/handoff/stages/classify/fold"
@@ -24,6 +25,16 @@ func (t *taps) in(text string) (r reaction, ok bool) {
 		return r, true
 	}
 	return t.translated(text)
+}
+
+// mayQuote finds what every quotation mark has: most messages quote nothing, and need not be looked through for each.
+func mayQuote(text string) bool {
+	for i := range len(text) {
+		if text[i] == '"' || text[i] >= utf8.RuneSelf {
+			return true
+		}
+	}
+	return false
 }
 
 // english returns the reaction of a phone that is set to English.
@@ -58,9 +69,11 @@ func english(text string) (r reaction, ok bool) {
 
 // reactedTo parts a reaction's words from what was tapped on: a text in quotation marks, or what cannot be quoted.
 func reactedTo(text string) (words, to string, ok bool) {
-	for _, pair := range [...][2]string{{"“", "”"}, {`"`, `"`}, {"«", "»"}, {"„", "“"}} {
-		if before, closed := strings.CutSuffix(text, pair[1]); closed {
-			return strings.Cut(before, pair[0])
+	if mayQuote(text) {
+		for _, pair := range [...][2]string{{"“", "”"}, {`"`, `"`}, {"«", "»"}, {"„", "“"}} {
+			if before, closed := strings.CutSuffix(text, pair[1]); closed {
+				return strings.Cut(before, pair[0])
+			}
 		}
 	}
 	for _, unquoted := range [...]string{" an image", " a photo", " a movie", " a video", " an audio message", " a sticker", " an attachment"} {
@@ -91,7 +104,9 @@ func emoji(text string) (kind answer.Kind, ok bool) {
 
 // blank tells whether nothing shows of a rune: spaces, those without a width too, which phones put around what they
 // quote.
-func blank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+func blank(r rune) bool {
+	return unicode.IsSpace(r) || r >= utf8.RuneSelf && unicode.Is(unicode.Cf, r) // none of ASCII is invisible
+}
 
 // quotes tells whether the reaction is to a text: whole, cut short as phones do with long ones, or with
 // more behind it (H15).

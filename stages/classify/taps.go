@@ -86,9 +86,11 @@ func (*taps) key(before, after string) string {
 
 // translated returns the reaction of a phone that is set to another language.
 func (t *taps) translated(text string) (reaction, bool) {
-	for _, q := range [...][2]string{{"“", "”"}, {`"`, `"`}, {"«", "»"}, {"„", "“"}, {"„", "”"}, {"「", "」"}, {"‘", "’"}} {
-		if r, ok := t.quoting(text, q[0], q[1]); ok {
-			return r, true
+	if mayQuote(text) {
+		for _, q := range [...][2]string{{"“", "”"}, {`"`, `"`}, {"«", "»"}, {"„", "“"}, {"„", "”"}, {"「", "」"}, {"‘", "’"}} {
+			if r, ok := t.quoting(text, q[0], q[1]); ok {
+				return r, true
+			}
 		}
 	}
 	if last := text[strings.LastIndexAny(text, " '’")+1:]; t.lastWords[last] {

@@ -99,8 +99,11 @@ func covering(t *turn.Turn, p turn.Place, width string) standing {
 	c := turn.Zero[statev1.ScopeConsent](t)
 	for _, each := range [...]string{scopeShop, scopeChannel, scopeAccount} {
 		name := scopeEntry(t, each, p)
-		if t.Get(name, c) && c.GetVersion() > best.GetVersion() {
-			best, c = standing{ScopeConsent: c, scope: name[len(scopePrefix):]}, turn.Zero[statev1.ScopeConsent](t)
+		if t.Get(name, c) {
+			if c.GetVersion() > best.GetVersion() {
+				best = standing{ScopeConsent: c, scope: name[len(scopePrefix):]}
+			}
+			c = turn.Zero[statev1.ScopeConsent](t)
 		}
 		if each == width {
 			break

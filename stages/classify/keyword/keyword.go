@@ -121,8 +121,10 @@ func (t *Table) Find(folded []byte, channel handoffv1.Channel) Match {
 
 // once is the word that a folded message says again and again ("STOP STOP STOP"); nil where it says another.
 func once(folded []byte) []byte {
-	end := bytes.IndexAny(folded, " \n")
-	if end < 0 {
+	end := 0
+	for ; end < len(folded) && folded[end] != ' ' && folded[end] != '\n'; end++ {
+	}
+	if end == len(folded) {
 		return nil
 	}
 	word := folded[:end]
@@ -148,8 +150,15 @@ func phone(c handoffv1.Channel) bool {
 // compact appends the letters and digits of a folded text: dividers and emoji go.
 func compact(dst, folded []byte) []byte {
 	for len(folded) > 0 {
+		if c := folded[0]; c < utf8.RuneSelf {
+			if c != ' ' && c != '\n' {
+				dst = append(dst, c)
+			}
+			folded = folded[1:]
+			continue
+		}
 		r, size := utf8.DecodeRune(folded)
-		if r != ' ' && r != '\n' && !emoji(r) {
+		if !emoji(r) {
 			dst = utf8.AppendRune(dst, r)
 		}
 		folded = folded[size:]
