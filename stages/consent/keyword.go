@@ -192,7 +192,7 @@ func reply(t *turn.Turn, id settings.TextID, m *handoffv1.CustomerMessage) {
 func answerTo(t *turn.Turn, id settings.TextID, m *handoffv1.CustomerMessage) outgoing {
 	return outgoing{
 		text: t.Shop.Text(id, m.GetClassification().GetLanguage()), class: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
-		giveUp: answerWithin, reason: "keyword " + written(m),
+		giveUp: answerWithin, reason: "keyword " + written(m), stamp: stampOf(t, t.Here()),
 	}
 }
 
@@ -201,7 +201,7 @@ type outgoing struct {
 	text   string
 	class  handoffv1.TextClass
 	giveUp time.Duration
-	// stamp under which it may leave; nil for answers to keywords.
+	// stamp under which it may leave.
 	stamp *handoffv1.ConsentStamp
 	// question and until: what it asks; nothing by default.
 	question handoffv1.Question
