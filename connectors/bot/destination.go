@@ -130,7 +130,7 @@ func (d *Destination) request(ctx context.Context, a caller.Attempt, ask *handof
 	if ref := a.Shop.AutoReply.Secret; ref != "" {
 		secret, err := d.secret(ref)
 		if err != nil {
-			return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the bot's secret cannot be read", Err: err}
+			return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "bot.secret in the shop's settings (" + string(ref) + ") cannot be read", Err: err}
 		}
 		httpcall.Sign(req.Header, secret, d.now(), body)
 	}

@@ -50,7 +50,7 @@ func (g *Gateway) addressed(x *exchange, r *http.Request) error {
 	if x.req.Account == nil {
 		return refuse(unknownAccount, "the shop has no such account at this provider: the path names one as the shop's settings do")
 	}
-	x.secret = x.req.Account.Secret
+	x.secret, x.secretAt = x.req.Account.Secret, "secret of account "+x.req.Account.Account
 	call, err := param(r, "call")
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (g *Gateway) deskRequest(w http.ResponseWriter, r *http.Request) (string, o
 	if x.req.Shop.Desk.Kind != desk {
 		return desk, "", refuse(unknownAccount, "the shop is not connected to this help desk: desk.kind of its settings names the one that it has")
 	}
-	x.secret = x.req.Shop.Desk.WebhookSecret
+	x.secret, x.secretAt = x.req.Shop.Desk.WebhookSecret, "desk.webhook_secret"
 	o, err := g.take(w, r, x)
 	return desk, o, err
 }
@@ -113,7 +113,7 @@ func (g *Gateway) platformRequest(w http.ResponseWriter, r *http.Request) (strin
 	if err := g.shopOf(x, r); err != nil {
 		return providerPlatform, "", err
 	}
-	x.secret = x.req.Shop.Platform.Secret
+	x.secret, x.secretAt = x.req.Shop.Platform.Secret, "platform.secret"
 	o, err := g.take(w, r, x)
 	return providerPlatform, o, err
 }
@@ -151,7 +151,7 @@ func (g *Gateway) take(w http.ResponseWriter, r *http.Request, x *exchange) (out
 	x.traceparent = traceparent(r.Header)
 	if x.secret != "" {
 		if x.req.Secret, err = g.cfg.Secret(x.secret); err != nil {
-			return "", &refusal{outcome: noSecret, reason: "the gateway cannot read the secret that this webhook is signed with", cause: fmt.Errorf("shop %s: %w", x.req.Shop.Shop, err)}
+			return "", &refusal{outcome: noSecret, reason: "the gateway cannot read the secret that this webhook is signed with", cause: fmt.Errorf("shop %s: %s: %w", x.req.Shop.Shop, x.secretAt, err)}
 		}
 	}
 	if err := x.hook.Verify(&x.req); err != nil {
@@ -231,7 +231,9 @@ type exchange struct {
 	// platform tells that the messaging platform itself reports.
 	platform bool
 	// secret of the account, desk or platform, as a reference.
-	secret      settings.SecretRef
+	secret settings.SecretRef
+	// secretAt is the setting that it is.
+	secretAt    string
 	version     uint64
 	traceparent string
 

@@ -67,7 +67,7 @@ func onlyReads(req *http.Request, via []*http.Request) error {
 func (d *Desk) client(shop *settings.Shop) (*client, error) {
 	key, err := d.secret(shop.Desk.Token)
 	if err != nil {
-		return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the desk's API key " + string(shop.Desk.Token) + " cannot be read: check the shop's settings", Err: err}
+		return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the desk's API key, desk.token in the shop's settings (" + string(shop.Desk.Token) + "), cannot be read", Err: err}
 	}
 	to := account{BaseURL: shop.Desk.BaseURL, Email: shop.Desk.User, Key: key, InboundDomain: shop.Desk.InboundDomain}
 	if to.BaseURL == "" {

@@ -121,7 +121,7 @@ func (d *Destination) draft(a caller.Attempt) (*draft, error) {
 	}
 	secret, err := d.secret(own.Secret)
 	if err != nil {
-		return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the account's secret cannot be read", Err: err}
+		return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: fmt.Sprintf("the secret of account %s in the shop's settings (%s) cannot be read", own.Account, own.Secret), Err: err}
 	}
 	v := values{id: a.CallID, from: own.Account, to: a.Record.GetAddress(), text: send.GetText(), secret: secret}
 	v.template, v.language = send.GetTemplate().GetName(), send.GetTemplate().GetLanguage()

@@ -195,7 +195,7 @@ func (d *Destination) account(a caller.Attempt) (*settings.Account, Account, err
 	}
 	token, err := d.secret(own.Secret)
 	if err != nil {
-		return nil, Account{}, &caller.Error{Kind: caller.Unauthorized, Meaning: "the Twilio auth token cannot be read", Err: err}
+		return nil, Account{}, &caller.Error{Kind: caller.Unauthorized, Meaning: fmt.Sprintf("the Twilio auth token, secret of account %s in the shop's settings (%s), cannot be read", own.Account, own.Secret), Err: err}
 	}
 	return own, Account{BaseURL: own.BaseURL, SID: own.User, AuthToken: token}, nil
 }

@@ -72,7 +72,7 @@ func (d *Desk) account(shop *settings.Shop) (account, error) {
 func (d *Desk) client(shop *settings.Shop) (*client, error) {
 	to, err := d.account(shop)
 	if err != nil {
-		return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the desk's API token cannot be read: check the shop's settings", Err: err}
+		return nil, &caller.Error{Kind: caller.Unauthorized, Meaning: "the desk's API token, desk.token in the shop's settings (" + string(shop.Desk.Token) + "), cannot be read", Err: err}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

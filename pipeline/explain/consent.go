@@ -15,14 +15,23 @@ func consent(c *handoffv1.ConsentFact) string {
 		return fmt.Sprintf("Consent became %s, it was %s (%s): they are so under %s, which is linked as the same person.",
 			evidence.Status(c.GetStatus()), evidence.Status(c.GetPrior()), c.GetScope(), c.GetKeyword())
 	}
-	if c.GetKeyword() != "" {
+	said := c.GetText() // in plain language: what was taken for it is the text
+	if !inPlainWords(c.GetSource()) && c.GetKeyword() != "" {
 		source += " " + c.GetKeyword()
+		if said == c.GetKeyword() {
+			said = ""
+		}
 	}
 	text := fmt.Sprintf("Consent became %s, it was %s (%s): %s", evidence.Status(c.GetStatus()), evidence.Status(c.GetPrior()), c.GetScope(), source)
-	if c.GetText() != "" && c.GetText() != c.GetKeyword() {
-		text += fmt.Sprintf(", by the text %q", c.GetText())
+	if said != "" {
+		text += fmt.Sprintf(", by the text %q", said)
 	}
 	return text + "."
+}
+
+// inPlainWords tells that a source is what somebody said, and no keyword of a list.
+func inPlainWords(s handoffv1.ConsentSource) bool {
+	return s == handoffv1.ConsentSource_CONSENT_SOURCE_PLAIN_LANGUAGE || s == handoffv1.ConsentSource_CONSENT_SOURCE_WRONG_NUMBER
 }
 
 // consentEvent tells what else happened about consent.

@@ -345,7 +345,7 @@ func (w *World) desk(c Command) error {
 		for _, m := range media(c) {
 			item.MediaUrls = append(item.MediaUrls, m.GetUrl())
 		}
-		t.add(w.clock, item)
+		t.add(w.deskTime(), item)
 	case c.Name == "note":
 		// Connectors leave notes out of what they fetch; the ticket has changed all the same.
 	case c.arg("merge", "") != "":
@@ -354,11 +354,11 @@ func (w *World) desk(c Command) error {
 			return fmt.Errorf("ticket %d cannot be merged into %s", number, c.arg("merge", ""))
 		}
 		t.status, t.merged = handoffv1.TicketStatus_TICKET_STATUS_CLOSED, into
-		t.add(w.clock, &handoffv1.DeskItem{MergedInto: c.arg("merge", ""), MergedIntoExternalId: w.outside.tickets[into-1].external})
+		t.add(w.deskTime(), &handoffv1.DeskItem{MergedInto: c.arg("merge", ""), MergedIntoExternalId: w.outside.tickets[into-1].external})
 	case c.arg("assign", "") != "":
-		t.add(w.clock, &handoffv1.DeskItem{Assignee: c.arg("assign", "")})
+		t.add(w.deskTime(), &handoffv1.DeskItem{Assignee: c.arg("assign", "")})
 	case c.arg("tags", "") != "":
-		t.add(w.clock, &handoffv1.DeskItem{Tags: strings.Split(c.arg("tags", ""), ","), TagsKnown: true})
+		t.add(w.deskTime(), &handoffv1.DeskItem{Tags: strings.Split(c.arg("tags", ""), ","), TagsKnown: true})
 	default:
 		name := c.arg("status", "")
 		if name == "" {
@@ -369,19 +369,26 @@ func (w *World) desk(c Command) error {
 			return fmt.Errorf("ticket %d is %s for good: the desk lets nobody change it", number, statusName(t.status))
 		}
 		t.status = s
-		t.add(w.clock, &handoffv1.DeskItem{Status: s, NativeStatus: name})
+		t.add(w.deskTime(), &handoffv1.DeskItem{Status: s, NativeStatus: name})
 	}
 	w.hint(number, t)
 	return nil
 }
 
-// deskSwitch handles "desk up", "desk down", "desk revoked", "desk refuse=422" and "desk accept".
+// deskSwitch handles "desk up", "desk down", "desk revoked", "desk refuse=422", "desk accept" and "desk clock=-3h".
 func (w *World) deskSwitch(c Command) (bool, error) {
 	if c.Name != "desk" {
 		return false, nil
 	}
 	code, refuse := c.Args["refuse"]
+	off, clock := c.Args["clock"]
 	switch {
+	case clock:
+		by, err := time.ParseDuration(off)
+		if err != nil {
+			return true, fmt.Errorf("clock=%s is no length of time such as -3h or 10m", off)
+		}
+		w.outside.deskOff = by
 	case refuse:
 		if n, err := strconv.Atoi(code); err != nil || n < 400 || n > 599 {
 			return true, fmt.Errorf("refuse=%s is no status of an HTTP answer that refuses, such as 422", code)

@@ -19,6 +19,8 @@ import (
 type outside struct {
 	tickets  []*ticket
 	deskDown bool
+	// deskOff is by how much the desk's clock is ahead.
+	deskOff  time.Duration
 	revoked  bool     // it is away for this shop, whose token it refuses
 	refuse   string   // code with which the desk refuses the next ticket
 	failText []string // codes of the next texts
@@ -456,7 +458,7 @@ func (w *World) assign(number int, t *ticket, a *handoffv1.AssignTicket) *handof
 	}
 	who := strings.TrimSpace(a.GetTeam() + " " + a.GetAgent())
 	w.say("ticket %d assigned: %s", number, who)
-	t.add(w.clock, &handoffv1.DeskItem{Assignee: who, ByHandoff: true})
+	t.add(w.deskTime(), &handoffv1.DeskItem{Assignee: who, ByHandoff: true})
 	w.hint(number, t)
 	o := done()
 	o.TicketId = strconv.Itoa(number)
@@ -470,7 +472,7 @@ func (w *World) setStatus(number int, t *ticket, s handoffv1.TicketStatus) {
 	}
 	w.say("ticket %d status: %s", number, statusName(s))
 	t.status = s
-	t.add(w.clock, &handoffv1.DeskItem{Status: s, NativeStatus: statusName(s), ByHandoff: true})
+	t.add(w.deskTime(), &handoffv1.DeskItem{Status: s, NativeStatus: statusName(s), ByHandoff: true})
 	w.hint(number, t)
 }
 
@@ -485,6 +487,9 @@ func (w *World) hint(number int, t *ticket) {
 		w.say("hint for ticket %d: %v", number, err)
 	}
 }
+
+// deskTime is the time by the desk's clock.
+func (w *World) deskTime() time.Time { return w.clock.Add(w.outside.deskOff) }
 
 // add appends an item to the ticket's history.
 func (t *ticket) add(at time.Time, i *handoffv1.DeskItem) {

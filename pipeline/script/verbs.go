@@ -53,7 +53,7 @@ func vocabulary() verbs {
 		"classifier": {looks: true, words: []string{"silent", "unreachable", "open"}, args: []string{"intent", "confidence", "fails"}, blank: "intent", run: (*World).classifier},
 		"agent":      {args: []string{"name", "ticket", "media"}, text: textOrMedia, run: (*World).desk},
 		"note":       {args: []string{"ticket"}, text: needsText, run: (*World).desk},
-		"desk":       {words: []string{"down", "up", "accept", "revoked"}, args: []string{"status", "ticket", "refuse", "assign", "merge", "tags"}, of: map[string][]string{"status": namesOf("TICKET_STATUS_", handoffv1.TicketStatus_name)}, alone: []string{"status", "refuse", "assign", "merge", "tags"}, run: (*World).desk},
+		"desk":       {words: []string{"down", "up", "accept", "revoked"}, args: []string{"status", "ticket", "refuse", "assign", "merge", "tags", "clock"}, of: map[string][]string{"status": namesOf("TICKET_STATUS_", handoffv1.TicketStatus_name)}, alone: []string{"status", "refuse", "assign", "merge", "tags", "clock"}, run: (*World).desk},
 		"provider":   {words: []string{"down", "up"}, args: []string{"fail"}, alone: []string{"fail"}, run: (*World).provider},
 		"delivery":   {args: []string{"text", "status", "code", "from"}, of: map[string][]string{"status": namesOf("DELIVERY_STATUS_", handoffv1.DeliveryStatus_name)}, run: (*World).deliveryState},
 		"decide":     {words: []string{consentask.OptOut, consentask.Keep}, args: []string{"from", "by", "reason", "id"}, run: askAbout(consentask.Decide)},

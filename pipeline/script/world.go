@@ -133,7 +133,7 @@ func newWorld(t Topology, plant Plant) (*World, error) {
 	}
 	w.reads = t.Outside
 	if w.check, w.read = t.Check, t.Rules; w.check == nil {
-		w.check = settings.Parse
+		w.check = func(document []byte) (*settings.Shop, error) { return settings.Parse(document) }
 	}
 	for _, s := range t.Stages {
 		m, err := newMachine(s, w, plant == nil)

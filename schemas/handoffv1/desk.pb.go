@@ -123,7 +123,10 @@ type TicketEvent struct {
 	// All of the ticket's tags now, where tags_known.
 	Tags []string `protobuf:"bytes,61,rep,name=tags,proto3" json:"tags,omitempty"`
 	// The desk told the tags with this.
-	TagsKnown     bool `protobuf:"varint,62,opt,name=tags_known,json=tagsKnown,proto3" json:"tags_known,omitempty"`
+	TagsKnown bool `protobuf:"varint,62,opt,name=tags_known,json=tagsKnown,proto3" json:"tags_known,omitempty"`
+	// The newest episode for which Handoff had made sure at the desk that the ticket is open when this happened, in the
+	// desk's own order: a close with a lower one is older than a reopening. 0 where that is not known.
+	OpenedFor     uint64 `protobuf:"varint,63,opt,name=opened_for,json=openedFor,proto3" json:"opened_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -226,6 +229,13 @@ func (x *TicketEvent) GetTagsKnown() bool {
 		return x.TagsKnown
 	}
 	return false
+}
+
+func (x *TicketEvent) GetOpenedFor() uint64 {
+	if x != nil {
+		return x.OpenedFor
+	}
+	return 0
 }
 
 // TicketChanged is a hint that a ticket changed: deliver then fetches all after the last seen.
@@ -470,7 +480,7 @@ var File_handoff_v1_desk_proto protoreflect.FileDescriptor
 const file_handoff_v1_desk_proto_rawDesc = "" +
 	"\n" +
 	"\x15handoff/v1/desk.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x02\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x02\n" +
 	"\vTicketEvent\x12\x1b\n" +
 	"\tticket_id\x18\x01 \x01(\tR\bticketId\x12\x18\n" +
 	"\aepisode\x18\x02 \x01(\x04R\aepisode\x120\n" +
@@ -484,7 +494,9 @@ const file_handoff_v1_desk_proto_rawDesc = "" +
 	"by_handoff\x18< \x01(\bR\tbyHandoff\x12\x12\n" +
 	"\x04tags\x18= \x03(\tR\x04tags\x12\x1d\n" +
 	"\n" +
-	"tags_known\x18> \x01(\bR\ttagsKnown\"Z\n" +
+	"tags_known\x18> \x01(\bR\ttagsKnown\x12\x1d\n" +
+	"\n" +
+	"opened_for\x18? \x01(\x04R\topenedFor\"Z\n" +
 	"\rTicketChanged\x12\x12\n" +
 	"\x04desk\x18\x01 \x01(\tR\x04desk\x12\x1b\n" +
 	"\tticket_id\x18\x02 \x01(\tR\bticketId\x12\x18\n" +

@@ -38,6 +38,7 @@ func (m *TicketEvent) CloneVT() *TicketEvent {
 	r.MergedInto = m.MergedInto
 	r.ByHandoff = m.ByHandoff
 	r.TagsKnown = m.TagsKnown
+	r.OpenedFor = m.OpenedFor
 	if rhs := m.Tags; rhs != nil {
 		tmpContainer := make([]string, len(rhs))
 		copy(tmpContainer, rhs)
@@ -141,6 +142,13 @@ func (m *TicketEvent) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.OpenedFor != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.OpenedFor))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xf8
 	}
 	if m.TagsKnown {
 		i--
@@ -484,6 +492,9 @@ func (m *TicketEvent) SizeVT() (n int) {
 	}
 	if m.TagsKnown {
 		n += 3
+	}
+	if m.OpenedFor != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.OpenedFor))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -923,6 +934,25 @@ func (m *TicketEvent) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 				}
 			}
 			m.TagsKnown = bool(v != 0)
+		case 63:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OpenedFor", wireType)
+			}
+			m.OpenedFor = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.OpenedFor |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

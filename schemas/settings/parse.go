@@ -75,35 +75,41 @@ func (e *Error) In(file string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Parse reads one shop's document, refuses unknown keys, fills in defaults and checks the whole. The
-// error is an *Error that says which line, why and what to do.
-func Parse(document []byte) (shop *Shop, err error) {
+// Parse reads one shop's document, refuses unknown keys, fills in defaults and checks the whole; also says what else
+// is to be checked. The error is an *Error that says of everything that is wrong which line, why and what to do.
+func Parse(document []byte, also ...func(*Shop) []Problem) (shop *Shop, err error) {
 	// The YAML library panics on some documents that are none.
 	defer func() {
 		if r := recover(); r != nil {
 			shop, err = nil, &Error{Problems: []Problem{{Reason: fmt.Sprintf("is not YAML that can be read: %v", r)}}}
 		}
 	}()
-	return parse(document)
+	return parse(document, also)
 }
 
-func parse(document []byte) (*Shop, error) {
-	s := defaults()
-	if err := decode(document, s, yaml.Strict()); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, &Error{Problems: []Problem{{Reason: "the document is empty; it needs at least shop, name, support_contact and accounts"}}}
-		}
+func parse(document []byte, also []func(*Shop) []Problem) (*Shop, error) {
+	s, faults, err := decodeWhole(document)
+	if errors.Is(err, io.EOF) {
+		return nil, &Error{Problems: []Problem{{Reason: "the document is empty; it needs at least shop, name, support_contact and accounts"}}}
+	}
+	if err != nil {
 		return nil, err
 	}
 	fillIn(s)
-	if problems := check(s); len(problems) > 0 {
-		locate(document, problems)
-		slices.SortStableFunc(problems, func(a, b Problem) int {
-			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path))
-		})
-		return nil, &Error{Problems: problems}
+	problems := check(s)
+	for _, more := range also {
+		problems = append(problems, more(s)...)
 	}
-	return s, nil
+	problems = slices.DeleteFunc(problems, func(p Problem) bool { return faults.explain(p) })
+	if len(problems)+len(faults.problems) == 0 {
+		return s, nil
+	}
+	locate(document, problems)
+	problems = append(problems, faults.problems...)
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path))
+	})
+	return nil, &Error{Problems: problems}
 }
 
 // Read decodes the one document of a YAML file of any kind. The error is an *Error that says where and why, or io.EOF

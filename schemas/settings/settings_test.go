@@ -371,3 +371,37 @@ func TestSupportTimeAddsUp(t *testing.T) {
 		}
 	})
 }
+
+// What cannot be read hides nothing else that is wrong.
+func TestParseTellsAllAtOnce(t *testing.T) {
+	_, err := Parse([]byte(least+`nam: Acme
+active: perhaps
+handoff: {pause_for: soon, unsure_in_a_row: 0}
+rules:
+  - 5
+  - {name: ok, when: message_created, then: [{fly: away}]}
+  - {name: Bad, when: message_created, then: [{note: hi}]}
+`), func(*Shop) []Problem { return []Problem{{Path: "rules[2].then[0].note", Reason: "is too short"}} })
+	want := []string{
+		`line 6: nam: "nam" is not known; did you mean name?`,
+		`line 7: active: "perhaps" is not true or false`,
+		`line 8: handoff.pause_for: "soon" is not a duration, e.g. 90m or 24h; a week is 168h`,
+		`line 8: handoff.unsure_in_a_row: must be 1 or more`,
+		`line 10: rules[0]: a number stands where a section of keys is expected`,
+		`line 11: rules[1].then[0].fly: "fly" is not known; known here: add_tags`,
+		`line 12: rules[2].name: must be 1 to 64 small letters, digits or '-'`,
+		`line 12: rules[2].then[0].note: is too short`,
+	}
+	if err == nil {
+		t.Fatal("taken")
+	}
+	got := strings.Split(err.Error(), "\n")
+	for i, line := range got {
+		if i >= len(want) || !strings.HasPrefix(line, want[i]) {
+			t.Errorf("unexpected: %s", line)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d problems, want %d", len(got), len(want))
+	}
+}

@@ -42,7 +42,7 @@ func syntaxProblem(document []byte, err error) Problem {
 		}
 	case errors.As(err, &mistaken) && t != nil:
 		p.Path = pathAt(document, t)
-		p.Reason = "a " + nodeName(mistaken.Actual) + " stands where a " + nodeName(mistaken.Expected) + " is expected"
+		p.Reason = nodeName(mistaken.Actual) + " stands where " + nodeName(mistaken.Expected) + " is expected"
 	}
 	return p
 }
@@ -66,15 +66,21 @@ func wanted(t reflect.Type) string {
 	}
 }
 
-// nodeName says what the YAML library calls a mapping and a sequence.
+// nodeName says in words what the YAML library has names of its own for.
 func nodeName(t ast.NodeType) string {
 	switch t {
 	case ast.MappingType, ast.MappingValueType:
-		return "section of keys"
+		return "a section of keys"
 	case ast.SequenceType:
-		return "list"
+		return "a list"
+	case ast.IntegerType, ast.FloatType:
+		return "a number"
+	case ast.BoolType:
+		return "true or false"
+	case ast.NullType:
+		return "nothing"
 	default:
-		return strings.ToLower(t.YAMLName())
+		return "a text"
 	}
 }
 

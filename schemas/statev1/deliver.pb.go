@@ -511,7 +511,11 @@ type DeskTicket struct {
 	// this conversation's (M7). Unset for most.
 	MergedAt *timestamppb.Timestamp `protobuf:"bytes,50,opt,name=merged_at,json=mergedAt,proto3" json:"merged_at,omitempty"`
 	// How many looks in a row found nothing new on it since it stands for another one.
-	QuietPolls    uint32 `protobuf:"varint,51,opt,name=quiet_polls,json=quietPolls,proto3" json:"quiet_polls,omitempty"`
+	QuietPolls uint32 `protobuf:"varint,51,opt,name=quiet_polls,json=quietPolls,proto3" json:"quiet_polls,omitempty"`
+	// The newest episode whose command to open it has ended; 0 where none is known.
+	OpenedFor uint64 `protobuf:"varint,60,opt,name=opened_for,json=openedFor,proto3" json:"opened_for,omitempty"`
+	// What opened_for was when all that the desk had to tell was read last.
+	ReadFor       uint64 `protobuf:"varint,61,opt,name=read_for,json=readFor,proto3" json:"read_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -619,6 +623,20 @@ func (x *DeskTicket) GetMergedAt() *timestamppb.Timestamp {
 func (x *DeskTicket) GetQuietPolls() uint32 {
 	if x != nil {
 		return x.QuietPolls
+	}
+	return 0
+}
+
+func (x *DeskTicket) GetOpenedFor() uint64 {
+	if x != nil {
+		return x.OpenedFor
+	}
+	return 0
+}
+
+func (x *DeskTicket) GetReadFor() uint64 {
+	if x != nil {
+		return x.ReadFor
 	}
 	return 0
 }
@@ -787,7 +805,7 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\aclasses\x18\x02 \x03(\x0e2\x15.handoff.v1.TextClassR\aclasses\x12\x18\n" +
 	"\aversion\x18F \x01(\x04R\aversion\"<\n" +
 	"\bGateShut\x120\n" +
-	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xc8\x02\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x82\x03\n" +
 	"\n" +
 	"DeskTicket\x12\x12\n" +
 	"\x04desk\x18\x01 \x01(\tR\x04desk\x12\x1b\n" +
@@ -802,7 +820,10 @@ const file_handoff_state_v1_deliver_proto_rawDesc = "" +
 	"\x05ended\x18\t \x01(\bR\x05ended\x127\n" +
 	"\tmerged_at\x182 \x01(\v2\x1a.google.protobuf.TimestampR\bmergedAt\x12\x1f\n" +
 	"\vquiet_polls\x183 \x01(\rR\n" +
-	"quietPolls\"\x94\x03\n" +
+	"quietPolls\x12\x1d\n" +
+	"\n" +
+	"opened_for\x18< \x01(\x04R\topenedFor\x12\x19\n" +
+	"\bread_for\x18= \x01(\x04R\areadFor\"\x94\x03\n" +
 	"\bSentText\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\"\n" +

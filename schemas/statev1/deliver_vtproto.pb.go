@@ -169,6 +169,8 @@ func (m *DeskTicket) CloneVT() *DeskTicket {
 	r.Ended = m.Ended
 	r.MergedAt = (*timestamppb.Timestamp)((*timestamppb1.Timestamp)(m.MergedAt).CloneVT())
 	r.QuietPolls = m.QuietPolls
+	r.OpenedFor = m.OpenedFor
+	r.ReadFor = m.ReadFor
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -664,6 +666,20 @@ func (m *DeskTicket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.ReadFor != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ReadFor))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xe8
+	}
+	if m.OpenedFor != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.OpenedFor))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xe0
+	}
 	if m.QuietPolls != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.QuietPolls))
 		i--
@@ -1068,6 +1084,12 @@ func (m *DeskTicket) SizeVT() (n int) {
 	}
 	if m.QuietPolls != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.QuietPolls))
+	}
+	if m.OpenedFor != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.OpenedFor))
+	}
+	if m.ReadFor != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.ReadFor))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2680,6 +2702,44 @@ func (m *DeskTicket) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.QuietPolls |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 60:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OpenedFor", wireType)
+			}
+			m.OpenedFor = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.OpenedFor |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 61:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ReadFor", wireType)
+			}
+			m.ReadFor = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ReadFor |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

@@ -104,6 +104,8 @@ func help(t *turn.Turn, m *handoffv1.CustomerMessage) {
 // yes subscribes who was asked to confirm, and who had opted out only where the provider says that it
 // opted them in; else it answers something else and is escalate's (C3). The question may be one that the platform
 // asked: then YES is its answer, with more behind it as long as an answer is waited for. What follows it is a message.
+// A bare yes to an offer that stands beside the platform's question says yes to both: whoever is handed over is to get
+// what agents answer, and nobody would ask again (C14).
 func yes(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	c := m.GetClassification()
 	now := current(t, t.Here())
@@ -111,18 +113,19 @@ func yes(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	optedOut := status == handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
 	asked := c.GetAnswers() == handoffv1.Question_QUESTION_OPT_IN
 	toNone := c.GetAnswers() == handoffv1.Question_QUESTION_UNSPECIFIED
+	toBoth := acceptsOffer(m) && !c.GetMoreText() && !c.GetAsksForPerson() && standingOptIn(t, now) != nil
 	switch {
 	case optedOut && m.GetProviderOptOut() == handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START:
 		start(t, m, handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER)
 	case asked && !optedOut,
 		toNone && !c.GetMoreText() && status == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING,
-		toNone && standingOptIn(t, now) != nil:
+		toNone && standingOptIn(t, now) != nil, toBoth:
 		start(t, m, handoffv1.ConsentSource_CONSENT_SOURCE_OPT_IN_ANSWER)
 	default:
 		pass(t, m)
 		return
 	}
-	if c.GetMoreText() {
+	if c.GetMoreText() || toBoth {
 		forward(t)
 	}
 }
@@ -189,7 +192,7 @@ func reply(t *turn.Turn, id settings.TextID, m *handoffv1.CustomerMessage) {
 func answerTo(t *turn.Turn, id settings.TextID, m *handoffv1.CustomerMessage) outgoing {
 	return outgoing{
 		text: t.Shop.Text(id, m.GetClassification().GetLanguage()), class: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
-		giveUp: answerWithin, reason: "keyword " + written(m),
+		giveUp: answerWithin, reason: "keyword " + written(m), stamp: stampOf(t, t.Here()),
 	}
 }
 
@@ -198,7 +201,7 @@ type outgoing struct {
 	text   string
 	class  handoffv1.TextClass
 	giveUp time.Duration
-	// stamp under which it may leave; nil for answers to keywords.
+	// stamp under which it may leave.
 	stamp *handoffv1.ConsentStamp
 	// question and until: what it asks; nothing by default.
 	question handoffv1.Question

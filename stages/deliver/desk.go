@@ -95,8 +95,10 @@ func (s *Stage) endFetch(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outc
 		return
 	}
 	merged := false
-	for _, item := range sinceMerge(ticket, o.GetItems()) {
-		deskItem(t, place, ticketEpisode(c), ticket, item)
+	items := sinceMerge(ticket, o.GetItems())
+	opened := openedFor(ticketEpisode(c), ticket, items, o.GetMoreItems())
+	for i, item := range items {
+		deskItem(t, place, ticketEpisode(c), ticket, item, opened(i))
 		ticket.Cursor = cmp.Or(item.GetCursor(), ticket.GetCursor())
 		ticket.Ended = endedBy(item.GetStatus(), ticket.GetEnded())
 		if merged = item.GetMergedInto() != ""; merged {
@@ -111,7 +113,7 @@ func (s *Stage) endFetch(t *turn.Turn, open *statev1.OpenCall, o *handoffv1.Outc
 		ticket.Ended = true
 		deskItem(t, place, ticketEpisode(c), ticket, &handoffv1.DeskItem{
 			NativeId: "gone", Status: handoffv1.TicketStatus_TICKET_STATUS_DELETED, NativeStatus: "deleted",
-		})
+		}, ticket.GetOpenedFor())
 	}
 	again := merged && !ticket.GetEnded() || !merged && (ticket.GetFetchAgain() || (o.GetMoreItems() && len(o.GetItems()) > 0))
 	ticket.Fetching, ticket.FetchAgain = "", false
@@ -178,7 +180,7 @@ func (s *Stage) onPoll(t *turn.Turn, timer string) error {
 
 // deskItem posts one thing that happened on a ticket to consent. Its id is derived from the desk's
 // own, so that consent drops what an earlier fetch brought.
-func deskItem(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.DeskTicket, item *handoffv1.DeskItem) {
+func deskItem(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.DeskTicket, item *handoffv1.DeskItem, opened uint64) {
 	r := t.Make(place)
 	if item.GetAt() != nil {
 		r.EventTime = item.GetAt()
@@ -209,7 +211,7 @@ func deskItem(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.De
 		TicketId: ticket.GetTicketId(), Episode: episode, Status: item.GetStatus(),
 		NativeStatus: item.GetNativeStatus(), NativeId: item.GetNativeId(), Assignee: item.GetAssignee(),
 		MergedInto: item.GetMergedInto(),
-		ByHandoff:  item.GetByHandoff(), Tags: item.GetTags(), TagsKnown: item.GetTagsKnown(),
+		ByHandoff:  item.GetByHandoff(), Tags: item.GetTags(), TagsKnown: item.GetTagsKnown(), OpenedFor: opened,
 	}}
 	t.Emit(schemas.TopicConsent, r)
 }

@@ -147,6 +147,14 @@ func (s *Stage) onAttemptStarted(t *turn.Turn, a *handoffv1.AttemptStarted) erro
 	return nil
 }
 
+// answersStill tells that a text answers a keyword, and may leave although consent was shut since: not what answered a
+// START or HELP before an opt-out (C2).
+func answersStill(consent *statev1.GateConsent, text *handoffv1.SendText) bool {
+	const out = handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED
+	return text.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER &&
+		(consent.GetStatus() != out || text.GetConsent().GetStatus() == out)
+}
+
 // judgement of a text.
 type judgement struct {
 	verdict caller.Verdict
@@ -164,7 +172,7 @@ func judge(e entries, p turn.Place, text *handoffv1.SendText) (judgement, error)
 	}
 	class := text.GetTextClass()
 	j := judgement{version: consent.GetVersion()}
-	if v := text.GetConsent().GetVersion(); v > 0 && v < consent.GetShutVersion() && class != handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER {
+	if v := text.GetConsent().GetVersion(); v > 0 && v < consent.GetShutVersion() && !answersStill(consent, text) {
 		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT
 		j.meaning = "the customer opted out before it was sent"
 		if consent.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING {

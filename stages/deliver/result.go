@@ -52,8 +52,12 @@ func (s *Stage) end(t *turn.Turn, id string, open *statev1.OpenCall, how ended) 
 		askedEnded(t, open, whole)
 	case *handoffv1.Command_CreateTicket:
 		endCreate(t, open, how.outcome)
+		endOpening(t, open)
 	case *handoffv1.Command_AppendMessages:
 		spoken(t, placeOf(open.GetRecord()), ticketEpisode(c))
+		endOpening(t, open)
+	case *handoffv1.Command_SetTicketStatus:
+		endOpening(t, open)
 	case *handoffv1.Command_FetchTicket:
 		s.endFetch(t, open, how.outcome)
 		fact(t, open, how)

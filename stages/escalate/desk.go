@@ -82,7 +82,7 @@ func (c *conversation) outdated(k *statev1.Ticket, ev *handoffv1.TicketEvent) bo
 }
 
 // overtaken tells that a close is older than the reopening that Handoff asked for: it speaks of the
-// episode before (M4). So does the report of a close of Handoff's own, e.g. by a STOP (C2), that comes when the ticket
+// episode before (M4). Their order is the desk's own, whatever its clock says. So does the report of a close of Handoff's own, e.g. by a STOP (C2), that comes when the ticket
 // is open again.
 func (c *conversation) overtaken(ev *handoffv1.TicketEvent) bool {
 	e := c.episode
@@ -98,8 +98,7 @@ func (c *conversation) overtaken(ev *handoffv1.TicketEvent) bool {
 	if e.GetState() == requested {
 		return true // the reopening stands in the lane, so it comes after this close
 	}
-	at := c.t.Record.GetEventTime()
-	return at != nil && e.GetRequestedAt() != nil && at.AsTime().Before(e.GetRequestedAt().AsTime())
+	return ev.GetOpenedFor() != 0 && ev.GetOpenedFor() < e.GetNumber()
 }
 
 func (c *conversation) statusChanged(ev *handoffv1.TicketEvent) {

@@ -108,18 +108,20 @@ func (c *conversation) openTicket(number uint64, subject string, tags, notes []s
 	const status = handoffv1.TicketStatus_TICKET_STATUS_OPEN
 	switch {
 	case c.live():
-		c.appendMissing(status)
+		if messages := c.missing(); len(messages) > 0 {
+			c.appendWith(messages, status)
+		} else if c.liveEpisode() != 0 { // an agent may have closed it just now (M4)
+			c.command(&handoffv1.Command{Action: &handoffv1.Command_SetTicketStatus{
+				SetTicketStatus: &handoffv1.SetTicketStatus{Status: status},
+			}})
+		}
 		if c.ticket.GetTicketId() == "" {
 			opening = c.ticket.GetCreating()
 		}
 	case c.reopenable():
 		c.ticket.Status, c.ticket.ClosedAt = status, nil
 		c.happen(rules.TicketUpdated)
-		opening = c.command(&handoffv1.Command{
-			Action: &handoffv1.Command_AppendMessages{AppendMessages: &handoffv1.AppendMessages{
-				Messages: c.thread.toTicket(c.ticket.GetEpisode(), true), Status: status,
-			}},
-		})
+		opening = c.appendWith(c.missing(), status)
 	default:
 		c.create(number, subject, tags, notes)
 		return c.ticket.GetCreating()
@@ -209,11 +211,19 @@ func (c *conversation) append(status handoffv1.TicketStatus) {
 // ticket that was closed for a while and that an agent opened again, what was said meanwhile: before this turn's,
 // so that the ticket holds all of it in order (H3, H4).
 func (c *conversation) appendMissing(status handoffv1.TicketStatus) {
-	messages := c.thread.toTicket(c.ticket.GetEpisode(), true)
-	if len(messages) == 0 {
-		return
+	if messages := c.missing(); len(messages) > 0 {
+		c.appendWith(messages, status)
 	}
-	c.command(&handoffv1.Command{Action: &handoffv1.Command_AppendMessages{
+}
+
+// missing takes the messages that the ticket lacks as put on it.
+func (c *conversation) missing() []*handoffv1.ThreadMessage {
+	return c.thread.toTicket(c.ticket.GetEpisode(), true)
+}
+
+// appendWith puts messages on the current ticket and sets its status.
+func (c *conversation) appendWith(messages []*handoffv1.ThreadMessage, status handoffv1.TicketStatus) (callID string) {
+	return c.command(&handoffv1.Command{Action: &handoffv1.Command_AppendMessages{
 		AppendMessages: &handoffv1.AppendMessages{Messages: messages, Status: status},
 	}})
 }

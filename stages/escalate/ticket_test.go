@@ -45,20 +45,24 @@ func TestM4ReopenWithinTheWindow(t *testing.T) {
 
 func TestM4StaleCloseAfterReopening(t *testing.T) {
 	w := closedWorld(t, solved)
-	before := w.now
 	w.wait(time.Hour)
 	w.customer("refund me", intent("return_refund"))
 	w.customer("yes", yes)
 	w.receipt(w.last(handoffv1.Action_ACTION_APPEND_MESSAGES), &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE})
 	w.skip()
-	w.post(func(r *handoffv1.Record) {
-		r.EventTime = timestamppb.New(before)
-		r.Body = &handoffv1.Record_TicketEvent{TicketEvent: &handoffv1.TicketEvent{TicketId: "t1", Episode: 1, Status: closing}}
-	})
+	closes := func(at time.Time, openedFor uint64) {
+		w.post(func(r *handoffv1.Record) {
+			r.EventTime = timestamppb.New(at)
+			r.Body = &handoffv1.Record_TicketEvent{TicketEvent: &handoffv1.TicketEvent{TicketId: "t1", Episode: 1, Status: closing, OpenedFor: openedFor}}
+		})
+	}
+	closes(w.now.Add(24*time.Hour), 1) // whatever the desk's clock says
 	w.expect()
 	if w.episode().GetState() != open {
 		t.Errorf("state %v", w.episode().GetState())
 	}
+	closes(w.now.Add(-24*time.Hour), 2)
+	w.expect("episode 2: open -> closed", "resumed")
 }
 
 func TestM4LinkedNewTicket(t *testing.T) {
@@ -249,7 +253,7 @@ func TestM6BotInMirrorMode(t *testing.T) {
 	w.bot("There.") // an open ticket alone does not pause it; imported as sent
 	w.expect("text [bot]: There.", "ticket 1 <- bot: There.")
 	w.customer("cancel it", intent("cancel_order")) // an episode on the existing ticket, without an offer
-	w.expect("ticket 1 <- customer: cancel it (open)", "episode 2: none -> requested", "paused", escalationTags, "episode 2: requested -> open")
+	w.expect("ticket 1 <- customer: cancel it (open)", "episode 2: none -> requested", "paused", "status 1: open", escalationTags, "episode 2: requested -> open")
 	w.desk(1, solved)
 	w.expect("episode 2: open -> closed", "resumed")
 
@@ -272,7 +276,7 @@ func TestM6BotInMirrorMode(t *testing.T) {
 func TestM6SignalWhileTheTicketIsOnItsWay(t *testing.T) {
 	w := newWorld(t, func(s *settings.Shop) { s.Mode = settings.ModeMirror; s.AutoReply.InMirrorMode = true })
 	w.customer("cancel it", intent("cancel_order"))
-	w.expect("create 1: customer: cancel it", "episode 2: none -> requested", "paused", escalationTags)
+	w.expect("create 1: customer: cancel it", "episode 2: none -> requested", "paused", "status 1: open", escalationTags)
 	w.created()
 	w.expect("episode 2: requested -> open")
 }

@@ -45,7 +45,11 @@ func (c *conversation) blockOn(ticket uint64, o outbound, why handoffv1.BlockRea
 			note += fmt.Sprintf(" It takes %d messages: send less at once.", c.messagesOf(o))
 		}
 	}
-	if ticket != 0 {
+	switch {
+	case ticket == 0:
+	case o.class != handoffv1.TextClass_TEXT_CLASS_AGENT && o.text != "" && saysWhich(why): // agents saw it nowhere
+		c.noteOn(ticket, note+" It said: "+o.text)
+	default:
 		c.noteOn(ticket, note)
 	}
 	c.t.Fact(c.at, &handoffv1.Fact{

@@ -170,7 +170,10 @@ func (c *checker) when(path string, r Rule) {
 
 func (c *checker) action(path string, a Action) {
 	names := a.keys()
-	if len(names) != 1 {
+	switch {
+	case len(names) == 0:
+		c.add(path, "has no action; name one, e.g. add_tags")
+	case len(names) > 1:
 		c.add(path, "has %d actions (%s), want one; each action is an item of its own", len(names), strings.Join(names, ", "))
 	}
 	if a.AddTags != nil {

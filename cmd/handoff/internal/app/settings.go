@@ -28,28 +28,18 @@ const settingsWriter = "handoff-settings-writer"
 // CheckSettings reads a shop's document and checks it whole, what only its connectors can judge
 // included. The error is a *settings.Error.
 func CheckSettings(document []byte) (*settings.Shop, error) {
-	shop, err := settings.Parse(document)
-	if err != nil {
-		return nil, err
-	}
-	problems := sms.Check(shop)
-	invites, err := invitations(shop)
-	if err != nil {
-		return nil, err
-	}
-	if problems = append(problems, invites...); len(problems) > 0 {
-		return nil, settings.Problems(document, problems)
-	}
-	return shop, nil
-}
-
-// invitations finds texts to customers that ask for a STOP, START or HELP keyword as an answer to something
-// else (R3).
-func invitations(shop *settings.Shop) ([]settings.Problem, error) {
 	find, err := invite.New()
 	if err != nil {
 		return nil, fmt.Errorf("texts that invite a keyword: %w", err)
 	}
+	return settings.Parse(document, sms.Check, func(shop *settings.Shop) []settings.Problem {
+		return invitations(find, shop)
+	})
+}
+
+// invitations finds texts to customers that ask for a STOP, START or HELP keyword as an answer to something
+// else (R3).
+func invitations(find *invite.Finder, shop *settings.Shop) []settings.Problem {
 	var problems []settings.Problem
 	check := func(path, text string) {
 		got, ok := find.Find(text)
@@ -74,7 +64,7 @@ func invitations(shop *settings.Shop) ([]settings.Problem, error) {
 			check(t.Path, t.Text)
 		}
 	}
-	return problems, nil
+	return problems
 }
 
 // ApplySettings publishes a document, checked by CheckSettings, as the shop's next version, and
