@@ -51,6 +51,20 @@ func (c *resetCommand) Run(s *session) error {
 		bar := progress.New(os.Stderr, what, unit, total)
 		return bar.Add, bar.Done
 	}
+	for again := 0; ; again++ {
+		err = c.once(s, a, want)
+		if !errors.Is(err, kafka.ErrMoved) || again == resetPlans {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "%s went on meanwhile, or another reset of it did. Planning again ...\n", c.Stage)
+	}
+}
+
+// resetPlans is how often a plan is made anew that no longer held when it was to be carried out.
+const resetPlans = 3
+
+// once plans, prints the plan, and carries it out if asked to.
+func (c *resetCommand) once(s *session, a *app.App, want kafka.ResetConfig) error {
 	r, release, err := a.OpenReset(s.ctx, c.Stage, want)
 	if errors.Is(err, app.ErrNotRebuilt) {
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -76,7 +90,7 @@ func (c *resetCommand) Run(s *session) error {
 
 // want reads the flags.
 func (c *resetCommand) want() (kafka.ResetConfig, error) {
-	want := kafka.ResetConfig{Emit: c.Emit, KeepState: c.KeepState, AllowFailures: c.AllowFailures, Partitions: c.Partition}
+	want := kafka.ResetConfig{Emit: c.Emit, KeepState: c.KeepState, AllowFailures: c.AllowFailures, Partitions: c.Partition, WillRun: c.Yes}
 	names := app.StageNames()
 	if !slices.Contains(names, c.Stage) {
 		return want, fmt.Errorf("%w: there is no stage %q; the stages are %s", errUsage, c.Stage, stageList())

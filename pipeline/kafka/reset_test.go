@@ -226,7 +226,7 @@ func (h *house) fresh(s pipeline.Stage, from map[int32]int64) map[string]string 
 }
 
 func (h *house) resetConfig(s pipeline.Stage) kafka.ResetConfig {
-	return kafka.ResetConfig{Connection: h.conn, Name: "keeper", Stage: s, Settings: oneShop{}, Dir: h.t.TempDir(), CommitRecords: 10}
+	return kafka.ResetConfig{Connection: h.conn, Name: "keeper", Stage: s, Settings: oneShop{}, Dir: h.t.TempDir(), CommitRecords: 10, WillRun: true}
 }
 
 // reset plans and runs.
@@ -372,21 +372,23 @@ func TestResetInterrupted(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		fault kfake.Fault
-		after int // requests of the kind that go through first
+		after int  // requests of the kind that go through first
+		begun bool // the old state has ended
 	}{
-		{"before the mark", kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: 1, When: commits("handoff-reset:")}, 0},
-		{"while the old state ends", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState, Count: 2}, 0},
-		{"producing the end of the old state", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: 1}, 0},
-		{"in the midst of the records", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState, Count: 2}, 5},
-		{"between partitions", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: 1}, 9},
-		{"before the end", kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: 1, When: commits("handoff:")}, 0},
+		{"producing the end of the old state", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: 1}, 0, false},
+		{"joining the group", kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.GroupAuthorizationFailed, Count: 1}, 0, false},
+		{"before the mark", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: 1, When: commits("handoff-reset:")}, 0, false},
+		{"while the old state ends", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState, Count: 2}, 0, false},
+		{"in the midst of the records", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState, Count: 2}, 5, true},
+		{"between partitions", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: 1}, 9, true},
+		{"before the end", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: 1, When: commits("handoff:")}, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
 			h.load(0, 120, began)
 			dir := t.TempDir()
 			h.run(clerk{bug: true}, dir)
-			out := len(h.out())
+			out, before := len(h.out()), h.state()
 			left := c.after
 			if c.fault.When == nil {
 				c.fault.When = func(kmsg.Request) bool {
@@ -400,7 +402,9 @@ func TestResetInterrupted(t *testing.T) {
 				t.Fatalf("it was not interrupted: %v, %d hits", err, f.Hits())
 			}
 			f.Remove()
-			if c.name != "before the mark" {
+			if !c.begun {
+				h.compare("not begun", before)
+			} else {
 				if err := h.refused(clerk{}, dir); !errors.Is(err, kafka.ErrResetUnfinished) || !strings.Contains(err.Error(), "handoff reset keeper --yes") {
 					t.Fatalf("the stage started: %v", err)
 				}
@@ -427,7 +431,7 @@ func TestResetInterrupted(t *testing.T) {
 // commits tells whether a request commits offsets with such metadata.
 func commits(prefix string) func(kmsg.Request) bool {
 	return func(req kmsg.Request) bool {
-		for _, topic := range req.(*kmsg.OffsetCommitRequest).Topics {
+		for _, topic := range req.(*kmsg.TxnOffsetCommitRequest).Topics {
 			for _, p := range topic.Partitions {
 				return p.Metadata != nil && strings.HasPrefix(*p.Metadata, prefix)
 			}
