@@ -34,11 +34,12 @@ type resetCommand struct {
 
 // Help explains what happens.
 func (c *resetCommand) Help() string {
-	return "Stop the stage's processes first. Without --yes nothing is changed: the plan is printed. A reset that was interrupted is finished by \"handoff reset <stage> --yes\"; until then the stage does not start."
+	return "Stop the stage's processes first. Without --yes nothing is changed: the plan is printed. A reset that was interrupted is finished by \"handoff reset <stage> --yes\"; until then the stage waits."
 }
 
 // Run plans, prints the plan, and carries it out if asked to.
 func (c *resetCommand) Run(s *session) error {
+	tidyEnd() // a reset works in a directory of its own
 	want, err := c.want()
 	if err != nil {
 		return err
@@ -136,7 +137,7 @@ func (c *resetCommand) carryOut(s *session, r *kafka.Reset) error {
 		if err != nil {
 			return err
 		}
-		if len(members) > 0 {
+		if len(members) > 0 && !begun(r) {
 			fmt.Printf("The stage is running (%s): stop it first.\n", strings.Join(members, ", "))
 		}
 		fmt.Println("Nothing was changed. Say --yes to do it.")
@@ -153,13 +154,18 @@ func (c *resetCommand) carryOut(s *session, r *kafka.Reset) error {
 	for _, f := range result.Failed {
 		fmt.Printf("Now a dead letter: %s\n", f)
 	}
-	fmt.Printf("Start %s again.\n", c.Stage)
+	fmt.Printf("Start %s again, unless it waits already.\n", c.Stage)
 	return nil
+}
+
+// begun tells whether an unfinished reset is gone on with: who runs the stage waits for its end.
+func begun(r *kafka.Reset) bool {
+	return slices.ContainsFunc(r.Plan(), func(p *kafka.PartitionReset) bool { return !p.Continues.IsZero() })
 }
 
 // await waits until the group has no members, as long as it was told to; waited tells whether it had any.
 func (c *resetCommand) await(s *session, r *kafka.Reset) (waited bool, err error) {
-	if !c.Yes {
+	if !c.Yes || begun(r) {
 		return false, nil
 	}
 	for end := time.Now().Add(c.Wait); time.Now().Before(end); waited = true {

@@ -86,6 +86,12 @@ func (h *house) post(key, value string, at time.Time, off int32) {
 // runner starts the stage; stop ends it and waits until it has left the group.
 func (h *house) runner(s pipeline.Stage, dir string) (stop func()) {
 	h.t.Helper()
+	_, stop = h.launch(s, dir)
+	return stop
+}
+
+func (h *house) launch(s pipeline.Stage, dir string) (_ *kafka.Runner, stop func()) {
+	h.t.Helper()
 	store, err := state.OpenStore(state.StoreConfig{Dir: dir})
 	if err != nil {
 		h.t.Fatal(err)
@@ -98,7 +104,7 @@ func (h *house) runner(s pipeline.Stage, dir string) (stop func()) {
 	ctx, cancel := context.WithCancel(h.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	return func() {
+	return r, func() {
 		h.t.Helper()
 		cancel()
 		if err := <-done; err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -212,11 +213,18 @@ func (r *Reset) Plan() []*PartitionReset { return r.parts }
 // Members of the stage's group that are live, or were until a moment ago: a process that was stopped
 // stays in its group until its session ends.
 func (r *Reset) Members(ctx context.Context) ([]string, error) {
-	groups, err := r.admin.client.DescribeGroups(ctx, r.mailbox)
-	if err != nil {
+	wait, cancel := context.WithTimeout(ctx, resetWait)
+	defer cancel()
+	var g kadm.DescribedGroup
+	if err := coordinated(wait, func(ctx context.Context) error {
+		groups, err := r.admin.client.DescribeGroups(ctx, r.mailbox)
+		if g = groups[r.mailbox]; err == nil && !errors.Is(g.Err, kerr.GroupIDNotFound) {
+			err = g.Err
+		}
+		return err
+	}); err != nil {
 		return nil, fmt.Errorf("ask for the members of group %s: %w", r.mailbox, err)
 	}
-	g := groups[r.mailbox]
 	var names []string
 	for _, m := range g.Members {
 		name := m.ClientID

@@ -53,7 +53,11 @@ func (r *Reset) commitOf(ctx context.Context, partition int32) (groupCommit, err
 	ask := func() (groupCommit, error) {
 		wait, cancel := context.WithTimeout(ctx, resetWait)
 		defer cancel()
-		return stableCommit(wait, r.client, r.mailbox, r.mailbox, r.topicID, partition)
+		commit, err := stableCommit(wait, r.client, r.mailbox, r.mailbox, r.topicID, partition)
+		if errors.Is(err, kerr.GroupIDNotFound) { // the stage never ran
+			return groupCommit{}, nil
+		}
+		return commit, err
 	}
 	commit, err := ask()
 	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
@@ -78,8 +82,10 @@ func (r *Reset) begin(ctx context.Context) (err error) {
 	if r.addsGroup, err = addsGroup(ctx, r.client); err != nil {
 		return err
 	}
-	if err := r.noMembers(ctx, nil); err != nil {
-		return err
+	if !r.marked { // members that came since wait for the end
+		if err := r.noMembers(ctx, nil); err != nil {
+			return err
+		}
 	}
 	return r.unmoved(ctx)
 }

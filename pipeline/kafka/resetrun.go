@@ -27,7 +27,7 @@ const resetBytes = 8 << 20
 
 // Run carries the plan out. Wherever it ends once it has begun, by an error, by its context or killed, the stage
 // does not start until another Run has finished: the plan is kept with the group's offsets, what is done in the
-// changelog. It refuses with ErrMembers while the group has members, and with ErrMoved where group or changelog
+// changelog. It refuses to begin with ErrMembers while the group has members, and with ErrMoved where group or changelog
 // are not as they were when it was planned. Of two at once the one that began last goes on, and the other ends
 // with ErrOvertaken.
 func (r *Reset) Run(ctx context.Context) (ResetResult, error) {
