@@ -13,9 +13,9 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/state"
 )
 
-// ErrOvertaken says that another reset of the stage began after this one, and fenced it: what this one did not
+// errOvertaken says that another reset of the stage began after this one, and fenced it: what this one did not
 // commit before has no effect.
-var ErrOvertaken = errors.New("another reset of this stage began meanwhile and goes on in this one's place")
+var errOvertaken = errors.New("another reset of this stage began meanwhile and goes on in this one's place")
 
 const (
 	// resetProtocol is what a reset joins the group with. Runners do not speak it, so the group takes a reset only

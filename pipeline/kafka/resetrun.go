@@ -29,7 +29,7 @@ const resetBytes = 8 << 20
 // does not start until another Run has finished: the plan is kept with the group's offsets, what is done in the
 // changelog. It refuses to begin with ErrMembers while the group has members, and with ErrMoved where group or changelog
 // are not as they were when it was planned. Of two at once the one that began last goes on, and the other ends
-// with ErrOvertaken.
+// and says so.
 func (r *Reset) Run(ctx context.Context) (ResetResult, error) {
 	if err := r.run(ctx); err != nil {
 		return r.result, fmt.Errorf("reset %s: %w", r.cfg.Name, err)
@@ -183,7 +183,7 @@ func (r *Reset) keptIntent(p *PartitionReset, back state.Backing, drop func(key 
 func (r *Reset) transact(ctx context.Context, fill func(produce func(*kgo.Record)) error, commit func(context.Context) error) error {
 	err := r.transaction(ctx, fill, commit)
 	if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
-		return fmt.Errorf("%w (%w)", ErrOvertaken, err)
+		return fmt.Errorf("%w (%w)", errOvertaken, err)
 	}
 	return err
 }
