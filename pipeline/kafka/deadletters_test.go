@@ -137,9 +137,9 @@ func (h *house) letters() []kafka.DeadLetter {
 
 func (h *house) until(what string, ok func() bool) {
 	h.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(90 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			h.t.Fatalf("not within 30 s: %s", what)
+			h.t.Fatalf("not within 90 s: %s", what)
 		}
 	}
 }
