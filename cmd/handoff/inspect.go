@@ -233,6 +233,7 @@ func (c *scanState) Run(s *session) (err error) {
 
 // scratchStore opens a store in a temporary directory. closeStore removes both.
 func scratchStore() (store *state.Store, closeStore func() error, err error) {
+	tidyEnd()
 	dir, err := os.MkdirTemp("", "handoff-state-")
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a temporary directory: %w", err)

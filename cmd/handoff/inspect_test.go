@@ -32,10 +32,15 @@ type inspected struct {
 // at runs a command line on the cluster, and returns what it prints and its exit code.
 func (h *inspected) at(args ...string) (out, problems string, code int) {
 	h.t.Helper()
+	return captured(h.t, func() int { return run(append(args, h.flags()...)) })
+}
+
+// flags that name the cluster.
+func (h *inspected) flags() (flags []string) {
 	for _, set := range h.set {
-		args = append(args, "--set", set)
+		flags = append(flags, "--set", set)
 	}
-	return captured(h.t, func() int { return run(args) })
+	return flags
 }
 
 // captured returns what fn writes to the process's output and error streams.
@@ -206,6 +211,19 @@ func (h *inspected) stateScan(t *testing.T) {
 	}
 	if _, problems, code := h.at("state", "scan", "consent", "--partition", "9"); code != exitFailed || !strings.Contains(problems, "has 4 partitions, 0 to 3") {
 		t.Errorf("a partition that is not there: %d %s", code, problems)
+	}
+	// As behind "| head", that has seen enough.
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader.Close()
+	defer writer.Close()
+	if _, problems, code := captured(t, func() int {
+		os.Stdout = writer
+		return run(append([]string{"state", "scan", "consent"}, h.flags()...))
+	}); code != exitUnread || problems != "" {
+		t.Errorf("nobody reads it: %d %s", code, problems)
 	}
 	left, err := filepath.Glob(filepath.Join(os.TempDir(), "handoff-state-*"))
 	if err != nil || len(left) > 0 {

@@ -3,13 +3,14 @@
 //
 // Exit codes: 0 done, or stopped by a signal in good order; 1 failed; 2 wrong usage, configuration or
 // settings; 3 the demo's books do not balance; 4 stages are further behind than `handoff lag` was told
-// to accept.
+// to accept; 141 nobody reads what is printed any more.
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -33,6 +34,7 @@ const (
 	exitUsage      = 2
 	exitUnbalanced = 3
 	exitBehind     = 4
+	exitUnread     = 128 + 13 // as a shell tells of what SIGPIPE has ended
 )
 
 // errUsage marks errors for which the caller must change what it asked. Its own text is not shown.
@@ -172,10 +174,23 @@ func setLog(c config.Log) error {
 	return nil
 }
 
+// tidyEnd has a command that leaves something to remove end by itself where nobody reads what it prints, as behind
+// "| head". Others end there by the signal.
+func tidyEnd() { signal.Ignore(syscall.SIGPIPE) }
+
+// unread tells whether an error is that nobody reads what is printed.
+func unread(err error) bool {
+	var write *fs.PathError
+	return errors.As(err, &write) && write.Path == os.Stdout.Name() && errors.Is(write.Err, syscall.EPIPE)
+}
+
 // exitCode tells of an error, if there is one, and returns the exit code.
 func exitCode(err error) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return 0
+	case unread(err):
+		return exitUnread
 	}
 	said := strings.TrimPrefix(err.Error(), errUsage.Error()+": ")
 	if errors.Is(err, context.Canceled) { // by a signal: nothing else cancels a command

@@ -34,11 +34,12 @@ type resetCommand struct {
 
 // Help explains what happens.
 func (c *resetCommand) Help() string {
-	return "Stop the stage's processes first. Without --yes nothing is changed: the plan is printed. A reset that was interrupted is finished by \"handoff reset <stage> --yes\"; until then the stage does not start."
+	return "Stop the stage's processes first. Without --yes nothing is changed: the plan is printed. A reset that was interrupted is finished by \"handoff reset <stage> --yes\"; until then the stage waits."
 }
 
 // Run plans, prints the plan, and carries it out if asked to.
 func (c *resetCommand) Run(s *session) error {
+	tidyEnd() // a reset works in a directory of its own
 	want, err := c.want()
 	if err != nil {
 		return err
@@ -51,6 +52,20 @@ func (c *resetCommand) Run(s *session) error {
 		bar := progress.New(os.Stderr, what, unit, total)
 		return bar.Add, bar.Done
 	}
+	for again := 0; ; again++ {
+		err = c.once(s, a, want)
+		if !errors.Is(err, kafka.ErrMoved) || again == resetPlans {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "%s went on meanwhile, or another reset of it did. Planning again ...\n", c.Stage)
+	}
+}
+
+// resetPlans is how often a plan is made anew that no longer held when it was to be carried out.
+const resetPlans = 3
+
+// once plans, prints the plan, and carries it out if asked to.
+func (c *resetCommand) once(s *session, a *app.App, want kafka.ResetConfig) error {
 	r, release, err := a.OpenReset(s.ctx, c.Stage, want)
 	if errors.Is(err, app.ErrNotRebuilt) {
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -76,7 +91,7 @@ func (c *resetCommand) Run(s *session) error {
 
 // want reads the flags.
 func (c *resetCommand) want() (kafka.ResetConfig, error) {
-	want := kafka.ResetConfig{Emit: c.Emit, KeepState: c.KeepState, AllowFailures: c.AllowFailures, Partitions: c.Partition}
+	want := kafka.ResetConfig{Emit: c.Emit, KeepState: c.KeepState, AllowFailures: c.AllowFailures, Partitions: c.Partition, WillRun: c.Yes}
 	names := app.StageNames()
 	if !slices.Contains(names, c.Stage) {
 		return want, fmt.Errorf("%w: there is no stage %q; the stages are %s", errUsage, c.Stage, stageList())
@@ -122,7 +137,7 @@ func (c *resetCommand) carryOut(s *session, r *kafka.Reset) error {
 		if err != nil {
 			return err
 		}
-		if len(members) > 0 {
+		if len(members) > 0 && !begun(r) {
 			fmt.Printf("The stage is running (%s): stop it first.\n", strings.Join(members, ", "))
 		}
 		fmt.Println("Nothing was changed. Say --yes to do it.")
@@ -139,13 +154,18 @@ func (c *resetCommand) carryOut(s *session, r *kafka.Reset) error {
 	for _, f := range result.Failed {
 		fmt.Printf("Now a dead letter: %s\n", f)
 	}
-	fmt.Printf("Start %s again.\n", c.Stage)
+	fmt.Printf("Start %s again, unless it waits already.\n", c.Stage)
 	return nil
+}
+
+// begun tells whether an unfinished reset is gone on with: who runs the stage waits for its end.
+func begun(r *kafka.Reset) bool {
+	return slices.ContainsFunc(r.Plan(), func(p *kafka.PartitionReset) bool { return !p.Continues.IsZero() })
 }
 
 // await waits until the group has no members, as long as it was told to; waited tells whether it had any.
 func (c *resetCommand) await(s *session, r *kafka.Reset) (waited bool, err error) {
-	if !c.Yes {
+	if !c.Yes || begun(r) {
 		return false, nil
 	}
 	for end := time.Now().Add(c.Wait); time.Now().Before(end); waited = true {

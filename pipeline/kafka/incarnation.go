@@ -58,6 +58,8 @@ type incarnation struct {
 	wake   context.CancelFunc // guarded by mu; ends the loop's poll
 	known  string             // guarded by mu; the member id under which the group gave partitions
 	ends   ends               // guarded by mu; newest
+	// toldReset is when it was told last that the end of a reset is waited for; guarded by mu.
+	toldReset time.Time
 
 	nextDue   atomic.Int64 // earliest timer of all partitions, Unix ms
 	closing   atomic.Bool

@@ -45,11 +45,27 @@ var ErrNotAllowed = errors.New("the Kafka cluster does not allow it")
 // ErrAway is wrapped by errors of a cluster that does not answer.
 var ErrAway = errors.New("the Kafka cluster does not answer")
 
+// coordinated asks again as long as the cluster has no coordinator for what is asked: for seconds after the cluster was
+// made, and while a broker is replaced. The error is the last answer when ctx ends.
+func coordinated(ctx context.Context, fn func(context.Context) error) error {
+	for {
+		err := fn(ctx)
+		if !errors.Is(err, kerr.CoordinatorNotAvailable) && !errors.Is(err, kerr.CoordinatorLoadInProgress) && !errors.Is(err, kerr.NotCoordinator) {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("none of its brokers coordinates the group yet; where that does not end, see that the topic __consumer_offsets has leaders: %w", err)
+		}
+	}
+}
+
 // ask asks something within askTimeout.
 func (o *observer) ask(ctx context.Context, what string, fn func(context.Context) error) error {
 	asked, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	err := fn(asked)
+	err := coordinated(asked, fn)
 	if err == nil {
 		return nil
 	}
@@ -67,8 +83,8 @@ func (o *observer) ask(ctx context.Context, what string, fn func(context.Context
 		return fmt.Errorf("%s: %w: %w", what, ErrNotAllowed, err)
 	case errors.As(err, &auth), errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return fmt.Errorf("%s: %w (it needs Describe and Read on the topics and groups that begin with %s): %w", what, ErrNotAllowed, schemas.Mailbox(""), err)
-	case errors.Is(err, kerr.UnknownTopicOrPartition):
-		return fmt.Errorf("%s: there is no such topic (handoff topics apply creates it): %w", what, err)
+	case errors.Is(err, kerr.UnknownTopicOrPartition) && !errors.Is(err, errNoTopic):
+		return fmt.Errorf("%s: %w: %w", what, errNoTopic, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return fmt.Errorf("%s: %w, asked at %s: it hangs up, as brokers do on a wrong password, and where TLS is set up otherwise than here: %w", what, ErrAway, strings.Join(o.brokers, ", "), err)
 	case asked.Err() != nil, errors.As(err, &network), errors.Is(err, kgo.ErrRecordTimeout), kerr.IsRetriable(err):

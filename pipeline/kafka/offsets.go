@@ -36,11 +36,13 @@ func (in *incarnation) commitOffsets(ctx context.Context, touched []*part) error
 	if err != nil {
 		return fmt.Errorf("commit offsets: %w", err)
 	}
-	if err := in.addGroup(ctx, id, epoch); err != nil {
-		return err
-	}
 	req := in.offsetCommit(touched)
 	req.ProducerID, req.ProducerEpoch = id, epoch
+	if !in.addsGroup {
+		if err := addGroup(ctx, in.client, req); err != nil {
+			return err
+		}
+	}
 	for {
 		req.MemberID, req.Generation = in.client.GroupMetadata()
 		switch {
@@ -126,13 +128,10 @@ func (in *incarnation) isStill(member string, generation int32) bool {
 }
 
 // addGroup makes the group's offsets a part of the transaction, for a broker that does not do it by itself.
-func (in *incarnation) addGroup(ctx context.Context, id int64, epoch int16) error {
-	if in.addsGroup {
-		return nil
-	}
+func addGroup(ctx context.Context, client *kgo.Client, offsets *kmsg.TxnOffsetCommitRequest) error {
 	req := kmsg.NewPtrAddOffsetsToTxnRequest()
-	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = in.id, id, epoch, in.r.mailbox
-	resp, err := req.RequestWith(ctx, in.client)
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = offsets.TransactionalID, offsets.ProducerID, offsets.ProducerEpoch, offsets.Group
+	resp, err := req.RequestWith(ctx, client)
 	if err == nil {
 		err = kerr.ErrorForCode(resp.ErrorCode)
 	}

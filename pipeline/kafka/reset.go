@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -55,6 +56,9 @@ type ResetConfig struct {
 	// KeepState throws nothing away and processes nothing: the group is set to where the changelog
 	// stands, or to the first record that is there.
 	KeepState bool
+	// WillRun says that the plan is to be carried out: a reset that was killed and left open where the group stands
+	// is fenced for the plan.
+	WillRun bool
 	// AllowFailures is how many records may become dead letters that did not before.
 	AllowFailures int
 	// CommitRecords is how many records are processed in one transaction; default 10000.
@@ -79,9 +83,11 @@ type Reset struct {
 	count     int32
 	parts     []*PartitionReset
 	known     knownLetters
+	marked    bool // the group's offsets say that the reset has begun
 
-	producer *kgo.Client // of the transactions, once Run has begun
-	result   ResetResult
+	producer  *kgo.Client // of the transactions, once others are fenced
+	addsGroup bool        // the broker adds a group to a transaction by itself
+	result    ResetResult
 }
 
 // PartitionReset is what a reset does to one partition.
@@ -109,6 +115,7 @@ type PartitionReset struct {
 
 	commit groupCommit
 	mark   resetMark
+	read   int64 // the changelog's end that the plan knows
 }
 
 // ResetResult is what a reset did.
@@ -128,8 +135,8 @@ var (
 	ErrMembers = errors.New("the stage is running")
 	// ErrNoState says that there is no state to keep.
 	ErrNoState = errors.New("the changelog has no state")
-	// ErrMoved says that the group went on after the plan was made.
-	ErrMoved = errors.New("the stage went on meanwhile: plan again")
+	// ErrMoved says that the stage, or another reset of it, went on after the plan was made.
+	ErrMoved = errors.New("the stage, or another reset of it, went on meanwhile: plan again")
 	// ErrFailsNow says that a record cannot be processed which could be, or was not reached, before.
 	ErrFailsNow = errors.New("a record cannot be processed")
 )
@@ -206,20 +213,29 @@ func (r *Reset) Plan() []*PartitionReset { return r.parts }
 // Members of the stage's group that are live, or were until a moment ago: a process that was stopped
 // stays in its group until its session ends.
 func (r *Reset) Members(ctx context.Context) ([]string, error) {
-	groups, err := r.admin.client.DescribeGroups(ctx, r.mailbox)
-	if err != nil {
+	wait, cancel := context.WithTimeout(ctx, resetWait)
+	defer cancel()
+	var g kadm.DescribedGroup
+	if err := coordinated(wait, func(ctx context.Context) error {
+		groups, err := r.admin.client.DescribeGroups(ctx, r.mailbox)
+		if g = groups[r.mailbox]; err == nil && !errors.Is(g.Err, kerr.GroupIDNotFound) {
+			err = g.Err
+		}
+		return err
+	}); err != nil {
 		return nil, fmt.Errorf("ask for the members of group %s: %w", r.mailbox, err)
 	}
-	g := groups[r.mailbox]
 	var names []string
 	for _, m := range g.Members {
 		name := m.ClientID
 		if m.InstanceID != nil {
-			name = *m.InstanceID
+			if name = *m.InstanceID; name == r.instance() {
+				continue // another reset, in the moment of its beginning
+			}
 		}
 		names = append(names, name+" on "+strings.TrimPrefix(m.ClientHost, "/"))
 	}
-	if len(names) == 0 && g.State != "" && g.State != "Empty" && g.State != "Dead" {
+	if len(g.Members) == 0 && g.State != "" && g.State != "Empty" && g.State != "Dead" {
 		names = append(names, "members that are joining")
 	}
 	slices.Sort(names)
@@ -272,7 +288,7 @@ func (r *Reset) plan(ctx context.Context) error {
 		if id < 0 || id >= r.count {
 			return fmt.Errorf("%w: %s has no partition %d, but 0 to %d", ErrResetStart, r.mailbox, id, r.count-1)
 		}
-		p := &PartitionReset{Partition: id, First: mailbox[id].from}
+		p := &PartitionReset{Partition: id, First: mailbox[id].from, read: changelog[id].end}
 		if err := r.readState(ctx, p, changelog[id], add); err != nil {
 			return err
 		}
@@ -284,6 +300,7 @@ func (r *Reset) plan(ctx context.Context) error {
 	if slices.ContainsFunc(r.parts, (*PartitionReset).continued) {
 		// What is begun is finished first, and nothing else with it.
 		r.parts = slices.DeleteFunc(r.parts, func(p *PartitionReset) bool { return !p.continued() })
+		r.marked = true
 	}
 	return nil
 }
@@ -336,9 +353,7 @@ func (r *Reset) readState(ctx context.Context, p *PartitionReset, s span, took f
 // planOne decides what is done to a partition. byTime is the offset of the start's time, -1 when no
 // record is that new.
 func (r *Reset) planOne(ctx context.Context, p *PartitionReset, mailbox span, byTime int64) error {
-	wait, cancel := context.WithTimeout(ctx, resetWait)
-	defer cancel()
-	commit, err := stableCommit(wait, r.client, r.mailbox, r.mailbox, r.topicID, p.Partition)
+	commit, err := r.commitOf(ctx, p.Partition)
 	if err != nil {
 		return err
 	}

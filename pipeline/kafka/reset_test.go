@@ -226,7 +226,7 @@ func (h *house) fresh(s pipeline.Stage, from map[int32]int64) map[string]string 
 }
 
 func (h *house) resetConfig(s pipeline.Stage) kafka.ResetConfig {
-	return kafka.ResetConfig{Connection: h.conn, Name: "keeper", Stage: s, Settings: oneShop{}, Dir: h.t.TempDir(), CommitRecords: 10}
+	return kafka.ResetConfig{Connection: h.conn, Name: "keeper", Stage: s, Settings: oneShop{}, Dir: h.t.TempDir(), CommitRecords: 10, WillRun: true}
 }
 
 // reset plans and runs.
@@ -276,6 +276,21 @@ func (h *house) refused(s pipeline.Stage, dir string) error {
 	err = r.Run(ctx)
 	h.empty()
 	return err
+}
+
+// waiting runs the stage, which waits for the end of a reset and says so; stop ends it.
+func (h *house) waiting(s pipeline.Stage, dir string) (stop func()) {
+	h.t.Helper()
+	r, stop := h.launch(s, dir)
+	var err error
+	h.until("the stage waits for the reset", func() bool {
+		err = r.Ready()
+		return errors.Is(err, kafka.ErrResetUnfinished)
+	})
+	if !strings.Contains(err.Error(), "handoff reset keeper --yes") {
+		h.t.Errorf("it waits: %v", err)
+	}
+	return stop
 }
 
 var began = time.Now().Add(-time.Hour).Truncate(time.Millisecond)
@@ -366,27 +381,29 @@ func TestResetEmits(t *testing.T) {
 	}
 }
 
-// TestResetInterrupted: wherever it ends, the stage refuses to start and says why; the next run finishes,
-// and nothing is lost or doubled.
+// TestResetInterrupted: wherever it ends, nothing is changed yet, or the stage waits and says what for; the next run
+// finishes beside it, nothing is lost or doubled, and the stage goes on by itself.
 func TestResetInterrupted(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		fault kfake.Fault
-		after int // requests of the kind that go through first
+		after int  // requests of the kind that go through first
+		begun bool // the old state has ended
 	}{
-		{"before the mark", kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: 1, When: commits("handoff-reset:")}, 0},
-		{"while the old state ends", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState, Count: 2}, 0},
-		{"producing the end of the old state", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: 1}, 0},
-		{"in the midst of the records", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState, Count: 2}, 5},
-		{"between partitions", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: 1}, 9},
-		{"before the end", kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: 1, When: commits("handoff:")}, 0},
+		{"producing the end of the old state", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: 1}, 0, false},
+		{"joining the group", kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.GroupAuthorizationFailed, Count: 1}, 0, false},
+		{"before the mark", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: 1, When: commits("handoff-reset:")}, 0, false},
+		{"while the old state ends", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState, Count: 2}, 0, false},
+		{"in the midst of the records", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState, Count: 2}, 5, true},
+		{"between partitions", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed, Count: 1}, 9, true},
+		{"before the end", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: 1, When: commits("handoff:")}, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
 			h.load(0, 120, began)
 			dir := t.TempDir()
 			h.run(clerk{bug: true}, dir)
-			out := len(h.out())
+			out, before := len(h.out()), h.state()
 			left := c.after
 			if c.fault.When == nil {
 				c.fault.When = func(kmsg.Request) bool {
@@ -400,10 +417,11 @@ func TestResetInterrupted(t *testing.T) {
 				t.Fatalf("it was not interrupted: %v, %d hits", err, f.Hits())
 			}
 			f.Remove()
-			if c.name != "before the mark" {
-				if err := h.refused(clerk{}, dir); !errors.Is(err, kafka.ErrResetUnfinished) || !strings.Contains(err.Error(), "handoff reset keeper --yes") {
-					t.Fatalf("the stage started: %v", err)
-				}
+			stop := func() {}
+			if !c.begun {
+				h.compare("not begun", before)
+			} else {
+				stop = h.waiting(clerk{}, dir)
 				cfg := h.resetConfig(clerk{})
 				cfg.KeepState = true
 				if _, err := h.reset(cfg); !errors.Is(err, kafka.ErrResetUnfinished) {
@@ -418,6 +436,10 @@ func TestResetInterrupted(t *testing.T) {
 				t.Errorf("%d outputs, want %d", n, out)
 			}
 			h.load(120, 40, began)
+			if c.begun {
+				h.until("who waited goes on", func() bool { return h.drained() && h.timers() == 0 })
+			}
+			stop()
 			h.run(clerk{}, dir)
 			h.compare("after going on", h.fresh(clerk{}, nil))
 		})
@@ -427,7 +449,7 @@ func TestResetInterrupted(t *testing.T) {
 // commits tells whether a request commits offsets with such metadata.
 func commits(prefix string) func(kmsg.Request) bool {
 	return func(req kmsg.Request) bool {
-		for _, topic := range req.(*kmsg.OffsetCommitRequest).Topics {
+		for _, topic := range req.(*kmsg.TxnOffsetCommitRequest).Topics {
 			for _, p := range topic.Partitions {
 				return p.Metadata != nil && strings.HasPrefix(*p.Metadata, prefix)
 			}

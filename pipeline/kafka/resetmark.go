@@ -10,8 +10,8 @@ import (
 // ErrResetUnfinished says that a stage's state is being reset, or that a reset was interrupted.
 var ErrResetUnfinished = errors.New("a reset of this stage is not finished")
 
-// resetMarkPrefix marks the group's offset of a partition that is being reset. A runner refuses it, one
-// that does not know of resets too: it is no metadata of its own.
+// resetMarkPrefix marks the group's offset of a partition that is being reset. A runner waits until it is
+// gone. One that does not know of resets refuses it: it is no metadata of its own.
 const resetMarkPrefix = "handoff-reset:1 "
 
 // resetMark is the plan of a reset that has begun, kept as metadata of the group's offset until it is

@@ -14,7 +14,7 @@ import (
 	"github.com/handoff-dev/handoff/schemas"
 )
 
-// TestResetOnRealKafka: refused while the stage runs; interrupted, refused to start, finished; again from
+// TestResetOnRealKafka: refused while the stage runs; interrupted, waited for, finished; again from
 // local state and from none; after something else has set the offsets.
 func TestResetOnRealKafka(t *testing.T) {
 	for _, tool := range []string{"java", "mvn"} {
@@ -71,9 +71,7 @@ func TestResetOnRealKafka(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := h.refused(clerk{}, dir); !errors.Is(err, kafka.ErrResetUnfinished) {
-		t.Fatalf("the stage started: %v", err)
-	}
+	stop = h.waiting(clerk{}, dir)
 	if _, err := h.reset(h.resetConfig(clerk{})); err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +80,8 @@ func TestResetOnRealKafka(t *testing.T) {
 		t.Errorf("%d outputs, want %d", n, out)
 	}
 	h.load(50, 100, began)
+	h.until("who waited goes on", func() bool { return h.drained() && h.timers() == 0 })
+	stop()
 	h.run(clerk{}, dir)
 	h.compare("on the old local state", h.fresh(clerk{}, nil))
 

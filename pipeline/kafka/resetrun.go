@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -25,10 +25,11 @@ const resetWait = 10 * time.Second
 // resetBytes bounds the transactions in which records are processed again, beside CommitRecords.
 const resetBytes = 8 << 20
 
-// Run carries the plan out. Wherever it ends, by an error, by its context or killed, the stage does not
-// start until another Run has finished: the plan is kept with the group's offsets, what is done in the
-// changelog. It refuses with ErrMembers while the group has members, and with ErrMoved where the group
-// is not as it was when it was planned.
+// Run carries the plan out. Wherever it ends once it has begun, by an error, by its context or killed, the stage
+// does not start until another Run has finished: the plan is kept with the group's offsets, what is done in the
+// changelog. It refuses to begin with ErrMembers while the group has members, and with ErrMoved where group or changelog
+// are not as they were when it was planned. Of two at once the one that began last goes on, and the other ends
+// and says so.
 func (r *Reset) Run(ctx context.Context) (ResetResult, error) {
 	if err := r.run(ctx); err != nil {
 		return r.result, fmt.Errorf("reset %s: %w", r.cfg.Name, err)
@@ -38,15 +39,6 @@ func (r *Reset) Run(ctx context.Context) (ResetResult, error) {
 
 func (r *Reset) run(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
-		return err
-	}
-	if err := r.commitAll(ctx, func(p *PartitionReset) kadm.Offset {
-		at := p.Until
-		if p.commit.found {
-			at = p.commit.offset
-		}
-		return kadm.Offset{At: at, Metadata: p.mark.String()}
-	}); err != nil {
 		return err
 	}
 	total := int64(0)
@@ -68,70 +60,11 @@ func (r *Reset) run(ctx context.Context) error {
 			return fmt.Errorf("partition %d: %w", p.Partition, err)
 		}
 	}
-	return r.commitAll(ctx, func(p *PartitionReset) kadm.Offset {
-		return kadm.Offset{At: p.Position.Offset, Metadata: offsetMetadata(p.Position.Number)}
-	})
+	return r.finish(ctx)
 }
 
 // begun tells whether the state of the mark's life is there already.
 func (p *PartitionReset) begun() bool { return p.Position.Number >= p.mark.life }
-
-// begin fences other resets and makes sure that nobody runs the stage and that the plan still holds.
-func (r *Reset) begin(ctx context.Context) error {
-	var err error
-	if r.producer, err = r.cfg.NewClient("handoff-reset",
-		kgo.TransactionalID("handoff-reset-"+r.cfg.Name), kgo.TransactionTimeout(resetTimeout),
-		kgo.RecordPartitioner(byKey(r.changelog)), kgo.ProducerBatchMaxBytes(maxBatchBytes)); err != nil {
-		return err
-	}
-	if _, _, err := r.producer.ProducerID(ctx); err != nil {
-		return fmt.Errorf("fence other resets: %w", err)
-	}
-	members, err := r.Members(ctx)
-	if err != nil {
-		return err
-	}
-	if len(members) > 0 {
-		return fmt.Errorf("%w: group %s has members: %v; stop them (one that was stopped stays until its session ends)", ErrMembers, r.mailbox, members)
-	}
-	for _, p := range r.parts {
-		wait, cancel := context.WithTimeout(ctx, resetWait)
-		commit, err := stableCommit(wait, r.client, r.mailbox, r.mailbox, r.topicID, p.Partition)
-		cancel()
-		if err != nil {
-			return err
-		}
-		if commit != p.commit {
-			return fmt.Errorf("%w: partition %d stood at %d, now at %d", ErrMoved, p.Partition, p.commit.offset, commit.offset)
-		}
-	}
-	return nil
-}
-
-// commitAll sets the group's offset of every partition that is reset, in one request. The group takes
-// it only while it has no members.
-func (r *Reset) commitAll(ctx context.Context, of func(*PartitionReset) kadm.Offset) error {
-	offsets := kadm.Offsets{}
-	for _, p := range r.parts {
-		if p.Nothing {
-			continue
-		}
-		o := of(p)
-		o.Topic, o.Partition, o.LeaderEpoch = r.mailbox, p.Partition, -1
-		offsets.Add(o)
-	}
-	if len(offsets) == 0 {
-		return nil
-	}
-	if err := r.admin.client.CommitAllOffsets(ctx, r.mailbox, offsets); err != nil {
-		members, _ := r.Members(ctx) // only to say more
-		if len(members) > 0 {
-			return fmt.Errorf("%w: %v: stop it and run the reset again (%w)", ErrMembers, members, err)
-		}
-		return fmt.Errorf("set the offsets of group %s: %w", r.mailbox, err)
-	}
-	return nil
-}
 
 // one resets a partition, from wherever an earlier run has left it.
 func (r *Reset) one(ctx context.Context, p *PartitionReset, took func(int64)) error {
@@ -155,7 +88,8 @@ func (r *Reset) one(ctx context.Context, p *PartitionReset, took func(int64)) er
 	return run.process(ctx, took)
 }
 
-// newLife ends the old state and begins the new one, in one transaction.
+// newLife ends the old state and begins the new one, in one transaction. The first of a reset's is what begins it:
+// the marks of all partitions are in it.
 func (r *Reset) newLife(ctx context.Context, p *PartitionReset) error {
 	next := p.Position
 	next.Life, next.Number, next.Offset = p.mark.life, p.mark.life, p.mark.from
@@ -175,10 +109,16 @@ func (r *Reset) newLife(ctx context.Context, p *PartitionReset) error {
 		}
 		kept = append(kept, put(state.PositionKey(), next.Encode()))
 		return nil
+	}, func(ctx context.Context) error {
+		if r.marked {
+			return nil
+		}
+		return r.setMarks(ctx)
 	})
 	if err != nil {
 		return err
 	}
+	r.marked = true
 	p.Position = next
 	if p.mark.keep {
 		return nil
@@ -239,8 +179,16 @@ func (r *Reset) keptIntent(p *PartitionReset, back state.Backing, drop func(key 
 	return err
 }
 
-// transact commits what fill produces as one transaction.
-func (r *Reset) transact(ctx context.Context, fill func(produce func(*kgo.Record)) error) error {
+// transact commits what fill produces, and the offsets that commit sets, as one transaction.
+func (r *Reset) transact(ctx context.Context, fill func(produce func(*kgo.Record)) error, commit func(context.Context) error) error {
+	err := r.transaction(ctx, fill, commit)
+	if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
+		return fmt.Errorf("%w (%w)", errOvertaken, err)
+	}
+	return err
+}
+
+func (r *Reset) transaction(ctx context.Context, fill func(produce func(*kgo.Record)) error, commit func(context.Context) error) error {
 	if err := r.producer.BeginTransaction(); err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
@@ -262,12 +210,19 @@ func (r *Reset) transact(ctx context.Context, fill func(produce func(*kgo.Record
 	mu.Lock()
 	err = errors.Join(err, failed, flushed)
 	mu.Unlock()
+	if err == nil {
+		err = commit(ctx)
+	}
 	if err != nil {
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		return errors.Join(err, r.producer.EndTransaction(undo, kgo.TryAbort))
 	}
 	if err := r.producer.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		// What was not committed keeps nobody waiting.
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = r.producer.EndTransaction(undo, kgo.TryAbort)
 		return fmt.Errorf("commit (whether it did is not known; run the reset again): %w", err)
 	}
 	return nil
@@ -418,7 +373,7 @@ func (b *rebuild) commit(ctx context.Context) error {
 			produce(rec)
 		}
 		return nil
-	}); err != nil {
+	}, func(context.Context) error { return nil }); err != nil {
 		return err
 	}
 	b.state.Committed(position.Offset + 1)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -134,7 +135,11 @@ func (r *Resolver) resolve(ctx context.Context, batch []*DeadLetter, how, why st
 		}
 		records = append(records, of...)
 	}
-	if err := transact(ctx, r.client, records); err != nil {
+	err := transact(ctx, r.client, records)
+	if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
+		return fmt.Errorf("resolve dead letters: somebody else began to meanwhile, and these were left as they were; look at them, and do it again: %w", err)
+	}
+	if err != nil {
 		return fmt.Errorf("resolve dead letters: %w", err)
 	}
 	for _, l := range batch {

@@ -120,6 +120,12 @@ func (in *incarnation) restore(p *part) error {
 			return nil
 		case errors.Is(err, errCleared):
 			continue
+		case errors.Is(err, ErrResetUnfinished):
+			if err := in.awaitReset(p, err); err != nil {
+				return err
+			}
+			behind = time.Time{}
+			continue
 		case !errors.As(err, new(errBehind)):
 			return err
 		case behind.IsZero():
@@ -132,6 +138,34 @@ func (in *incarnation) restore(p *part) error {
 		case <-p.ctx.Done():
 			return p.ctx.Err()
 		}
+	}
+}
+
+const (
+	// resetLook is how often it is looked whether a reset has ended.
+	resetLook = time.Second
+	// resetTell is how often it is told that its end is waited for.
+	resetTell = time.Minute
+)
+
+// awaitReset waits a moment for a reset to end. Whether it is at work or was interrupted cannot be known here.
+func (in *incarnation) awaitReset(p *part, err error) error {
+	in.r.setReady(in.member, err)
+	in.mu.Lock()
+	now := in.r.cfg.Now()
+	tell := now.Sub(in.toldReset) >= resetTell
+	if tell {
+		in.toldReset = now
+	}
+	in.mu.Unlock()
+	if tell {
+		in.r.cfg.Logger.Warn("waiting for the end of a reset", "error", err)
+	}
+	select {
+	case <-time.After(resetLook):
+		return nil
+	case <-p.ctx.Done():
+		return p.ctx.Err()
 	}
 }
 
@@ -175,8 +209,8 @@ func (in *incarnation) restoreOnce(p *part, now time.Time) error {
 		return err
 	}
 	if m, ok := parseResetMark(commit.metadata); ok {
-		return fatal{fmt.Errorf("%s/%d: %w, begun at %s: run \"%s\" to finish it", in.r.mailbox, p.id, ErrResetUnfinished,
-			m.began().Format(time.RFC3339), m.command(cfg.Stage.Name()))}
+		return fmt.Errorf("%s/%d: %w, begun at %s; unless it is at work, run \"%s\" to finish it", in.r.mailbox, p.id, ErrResetUnfinished,
+			m.began().Format(time.RFC3339), m.command(cfg.Stage.Name()))
 	}
 	if commit.found && !commit.ours {
 		return fatal{fmt.Errorf("the offset of group %s for %s/%d was set to %d by something else (metadata %q): state and offset must move together; \"handoff reset %s --keep-state\" sets it back to where the state stands",

@@ -147,8 +147,12 @@ func (t *Settings) Changed() <-chan struct{} {
 // records were compacted away.
 const settingsQuiet = time.Second
 
+// settingsTell is how often it is told that the cluster, or its topic, is waited for.
+const settingsTell = time.Minute
+
 func (t *Settings) readToEnd(ctx context.Context) error {
 	var left map[int32]int64
+	var told time.Time
 	for {
 		var err error
 		if left, err = t.ends(ctx); err == nil {
@@ -157,7 +161,10 @@ func (t *Settings) readToEnd(ctx context.Context) error {
 		if shutOut(err) {
 			return fmt.Errorf("the Kafka cluster cannot be used: %w", err)
 		}
-		t.log.Warn("waiting for the settings topic", "error", err)
+		if time.Since(told) >= settingsTell {
+			told = time.Now()
+			t.log.Warn("waiting for the settings topic", "error", err)
+		}
 		select {
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():

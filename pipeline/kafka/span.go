@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/schemas"
@@ -15,6 +16,9 @@ import (
 
 // span is a part of a partition: from an offset to the one before end.
 type span struct{ from, end int64 }
+
+// errNoTopic is about a topic that the cluster does not have.
+var errNoTopic = errors.New("there is no such topic (handoff topics apply creates it)")
 
 // spans asks where the partitions of a topic begin and where what is committed ends.
 func spans(ctx context.Context, admin *kadm.Client, topic string) (map[int32]span, error) {
@@ -29,8 +33,11 @@ func spans(ctx context.Context, admin *kadm.Client, topic string) (map[int32]spa
 	if err == nil {
 		err = ends.Error()
 	}
-	if err == nil && len(ends[topic]) == 0 {
-		err = errors.New("there is no such topic (handoff topics apply creates it)")
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		err = fmt.Errorf("%w: %w", errNoTopic, err)
+	case err == nil && len(ends[topic]) == 0:
+		err = errNoTopic
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look up the ends of %s: %w", topic, err)

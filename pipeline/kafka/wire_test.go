@@ -210,3 +210,15 @@ func (c *wireConn) Read(b []byte) (int, error) {
 	c.frame = c.frame[n:]
 	return n, nil
 }
+
+// NewWire is for the tests of what the package exports.
+func NewWire() *wire { return newWire() }
+
+// Option makes a client use the wire.
+func (w *wire) Option() kgo.Opt { return w.option() }
+
+// At has act called once: when the request of that kind is about to leave, or was answered, for which skip others
+// went before. hits tells whether it was.
+func (w *wire) At(key kmsg.Key, skip int, answered bool, act func()) (hits func() int64) {
+	return w.on(&rule{key: key, skip: skip, after: answered, act: act}).hits.Load
+}

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -34,11 +36,15 @@ func lockDir(cfg StoreConfig) (*pebble.Lock, error) {
 	if err != nil {
 		return nil, err
 	}
+	files = slices.DeleteFunc(files, func(name string) bool { return strings.HasPrefix(name, "reset-") }) // of a reset that was killed
 	if len(files) > 0 && !slices.ContainsFunc(files, ofStore) {
 		return nil, errors.New("the directory is not empty and holds no state: give an empty one, or one of its own")
 	}
 	lock, err := pebble.LockDirectory(cfg.Dir, fs)
-	if err != nil {
+	switch {
+	case errors.Is(err, iofs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return nil, fmt.Errorf("it cannot be written: %w", err)
+	case err != nil:
 		return nil, fmt.Errorf("another process has it: %w", err)
 	}
 	if err := bringToLayout(fs, cfg); err != nil {

@@ -1,10 +1,15 @@
 package state_test
 
 import (
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/handoff-dev/handoff/pipeline/state"
 )
@@ -69,5 +74,37 @@ func TestLayoutOfTheDirectory(t *testing.T) {
 	}
 	if _, err := os.Stat(theirs); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// readOnly is a file system that was mounted so.
+type readOnly struct{ vfs.FS }
+
+func (readOnly) Lock(name string) (io.Closer, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EROFS}
+}
+
+// TestDirectoryNotWritable is not taken for one that another process has.
+func TestDirectoryNotWritable(t *testing.T) {
+	t.Parallel()
+	_, err := state.OpenStore(state.StoreConfig{Dir: "state", FS: readOnly{vfs.NewMem()}})
+	if err == nil || !strings.Contains(err.Error(), "it cannot be written") || strings.Contains(err.Error(), "another process") {
+		t.Errorf("open: %v", err)
+	}
+}
+
+// TestDirectoryOfAKilledReset: what a reset left that was killed does not keep a stage from using the directory.
+func TestDirectoryOfAKilledReset(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "reset-consent-1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	store, err := state.OpenStore(state.StoreConfig{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/handoff-dev/handoff/pipeline/kafka"
+	"github.com/handoff-dev/handoff/schemas"
 )
 
 // answers tells whether the cluster answers, within seconds. Processes wait for a cluster that is away; who gives a
@@ -17,9 +18,18 @@ func (a *App) answers(ctx context.Context) error {
 	return admin.Ping(ctx)
 }
 
+// hasSettings tells, of a cluster that answers, whether settings can be in it. Processes wait for the topic too.
+func (a *App) hasSettings(ctx context.Context) error {
+	if err := a.answers(ctx); err != nil {
+		return err
+	}
+	_, err := a.conn.Ends(ctx, schemas.TopicSettings)
+	return err
+}
+
 // askSettings reads the table of settings for a command.
 func (a *App) askSettings(ctx context.Context) (*kafka.Settings, error) {
-	if err := a.answers(ctx); err != nil {
+	if err := a.hasSettings(ctx); err != nil {
 		return nil, err
 	}
 	return a.openSettings(ctx)

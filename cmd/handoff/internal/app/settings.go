@@ -81,7 +81,7 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 	if parsed.Shop != shop {
 		return 0, &settings.Error{Problems: []settings.Problem{{Path: "shop", Reason: fmt.Sprintf("is %q, want %q", parsed.Shop, shop)}}}
 	}
-	if err := a.answers(ctx); err != nil {
+	if err := a.hasSettings(ctx); err != nil {
 		return 0, err
 	}
 	client, err := kgo.NewClient(append(append([]kgo.Opt{
