@@ -33,6 +33,7 @@ import (
 	"github.com/handoff-dev/handoff/stages/classify/keyword"
 	"github.com/handoff-dev/handoff/stages/classify/model"
 	"github.com/handoff-dev/handoff/stages/classify/shipped"
+	"github.com/handoff-dev/handoff/stages/classify/words"
 )
 
 // Config of the stage.
@@ -64,7 +65,7 @@ var (
 
 // New returns the stage, its tables read.
 func New(cfg Config) (*Stage, error) {
-	s := &Stage{classifier: cfg.Classifier, given: givenNames()}
+	s := &Stage{classifier: cfg.Classifier, given: words.GivenNames()}
 	var err error
 	if s.keywords, err = keyword.Shipped(); err != nil {
 		return nil, fmt.Errorf("read consent keywords: %w", err)

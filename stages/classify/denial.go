@@ -1,7 +1,6 @@
 package classify
 
 import (
-	_ "embed"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -16,23 +15,6 @@ const deniedName = "rule wrong number: denies a name"
 
 // longestDenial is the folded text that is looked at for one.
 const longestDenial = 64
-
-//go:embed names.txt
-var namesFile string
-
-// givenNames by which people say that they are somebody else.
-func givenNames() map[string]bool {
-	all := map[string]bool{}
-	for line := range strings.Lines(namesFile) {
-		if strings.HasPrefix(line, "#") {
-			continue
-		}
-		for name := range strings.FieldsSeq(line) {
-			all[name] = true
-		}
-	}
-	return all
-}
 
 // denial tells whether words, folded, are how people say of themselves who they are not, up to the name; and whether
 // what follows can only be a name. German is not among them: its nouns are written like names.

@@ -64,6 +64,17 @@ func Shipped() (*Table, error) { return Parse(more, lexicon, optOuts, names) }
 // Lexicon returns the shipped words of the rules, in the format that they describe themselves.
 func Lexicon() string { return lexicon }
 
+// GivenNames are the given names that ship, folded; those that are words of their own too ("Grace") among them.
+func GivenNames() map[string]bool {
+	all := map[string]bool{}
+	for _, columns := range tsv.Rows(names) {
+		for name := range strings.SplitSeq(columns[len(columns)-1], "|") {
+			all[name] = true
+		}
+	}
+	return all
+}
+
 // Parse reads documents of lines concept, language, patterns divided by |. The error names the line.
 func Parse(documents ...string) (*Table, error) {
 	b := newBuilder()

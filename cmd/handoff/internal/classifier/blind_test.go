@@ -19,6 +19,7 @@ var blindSets = []struct {
 	{"blind2", 450, 430, 1050, 5, 150, 145, 94},
 	{"blind3", 500, 470, 1320, 7, 200, 190, 89},
 	{"blind4", 600, 528, 1155, 8, 300, 270, 95},
+	{"blind5", 358, 287, 659, 9, 124, 96, 74},
 }
 
 func TestBlindSetsKeepTheirTotals(t *testing.T) {
