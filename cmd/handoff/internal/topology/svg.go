@@ -78,14 +78,15 @@ func (t *Topology) svg() (string, error) {
 	p.above, p.below = levels(p.above), levels(p.below)
 	p.row = margin + 48 + trackStep*float64(depth(p.above))
 	p.ports()
-	busY := p.row + boxHeight + 10 + trackStep*float64(depth(p.below)) + 40
+	firstBelow := p.row + boxHeight + 46 + lowest(straight)
+	busY := firstBelow + 4 + trackStep*float64(depth(p.below))
 	p.begin(at-gap+margin, busY+30+boxHeight+100)
 	p.bus(t, facts, store, busY)
 	for _, r := range p.above {
 		p.run(r, p.row, p.row-42-trackStep*float64(r.level))
 	}
 	for _, r := range p.below {
-		p.run(r, p.row+boxHeight, p.row+boxHeight+46+trackStep*float64(r.level))
+		p.run(r, p.row+boxHeight, firstBelow+trackStep*float64(r.level))
 	}
 	for _, a := range straight {
 		p.straight(a)
@@ -228,15 +229,29 @@ func (p *picture) box(left, top float64, n Node) {
 	}
 }
 
-// straight draws an arrow to the next node, its label above it; of many the later half stands below.
+// over is how many lines of a straight arrow's label stand above it: of many the later half stands below.
+func (a arrow) over() int {
+	if n := len(a.carries); n <= 3 {
+		return n
+	}
+	return (len(a.carries) + 1) / 2
+}
+
+// lowest is by how much the tracks below the row give way to the labels of straight arrows: four lines below one fit.
+func lowest(straight []arrow) float64 {
+	most := 0
+	for _, a := range straight {
+		most = max(most, len(a.carries)-a.over())
+	}
+	return lineHeight * float64(max(most-4, 0))
+}
+
+// straight draws an arrow to the next node, its label above and below it.
 func (p *picture) straight(a arrow) {
 	from, to := p.boxes[p.column[a.from]], p.boxes[p.column[a.to]]
 	left, y := from.x+from.width, p.row+boxHeight/2
 	fmt.Fprintf(&p.b, "  <path class=\"flow\" d=\"M%.0f %.0fH%.0f\"/>\n", left, y, to.x-2)
-	over := len(a.carries)
-	if over > 3 {
-		over = (over + 1) / 2
-	}
+	over := a.over()
 	for i, line := range a.carries {
 		at := y - 7 - lineHeight*float64(over-1-i)
 		if i >= over {
