@@ -50,7 +50,7 @@ type lagCommand struct {
 
 // Help explains the columns.
 func (c *lagCommand) Help() string {
-	return "It works whether stages run or not. LAG counts records between what is committed and the last stable offset; OLDEST is how long ago the oldest of them was received by Handoff. GROUP is the consumer group's state: Stable, PreparingRebalance, CompletingRebalance, Empty (nobody runs the stage) or Dead (it never ran). A reset that is not finished is told of below the table, and is above any limit of --fail-above and --fail-older: the stage does not start before it is."
+	return "It works whether stages run or not. LAG counts records between what is committed and the last stable offset; OLDEST is how long ago the oldest of them was received by Handoff. GROUP is the consumer group's state: Stable, PreparingRebalance, CompletingRebalance, Empty (nobody runs the stage) or Dead (it never ran). A reset that is not finished is told of below the table, and is above any limit of --fail-above and --fail-older: the stage processes nothing before it is."
 }
 
 // Run looks once, or until interrupted.

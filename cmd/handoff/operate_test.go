@@ -239,7 +239,7 @@ func (h *inspected) unfinishedReset() {
 	if err := admin.CommitAllOffsets(t.Context(), schemas.TopicConsent, offsets); err != nil {
 		t.Fatal(err)
 	}
-	const says = "and the stage does not start before it is"
+	const says = "and the stage processes nothing before it is"
 	if out, _, code := h.at("lag", "consent"); code != 0 || !strings.Contains(out, says) || !strings.Contains(out, "handoff reset consent --yes") {
 		t.Errorf("lag: %d %s", code, out)
 	}

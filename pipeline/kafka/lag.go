@@ -54,7 +54,7 @@ type PartitionLag struct {
 	Gone int64
 	// Owner is the member's instance; "" for none.
 	Owner string
-	// ResetBegan is when a reset began that is not finished, so that the stage does not start, whatever it has
+	// ResetBegan is when a reset began that is not finished, so that the stage processes nothing, whatever it has
 	// read; zero for none. Finish is the command that finishes it.
 	ResetBegan time.Time
 	Finish     string

@@ -26,7 +26,7 @@ const resetWait = 10 * time.Second
 const resetBytes = 8 << 20
 
 // Run carries the plan out. Wherever it ends once it has begun, by an error, by its context or killed, the stage
-// does not start until another Run has finished: the plan is kept with the group's offsets, what is done in the
+// processes nothing until another Run has finished: the plan is kept with the group's offsets, what is done in the
 // changelog. It refuses to begin with ErrMembers while the group has members, and with ErrMoved where group or changelog
 // are not as they were when it was planned. Of two at once the one that began last goes on, and the other ends
 // and says so.

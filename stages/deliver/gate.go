@@ -172,7 +172,7 @@ func judge(e entries, p turn.Place, text *handoffv1.SendText) (judgement, error)
 	}
 	class := text.GetTextClass()
 	j := judgement{version: consent.GetVersion()}
-	if v := text.GetConsent().GetVersion(); v > 0 && v < consent.GetShutVersion() && !answersStill(consent, text) {
+	if stamp := text.GetConsent(); stamp != nil && stamp.GetVersion() < consent.GetShutVersion() && !answersStill(consent, text) {
 		j.verdict, j.reason = caller.Refuse, handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT
 		j.meaning = "the customer opted out before it was sent"
 		if consent.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING {

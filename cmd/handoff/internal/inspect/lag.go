@@ -26,7 +26,7 @@ type LagLine struct {
 	Gone    int64 `json:"gone,omitempty"`
 	// Seconds since the oldest unread record was received; 0 when none is unread.
 	Seconds float64 `json:"seconds"`
-	// Unfinished tells that a reset is not finished: the stage does not start, whatever it has read.
+	// Unfinished tells that a reset is not finished: the stage processes nothing, whatever it has read.
 	Unfinished bool            `json:"reset_unfinished,omitempty"`
 	Partitions []PartitionLine `json:"partitions"`
 }
@@ -142,7 +142,7 @@ func unfinished(s *kafka.StageLag) string {
 	for i, p := range resets {
 		names[i] = strconv.Itoa(int(p.Partition))
 	}
-	return fmt.Sprintf("%s: a reset that began %s UTC is not finished (partitions %s), and the stage does not start before it is; unless it is at work now: %s",
+	return fmt.Sprintf("%s: a reset that began %s UTC is not finished (partitions %s), and the stage processes nothing before it is; unless it is at work now: %s",
 		s.Stage, resets[0].ResetBegan.Format(time.DateTime), strings.Join(names, ", "), resets[0].Finish)
 }
 
@@ -174,7 +174,7 @@ func members(s *kafka.StageLag) string {
 }
 
 // Behind says which stages are above a limit: more unread records than records, or an older one than
-// old; nil is no limit. A stage whose reset is not finished is above any limit: it does not start. It is empty when
+// old; nil is no limit. A stage whose reset is not finished is above any limit: it processes nothing. It is empty when
 // all are within.
 func Behind(all []kafka.StageLag, now time.Time, records *int64, old *time.Duration) []string {
 	var over []string
