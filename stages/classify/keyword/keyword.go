@@ -8,6 +8,7 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -121,10 +122,8 @@ func (t *Table) Find(folded []byte, channel handoffv1.Channel) Match {
 
 // once is the word that a folded message says again and again ("STOP STOP STOP"); nil where it says another.
 func once(folded []byte) []byte {
-	end := 0
-	for ; end < len(folded) && folded[end] != ' ' && folded[end] != '\n'; end++ {
-	}
-	if end == len(folded) {
+	end := slices.IndexFunc(folded, func(c byte) bool { return c == ' ' || c == '\n' })
+	if end < 0 {
 		return nil
 	}
 	word := folded[:end]
