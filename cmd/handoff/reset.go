@@ -37,7 +37,7 @@ func (c *resetCommand) Help() string {
 	return "Stop the stage's processes first. Without --yes nothing is changed: the plan is printed. A reset that was interrupted is finished by \"handoff reset <stage> --yes\"; until then the stage waits."
 }
 
-// Run plans, prints the plan, and carries it out if asked to.
+// Run does it once, and again where a plan no longer holds when it is to be carried out.
 func (c *resetCommand) Run(s *session) error {
 	tidyEnd() // a reset works in a directory of its own
 	want, err := c.want()
