@@ -296,8 +296,14 @@ func (p *placed) decode(line []byte) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&p.Row); err != nil {
-		return &Error{Line: p.line, Reason: "it is no object with the known fields: " + err.Error()}
+	var other *json.UnmarshalTypeError
+	switch err := d.Decode(&p.Row); {
+	case errors.As(err, &other) && other.Field == "":
+		return &Error{Line: p.line, Reason: "a JSON " + other.Value + " stands there: an object a line"}
+	case errors.As(err, &other):
+		return &Error{Line: p.line, Reason: other.Field + " is a JSON " + other.Value + ", and not a text in quotation marks"}
+	case err != nil:
+		return &Error{Line: p.line, Reason: "it is no object with the known fields: " + strings.TrimPrefix(err.Error(), "json: ")}
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return &Error{Line: p.line, Reason: "something follows the object: an object a line"}

@@ -42,10 +42,12 @@ func TestRead(t *testing.T) {
 			"+14155550003 shop CONSENT_STATUS_PENDING",
 		}},
 		"json": {`{"address":"+14155550001","channel":"sms","status":"subscribed","time":"2026-03-01T10:00:00Z","source":"checkout"}` + "\n\n" +
-			`{"address":"+14155550001","colour":"red"}` + "\n{", consentfile.JSON, []string{
+			`{"address":"+14155550001","colour":"red"}` + "\n" + `[{"address":"+14155550001"}]` + "\n" + `{"address":14155550001}` + "\n{", consentfile.JSON, []string{
 			"+14155550001 channel:sms CONSENT_STATUS_SUBSCRIBED",
-			`line 3: it is no object with the known fields: json: unknown field "colour"`,
-			"line 4: it is no object with the known fields: unexpected EOF",
+			`line 3: it is no object with the known fields: unknown field "colour"`,
+			"line 4: a JSON array stands there: an object a line",
+			"line 5: address is a JSON number, and not a text in quotation marks",
+			"line 6: it is no object with the known fields: unexpected EOF",
 		}},
 		"bad rows say where and why, good ones go on": {header +
 			"4155550001,sms,subscribed,2026-03-01T10:00:00Z,a\n" +
