@@ -38,14 +38,17 @@ func (c *conversation) onReturned(r *handoffv1.CommandReturned) {
 }
 
 // createReturned creates the ticket that the conversation still waits for, with the messages that came
-// since; one that STOP has closed before it existed is created closed (C2).
+// since; one that STOP has closed before it existed is created closed (C2), and one that a wrong number was detached
+// from keeps what it was to have.
 func (c *conversation) createReturned(callID string, cmd *handoffv1.Command, create *handoffv1.CreateTicket) (why string) {
 	k := c.ticket
 	if callID != k.GetCreating() || k.GetGone() || k.GetTicketId() != "" {
 		return "the conversation does not wait for that ticket any more"
 	}
-	create.Messages = c.thread.last()
-	c.thread.onTicket(k.GetEpisode())
+	if !k.GetDetached() { // else the thread holds nothing of it any more, and it stays as it was (C15)
+		create.Messages = c.thread.last()
+		c.thread.onTicket(k.GetEpisode())
+	}
 	if isClosed(k.GetStatus()) {
 		create.Status = k.GetStatus()
 	}
