@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
@@ -21,6 +22,7 @@ import (
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/deadletter"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 )
 
@@ -355,6 +357,59 @@ func TestDrop(t *testing.T) {
 	}
 	if _, err := r.Letters().Find("3/999"); !errors.Is(err, kafka.ErrNoDeadLetter) {
 		t.Errorf("an unknown place: %v", err)
+	}
+}
+
+// waiter fails on commands, and tells of those that it is given once more.
+type waiter struct{}
+
+func (waiter) Name() string { return schemas.StageDeliver }
+
+func (waiter) Process(in *pipeline.Input, _ pipeline.State, fx *pipeline.Effects) error {
+	r, err := schemas.Decode(in.Record.Key, in.Record.Value)
+	switch {
+	case err != nil:
+		return err
+	case r.GetCommand() != nil && !r.GetDropped():
+		return errors.New("broken")
+	}
+	fx.Emit("out", in.Key, fmt.Appendf(nil, "%T %x", r.GetBody(), r.GetId()))
+	return nil
+}
+
+// TestDropOfACommand: deliver is given a command that is dropped, to end it, and then the word that it was dealt with.
+func TestDropOfACommand(t *testing.T) {
+	h := newHouse(t)
+	large, always := strconv.Itoa(schemas.MaxRecordBytes+schemas.MaxRecordBytes/4), "-1"
+	for _, topic := range []string{schemas.TopicDeliver, schemas.Changelog(schemas.StageDeliver)} {
+		if _, err := h.admin.CreateTopic(t.Context(), 1, 1, map[string]*string{"retention.ms": &always, "max.message.bytes": &large}, topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := timestamppb.Now()
+	command := &handoffv1.Record{Id: schemas.SourceID("test", "shop", "", "1"), Shop: "shop", Address: "1", SettingsVersion: 1, EventTime: now, ReceivedAt: now,
+		Body: &handoffv1.Record_Command{Command: &handoffv1.Command{Action: &handoffv1.Command_AddNote{AddNote: &handoffv1.AddNote{Text: "a note"}}}}}
+	value, err := schemas.Encode(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.client.ProduceSync(t.Context(), &kgo.Record{Topic: schemas.TopicDeliver, Key: schemas.KeyOf(command).Bytes(), Value: value}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	defer h.runner(waiter{}, t.TempDir())()
+	h.until("a dead letter", func() bool { return len(h.letters()) == 1 })
+	r, err := kafka.OpenResolver(t.Context(), kafka.ResolverConfig{Connection: h.conn, Settings: oneShop{}, Stages: []string{schemas.StageDeliver},
+		ShutsTexts: func(string) bool { return true }, By: "Ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Resolve(t.Context(), []*kafka.DeadLetter{&r.Letters().All[0]}, deadletter.Dropped, "not ours", func(int) {}); err != nil {
+		t.Fatal(err)
+	}
+	h.until("the stage heard both", func() bool { return len(h.out()) == 2 })
+	if got := h.out(); got[0] != fmt.Sprintf("*handoffv1.Record_Command %x", command.GetId()) || !strings.HasPrefix(got[1], "*handoffv1.Record_DeadLetterResolved") {
+		t.Errorf("it heard %q", got)
 	}
 }
 

@@ -179,6 +179,9 @@ func (r *Resolver) records(ctx context.Context, l *DeadLetter, how, why string, 
 		records = append(records, out)
 		return out
 	}
+	if e, ok := lost.Dropped(); ok && how == deadletter.Dropped {
+		post(e)
+	}
 	if how == deadletter.Replayed {
 		e, err := lost.PutBack(r.cfg.Settings, now)
 		if err != nil {

@@ -68,6 +68,9 @@ func (w *World) resolve(c Command) error {
 	if drop {
 		told.Resolved = "dropped"
 	}
+	if e, ok := l.Dropped(); ok && drop {
+		w.deliverTo(e, w.clock)
+	}
 	if !drop {
 		e, err := l.PutBack(w, w.clock)
 		if err != nil {

@@ -44,6 +44,21 @@ func (l *Lost) PutBack(settings pipeline.Settings, now time.Time) (pipeline.Emit
 	return e, nil
 }
 
+// Dropped returns, of a command that deliver lost, what has it end as one that failed: whoever waits for it hears that
+// it will not be made. ok is false for all else, of which nobody waits for a word.
+func (l *Lost) Dropped() (e pipeline.Emit, ok bool) {
+	if l.Timer != nil || l.Stage != schemas.StageDeliver {
+		return e, false
+	}
+	r, err := schemas.Decode(l.Key, l.Value)
+	if err != nil || r.GetCommand() == nil {
+		return e, false
+	}
+	r.Dropped = true
+	value, err := schemas.Encode(r)
+	return pipeline.Emit{Topic: schemas.Mailbox(l.Stage), Key: l.Key, Value: value, Time: l.Time}, err == nil
+}
+
 // marked is the record's value with the word that it was put back. One that cannot be read stays as it is:
 // its stage says again what is wrong with it.
 func (l *Lost) marked() []byte {

@@ -131,6 +131,9 @@ type Record struct {
 	// It was a dead letter of its stage and was put back (`handoff dlq replay`): others that were posted
 	// after it may have been handled before it.
 	PutBack bool `protobuf:"varint,12,opt,name=put_back,json=putBack,proto3" json:"put_back,omitempty"`
+	// It is a command that was a dead letter of deliver and was dropped for good (`handoff dlq drop`): it is not made,
+	// and ends as failed.
+	Dropped bool `protobuf:"varint,13,opt,name=dropped,proto3" json:"dropped,omitempty"`
 	// What happened.
 	//
 	// Types that are valid to be assigned to Body:
@@ -283,6 +286,13 @@ func (x *Record) GetSettingsVersion() uint64 {
 func (x *Record) GetPutBack() bool {
 	if x != nil {
 		return x.PutBack
+	}
+	return false
+}
+
+func (x *Record) GetDropped() bool {
+	if x != nil {
+		return x.Dropped
 	}
 	return false
 }
@@ -798,7 +808,7 @@ var File_handoff_v1_record_proto protoreflect.FileDescriptor
 const file_handoff_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\x17handoff/v1/record.proto\x12\n" +
-	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\x8d\x13\n" +
+	"handoff.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18handoff/v1/command.proto\x1a\x18handoff/v1/consent.proto\x1a\x15handoff/v1/desk.proto\x1a\x15handoff/v1/fact.proto\x1a\x18handoff/v1/message.proto\x1a\x19handoff/v1/settings.proto\"\xa7\x13\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04shop\x18\x02 \x01(\tR\x04shop\x12-\n" +
@@ -814,7 +824,8 @@ const file_handoff_v1_record_proto_rawDesc = "" +
 	"\aconsent\x18\n" +
 	" \x01(\v2\x18.handoff.v1.ConsentStampR\aconsent\x12)\n" +
 	"\x10settings_version\x18\v \x01(\x04R\x0fsettingsVersion\x12\x19\n" +
-	"\bput_back\x18\f \x01(\bR\aputBack\x12H\n" +
+	"\bput_back\x18\f \x01(\bR\aputBack\x12\x18\n" +
+	"\adropped\x18\r \x01(\bR\adropped\x12H\n" +
 	"\x10customer_message\x18\x14 \x01(\v2\x1b.handoff.v1.CustomerMessageH\x00R\x0fcustomerMessage\x12)\n" +
 	"\x05asked\x18\x15 \x01(\v2\x11.handoff.v1.AskedH\x00R\x05asked\x129\n" +
 	"\vagent_reply\x18\x16 \x01(\v2\x16.handoff.v1.AgentReplyH\x00R\n" +

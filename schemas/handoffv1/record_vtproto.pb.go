@@ -40,6 +40,7 @@ func (m *Record) CloneVT() *Record {
 	r.Consent = m.Consent.CloneVT()
 	r.SettingsVersion = m.SettingsVersion
 	r.PutBack = m.PutBack
+	r.Dropped = m.Dropped
 	if rhs := m.Id; rhs != nil {
 		tmpBytes := make([]byte, len(rhs))
 		copy(tmpBytes, rhs)
@@ -394,6 +395,16 @@ func (m *Record) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			return 0, err
 		}
 		i -= size
+	}
+	if m.Dropped {
+		i--
+		if m.Dropped {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x68
 	}
 	if m.PutBack {
 		i--
@@ -1432,6 +1443,9 @@ func (m *Record) SizeVT() (n int) {
 	if m.PutBack {
 		n += 2
 	}
+	if m.Dropped {
+		n += 2
+	}
 	if vtmsg, ok := m.Body.(interface{ SizeVT() int }); ok {
 		n += vtmsg.SizeVT()
 	}
@@ -2324,6 +2338,26 @@ func (m *Record) UnmarshalVTIn(in *reuse.Rooms, dAtA []byte) error {
 				}
 			}
 			m.PutBack = bool(v != 0)
+		case 13:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Dropped", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Dropped = bool(v != 0)
 		case 20:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field CustomerMessage", wireType)

@@ -21,7 +21,7 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 	if actionOf(c) == handoffv1.Action_ACTION_UNSPECIFIED {
 		return fmt.Errorf("a command of no known kind")
 	}
-	if t.Record.GetPutBack() && (c.GetCreateTicket() != nil || needsTicket(c)) {
+	if t.Record.GetPutBack() && !t.Record.GetDropped() && (c.GetCreateTicket() != nil || needsTicket(c)) {
 		giveBack(t, c)
 		return nil
 	}
@@ -30,6 +30,9 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 		return fmt.Errorf("a command without a conversation")
 	}
 	open := s.open(t, record)
+	if record.GetDropped() {
+		return s.endDropped(t, open)
+	}
 	if outcome := prepare(t, open); outcome != nil {
 		return s.end(t, open.GetCommandId(), open, ended{outcome: outcome})
 	}
@@ -41,6 +44,19 @@ func (s *Stage) onCommand(t *turn.Turn, c *handoffv1.Command) error {
 	}
 	store(t, open.GetCommandId(), open)
 	return nil
+}
+
+// endDropped ends a command that was lost and dropped as one that failed. Of a lost question to the bot escalate
+// heard when it was lost.
+func (s *Stage) endDropped(t *turn.Turn, open *statev1.OpenCall) error {
+	if open.GetRecord().GetCommand().GetAskBot() != nil {
+		return nil
+	}
+	outcome := prepare(t, open)
+	if outcome == nil {
+		outcome = &handoffv1.Outcome{Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_FAILED, Meaning: "it could not be processed, and was dropped"}
+	}
+	return s.end(t, open.GetCommandId(), open, ended{outcome: outcome})
 }
 
 // giveBack gives a command to the desk that was lost and put back to escalate: what was decided when it was
