@@ -14,6 +14,21 @@ import (
 	"github.com/handoff-dev/handoff/schemas"
 )
 
+// realHouse is a house on a real broker of its own; ctx bounds the start.
+func realHouse(ctx context.Context, t *testing.T) *house {
+	t.Helper()
+	c, err := kafkatest.Start(ctx, kafkatest.Config{Java: []string{"-XX:TieredStopAtLevel=1"}, Progress: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return furnish(t, nil, c.Brokers(), kafka.NewBlackBox(t))
+}
+
 // TestResetOnRealKafka: refused while the stage runs; interrupted, waited for, finished; again from
 // local state and from none; after something else has set the offsets.
 func TestResetOnRealKafka(t *testing.T) {
@@ -27,16 +42,7 @@ func TestResetOnRealKafka(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	c, err := kafkatest.Start(ctx, kafkatest.Config{Java: []string{"-XX:TieredStopAtLevel=1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	h := furnish(t, nil, c.Brokers(), kafka.NewBlackBox(t))
+	h := realHouse(ctx, t)
 	h.load(0, 100, began)
 	dir := t.TempDir()
 	stop := h.runner(clerk{bug: true}, dir)

@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/handoff-dev/handoff/pipeline/kafka"
-	"github.com/handoff-dev/handoff/pipeline/kafka/kafkatest"
 )
 
 // TestTwoResets: whenever a second reset begins while one is at work, the second is carried out whole, and the first ends
@@ -85,16 +84,7 @@ func TestRealKafkaTwoResets(t *testing.T) {
 	if os.Getenv("HANDOFF_TEST_KAFKA") != "start" {
 		t.Skip("HANDOFF_TEST_KAFKA=start has the test start a broker")
 	}
-	c, err := kafkatest.Start(context.Background(), kafkatest.Config{Java: []string{"-XX:TieredStopAtLevel=1"}, Progress: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	h := furnish(t, nil, c.Brokers(), kafka.NewBlackBox(t))
+	h := realHouse(context.Background(), t)
 	h.load(0, 120, began)
 	h.run(clerk{}, t.TempDir())
 	for _, at := range meetings {

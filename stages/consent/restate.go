@@ -22,7 +22,7 @@ func restate(t *turn.Turn) {
 	})
 	turn.Scan(t, scopePrefix, &statev1.ScopeConsent{}, func(name string, now *statev1.ScopeConsent) bool {
 		scope := strings.TrimPrefix(name, scopePrefix)
-		if l := shut[scope]; l.GetVersion() < now.GetVersion() && l != nil {
+		if l := shut[scope]; l != nil && l.GetVersion() < now.GetVersion() {
 			change{scope: scope, status: l.GetStatus()}.tell(t, t.Here(), l.GetVersion(), l.GetAt())
 		}
 		c, at := change{scope: scope, status: now.GetStatus()}, now.GetSince()
