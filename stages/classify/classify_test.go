@@ -203,6 +203,7 @@ func TestOrderOfReading(t *testing.T) {
 		{texts: "no thanks", asked: nothing, want: no},
 		{texts: "ok|great", asked: nothing, want: none},
 		{texts: "where is my order|yes stop|ok cancel|yes, stop|maybe|", asked: offer, want: none},
+		{texts: "no, stop|No thanks. Stop|not interested, stop|ok, stop|thanks, stop|nein, stopp", asked: offer, want: stop},
 		{texts: "I don't want to talk to a person", asked: nothing, want: none},
 	} {
 		for text := range strings.SplitSeq(c.texts, "|") {

@@ -56,6 +56,7 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 	}
 	r.answer = s.answers.Find(folded)
 	stops := s.onlyStops(folded[r.answer.Rest:], r.answer.Rest)
+	agrees := r.answer.Kind == answer.Yes && !r.answer.Weak
 	if stops {
 		r.answer = answer.Answer{Known: r.answer.Known}
 	}
@@ -68,8 +69,8 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 	}
 	r.in = s.place(folded, text, r.out.GetLanguage())
 	switch {
-	case stops && r.in.OptOut == intent.OptOutClear:
-		r.in.OptOut = intent.OptOutPossible // "yes stop": which of the two
+	case stops && agrees && r.in.OptOut == intent.OptOutClear:
+		r.in.OptOut = intent.OptOutPossible // "yes stop": which of the two; "no, stop" and "ok, stop" leave no doubt
 	case r.in.OptOut == intent.OptOutNone && s.stopsNumber(folded):
 		r.in.OptOut, r.in.OptOutBy = intent.OptOutPossible, stopAndNumber
 	}

@@ -117,7 +117,26 @@ func (t *Table) Find(folded []byte, channel handoffv1.Channel) Match {
 	if !ok || e.phone && !phone(channel) {
 		return Match{}
 	}
+	if e.match.Directive == handoffv1.Directive_DIRECTIVE_START && !inOneGo(folded) && once(folded) == nil {
+		return Match{} // "non, arrêt" is no NON ARRÊT
+	}
 	return e.match
+}
+
+// inOneGo tells whether the words of a folded message stand in one clause.
+func inOneGo(folded []byte) bool {
+	var buf [256]byte
+	said := false
+	for clause := range bytes.SplitSeq(folded, []byte{'\n'}) {
+		switch {
+		case len(compact(buf[:0], clause)) == 0:
+		case said:
+			return false
+		default:
+			said = true
+		}
+	}
+	return true
 }
 
 // once is the word that a folded message says again and again ("STOP STOP STOP"); nil where it says another.
