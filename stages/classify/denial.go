@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -96,6 +97,20 @@ func (s *Stage) deniesName(in intent.Reading, folded []byte, text string) bool {
 			return false // who writes every word so writes names like others
 		}
 		return written(name) && (s.given[fold.String(trimmed(name[0]))] || named && s.unknown(name...))
+	}
+	return false
+}
+
+// asksForName tells whether a message of a few words asks whether somebody else is written to ("is this not Anna?"): it
+// says of nobody who they are not.
+func asksForName(folded []byte) bool {
+	if bytes.Count(folded, []byte{' '}) > 3 {
+		return false
+	}
+	for _, asks := range []string{"is this not ", "isnt this ", "is that not ", "isnt that ", "arent you ", "are you not "} {
+		if bytes.HasPrefix(folded, []byte(asks)) {
+			return true
+		}
 	}
 	return false
 }

@@ -71,7 +71,9 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 	switch {
 	case stops && agrees && r.in.OptOut == intent.OptOutClear:
 		r.in.OptOut = intent.OptOutPossible // "yes stop": which of the two; "no, stop" and "ok, stop" leave no doubt
-	case r.in.OptOut == intent.OptOutNone && s.stopsNumber(folded):
+	case r.in.OptOut == intent.OptOutClear && r.in.WrongNumber && asksForName(folded):
+		r.in.OptOut = intent.OptOutPossible
+	case r.in.OptOut != intent.OptOutClear && s.stopsNumber(folded):
 		r.in.OptOut, r.in.OptOutBy = intent.OptOutPossible, stopAndNumber
 	}
 	if s.deniesName(r.in, folded, text) {

@@ -129,3 +129,40 @@ func TestLanguagesHaveEveryLabel(t *testing.T) {
 		}
 	}
 }
+
+// TestNaturalOptOuts: what readers took for an opt-out in a public set is neither taught nor counted as something else,
+// and only in the set that it was read in.
+func TestNaturalOptOuts(t *testing.T) {
+	dir := fstest.MapFS{
+		"hwu64.train.tsv":   {Data: []byte("Take off this list!\tlists_remove\ntake off this hat\tlists_remove\n")},
+		"clinc150.test.tsv": {Data: []byte("take off this list\tremove\n")},
+	}
+	for file, want := range map[string][]bool{"hwu64.train.tsv": {true, false}, "clinc150.test.tsv": {false}} {
+		messages, err := public{file: file, rest: None}.read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, m := range messages {
+			if m.OptOutUnknown != want[i] {
+				t.Errorf("%s: whether %q opts out is unknown: %v, want %v", file, m.Text, m.OptOutUnknown, want[i])
+			}
+		}
+	}
+}
+
+// TestNaturalMessagesOfAuthors: a natural message that an author wrote too is held back with the author.
+func TestNaturalMessagesOfAuthors(t *testing.T) {
+	messages := []Message{{Text: "no way", Author: "a"}, {Text: "enough of it", Author: "b", Label: OptOut}, {Text: "No way!", Author: "b"}}
+	for i := range 20 {
+		messages = append(messages, Message{Text: "Enough of it" + strings.Repeat("!", i), Natural: true})
+	}
+	j, err := Job("test", messages, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, part := range j.Parts[1:] {
+		if part != 1 {
+			t.Errorf("%q is of part %d, want its author's", messages[i+1].Text, part)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"slices"
 
+	"github.com/handoff-dev/handoff/stages/classify/fold"
 	"github.com/handoff-dev/handoff/stages/classify/intent"
 	"github.com/handoff-dev/handoff/stages/classify/train"
 )
@@ -19,7 +20,7 @@ const (
 )
 
 // Features is how many features the shipped model keeps.
-const Features = 80_000
+const Features = 120_000
 
 // fewestParts is how many parts the messages are cut into at least, of which each is read by a model that learned
 // from the others: else as many as there are authors, so that no two authors are held back together.
@@ -45,8 +46,9 @@ func weightOf(m Message) float32 {
 // Job makes the training job of the shipped model: every message that is not held back. The parts held back in
 // turn are authors, and with each a share of the patterns and natural messages.
 func Job(name string, messages []Message, seed uint64) (*train.Job, error) {
-	j := &train.Job{Name: name, Cost: 0.5, Features: Features, Seed: seed}
+	j := &train.Job{Name: name, Cost: 1, Strange: 2, Features: Features, Seed: seed}
 	authors := authorsOf(messages)
+	wrote := wroteFirst(messages)
 	var texts []Message
 	intents := train.Head{Name: HeadIntent, Labels: intent.All()}
 	optOut := train.Head{Name: HeadOptOut, Labels: []string{OptOut}}
@@ -59,7 +61,7 @@ func Job(name string, messages []Message, seed uint64) (*train.Job, error) {
 		}
 		texts = append(texts, m)
 		j.Texts = append(j.Texts, m.Text)
-		j.Parts = append(j.Parts, partOf(m, authors))
+		j.Parts = append(j.Parts, partOf(m, authors, wrote))
 		j.Weights = append(j.Weights, weightOf(m))
 		intents.Of = append(intents.Of, intentOf(m, intents.Labels))
 		optOut.Of = append(optOut.Of, optOutOf(m))
@@ -88,8 +90,25 @@ func authorsOf(messages []Message) []string {
 	return out
 }
 
-// partOf is the part of a message: its author's, else its pattern's, or its own where it is of no pattern.
-func partOf(m Message, authors []string) int {
+// wroteFirst returns the first author of each text, as it is compared.
+func wroteFirst(messages []Message) map[string]string {
+	out := map[string]string{}
+	for _, m := range messages {
+		if text := fold.String(m.Text); m.Author != "" && out[text] == "" {
+			out[text] = m.Author
+		}
+	}
+	return out
+}
+
+// partOf is the part of a message: its author's, else its pattern's, or its own where it is of no pattern. A natural
+// message that an author wrote too ("enough", said to a device) is held back with that author: read by a model that had
+// learned the very text, maybe as something else, it would show nothing of what a stranger's messages meet, and where it
+// fell by chance would move the scores that decide.
+func partOf(m Message, authors []string, wrote map[string]string) int {
+	if m.Natural && wrote[fold.String(m.Text)] != "" {
+		return slices.Index(authors, wrote[fold.String(m.Text)])
+	}
 	if m.Author != "" {
 		return slices.Index(authors, m.Author)
 	}

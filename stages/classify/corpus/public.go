@@ -1,10 +1,17 @@
 package corpus
 
 import (
+	_ "embed"
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/handoff-dev/handoff/schemas/tsv"
+	"github.com/handoff-dev/handoff/stages/classify/fold"
 )
+
+//go:embed natural.tsv
+var optOutsOfSets string
 
 // public says what the messages of a public set are to a shop. An intent that is not listed is
 // Unlabelled, or None where the set is about other things.
@@ -70,8 +77,28 @@ func publicSets() []public {
 	}
 }
 
+// optOutsElsewhere returns the messages of natural.tsv, folded, by the set's name before the first dot of its files.
+func optOutsElsewhere() (map[string]map[string]bool, error) {
+	out := map[string]map[string]bool{}
+	for line, columns := range tsv.Rows(optOutsOfSets) {
+		if len(columns) != 3 || fold.String(columns[1]) != columns[1] {
+			return nil, fmt.Errorf("natural.tsv line %d: want set, folded message, the set's label, divided by tabs", line)
+		}
+		if out[columns[0]] == nil {
+			out[columns[0]] = map[string]bool{}
+		}
+		out[columns[0]][columns[1]] = true
+	}
+	return out, nil
+}
+
 // read returns the messages of a set. They are English.
 func (p public) read(dir fs.FS) ([]Message, error) {
+	optOuts, err := optOutsElsewhere()
+	if err != nil {
+		return nil, err
+	}
+	set, _, _ := strings.Cut(p.file, ".")
 	document, err := fs.ReadFile(dir, p.file)
 	if err != nil {
 		return nil, fmt.Errorf("public set %s: %w", p.file, err)
@@ -86,7 +113,7 @@ func (p public) read(dir fs.FS) ([]Message, error) {
 		if !ok {
 			label = p.rest
 		}
-		m := Message{Text: columns[0], Label: label, Language: "en", Natural: true}
+		m := Message{Text: columns[0], Label: label, Language: "en", Natural: true, OptOutUnknown: optOuts[set][fold.String(columns[0])]}
 		for _, u := range p.unknown {
 			m.OptOutUnknown = m.OptOutUnknown || u == columns[1]
 		}

@@ -40,7 +40,7 @@ func TestFind(t *testing.T) {
 		want  handoffv1.Directive
 	}{
 		{"STOP|stop|Stop.|  sToP!! |ＳＴＯＰ|S T O P|s.t.o.p|\"STOP\"|STOP 🛑|stop\n|Stop?|*stop*|'stop'|st op|-STOP-|stop…", sms, stop},
-		{"STOPALL|stop all|UNSUBSCRIBE|cancel|Cancel.|END|quit|REVOKE|optout|opt-out|Opt out|please opt me out|REMOVE", sms, stop},
+		{"STOPALL|stop all|UNSUBSCRIBE|cancel|Cancel.|END|quit|REVOKE|optout|opt-out|Opt out|please opt me out|REMOVE|STOP2END|Reply STOP to unsubscribe|Reply STOP to opt out|stop to end|stop2 end", sms, stop},
 		{"ARRET|Arrêt|arrêté|ARRETT|désabonner|BAJA|baja.|darme de baja|Stopp|abmelden|sair|annulla|afmelden|wypisz|İPTAL|iptal|dur|停止|配信停止|退订|退訂|td", sms, stop},
 		{"START|Start!|unstop|UN STOP|NONARRET|non arrêt|alta|開始|START. START!", sms, start},
 		{"non, arrêt|Non. Arret.|un, stop", sms, none},

@@ -179,6 +179,9 @@ func (c *Classifier) reconsider(out intent.Reading, folded, language string) int
 	rest, found := c.wishes.without([]byte(folded))
 	if found {
 		again := c.Read(string(rest), language)
+		if again.OptOut == intent.OptOutPossible { // who asks for more texts leaves no doubt
+			again.OptOut, again.OptOutBy, again.WrongNumber = intent.OptOutNone, "", false
+		}
 		out.OptOut, out.OptOutBy, out.OptOutScore, out.WrongNumber = again.OptOut, again.OptOutBy, again.OptOutScore, again.WrongNumber
 		return out
 	}

@@ -1,40 +1,39 @@
 package train
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
 	"github.com/handoff-dev/handoff/stages/classify/model"
 )
 
-// heaviest returns the n features that weigh most for any label, each label's weights measured by their
-// own spread.
-func (f *fitted) heaviest(n int) map[uint32]bool {
-	weight := make([]float64, len(f.words.hash))
-	for _, s := range f.lanes {
+// weigh returns what the features weigh for any of the lanes, each lane's weights measured by their own spread, or as
+// much as they do already.
+func (f *fitted) weigh(lanes []int, already map[uint32]float64) map[uint32]float64 {
+	out := make(map[uint32]float64, len(f.words.hash))
+	for _, hash := range f.words.hash {
+		out[hash] = already[hash]
+	}
+	for _, lane := range lanes {
+		s := f.lanes[lane]
 		spread := math.Max(s.spread(f.words.idf), 1e-9)
 		for i, w := range s.weights {
-			if x := math.Abs(float64(w)*float64(f.words.idf[i])) / spread; x > weight[i] {
-				weight[i] = x
+			if x := math.Abs(float64(w)*float64(f.words.idf[i])) / spread; x > out[f.words.hash[i]] {
+				out[f.words.hash[i]] = x
 			}
 		}
 	}
-	order := make([]int, len(weight))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		switch {
-		case weight[a] > weight[b]:
-			return -1
-		case weight[a] < weight[b]:
-			return 1
-		}
-		return a - b
-	})
+	return out
+}
+
+// heaviest returns the n features that weigh most; of those that weigh the same, the ones seen first.
+func (f *fitted) heaviest(n int, weight map[uint32]float64) map[uint32]bool {
+	order := slices.Clone(f.words.hash)
+	slices.SortStableFunc(order, func(a, b uint32) int { return cmp.Compare(weight[b], weight[a]) })
 	keep := make(map[uint32]bool, n)
-	for _, i := range order[:n] {
-		keep[f.words.hash[i]] = true
+	for _, hash := range order[:n] {
+		keep[hash] = true
 	}
 	return keep
 }

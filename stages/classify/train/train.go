@@ -59,6 +59,8 @@ type Job struct {
 	Features int
 	// Cost of an error; 0 for the default.
 	Cost float32
+	// Strange is the square that a feature which the model does not hold adds to a message's length; 0 for the default.
+	Strange float32
 	// Seed of the order in which messages are visited.
 	Seed uint64
 	// Trial is given the model that was made without each of the Parts, its scores trusted as far as the reads of
@@ -86,7 +88,7 @@ func (j *Job) Steps() int {
 	}
 	steps := all + tried*j.parts()
 	if j.Features > 0 {
-		steps += all
+		steps *= 2
 	}
 	return steps
 }
@@ -107,8 +109,11 @@ func Train(j *Job) ([]byte, []Held, error) {
 		return nil, nil, err
 	}
 	features := extract(j.Texts, j.Words)
-	keep := j.keep(features)
 	inside := make([]bool, len(j.Texts))
+	for i := range inside {
+		inside[i] = true
+	}
+	keep, compared := j.keep(features, inside, nil)
 	held := make([]Held, len(j.Heads))
 	trials := make([]model.Parts, j.parts())
 	for part := range trials {
@@ -118,7 +123,8 @@ func Train(j *Job) ([]byte, []Held, error) {
 				back = append(back, i)
 			}
 		}
-		trials[part] = j.fit(features, keep, inside, true).pack(j, j.headers())
+		kept, _ := j.keep(features, inside, compared)
+		trials[part] = j.fit(features, kept, inside, true).pack(j, j.headers())
 		trial, err := decode(trials[part])
 		if err != nil {
 			return nil, nil, err
@@ -248,7 +254,11 @@ func (j *Job) fit(features [][]uint32, keep map[uint32]bool, inside []bool, tria
 			of = append(of, i)
 		}
 	}
-	v := count(rows, keep)
+	unknown := j.Strange
+	if unknown == 0 {
+		unknown = strange
+	}
+	v := count(rows, keep, unknown)
 	m := v.vectors(rows)
 	type lane struct{ head, label int }
 	var lanes []lane
@@ -310,21 +320,37 @@ func (j *Job) lane(of []int, head, label int) ([]sign, []float32) {
 	return signs, costs
 }
 
-// keep chooses the features that weigh most in a model of all of them; nil where all may stay. What is held back
-// is among the messages that choose.
-func (j *Job) keep(features [][]uint32) map[uint32]bool {
+// keep chooses the features that weigh most in a model of all of them that learned from the texts inside; nil where
+// all may stay. Nothing that is held back chooses: features that tell apart just the messages that are measured would
+// make what is measured better than what is to come. compared is what the features weigh for the heads that a trial
+// does not train, as keep returned it for all texts; nil for all texts.
+func (j *Job) keep(features [][]uint32, inside []bool, compared map[uint32]float64) (map[uint32]bool, map[uint32]float64) {
 	if j.Features == 0 {
-		return nil
+		return nil, nil
 	}
-	inside := make([]bool, len(features))
-	for i := range inside {
-		inside[i] = true
+	f := j.fit(features, nil, inside, compared != nil)
+	if compared == nil {
+		compared = f.weigh(j.lanesOf(func(h *Head) bool { return h.Compared }), nil)
 	}
-	f := j.fit(features, nil, inside, false)
 	if len(f.words.hash) <= j.Features {
-		return nil
+		return nil, compared
 	}
-	return f.heaviest(j.Features)
+	return f.heaviest(j.Features, f.weigh(j.lanesOf(func(h *Head) bool { return !h.Compared }), compared)), compared
+}
+
+// lanesOf returns the indices of the separators of some heads.
+func (j *Job) lanesOf(of func(h *Head) bool) []int {
+	var out []int
+	lane := 0
+	for h := range j.Heads {
+		for range j.Heads[h].Labels {
+			if of(&j.Heads[h]) {
+				out = append(out, lane)
+			}
+			lane++
+		}
+	}
+	return out
 }
 
 // spread is how wide the weights of a lane are: the root of their mean square, so that lanes count alike

@@ -3,6 +3,9 @@ package train
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/handoff-dev/handoff/stages/classify/fold"
@@ -113,5 +116,37 @@ func TestTrainRefuses(t *testing.T) {
 		if _, _, err := Train(j); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// TestTrainChoosesFeaturesWithoutWhatIsHeldBack: words that have nothing to do with labels tell nothing apart in
+// messages held back, also where the few words are kept that seem to tell most apart.
+func TestTrainChoosesFeaturesWithoutWhatIsHeldBack(t *testing.T) {
+	const texts, words, said, parts = 600, 2000, 8, 4
+	random := rand.New(rand.NewPCG(1, 2))
+	j := &Job{Name: "noise/1", Seed: 1, Features: 600}
+	h := Head{Name: "coin", Labels: []string{"heads"}}
+	for i := range texts {
+		var b strings.Builder
+		for range said {
+			fmt.Fprintf(&b, "%s ", strconv.FormatUint(uint64(random.IntN(words))*7919+1e6, 36))
+		}
+		j.Texts = append(j.Texts, b.String())
+		j.Parts = append(j.Parts, i%parts)
+		h.Of = append(h.Of, -random.IntN(2)) // heads, or None
+	}
+	j.Heads = []Head{h}
+	_, held, err := Train(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := 0
+	for _, r := range held[0].Reads {
+		if (r.Score > 0) == (r.Want == 0) {
+			right++
+		}
+	}
+	if share := float64(right) / float64(len(held[0].Reads)); share > 0.58 {
+		t.Errorf("of coins %.2f are told", share)
 	}
 }
