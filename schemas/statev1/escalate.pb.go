@@ -919,7 +919,8 @@ type Ticket struct {
 	TakenAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
 	// The desk's ids of the last replies, so that none is sent twice.
 	Replies []string `protobuf:"bytes,12,rep,name=replies,proto3" json:"replies,omitempty"`
-	// Whose ticket it is has the address no more (C15), and it does not exist yet: once it does, it is one of before.
+	// Whose ticket it is has the address no more (C15): it is, or once it exists will be, one of before, and what agents
+	// write there is for nobody.
 	Detached bool `protobuf:"varint,40,opt,name=detached,proto3" json:"detached,omitempty"`
 	// Handoff has set it closed or solved, and the desk has not reported that yet: the report may come when it is open
 	// again.

@@ -25,6 +25,10 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 	if current && c.repliedBefore(r.GetNativeId()) {
 		return
 	}
+	if c.isDetached(r.GetTicketId(), current) {
+		c.blockWith(number, agentText(&statev1.Parked{Reply: r}), handoffv1.BlockReason_BLOCK_REASON_NO_RECORD, noteDetached)
+		return
+	}
 	if text, now := cutSendNow(r.GetText()); now {
 		r.Text, r.Parking, c.whateverHour = text, nil, true
 		bare := text == "" && len(r.GetMedia()) == 0
@@ -54,6 +58,19 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 		return
 	}
 	c.sendReply(p)
+}
+
+// noteDetached is the note on a reply to somebody who has the address no more (C15).
+const noteDetached = "Not sent: it was a wrong number. Whoever has the number now is somebody else, and what they write comes on a ticket of their own."
+
+// isDetached tells that a ticket is of somebody whose number it was not: what is written there is for nobody who has
+// the number (C15).
+func (c *conversation) isDetached(ticketID string, current bool) bool {
+	if current {
+		return c.ticket.GetDetached()
+	}
+	past := &statev1.Ticket{}
+	return c.t.Get(pastEntry(c.at.Conversation, ticketID), past) && past.GetDetached()
 }
 
 // ofEpisode notes the episode that a reply belongs to, where it stands on that one's ticket.

@@ -1,6 +1,8 @@
 package escalate
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -258,13 +260,30 @@ func (c *conversation) forget() {
 	c.state.Name, c.state.Language, c.state.Tags, c.state.Refusals = "", "", nil, nil
 	c.state.Disclosed = false
 	c.thread.forget()
+	if c.ticket.GetEpisode() != 0 {
+		c.ticket.Detached = true
+	}
 	if id := c.ticket.GetTicketId(); id != "" { // a new subscriber's messages go onto a new one
 		c.t.Put(pastEntry(c.at.Conversation, id), c.ticket)
 		c.ticket = &statev1.Ticket{}
-	} else if c.ticket.GetEpisode() != 0 {
-		c.ticket.Detached = true
 	}
+	c.detachPast()
 	c.ticket.ClosedAt = nil
+}
+
+// detachPast notes of the tickets before the current one whose they are no longer.
+func (c *conversation) detachPast() {
+	of := map[string]*statev1.Ticket{}
+	turn.Scan(c.t, pastEntry(c.at.Conversation, ""), &statev1.Ticket{}, func(name string, k *statev1.Ticket) bool {
+		if !k.GetDetached() {
+			of[name] = k.CloneVT()
+		}
+		return true
+	})
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		of[name].Detached = true
+		c.t.Put(name, of[name])
+	}
 }
 
 // optedOutWrote is the note on a ticket of someone who may not be texted (C13).

@@ -80,7 +80,7 @@ func TestQuietReplyIsDroppedByAnOptOut(t *testing.T) {
 	w.quiet("r1", "one", morning)
 	w.skip()
 	w.stop()
-	w.expect("note 1: Not sent: the customer opted out on Mar 2, 2026.", "not sent: Not sent: the customer opted out on Mar 2, 2026. \"one\"",
+	w.expect("note 1: Not sent: the customer opted out on Mar 2, 2026.", "not sent: the customer opted out on Mar 2, 2026: \"one\"",
 		"episode 1: open -> opted_out", "resumed", "note 1: Customer texted STOP and is unsubscribed from SMS.", "status 1: solved")
 	w.start()
 	w.skip()

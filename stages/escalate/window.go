@@ -2,6 +2,7 @@ package escalate
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -45,6 +46,11 @@ func (c *conversation) blockOn(ticket uint64, o outbound, why handoffv1.BlockRea
 			note += fmt.Sprintf(" It takes %d messages: send less at once.", c.messagesOf(o))
 		}
 	}
+	c.blockWith(ticket, o, why, note)
+}
+
+// blockWith is blockOn with the note as given.
+func (c *conversation) blockWith(ticket uint64, o outbound, why handoffv1.BlockReason, note string) {
 	switch {
 	case ticket == 0:
 	case o.class != handoffv1.TextClass_TEXT_CLASS_AGENT && o.text != "" && saysWhich(why): // agents saw it nowhere
@@ -53,7 +59,7 @@ func (c *conversation) blockOn(ticket uint64, o outbound, why handoffv1.BlockRea
 		c.noteOn(ticket, note)
 	}
 	c.t.Fact(c.at, &handoffv1.Fact{
-		Reason: fmt.Sprintf("%s %q", note, o.text),
+		Reason: fmt.Sprintf("%s: %q", strings.TrimSuffix(strings.TrimPrefix(note, "Not sent: "), "."), o.text),
 		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
 			CallId: c.t.HexID(), Action: handoffv1.Action_ACTION_SEND_TEXT,
 			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: why,
