@@ -310,6 +310,7 @@ func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
 		since = t.AtStamp()
 	case wider(widthOf(c.scope), widthOf(before.scope)) || before.GetAnswerUntil() != nil,
 		c.wrongNumber && before.GetSource() != c.source: // the ledger says why nobody at the address may be texted (C15)
+		since = sinceWhen(t, at, before, width)
 		c.since = since
 		c.write(t, at)
 	}
@@ -327,6 +328,19 @@ func optOut(t *turn.Turn, at turn.Place, c change, ticketID string) standing {
 	settleHeld(t)
 	settleCovered(t, c.status, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED, c.keyword, "the customer is unsubscribed")
 	return before
+}
+
+// sinceWhen is since when somebody who had opted out is opted out of a width: from before where that was as wide, else
+// from now on. What else the scope covers could be texted until then.
+func sinceWhen(t *turn.Turn, at turn.Place, before standing, width string) *timestamppb.Timestamp {
+	asWide := covering(t, at, width)
+	switch {
+	case asWide.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_UNSUBSCRIBED:
+		return t.AtStamp()
+	case asWide.GetSince().AsTime().After(before.GetSince().AsTime()):
+		return asWide.GetSince()
+	}
+	return before.GetSince()
 }
 
 // providerMayBlock tells whether the provider's own block may outlast an opt-in: the provider reported the
