@@ -854,7 +854,8 @@ type Asked struct {
 	// Id of the text, and of the question: the record id, in hex, of the command that sends it. Empty for what was
 	// sent elsewhere and asks nothing.
 	QuestionId string `protobuf:"bytes,2,opt,name=question_id,json=questionId,proto3" json:"question_id,omitempty"`
-	// After this an answer no longer counts; judged by the answer's received_at.
+	// After this an answer no longer counts; judged by the answer's received_at. An offer whose time is over when it is
+	// asked stands for no text: it ended before its time, and no later answer to the one of that id counts.
 	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
 	// When the text leaves at the earliest (pace, H12): what was received before answers the question before it. Unset: at
 	// once.

@@ -41,6 +41,8 @@ func asked(t *turn.Turn, a *handoffv1.Asked) {
 	case from != nil && from.AsTime().After(t.At()):
 		q.From = from
 		c.Coming, changed = append(c.Coming, q), true
+	case over(a, t.At()):
+		changed = shorten(c, a) || changed
 	default:
 		changed = ask(c, q) || changed
 	}
@@ -48,6 +50,24 @@ func asked(t *turn.Turn, a *handoffv1.Asked) {
 		prune(c, t.At())
 		t.Put(name, c)
 	}
+}
+
+// over tells that an offer ended before its time: whoever made it says so by its id, with the moment of that.
+func over(a *handoffv1.Asked, now time.Time) bool {
+	return a.GetQuestion() == handoffv1.Question_QUESTION_OFFER && a.GetUntil() != nil && !a.GetUntil().AsTime().After(now)
+}
+
+// shorten ends an offer before its time: answers count that were received until then. It closes nothing else, for it
+// stands for no text.
+func shorten(c *statev1.ClassifyConversation, a *handoffv1.Asked) (any bool) {
+	for _, list := range [...][]*statev1.OpenQuestion{c.Texts, c.Coming, c.Waiting} {
+		for _, q := range list {
+			if a.GetQuestionId() != "" && q.GetId() == a.GetQuestionId() && stands(q, a.GetUntil().AsTime()) {
+				q.Until, any = a.GetUntil(), true
+			}
+		}
+	}
+	return any
 }
 
 // leaving takes back what a text asks that did not leave, and asks it when it has. It tells whether that changed

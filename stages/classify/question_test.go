@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -15,6 +17,16 @@ func (w *world) became(id string, l handoffv1.Leaving) {
 	w.t.Helper()
 	r := w.record()
 	r.Body = &handoffv1.Record_Asked{Asked: &handoffv1.Asked{QuestionId: id, Leaving: l}}
+	if err := w.step(r); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// ends tells classify that an offer ended now.
+func (w *world) ends(id string) {
+	w.t.Helper()
+	r := w.record()
+	r.Body = &handoffv1.Record_Asked{Asked: &handoffv1.Asked{Question: offer, QuestionId: id, Until: timestamppb.New(w.now)}}
 	if err := w.step(r); err != nil {
 		w.t.Fatal(err)
 	}
@@ -55,6 +67,39 @@ func TestTextsThatDidNotLeaveAskNothing(t *testing.T) {
 			}
 			if got := w.says("yes").GetQuestionId(); got != "" {
 				t.Errorf("and a second yes %q", got)
+			}
+		})
+	}
+}
+
+// TestAnOfferThatEndedEarlyIsAnsweredNoMore: neither by a bare yes nor by words that name it, and whatever else was asked
+// stays as it was.
+func TestAnOfferThatEndedEarlyIsAnsweredNoMore(t *testing.T) {
+	for name, c := range map[string]struct {
+		asked []handoffv1.Question // texts "1", "2" …
+		over  string
+		says  string
+		want  string // the text that it answers; "" for none
+	}{
+		"a bare yes":                 {[]handoffv1.Question{offer}, "1", "yes", ""},
+		"words that name it":         {[]handoffv1.Question{offer, nothing}, "1", "yes, connect me with your team", ""},
+		"what was asked after it":    {[]handoffv1.Question{offer, other}, "1", "yes", "2"},
+		"what was asked before it":   {[]handoffv1.Question{other, offer}, "2", "yes", ""},
+		"an offer that nobody knows": {[]handoffv1.Question{offer}, "9", "yes", "1"},
+		"the one before it":          {[]handoffv1.Question{offer, offer}, "1", "yes", "2"},
+		"the one after it":           {[]handoffv1.Question{offer, offer}, "2", "yes", ""},
+		"nothing was asked":          {nil, "1", "yes", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for i, q := range c.asked {
+				w.asks(q, fmt.Sprint(i+1), time.Hour)
+			}
+			w.now = w.now.Add(time.Minute)
+			w.ends(c.over)
+			w.now = w.now.Add(time.Minute)
+			if got := w.says(c.says).GetQuestionId(); got != c.want {
+				t.Errorf("%q answers %q, want %q", c.says, got, c.want)
 			}
 		})
 	}

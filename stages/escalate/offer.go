@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/schemas/statev1"
@@ -118,11 +119,26 @@ func (c *conversation) onLapse() {
 		c.setTimer(timerLapse, c.look(until))
 		return
 	}
-	if e.GetOfferUntil().AsTime().After(c.t.Now) {
-		e.OfferUntil = c.now()
-	}
 	c.move(EventLapse, "not answered within "+settings.Span(until.Sub(e.GetOfferedAt().AsTime())))
 	c.remember(c.t.Now)
+}
+
+// offerOver ends the time for answers to an offer that ended before it: classify is told, so that no yes is taken for
+// an answer to it from now on.
+func (c *conversation) offerOver() {
+	e := c.episode
+	if !e.GetOfferUntil().AsTime().After(c.t.At()) {
+		return
+	}
+	e.OfferUntil = c.received()
+	if e.GetQuestionId() == "" {
+		return // nobody has seen it
+	}
+	r := c.t.Make(c.at)
+	r.Body = &handoffv1.Record_Asked{Asked: &handoffv1.Asked{
+		Question: handoffv1.Question_QUESTION_OFFER, QuestionId: e.GetQuestionId(), Until: e.GetOfferUntil(),
+	}}
+	c.t.Emit(schemas.TopicClassify, r)
 }
 
 // remember keeps what was refused, so that it is not asked again for a while, and forgets what may be

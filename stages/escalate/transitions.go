@@ -127,6 +127,9 @@ func (c *conversation) move(on Event, reason string) bool {
 	}
 	from, now := e.GetState(), c.t.NowStamp()
 	e.State, e.EndedAt = to, nil
+	if from == offered && on != EventYes && on != EventNo {
+		c.offerOver()
+	}
 	switch to {
 	case offered:
 		e.OfferedAt = now
