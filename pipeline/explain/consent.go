@@ -23,7 +23,11 @@ func consent(c *handoffv1.ConsentFact) string {
 		}
 	}
 	text := fmt.Sprintf("Consent became %s, it was %s (%s): %s", evidence.Status(c.GetStatus()), evidence.Status(c.GetPrior()), c.GetScope(), source)
-	if said != "" {
+	switch {
+	case said == "":
+	case c.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER && c.GetKeyword() == "": // its own words and code
+		text += fmt.Sprintf(", which reported %q", said)
+	default:
 		text += fmt.Sprintf(", by the text %q", said)
 	}
 	return text + "."
@@ -53,7 +57,7 @@ func consentEvent(e *handoffv1.ConsentEvent, reason string) string {
 	case handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_DECLINED:
 		text = "The possible opt-out" + about + " is none" + decided(e.GetBy())
 	case handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_UNDECIDED:
-		text = "The possible opt-out" + about + " counts, nobody decided in time"
+		return "The possible opt-out" + about + " counts, nobody decided in time."
 	case handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_DETACHED:
 		text = "The address belongs to somebody else: name and history were detached"
 		if about != "" {

@@ -94,6 +94,9 @@ func outbound(m *handoffv1.MessageFact, reason string) string {
 		handoffv1.TextClass_TEXT_CLASS_RULE: "a rule", handoffv1.TextClass_TEXT_CLASS_SYSTEM: "Handoff",
 		handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER: "Handoff that answers a keyword",
 	}[m.GetTextClass()]
+	if m.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER && !strings.HasPrefix(reason, "keyword ") {
+		who = "Handoff that confirms it" // what they said in words of their own
+	}
 	said := fmt.Sprintf(": %q", m.GetText()) + attached(int(m.GetMediaCount()))
 	switch {
 	case m.GetAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_PLATFORM:
@@ -152,15 +155,27 @@ func rule(r *handoffv1.RuleFact) string {
 
 // ticket tells what the desk said of a ticket.
 func ticket(t *handoffv1.TicketFact, reason string) string {
-	text := fmt.Sprintf("At the help desk ticket %s is %s", t.GetTicketId(), words(t.GetStatus().String(), "TICKET_STATUS_"))
+	text := "At the help desk ticket " + t.GetTicketId()
+	if t.GetStatus() == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED { // it stays what it was
+		if t.GetMergedInto() != "" {
+			return text + " was merged into ticket " + t.GetMergedInto() + because(reason) + "."
+		}
+		return text + " was changed" + assigned(t) + because(reason) + "."
+	}
+	text += " is " + words(t.GetStatus().String(), "TICKET_STATUS_")
 	if t.GetPrior() != t.GetStatus() && t.GetPrior() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
 		text += ", it was " + words(t.GetPrior().String(), "TICKET_STATUS_")
 	}
-	if t.GetAssignee() != "" {
-		text += ", assigned to " + t.GetAssignee()
-	}
+	text += assigned(t)
 	if t.GetMergedInto() != "" {
 		text += ", merged into ticket " + t.GetMergedInto()
 	}
 	return text + because(reason) + "."
+}
+
+func assigned(t *handoffv1.TicketFact) string {
+	if t.GetAssignee() == "" {
+		return ""
+	}
+	return ", assigned to " + t.GetAssignee()
 }

@@ -27,7 +27,7 @@ func (s *story) tell(e Entry) {
 			return // deliver was told again, behind a lost record
 		}
 		s.holds[of] = body.Hold.GetVersion()
-		text := "The pause ended: automated texts may leave again."
+		text := "The pause ended: people have the conversation no longer."
 		if body.Hold.GetHeld() {
 			text = "People have the conversation now: no automated text leaves until they give it back."
 		}
@@ -38,6 +38,8 @@ func (s *story) tell(e Entry) {
 			text = "All texts to this person wait, because a record that may have been an opt-out could not be read: " + body.TextGate.GetDeadLetter() + "."
 		}
 		s.add(e, Line{Stage: schemas.StageDeliver, Kind: "hold", Text: text})
+	case *handoffv1.Record_DeskFailing:
+		s.failing(e, body.DeskFailing)
 	case *handoffv1.Record_Command:
 		s.command(e, body.Command)
 	case *handoffv1.Record_ConsentImport:
@@ -53,6 +55,24 @@ func (s *story) tell(e Entry) {
 	}
 }
 
+// failing tells once that what is to be done outside fails for now, by the call that was tried first.
+func (s *story) failing(e Entry, f *handoffv1.DeskFailing) {
+	if e.Topic != schemas.TopicDeliver || len(f.GetCallIds()) == 0 || s.told[f.GetCallIds()[0]] {
+		return // deliver passes the same on to escalate, and is told again where more waits behind it
+	}
+	call := f.GetCallIds()[0]
+	s.told[call] = true
+	what := "What is to be done at the help desk"
+	if text := s.texts[call]; text != "" {
+		what = fmt.Sprintf("The text %q", text)
+	}
+	why := f.GetMeaning()
+	if f.GetCode() != "" {
+		why += " (" + f.GetCode() + ")"
+	}
+	s.add(e, Line{Stage: schemas.StageDeliver, Kind: "delivery", Text: what + " has to wait, and is tried again" + because(why) + "."})
+}
+
 // command tells what was asked of desk and bot; texts are told by their facts.
 func (s *story) command(e Entry, c *handoffv1.Command) {
 	l := Line{Stage: schemas.StageEscalate, Kind: "note"}
@@ -63,7 +83,7 @@ func (s *story) command(e Entry, c *handoffv1.Command) {
 		l.Kind = "bot"
 		l.Text = fmt.Sprintf("The bot was to be asked (turn %d)%s.", act.AskBot.GetTurn(), because(act.AskBot.GetNotOffered()))
 	case *handoffv1.Command_CreateTicket:
-		l.Text = fmt.Sprintf("A ticket was to be created: %q, with the last %s.", act.CreateTicket.GetSubject(), count(len(act.CreateTicket.GetMessages()), "message"))
+		l.Text = fmt.Sprintf("A ticket was to be created: %q, with the last %s.", act.CreateTicket.GetSubject(), some(len(act.CreateTicket.GetMessages()), "message"))
 		for _, n := range act.CreateTicket.GetNotes() {
 			l.Text += fmt.Sprintf(" With a note for the agents: %q", n)
 		}
@@ -135,6 +155,14 @@ func called(name, otherwise string) string {
 // words turns an enum's name into words: "OUTCOME_STATUS_DONE" into "done".
 func words(name, prefix string) string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "_", " ")
+}
+
+// some is count, without the number where there is only one.
+func some(n int, of string) string {
+	if n == 1 {
+		return of
+	}
+	return count(n, of)
 }
 
 // count says how many of something there are.

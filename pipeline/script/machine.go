@@ -46,8 +46,11 @@ func (m *machine) record(r *pipeline.Record, wall time.Time) ([]pipeline.Emit, [
 	return m.commit(wall)
 }
 
-// reject makes the record a dead letter.
+// reject makes the record a dead letter at its time, as one that the stage fails on.
 func (m *machine) reject(r *pipeline.Record, cause error, wall time.Time) ([]pipeline.Emit, []state.Failure, error) {
+	if err := m.part.Advance(r.Time, m.settings, false); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", m.stage.Name(), err)
+	}
 	if err := m.part.Reject(r, cause, m.settings); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", m.stage.Name(), err)
 	}

@@ -192,8 +192,22 @@ func reply(t *turn.Turn, id settings.TextID, m *handoffv1.CustomerMessage) {
 func answerTo(t *turn.Turn, id settings.TextID, m *handoffv1.CustomerMessage) outgoing {
 	return outgoing{
 		text: t.Shop.Text(id, m.GetClassification().GetLanguage()), class: handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER,
-		giveUp: answerWithin, reason: "keyword " + written(m), stamp: stampOf(t, t.Here()),
+		giveUp: answerWithin, reason: whatIsAnswered(m), stamp: stampOf(t, t.Here()),
 	}
+}
+
+// whatIsAnswered says in words what a message was taken for that is answered.
+func whatIsAnswered(m *handoffv1.CustomerMessage) string {
+	c := m.GetClassification()
+	switch {
+	case c.GetWrongNumber():
+		return "wrong number"
+	case c.GetPlainLanguage():
+		return "opt-out in plain language"
+	case c.GetDirective() == handoffv1.Directive_DIRECTIVE_YES:
+		return "yes to texts"
+	}
+	return "keyword " + written(m)
 }
 
 // outgoing is a text of consent's own.

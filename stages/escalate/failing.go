@@ -43,5 +43,6 @@ func (c *conversation) onDeskSilent() {
 	}
 	c.sendText(outbound{
 		class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextDeskDown), whileOpen: call,
+		because: "the help desk has not taken the ticket for " + settings.Span(c.stage.deskSilence),
 	})
 }

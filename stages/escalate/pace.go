@@ -85,19 +85,19 @@ func (c *conversation) paced(o outbound, leaves *timestamppb.Timestamp) *timesta
 // (H12).
 func (c *conversation) sayTakenOver() {
 	if c.shop.Handoff.SayTakenOver {
-		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextTakenOver), moment: transition, whileHeldSo: true})
+		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextTakenOver), moment: transition, whileHeldSo: true, because: "say_taken_over"})
 	}
 }
 
 // sayReturned tells the subscriber that the bot is back: on a close by its own text where the shop set
 // that one (H6), else by the general one (H12).
 func (c *conversation) sayReturned(onClose bool) {
-	id := settings.TextReturned
+	id, because := settings.TextReturned, "say_returned"
 	switch h := c.shop.Handoff; {
 	case onClose && h.SayResumed:
-		id = settings.TextResumed
+		id, because = settings.TextResumed, "say_resumed"
 	case !h.SayReturned:
 		return
 	}
-	c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(id), moment: transition, whileHeldSo: true})
+	c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(id), moment: transition, whileHeldSo: true, because: because})
 }

@@ -102,6 +102,7 @@ func (c *conversation) nudge() string {
 	if c.sendText(outbound{
 		class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: n.Text,
 		template: &handoffv1.Template{Name: n.Template, Language: n.Language},
+		because:  "a reply is parked until the customer writes",
 	}) == "" {
 		return ""
 	}

@@ -1,6 +1,7 @@
 package escalate
 
 import (
+	"cmp"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -39,6 +40,8 @@ type outbound struct {
 	whileHeldSo bool
 	// whileOpen is the call that the text says has not ended; it leaves only while that is so (H11).
 	whileOpen string
+	// because says why Handoff itself sends it, where nothing that is reported at that moment does (X3).
+	because string
 	// inThread is the call id under which the thread has it already: it was on its way before (C11).
 	inThread string
 }
@@ -86,7 +89,7 @@ func (c *conversation) sendText(o outbound) (callID string) {
 			Id: callID, Author: authorOf(o.class), Name: c.authorName(o), At: c.now(), Text: o.text, Media: o.media,
 		}), o.onTicket)
 	}
-	c.t.Fact(c.at, turn.New(c.t, handoffv1.Fact{Reason: allowedBy(o, stamp), Kind: turn.New(c.t, handoffv1.Fact_Message{Message: turn.New(c.t, handoffv1.MessageFact{
+	c.t.Fact(c.at, turn.New(c.t, handoffv1.Fact{Reason: cmp.Or(o.because, allowedBy(o, stamp)), Kind: turn.New(c.t, handoffv1.Fact_Message{Message: turn.New(c.t, handoffv1.MessageFact{
 		MessageId: callID, Author: authorOf(o.class), AuthorName: c.authorName(o), Text: o.text,
 		MediaCount: uint32(len(o.media)), TextClass: o.class, Episode: o.episode, NativeId: o.nativeID,
 	})})}))

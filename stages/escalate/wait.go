@@ -77,7 +77,7 @@ func (c *conversation) takeStep(s settings.AgentStep) {
 	late := "No agent reply within " + settings.Span(s.After)
 	switch s.Do {
 	case "tell":
-		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextAgentLate)})
+		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextAgentLate), because: "no agent reply within " + settings.Span(s.After) + ", agent_timer"})
 	case "reroute":
 		c.command(&handoffv1.Command{Action: &handoffv1.Command_AssignTicket{
 			AssignTicket: &handoffv1.AssignTicket{Team: s.Team},
