@@ -144,8 +144,8 @@ func (c *conversation) countReply() {
 	e.LastReplyAt = c.received()
 }
 
-// afterReply restarts the clock, or reopens the episode where its ticket is open (H7). A reply on a
-// ticket that stays closed never pauses (H6).
+// afterReply restarts the clock, or reopens the episode where its ticket is open (H7), after a STOP once the subscriber
+// opted in again. A reply on a ticket that stays closed never pauses (H6).
 func (c *conversation) afterReply() {
 	if !c.live() {
 		return
@@ -154,7 +154,7 @@ func (c *conversation) afterReply() {
 	switch state := c.episode.GetState(); {
 	case state == open:
 		c.setTimer(timerPause, c.look(c.pauseEnds()))
-	case ofTicket && (state == expired || state == closed):
+	case ofTicket && (state == expired || state == closed || state == optedOut && !c.optedOut()):
 		c.move(EventAgentReply, "an agent replied")
 	case c.mirrored() && c.botInMirror() && state != requested:
 		c.take()

@@ -37,5 +37,6 @@ func ExampleTransitions() {
 	// expired   | agent's reply      | open      | H7
 	// expired   | opt-out            | opted_out | C2
 	// closed    | agent's reply      | open      | H6
+	// opted_out | agent's reply      | open      | C2, H4
 	// opted_out | opt-in             | requested | C2, H4
 }

@@ -74,7 +74,7 @@ type Transition struct {
 
 // Transitions is the episode machine, whole: an episode changes its state in no other way. A newly
 // confirmed signal after an expiry is a new episode on the same ticket, so it begins at none.
-func Transitions() [21]Transition {
+func Transitions() [22]Transition {
 	return [...]Transition{
 		{none, EventOffer, offered, "H1, H2"},
 		{none, EventRequest, requested, "H2, C13, M4, M6"},
@@ -102,6 +102,8 @@ func Transitions() [21]Transition {
 		{expired, EventOptOut, optedOut, "C2"},
 		// Only where an agent reopened the ticket: a reply on one that stays closed never pauses.
 		{closed, EventAgentReply, open, "H6"},
+		// Only where an agent opened the ticket that the opt-out closed, and the subscriber opted in again.
+		{optedOut, EventAgentReply, open, "C2, H4"},
 		// Only where the ticket was left open: people had it and nobody closed it.
 		{optedOut, EventOptIn, requested, "C2, H4"},
 	}
