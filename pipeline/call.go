@@ -8,8 +8,10 @@ import (
 // PendingCall is a stored call and the key it is stored under.
 type PendingCall struct {
 	Partition int32
-	Key       []byte
-	Call      Call
+	// Known tells that it replaces a call that was committed before.
+	Known bool
+	Key   []byte
+	Call  Call
 }
 
 // Reader reads committed state only. It is safe for concurrent use, and its answers are of one
@@ -20,6 +22,9 @@ type Reader interface {
 	Get(partition int32, key []byte, name string) (value []byte, ok bool, err error)
 	// Scan calls fn for every entry under key whose name begins with prefix, in byte order.
 	Scan(partition int32, key []byte, prefix string, fn func(name string, value []byte) bool) error
+	// Calls returns the calls stored under key that have not ended, in the order of their creation. It shows
+	// what Committed and Assigned tell, and may show what they are about to tell.
+	Calls(partition int32, key []byte) ([]PendingCall, error)
 	// Settings of all shops.
 	Settings() Settings
 	// Behind tells how old the oldest unread record of the partition's mailbox is; 0 when read to its
@@ -36,9 +41,10 @@ type Caller interface {
 	// Assigned begins a partition; inherited are the calls stored before this process owned it, in the
 	// order of their creation. Another process may still be making them.
 	Assigned(partition int32, read Reader, inherited []PendingCall)
-	// Committed tells what a transaction stored, replaced and ended, after it is readable. ended holds
-	// call ids. Nothing was asked of the outside before this.
-	Committed(partition int32, stored []PendingCall, ended []string)
+	// Committed tells what a transaction stored, replaced and ended, after it is readable; ended are the
+	// calls as they were before. A call that one transaction stores and ends is not told. Nothing was asked
+	// of the outside before this.
+	Committed(partition int32, stored, ended []PendingCall)
 	// Revoked ends a partition: nothing new starts; it waits for running requests until ctx ends. The
 	// rest finish and post their results whoever owns the partition then.
 	Revoked(ctx context.Context, partition int32)

@@ -32,7 +32,7 @@ type account struct {
 	// active: in the Caller's round of accounts. parked: in its list of accounts that wait for a time.
 	active bool
 	parked time.Time
-	calls  int
+	lanes  int
 }
 
 // probeAgain is when a half-open breaker, whose probe is running, is asked again.
@@ -72,7 +72,7 @@ func (a *account) next() *lane {
 			(*q)[0] = nil
 			*q = (*q)[1:]
 			l.queued = false
-			if !l.p.revoked && !l.running && l.head() != nil {
+			if !l.p.revoked && !l.running && !l.empty() {
 				return l
 			}
 		}
@@ -84,7 +84,7 @@ func (a *account) next() *lane {
 func (a *account) take(is func(*lane) bool) *lane {
 	for _, q := range []*[]*lane{&a.soon, &a.ready} {
 		for i, l := range *q {
-			if !l.p.revoked && !l.running && l.head() != nil && is(l) {
+			if !l.p.revoked && !l.running && !l.empty() && is(l) {
 				*q = slices.Delete(*q, i, i+1)
 				l.queued = false
 				return l

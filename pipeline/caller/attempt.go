@@ -44,8 +44,15 @@ type work struct {
 	confirmed, announced uint32
 }
 
-// attempt tries the head of a lane once and settles the lane.
+// attempt tries the head of a lane once and settles the lane. c is nil for a lane that does not hold its calls.
 func (k *Caller) attempt(l *lane, c *call) {
+	if c == nil {
+		var again time.Duration
+		if c, again = k.load(l); c == nil {
+			k.settle(l, nil, step{at: k.cfg.Now().Add(again)})
+			return
+		}
+	}
 	k.mu.Lock()
 	w := &work{k: k, l: l, c: c, pc: c.pc, confirmed: c.confirmed, announced: c.pc.Call.Attempt}
 	commits, ended := l.p.commits, c.ended
@@ -84,7 +91,7 @@ func (w *work) try() step {
 		})
 	}
 	w.kind = w.dest.Retry(w.rel.Attempt.Command)
-	if w.c.began.IsZero() && w.rel.Verdict == Start {
+	if call.TryFor > 0 && w.c.began.IsZero() && w.rel.Verdict == Start {
 		w.c.began = now
 	}
 	if s, done := w.past(now); done {

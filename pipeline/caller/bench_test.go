@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -82,19 +81,19 @@ func TestHeapBytes(t *testing.T) {
 	s.set(func() { s.noLease = true })
 	before := heapInUse()
 	const n = 5000
-	ended := make([]string, 0, n)
 	for i := 0; i < n; i += 1000 {
 		calls := make([]pipeline.PendingCall, 1000)
 		for j := range calls {
 			calls[j] = waitingCall(i + j)
-			ended = append(ended, strings.Clone(calls[j].Call.ID))
 		}
 		s.k.Committed(0, calls, nil)
 	}
 	if took, reckoned := int64(heapInUse()-before), s.k.HeapBytes(); 2*reckoned < took || reckoned > 2*took {
 		t.Errorf("%d waiting calls take %d bytes, reckoned are %d", n, took, reckoned)
 	}
-	s.k.Committed(0, nil, ended)
+	for i := range n {
+		s.k.Committed(0, nil, []pipeline.PendingCall{waitingCall(i)})
+	}
 	if left := s.k.HeapBytes(); left != 0 {
 		t.Errorf("%d bytes are reckoned with no call left", left)
 	}
@@ -129,12 +128,12 @@ func (p *straight) Post(_ context.Context, _ string, key, value []byte) error {
 		return err
 	}
 	if c := r.GetCallResult(); c != nil {
-		p.k.Committed(0, nil, []string{c.GetCallId()})
+		p.k.Committed(0, nil, []pipeline.PendingCall{{Key: key, Call: pipeline.Call{ID: c.GetCallId()}}})
 		p.wg.Done()
 		return nil
 	}
 	a := r.GetAttemptStarted()
-	p.k.Committed(0, []pipeline.PendingCall{{Key: key, Call: pipeline.Call{
+	p.k.Committed(0, []pipeline.PendingCall{{Known: true, Key: key, Call: pipeline.Call{
 		ID: a.GetCallId(), Attempt: a.GetAttempt(), Incarnation: a.GetIncarnation(), Body: p.bodies[a.GetCallId()],
 	}}}, nil)
 	return nil

@@ -43,6 +43,8 @@ type Caller struct {
 	// parked are the accounts that wait for a time, full those that wait for a request to end.
 	parked, full map[*account]struct{}
 	running      int
+	// held is how many calls are in memory, spilled how many lanes do not hold theirs.
+	held, spilled int
 }
 
 type accountKey struct{ destination, shop string }
@@ -101,21 +103,6 @@ func (k *Caller) Close(ctx context.Context) error {
 	}
 }
 
-// callBytes is what a call that waits takes of the heap, in a lane of its own: BenchmarkWaiting.
-const callBytes = 900
-
-// HeapBytes is what the calls that have not ended take of the Go heap, about. There are few of them unless a
-// destination is away: then as many as are asked for meanwhile.
-func (k *Caller) HeapBytes() int64 {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	n := 0
-	for _, p := range k.partitions {
-		n += len(p.calls)
-	}
-	return int64(n) * callBytes
-}
-
 // Assigned implements pipeline.Caller. Only the head of a lane can have been started by another
 // process, for a lane goes on when the end of the call before is committed; or the one that passed it.
 func (k *Caller) Assigned(number int32, read pipeline.Reader, inherited []pipeline.PendingCall) {
@@ -130,19 +117,15 @@ func (k *Caller) Assigned(number int32, read pipeline.Reader, inherited []pipeli
 	p := &partition{
 		number: number, read: read, assigned: now,
 		incarnation: fmt.Sprintf("%s/%d", k.cfg.Incarnation, k.epoch),
-		lanes:       map[string]*lane{}, calls: map[string]*call{}, waiting: map[*lane]struct{}{},
+		lanes:       map[string]*lane{}, calls: map[string]*call{}, waiting: map[*lane]struct{}{}, kept: map[string]*past{},
 		idle: make(chan struct{}),
 	}
 	k.partitions[number] = p
-	for _, pc := range inherited {
-		k.add(p, pc)
+	for i := range inherited {
+		k.add(p, &inherited[i]).inherited = true
 	}
 	for _, l := range p.lanes {
-		for _, c := range l.mayRun() {
-			c.maybe = true
-			c.lookupAfter = now.Add(k.cfg.RequestTimeout + k.cfg.Settle)
-			c.attempts = max(c.pc.Call.Attempt, 1)
-		}
+		k.doubt(l)
 		l.pass(now)
 		k.schedule(l, now)
 	}
@@ -150,7 +133,7 @@ func (k *Caller) Assigned(number int32, read pipeline.Reader, inherited []pipeli
 }
 
 // Committed implements pipeline.Caller.
-func (k *Caller) Committed(number int32, stored []pipeline.PendingCall, ended []string) {
+func (k *Caller) Committed(number int32, stored, ended []pipeline.PendingCall) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	p := k.partitions[number]
@@ -159,16 +142,17 @@ func (k *Caller) Committed(number int32, stored []pipeline.PendingCall, ended []
 	}
 	p.commits++
 	now := k.cfg.Now()
-	for _, pc := range stored {
+	for i := range stored {
+		pc := &stored[i]
 		if c := p.calls[pc.Call.ID]; c != nil {
 			k.replace(p, c, pc, now)
-		} else if l := k.add(p, pc); l.head().pc.Call.ID == pc.Call.ID || l.pass(now) {
+		} else if l := k.add(p, pc); l.hasNext(pc, now) {
 			delete(p.waiting, l)
 			k.schedule(l, now)
 		}
 	}
-	for _, id := range ended {
-		k.remove(p, id, now)
+	for i := range ended {
+		k.remove(p, &ended[i], now)
 	}
 	if len(p.waiting) > 0 {
 		at := latest(now, p.recheck.Add(recheckEvery))
@@ -207,10 +191,8 @@ func (k *Caller) drop(number int32) *partition {
 		k.forget(c)
 	}
 	for _, l := range p.lanes {
-		if l.index >= 0 {
-			heap.Remove(&k.timeline, l.index)
-		}
-		k.sweep(l.account)
+		k.forgetSpilled(l)
+		k.dropLane(l)
 	}
 	if p.running == 0 {
 		close(p.idle)
@@ -219,38 +201,43 @@ func (k *Caller) drop(number int32) *partition {
 }
 
 // add appends a call to its lane and returns the lane. The lock is held.
-func (k *Caller) add(p *partition, pc pipeline.PendingCall) *lane {
+func (k *Caller) add(p *partition, pc *pipeline.PendingCall) *lane {
 	name := laneName(pc)
 	l := p.lanes[name]
 	if l == nil {
-		shop := ""
-		if key, err := schemas.ParseKey(pc.Key); err == nil {
-			shop = key.Shop
-		}
-		at := accountKey{pc.Call.Destination, shop}
-		a := k.accounts[at]
-		if a == nil {
-			a = k.newAccount(at.destination, at.shop)
-			k.accounts[at] = a
-		}
-		l = &lane{name: name, p: p, account: a, index: -1}
+		l = &lane{name: name, key: int32(len(pc.Key)), p: p, account: k.accountOf(pc), index: -1}
+		l.account.lanes++
 		p.lanes[name] = l
 	}
-	c := &call{pc: pc, lane: l, attempts: pc.Call.Attempt}
-	l.calls = append(l.calls, c)
 	l.told = false
-	l.account.calls++
-	p.calls[pc.Call.ID] = c
-	k.metrics.open.WithLabelValues(pc.Call.Destination).Inc()
+	if l.spilled > 0 || k.held >= k.cfg.Held && k.spillFor(l, pc) {
+		k.addSpilled(l, pc)
+	} else {
+		k.hold(l, pc)
+	}
 	return l
+}
+
+// accountOf returns the account that a call is made at. The lock is held.
+func (k *Caller) accountOf(pc *pipeline.PendingCall) *account {
+	at := accountKey{destination: pc.Call.Destination}
+	if key, err := schemas.ParseKey(pc.Key); err == nil {
+		at.shop = key.Shop
+	}
+	a := k.accounts[at]
+	if a == nil {
+		a = k.newAccount(at.destination, at.shop)
+		k.accounts[at] = a
+	}
+	return a
 }
 
 // replace takes over what a commit changed of a known call: an attempt's start, or nothing but that the
 // gate is worth asking again. A start of another
 // incarnation that this process committed was never made by that one, for it starts only after its
 // own commit: the attempt is announced again under the next number. The lock is held.
-func (k *Caller) replace(p *partition, c *call, pc pipeline.PendingCall, now time.Time) {
-	c.pc = pc
+func (k *Caller) replace(p *partition, c *call, pc *pipeline.PendingCall, now time.Time) {
+	c.pc = *pc
 	l := c.lane
 	if _, waits := p.waiting[l]; waits && l.head() == c {
 		delete(p.waiting, l)
@@ -270,15 +257,17 @@ func (k *Caller) replace(p *partition, c *call, pc pipeline.PendingCall, now tim
 }
 
 // remove takes an ended call out of its lane and lets the next one go on. The lock is held.
-func (k *Caller) remove(p *partition, id string, now time.Time) {
-	c := p.calls[id]
+func (k *Caller) remove(p *partition, pc *pipeline.PendingCall, now time.Time) {
+	c := p.calls[pc.Call.ID]
 	if c == nil {
+		k.removeSpilled(p, pc, now)
 		return
 	}
-	delete(p.calls, id)
+	delete(p.calls, pc.Call.ID)
 	k.forget(c)
 	c.ended = true
 	l := c.lane
+	l.inherited = false
 	wasHead := l.head() == c
 	l.remove(c)
 	if l.running {
@@ -289,31 +278,40 @@ func (k *Caller) remove(p *partition, id string, now time.Time) {
 
 // proceed starts the lane's next call, or removes the empty lane. The lock is held.
 func (k *Caller) proceed(l *lane, newHead bool, now time.Time) {
-	if l.head() == nil {
-		if l.index >= 0 {
-			heap.Remove(&k.timeline, l.index)
-		}
+	if l.empty() {
 		delete(l.p.waiting, l)
 		delete(l.p.lanes, l.name)
-		k.sweep(l.account)
+		k.dropLane(l)
 		return
 	}
 	if l.pass(now) || newHead {
 		delete(l.p.waiting, l)
 		k.schedule(l, now)
 	}
+	if len(l.calls) <= longLane {
+		k.spill(l) // others have their turn first
+	}
+}
+
+// dropLane takes a lane without calls off the books. The lock is held.
+func (k *Caller) dropLane(l *lane) {
+	if l.index >= 0 {
+		heap.Remove(&k.timeline, int(l.index))
+	}
+	l.account.lanes--
+	k.sweep(l.account)
 }
 
 // forget takes a call off the books. The lock is held.
 func (k *Caller) forget(c *call) {
-	c.lane.account.calls--
+	k.held--
 	k.metrics.open.WithLabelValues(c.lane.account.destination).Dec()
 }
 
 // sweep removes an account that nothing is left to say to, so that shops that come and go leave
 // nothing behind. One that is limited or failing is kept. The lock is held.
 func (k *Caller) sweep(a *account) {
-	if a.calls > 0 || a.inFlight > 0 || a.slower < 1 || a.failing || !a.breaker.IsClosed() || a.until.After(k.cfg.Now()) {
+	if a.lanes > 0 || a.inFlight > 0 || a.slower < 1 || a.failing || !a.breaker.IsClosed() || a.until.After(k.cfg.Now()) {
 		return
 	}
 	if a.bucket != nil && a.bucket.TokensAt(k.cfg.Now()) < float64(a.bucket.Burst()) {

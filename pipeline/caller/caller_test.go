@@ -80,7 +80,7 @@ func TestLaneGoesOnOnlyAfterTheCommit(t *testing.T) {
 			t.Error("the second call started before the first one's end was committed")
 		}
 		s.set(func() { s.keep = false })
-		s.k.Committed(0, nil, []string{"1"})
+		s.k.Committed(0, nil, ended("1"))
 		synctest.Wait()
 		if did, _ := d.count("2"); did != 1 {
 			t.Errorf("the second call was made %d times", did)
@@ -514,7 +514,7 @@ func TestMetrics(t *testing.T) {
 		s.store(textCall("shut", "acme", "x", "a"), textCall("2", "acme", "x", "b"))
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		for name, want := range map[string]float64{"handoff_calls_open": 1, "handoff_calls_oldest_seconds": 60, "handoff_calls_outcomes_total": 1} {
+		for name, want := range map[string]float64{"handoff_calls_open": 1, "handoff_calls_held": 1, "handoff_calls_oldest_seconds": 60, "handoff_calls_outcomes_total": 1} {
 			if got := value(t, r, name); got != want {
 				t.Errorf("%s is %v, want %v", name, got, want)
 			}

@@ -61,6 +61,10 @@ type Config struct {
 	// quarters are one, so that slow shops leave room for the others. Defaults 1024 and 8.
 	Workers, PerShop int
 
+	// Held is how many calls are held in memory before lanes that wait give theirs up, which are then read back
+	// from the partition's state when the lane's turn comes; default 10,000.
+	Held int
+
 	// Log of outages; default slog.Default.
 	Log *slog.Logger
 	// Registerer of the metrics; nil registers none.
@@ -93,6 +97,7 @@ func (c *Config) complete() error {
 	orElse(&c.BreakerFor, 10*time.Second)
 	orElse(&c.Workers, 1024)
 	orElse(&c.PerShop, 8)
+	orElse(&c.Held, 10_000)
 	orElse(&c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now

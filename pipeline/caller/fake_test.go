@@ -99,13 +99,14 @@ func (s *stage) run(stop chan struct{}) {
 
 func (s *stage) commit(r *handoffv1.Record) {
 	s.mu.Lock()
-	var stored []pipeline.PendingCall
-	var ended []string
+	var stored, ended []pipeline.PendingCall
 	if a := r.GetAttemptStarted(); a != nil {
 		s.started = append(s.started, a)
 		if i := s.index(a.GetCallId()); i >= 0 && !s.deaf {
 			s.stored[i].Call.Attempt, s.stored[i].Call.Incarnation = a.GetAttempt(), a.GetIncarnation()
-			stored = append(stored, s.stored[i])
+			again := s.stored[i]
+			again.Known = true
+			stored = append(stored, again)
 		}
 	}
 	if f := r.GetDeskFailing(); f != nil {
@@ -114,8 +115,8 @@ func (s *stage) commit(r *handoffv1.Record) {
 	if c := r.GetCallResult(); c != nil {
 		s.results = append(s.results, c)
 		if i := s.index(c.GetCallId()); i >= 0 && !s.keep {
+			ended = append(ended, s.stored[i])
 			s.stored = slices.Delete(s.stored, i, i+1)
-			ended = append(ended, c.GetCallId())
 		}
 	}
 	k, keep := s.k, s.keep
@@ -153,6 +154,26 @@ func (s *stage) outcome(id string) *handoffv1.Outcome {
 		}
 	}
 	return nil
+}
+
+// Calls implements pipeline.Reader.
+func (s *stage) Calls(_ int32, key []byte) (calls []pipeline.PendingCall, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.stored {
+		if string(c.Key) == string(key) {
+			calls = append(calls, c)
+		}
+	}
+	return calls, nil
+}
+
+// ended are calls of these ids.
+func ended(ids ...string) (calls []pipeline.PendingCall) {
+	for _, id := range ids {
+		calls = append(calls, textCall(id, "acme", "x", "a"))
+	}
+	return calls
 }
 
 // Get, Scan, Settings, Behind and Lease implement pipeline.Reader.

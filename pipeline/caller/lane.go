@@ -2,7 +2,6 @@ package caller
 
 import (
 	"container/heap"
-	"fmt"
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -18,36 +17,52 @@ type partition struct {
 	// assigned is when it began.
 	assigned time.Time
 	lanes    map[string]*lane
-	calls    map[string]*call
+	// calls that are held, by their ids.
+	calls map[string]*call
 	// waiting are the lanes whose head the gate made wait for a commit.
 	waiting map[*lane]struct{}
-	// recheck is when they were last asked after a commit; commits counts commits.
+	// kept is what is known of tried calls that are not held, by their ids.
+	kept map[string]*past
+	// recheck is when they were last asked after a commit; commits counts commits, gone the ended calls that were
+	// not held.
 	recheck time.Time
 	commits uint64
+	gone    uint64
 	running int
 	revoked bool
 	// idle is closed when revoked and nothing runs.
 	idle chan struct{}
 }
 
-// lane is a queue of calls that run one at a time, in order.
+// lane is a queue of calls that run one at a time, in order. It holds all of its calls, or none: see spill.
 type lane struct {
 	name    string
 	p       *partition
 	account *account
 	calls   []*call
+	// due is when the head is tried next; index is the place in the heap, -1 when not there.
+	due   time.Time
+	index int32
+	key   int32 // length of the key that name begins with
+
 	running bool
 	queued  bool // in the account's queue
 	claims  bool // its attempt has not taken its token yet
 	placed  bool // its attempt counts among the account's requests
 	told    bool // deliver was told that these calls fail
-	// due is when the head is tried next; index is the place in the heap, -1 when not there.
-	due   time.Time
-	index int
+	// inherited: it had calls when the partition was assigned. One of those may have been started by somebody else.
+	inherited bool
+
+	// Of calls that are not held: how many there are, about, and at least one; what commits told of them is counted;
+	// and of the first that it has little time, that it waits for its time and others may pass it, when it was made
+	// (Unix ms).
+	little, delayed bool
+	spilled         int32
+	news            uint32
+	oldest          int64
 }
 
-// call is one stored call. What the worker alone writes while the lane runs is below pc and confirmed,
-// which the Caller's lock guards.
+// call is one stored call that is held. The Caller's lock guards it, but for its past.
 type call struct {
 	pc   pipeline.PendingCall
 	lane *lane
@@ -60,7 +75,11 @@ type call struct {
 	ended bool
 	// posted tells that its result is in the mailbox.
 	posted bool
+	past
+}
 
+// past is what is known of a call's attempts. The worker alone writes it while the lane runs.
+type past struct {
 	// maybe tells that an earlier attempt may have arrived, of this process or of an earlier owner.
 	maybe bool
 	// lookupAfter is the earliest time at which that can be told.
@@ -72,6 +91,7 @@ type call struct {
 	consentVersion uint64
 	started        time.Time
 	// began is when it was tried first, or could have been but for the destination: a call's TryFor counts from here.
+	// Of others it stays zero.
 	began time.Time
 }
 
@@ -113,6 +133,10 @@ func (b bounds) until(at, now time.Time) time.Time {
 	return at
 }
 
+// empty tells that no call is left in the lane.
+func (l *lane) empty() bool { return len(l.calls) == 0 && l.spilled == 0 }
+
+// head is the first call; nil when there is none, or none is held.
 func (l *lane) head() *call {
 	if len(l.calls) == 0 {
 		return nil
@@ -122,12 +146,20 @@ func (l *lane) head() *call {
 
 // urgent tells whether the head has so little time that it goes before others of its account.
 func (l *lane) urgent() bool {
-	const little = 5 * time.Minute
+	if l.spilled > 0 {
+		return l.little
+	}
 	c := l.head()
 	if c == nil {
 		return false
 	}
-	of := c.pc.Call
+	return hasLittle(&c.pc.Call)
+}
+
+// little is how much time a call has at most that goes before others.
+const little = 5 * time.Minute
+
+func hasLittle(of *pipeline.Call) bool {
 	return of.TryFor > 0 && of.TryFor <= little || !of.GiveUpAt.IsZero() && of.GiveUpAt.Sub(of.Created) <= little
 }
 
@@ -148,8 +180,13 @@ func (l *lane) mayRun() []*call {
 
 // pass lets the first call that passes others go before a head that waits for its time, and tells whether one did.
 func (l *lane) pass(now time.Time) bool {
+	return !l.running && l.reorder(now)
+}
+
+// reorder is pass, whether the lane runs or not.
+func (l *lane) reorder(now time.Time) bool {
 	head := l.head()
-	if head == nil || l.running || head.pc.Call.Passes || !head.pc.Call.NotBefore.After(now) {
+	if head == nil || head.pc.Call.Passes || !head.pc.Call.NotBefore.After(now) {
 		return false
 	}
 	for i, c := range l.calls {
@@ -171,7 +208,7 @@ func (l *lane) remove(c *call) {
 	}
 }
 
-func laneName(pc pipeline.PendingCall) string { return fmt.Sprintf("%s\n%s", pc.Key, pc.Call.Lane) }
+func laneName(pc *pipeline.PendingCall) string { return string(pc.Key) + "\n" + pc.Call.Lane }
 
 // timeline is a heap of lanes by the time their head is due.
 type timeline []*lane
@@ -182,13 +219,13 @@ func (h timeline) Len() int           { return len(h) }
 func (h timeline) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
 func (h timeline) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
+	h[i].index, h[j].index = int32(i), int32(j)
 }
 
 // Push implements heap.Interface.
 func (h *timeline) Push(x any) {
 	l := x.(*lane)
-	l.index = len(*h)
+	l.index = int32(len(*h))
 	*h = append(*h, l)
 }
 

@@ -297,7 +297,7 @@ func TestCloseGivesUpWhatDoesNotEnd(t *testing.T) {
 func TestNoGoroutinePerWaitingCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, d := newStage(t), newDestination(Idempotent)
-		defer begin(t, s, nil, map[string]Destination{"x": d})()
+		defer begin(t, s, func(c *Config) { c.Held = 100_000 }, map[string]Destination{"x": d})()
 		for i := range 20_000 {
 			id := fmt.Sprint(i)
 			s.say(id, Release{Verdict: Wait})
@@ -310,11 +310,12 @@ func TestNoGoroutinePerWaitingCall(t *testing.T) {
 		if running != 0 || accounts != 100 {
 			t.Errorf("%d requests run for calls that wait, %d accounts", running, accounts)
 		}
-		var ids []string
-		for i := range 20_000 {
-			ids = append(ids, fmt.Sprint(i))
-		}
-		s.k.Committed(0, nil, ids)
+		s.mu.Lock()
+		all := s.stored
+		s.stored = nil
+		s.mu.Unlock()
+		s.k.Committed(0, nil, all)
+		synctest.Wait()
 		s.k.mu.Lock()
 		defer s.k.mu.Unlock()
 		if p := s.k.partitions[0]; len(p.lanes)+len(p.calls)+len(p.waiting)+len(s.k.timeline)+len(s.k.accounts) != 0 {

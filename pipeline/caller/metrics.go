@@ -68,12 +68,16 @@ var (
 	oldestDesc   = prometheus.NewDesc("handoff_calls_oldest_seconds", "Age of the oldest call that has not ended.", []string{"destination"}, nil)
 	inFlightDesc = prometheus.NewDesc("handoff_calls_in_flight", "Requests that run.", []string{"destination"}, nil)
 	breakersDesc = prometheus.NewDesc("handoff_calls_breakers", "Shops by the state of their destination's breaker.", []string{"destination", "state"}, nil)
+	heldDesc     = prometheus.NewDesc("handoff_calls_held", "Calls in memory; the others that are open are read back from the state when their lane's turn comes.", nil, nil)
+	spilledDesc  = prometheus.NewDesc("handoff_calls_spilled_lanes", "Lanes whose calls are not in memory.", nil, nil)
 	limitedDesc  = prometheus.NewDesc("handoff_calls_limited_shops", "Shops whose destination asked to be left alone until later.", []string{"destination"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- oldestDesc
+	ch <- heldDesc
+	ch <- spilledDesc
 	ch <- inFlightDesc
 	ch <- breakersDesc
 	ch <- limitedDesc
@@ -104,11 +108,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, p := range k.partitions {
 		for _, l := range p.lanes {
-			if c := l.head(); c != nil {
-				s := of(l.account.destination)
-				if s.oldest.IsZero() || c.pc.Call.Created.Before(s.oldest) {
-					s.oldest = c.pc.Call.Created
-				}
+			s := of(l.account.destination)
+			if made := l.made(); s.oldest.IsZero() || made.Before(s.oldest) {
+				s.oldest = made
 			}
 		}
 	}
@@ -120,7 +122,10 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 			s.limited++
 		}
 	}
+	held, spilled := k.held, k.spilled
 	k.mu.Unlock()
+	ch <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, float64(held))
+	ch <- prometheus.MustNewConstMetric(spilledDesc, prometheus.GaugeValue, float64(spilled))
 	for destination, s := range states {
 		age := 0.0
 		if !s.oldest.IsZero() {

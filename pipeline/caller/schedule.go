@@ -13,7 +13,7 @@ func (k *Caller) schedule(l *lane, at time.Time) {
 	}
 	l.due = at
 	if l.index >= 0 {
-		heap.Fix(&k.timeline, l.index)
+		heap.Fix(&k.timeline, int(l.index))
 	} else {
 		heap.Push(&k.timeline, l)
 	}
@@ -161,7 +161,7 @@ const lapseAgain = time.Second
 // for an attempt that ends it and makes no request; nil for none. The lock is held.
 func (k *Caller) lapsed(a *account, now, again time.Time) (over *lane) {
 	for over == nil {
-		l := a.take(func(l *lane) bool { return l.head().pc.Call.TryFor > 0 })
+		l := a.take(func(l *lane) bool { c := l.head(); return c != nil && c.pc.Call.TryFor > 0 })
 		if l == nil {
 			return nil
 		}
@@ -235,7 +235,9 @@ func (k *Caller) settle(l *lane, c *call, s step) {
 		return
 	}
 	switch {
-	case c.ended:
+	case c == nil && l.spilled > 0:
+		k.schedule(l, s.at)
+	case c == nil, c.ended:
 		k.proceed(l, true, now)
 	case l.pass(now):
 		k.schedule(l, now)
@@ -249,8 +251,10 @@ func (k *Caller) settle(l *lane, c *call, s step) {
 		if !s.at.IsZero() {
 			k.schedule(l, s.at)
 		}
+		k.spill(l)
 	default:
 		k.schedule(l, s.at)
+		k.spill(l)
 	}
 	k.sweep(a)
 }

@@ -307,15 +307,15 @@ func (r *recorder) Assigned(p int32, read pipeline.Reader, inherited []pipeline.
 	}
 }
 
-func (r *recorder) Committed(p int32, stored []pipeline.PendingCall, ended []string) {
+func (r *recorder) Committed(p int32, stored, ended []pipeline.PendingCall) {
 	for _, c := range stored {
 		r.add("stored %s %s", c.Call.ID, c.Call.Body)
 		if r.committed != nil {
 			r.committed(r.reader, p, c.Call)
 		}
 	}
-	for _, id := range ended {
-		r.add("ended %s", id)
+	for _, c := range ended {
+		r.add("ended %s", c.Call.ID)
 	}
 }
 

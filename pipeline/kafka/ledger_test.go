@@ -415,7 +415,7 @@ func (a *auditor) Assigned(p int32, _ pipeline.Reader, inherited []pipeline.Pend
 	}
 }
 
-func (a *auditor) Committed(int32, []pipeline.PendingCall, []string) {
+func (a *auditor) Committed(int32, []pipeline.PendingCall, []pipeline.PendingCall) {
 	if fn := a.applied.Swap(nil); fn != nil {
 		(*fn)()
 	}

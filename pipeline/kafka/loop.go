@@ -309,11 +309,7 @@ func (in *incarnation) started(p *part) error {
 	in.r.reader.own(p.id, in.heartbeat, p.state.Next(), p.state.Clock())
 	calls := p.calls
 	p.calls = nil
-	ids := make(map[string]struct{}, len(calls))
-	for i := range calls {
-		ids[calls[i].Call.ID] = struct{}{}
-	}
-	in.r.metrics.setPending(p.id, ids)
+	in.r.metrics.setPending(p.id, len(calls))
 	if c := in.r.cfg.Caller; c != nil {
 		in.r.calling.Lock()
 		c.Assigned(p.id, in.r.reader, calls)

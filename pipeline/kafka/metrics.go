@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -27,8 +26,6 @@ type runnerMetrics struct {
 	writeErrors prometheus.Counter
 	lag         *prometheus.GaugeVec
 	calls       *prometheus.GaugeVec
-	mu          sync.Mutex
-	open        map[int32]map[string]struct{} // guarded by mu; pending call ids by partition
 }
 
 func newRunnerMetrics(registerer prometheus.Registerer, stage string, r *Runner) (*runnerMetrics, error) {
@@ -56,7 +53,6 @@ func newRunnerMetrics(registerer prometheus.Registerer, stage string, r *Runner)
 		writeErrors: counter("handoff_sink_write_errors_total", "Writes the outside store did not take; they are tried again."),
 		lag:         gauges("handoff_lag_records", "Records in the mailbox that are not committed."),
 		calls:       gauges("handoff_pending_calls", "Outside calls stored and not ended."),
-		open:        map[int32]map[string]struct{}{},
 	}
 	m.collectors = []prometheus.Collector{m.records, m.deadLetters, m.restarts, m.restored, m.standby, m.commit, m.restore, m.writes, m.writeErrors, m.lag, m.calls, newRunnerGauges(r, labels)}
 	if registerer == nil {
@@ -86,11 +82,8 @@ func (m *runnerMetrics) setLag(partition int32, records int64) {
 }
 
 // setPending begins to count a partition's calls.
-func (m *runnerMetrics) setPending(partition int32, ids map[string]struct{}) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.open[partition] = ids
-	m.calls.WithLabelValues(label(partition)).Set(float64(len(ids)))
+func (m *runnerMetrics) setPending(partition int32, calls int) {
+	m.calls.WithLabelValues(label(partition)).Set(float64(calls))
 }
 
 // pending counts what a transaction did to the partition's calls.
@@ -98,27 +91,11 @@ func (m *runnerMetrics) pending(partition int32, c state.Changes) {
 	if len(c.Stored)+len(c.Ended) == 0 {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	open := m.open[partition]
-	if open == nil {
-		open = map[string]struct{}{}
-		m.open[partition] = open
-	}
-	for i := range c.Stored {
-		open[c.Stored[i].Call.ID] = struct{}{}
-	}
-	for _, id := range c.Ended {
-		delete(open, id)
-	}
-	m.calls.WithLabelValues(label(partition)).Set(float64(len(open)))
+	m.calls.WithLabelValues(label(partition)).Add(float64(c.More()))
 }
 
 // forget removes a partition that left.
 func (m *runnerMetrics) forget(partition int32) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.open, partition)
 	m.lag.DeleteLabelValues(label(partition))
 	m.calls.DeleteLabelValues(label(partition))
 }

@@ -59,10 +59,10 @@ func (o *outboxCaller) Assigned(_ int32, _ pipeline.Reader, inherited []pipeline
 	}
 }
 
-func (o *outboxCaller) Committed(_ int32, stored []pipeline.PendingCall, ended []string) {
+func (o *outboxCaller) Committed(_ int32, stored, ended []pipeline.PendingCall) {
 	o.p.mu.Lock()
-	for _, id := range ended {
-		o.p.ended[id] = true
+	for _, call := range ended {
+		o.p.ended[call.Call.ID] = true
 	}
 	o.p.mu.Unlock()
 	for _, call := range stored {

@@ -99,6 +99,14 @@ func (v *reader) Scan(partition int32, key []byte, prefix string, fn func(name s
 	return state.ScanEntries(p.back, key, prefix, fn)
 }
 
+func (v *reader) Calls(partition int32, key []byte) ([]pipeline.PendingCall, error) {
+	p := v.of(partition)
+	if p == nil {
+		return nil, nil
+	}
+	return state.ReadCalls(p.back, partition, key)
+}
+
 func (v *reader) Settings() pipeline.Settings {
 	if v.r.cfg.Settings == nil {
 		return noSettings{}

@@ -471,6 +471,6 @@ type lettingGo func()
 
 func (lettingGo) Assigned(int32, pipeline.Reader, []pipeline.PendingCall) {}
 
-func (lettingGo) Committed(int32, []pipeline.PendingCall, []string) {}
+func (lettingGo) Committed(int32, []pipeline.PendingCall, []pipeline.PendingCall) {}
 
 func (l lettingGo) Revoked(context.Context, int32) { l() }

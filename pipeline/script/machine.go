@@ -93,6 +93,10 @@ func (c committed) Scan(_ int32, key []byte, prefix string, fn func(name string,
 	return state.ScanEntries(c.m.back, key, prefix, fn)
 }
 
+func (c committed) Calls(partition int32, key []byte) ([]pipeline.PendingCall, error) {
+	return state.ReadCalls(c.m.back, partition, key)
+}
+
 func (c committed) Settings() pipeline.Settings { return c.m.settings }
 func (c committed) Behind(int32) time.Duration  { return 0 }
 func (c committed) Lease(int32) bool            { return true }

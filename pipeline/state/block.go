@@ -65,6 +65,16 @@ func (b block) at(i int) (stored, int) {
 	return stored{kind: b[i], flags: b[i+1], name: b[name:value:value], value: b[value:end:end]}, end
 }
 
+// value returns the value of an entry; ok is false when there is none.
+func (b block) value(kind byte, name string) (value []byte, ok bool) {
+	at, ok := b.find(kind, name)
+	if !ok {
+		return nil, false
+	}
+	s, _ := b.at(at)
+	return s.value, s.flags&exists != 0
+}
+
 // find returns the offset of an entry; ok is false when the block does not have it.
 func (b block) find(kind byte, name string) (at int, ok bool) {
 	for i, used := b.entries(), b.used(); i < used; {

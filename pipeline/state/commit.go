@@ -2,6 +2,8 @@ package state
 
 import (
 	"encoding/binary"
+	"slices"
+	"sort"
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -56,14 +58,25 @@ func (p *Partition) Seal(changelog func(key, value []byte)) Position {
 type Changes struct {
 	// Stored or replaced calls, in the order of their creation.
 	Stored []pipeline.PendingCall
-	// Ended call ids.
-	Ended []string
+	// Ended calls, as they were before.
+	Ended []pipeline.PendingCall
+}
+
+// More is by how many calls there are more than before.
+func (c *Changes) More() int {
+	n := -len(c.Ended)
+	for i := range c.Stored {
+		if !c.Stored[i].Known {
+			n++
+		}
+	}
+	return n
 }
 
 // Committed says that the sealed transaction is committed; next is the changelog offset after its
 // position. The changes show in the backing only after Save.
 func (p *Partition) Committed(next int64) Changes {
-	var stored []orderedCall
+	var stored calls
 	var changes Changes
 	for n, i := range p.changed {
 		if n%AheadKeys == 0 {
@@ -72,22 +85,33 @@ func (p *Partition) Committed(next int64) Changes {
 		k := &p.cache.open[i]
 		for j := range k.changes {
 			c := &k.changes[j]
-			switch {
-			case c.kind != kindCall:
-			case !c.ok:
-				changes.Ended = append(changes.Ended, c.name)
-			default:
-				// It was encoded in this transaction.
-				if call, err := p.pendingCall(p.cache.block(k.at).key(), c.value); err == nil {
-					stored = append(stored, call)
-				}
+			if c.kind != kindCall {
+				continue
+			}
+			b := p.cache.block(k.at)
+			was, known := b.value(kindCall, c.name)
+			value := c.value
+			if !c.ok {
+				value = was
+			}
+			if !c.ok && !known {
+				continue
+			}
+			seq, call, err := decodeCall(value)
+			if err != nil {
+				continue // never: it was encoded in this transaction, or read when its key was
+			}
+			pc := pipeline.PendingCall{Partition: p.cfg.Partition, Known: known, Key: slices.Clone(b.key()), Call: call}
+			if c.ok {
+				stored.add(seq, pc)
+			} else {
+				changes.Ended = append(changes.Ended, pc)
 			}
 		}
 		p.fold(i)
 	}
-	if stored != nil {
-		changes.Stored = inOrder(stored)
-	}
+	sort.Sort(&stored)
+	changes.Stored = stored.calls
 	p.cache.close()
 	p.cache.settle()
 	p.seen.committed()

@@ -131,18 +131,11 @@ func (p *Partition) get(kind byte, name string) (value []byte, ok bool) {
 	if i := k.change(kind, name); i >= 0 {
 		return k.changes[i].value, k.changes[i].ok
 	}
-	at, ok := p.block.find(kind, name)
-	if !ok {
-		return nil, false
+	value, ok = p.block.value(kind, name)
+	if ok && kind == kindTimer {
+		value = value[:8]
 	}
-	s, _ := p.block.at(at)
-	if s.flags&exists == 0 {
-		return nil, false
-	}
-	if kind == kindTimer {
-		return s.value[:8], true
-	}
-	return s.value, true
+	return value, ok
 }
 
 // set changes an entry of the key in hand, in the open transaction.

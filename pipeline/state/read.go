@@ -1,10 +1,12 @@
 package state
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -55,52 +57,83 @@ func ReadPosition(b Backing) (Position, Resume, error) {
 
 func (r Resume) encode() []byte { return appendTime(binary.AppendVarint(nil, r.Next), r.At) }
 
+// ReadCalls returns the committed calls of a record key, in the order of their creation.
+func ReadCalls(b Backing, partition int32, key []byte) ([]pipeline.PendingCall, error) {
+	var found calls
+	if err := found.read(b, partition, slices.Clone(key)); err != nil {
+		return nil, fmt.Errorf("read pending calls: %w", err)
+	}
+	sort.Sort(&found)
+	return found.calls, nil
+}
+
 // PendingCalls returns the committed calls, in the order of their creation.
 func (p *Partition) PendingCalls() ([]pipeline.PendingCall, error) {
-	var found []orderedCall
-	var bad error
+	n, bad := 0, error(nil)
+	keys := make([][]byte, 0)
 	err := p.back.Scan([]byte{kindCall}, []byte{kindCall + 1}, func(k, _ []byte) bool {
-		key, id, err := cutKey(k[1:])
-		if err != nil {
-			bad = err
+		var key []byte
+		if key, _, bad = cutKey(k[1:]); bad != nil {
 			return false
 		}
-		value, ok, err := p.back.Get(appendLocal(nil, kindCall, key, id))
-		if err == nil && !ok {
-			err = fmt.Errorf("%w: call %q is in the index only", ErrFormat, id)
+		if n++; len(keys) == 0 || !bytes.Equal(keys[len(keys)-1], key) { // those of a key are beside each other
+			keys = append(keys, slices.Clone(key))
 		}
-		if err != nil {
-			bad = err
-			return false
-		}
-		var c orderedCall
-		c, bad = p.pendingCall(key, value)
-		found = append(found, c)
-		return bad == nil
+		return true
 	})
+	found := calls{seq: make([]uint64, 0, n), calls: make([]pipeline.PendingCall, 0, n)}
+	for _, key := range keys {
+		if err == nil && bad == nil {
+			bad = found.read(p.back, p.cfg.Partition, key)
+		}
+	}
+	if err == nil && bad == nil && len(found.calls) != n {
+		bad = fmt.Errorf("%w: %d calls are in the index, %d are stored under its keys", ErrFormat, n, len(found.calls))
+	}
 	if err := cmp.Or(err, bad); err != nil {
 		return nil, fmt.Errorf("read pending calls: %w", err)
 	}
-	return inOrder(found), nil
+	sort.Sort(&found)
+	return found.calls, nil
 }
 
-type orderedCall struct {
-	seq uint64
-	pipeline.PendingCall
+// calls are pending calls and their places in the order of creation, by which they are sorted. There may be a million:
+// they are moved where they lie.
+type calls struct {
+	seq   []uint64
+	calls []pipeline.PendingCall
 }
 
-func (p *Partition) pendingCall(key, value []byte) (orderedCall, error) {
-	seq, call, err := decodeCall(value)
-	return orderedCall{seq, pipeline.PendingCall{Partition: p.cfg.Partition, Key: slices.Clone(key), Call: call}}, err
+// read appends the calls of a record key.
+func (c *calls) read(b Backing, partition int32, key []byte) error {
+	var bad error
+	prefix := appendLocal(nil, kindCall, key, "")
+	err := b.Scan(prefix, after(prefix), func(_, value []byte) bool {
+		var seq uint64
+		var call pipeline.Call
+		if seq, call, bad = decodeCall(value); bad != nil {
+			return false
+		}
+		c.add(seq, pipeline.PendingCall{Partition: partition, Key: key, Call: call})
+		return true
+	})
+	return cmp.Or(err, bad)
 }
 
-func inOrder(calls []orderedCall) []pipeline.PendingCall {
-	slices.SortFunc(calls, func(a, b orderedCall) int { return cmp.Compare(a.seq, b.seq) })
-	all := make([]pipeline.PendingCall, len(calls))
-	for i := range calls {
-		all[i] = calls[i].PendingCall
-	}
-	return all
+func (c *calls) add(seq uint64, call pipeline.PendingCall) {
+	c.seq, c.calls = append(c.seq, seq), append(c.calls, call)
+}
+
+// Len implements sort.Interface.
+func (c *calls) Len() int { return len(c.seq) }
+
+// Less implements sort.Interface.
+func (c *calls) Less(i, j int) bool { return c.seq[i] < c.seq[j] }
+
+// Swap implements sort.Interface.
+func (c *calls) Swap(i, j int) {
+	c.seq[i], c.seq[j] = c.seq[j], c.seq[i]
+	c.calls[i], c.calls[j] = c.calls[j], c.calls[i]
 }
 
 // NextTimer returns when the next timer is due; ok is false when none is set.

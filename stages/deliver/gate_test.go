@@ -125,7 +125,7 @@ func TestOpeningTheGateWakesWaitingTexts(t *testing.T) {
 	w.command(number, create(1))
 	w.shut("handoff.consent/3/14", true)
 	var stored []string
-	w.committed = func(calls []pipeline.PendingCall, _ []string) {
+	w.committed = func(calls, _ []pipeline.PendingCall) {
 		for _, c := range calls {
 			stored = append(stored, c.Call.ID)
 		}

@@ -55,7 +55,7 @@ type world struct {
 	known   map[string]bool // handled: calls that ever were
 	serial  int
 	// committed is told of each commit.
-	committed func(stored []pipeline.PendingCall, ended []string)
+	committed func(stored, ended []pipeline.PendingCall)
 }
 
 func newWorld(t testing.TB) *world {
@@ -136,6 +136,13 @@ func (r reader) Scan(_ int32, _ []byte, prefix string, fn func(string, []byte) b
 	state{r.w}.Scan(prefix, fn)
 	return nil
 }
+
+func (r reader) Calls(int32, []byte) ([]pipeline.PendingCall, error) {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	return slices.Clone(r.w.calls), nil
+}
+
 func (r reader) Settings() pipeline.Settings { return r.w }
 func (r reader) Behind(int32) time.Duration  { return 0 }
 func (r reader) Lease(int32) bool            { return true }
@@ -202,11 +209,13 @@ func (w *world) process(in *pipeline.Input) error {
 			w.timers[t.Name] = t.At
 		}
 	}
-	var stored []pipeline.PendingCall
+	var stored, ended []pipeline.PendingCall
 	for _, c := range fx.Calls {
 		pc := pipeline.PendingCall{Key: w.key(), Call: c}
+		i := w.index(c.ID)
+		pc.Known = i >= 0
 		stored = append(stored, pc)
-		if i := w.index(c.ID); i >= 0 {
+		if i >= 0 {
 			w.calls[i] = pc
 		} else {
 			w.calls = append(w.calls, pc)
@@ -215,6 +224,7 @@ func (w *world) process(in *pipeline.Input) error {
 	}
 	for _, id := range fx.Ended {
 		if i := w.index(id); i >= 0 {
+			ended = append(ended, w.calls[i])
 			w.calls = slices.Delete(w.calls, i, i+1)
 		}
 	}
@@ -232,7 +242,7 @@ func (w *world) process(in *pipeline.Input) error {
 	tell := w.committed
 	w.mu.Unlock()
 	if tell != nil && (len(stored) > 0 || len(fx.Ended) > 0 || in.Record != nil) {
-		tell(stored, fx.Ended)
+		tell(stored, ended)
 	}
 	return nil
 }

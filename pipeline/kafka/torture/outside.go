@@ -150,7 +150,7 @@ func (o *outside) Assigned(_ int32, _ pipeline.Reader, inherited []pipeline.Pend
 	o.make(inherited)
 }
 
-func (o *outside) Committed(_ int32, stored []pipeline.PendingCall, _ []string) {
+func (o *outside) Committed(_ int32, stored, _ []pipeline.PendingCall) {
 	_ = o.traps.step(placeCaller, "Committed", "", before)
 	o.make(stored)
 	_ = o.traps.step(placeCaller, "Committed", "", after)

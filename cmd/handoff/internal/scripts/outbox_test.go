@@ -49,7 +49,7 @@ func (c *courier) Assigned(partition int32, read pipeline.Reader, inherited []pi
 }
 
 // Committed implements pipeline.Caller.
-func (c *courier) Committed(partition int32, stored []pipeline.PendingCall, ended []string) {
+func (c *courier) Committed(partition int32, stored, ended []pipeline.PendingCall) {
 	c.box.mu.Lock()
 	defer c.box.mu.Unlock()
 	l := c.box.owned[partition]
@@ -64,7 +64,9 @@ func (c *courier) Committed(partition int32, stored []pipeline.PendingCall, ende
 			l.calls = append(l.calls, s)
 		}
 	}
-	l.calls = slices.DeleteFunc(l.calls, func(o pipeline.PendingCall) bool { return slices.Contains(ended, o.Call.ID) })
+	l.calls = slices.DeleteFunc(l.calls, func(o pipeline.PendingCall) bool {
+		return slices.ContainsFunc(ended, func(e pipeline.PendingCall) bool { return e.Call.ID == o.Call.ID })
+	})
 }
 
 // Revoked implements pipeline.Caller.
@@ -180,6 +182,15 @@ func (b *outbox) Scan(partition int32, key []byte, prefix string, fn func(name s
 		}
 	}
 	return err
+}
+
+// Calls implements pipeline.Reader.
+func (b *outbox) Calls(partition int32, key []byte) (calls []pipeline.PendingCall, err error) {
+	err = b.from(partition, func(r pipeline.Reader) (err error) {
+		calls, err = r.Calls(partition, key)
+		return err
+	})
+	return calls, err
 }
 
 // Settings implements pipeline.Reader.
