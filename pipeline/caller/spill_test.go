@@ -25,7 +25,7 @@ type outbox struct {
 	byKey  map[string][]pipeline.PendingCall // guarded by mu
 	reads  int                               // guarded by mu; how often a key's calls were read
 	ended  []string                          // guarded by mu
-	during func()                            // guarded by mu; happens once, amid a reading of calls
+	during map[string]func()                 // guarded by mu; happens once, amid a reading of that key's calls
 }
 
 func newOutbox(t testing.TB) *outbox {
@@ -104,8 +104,8 @@ func (o *outbox) end(key []byte, id string, told bool) {
 func (o *outbox) Calls(_ int32, key []byte) ([]pipeline.PendingCall, error) {
 	o.mu.Lock()
 	o.reads++
-	calls, during := slices.Clone(o.byKey[string(key)]), o.during
-	o.during = nil
+	calls, during := slices.Clone(o.byKey[string(key)]), o.during[string(key)]
+	delete(o.during, string(key))
 	o.mu.Unlock()
 	if during != nil {
 		during()
@@ -343,17 +343,18 @@ func TestEndedAndJoinedWhileReadBack(t *testing.T) {
 		o.store(of(0, 0), of(1, 0), of(1, 1), of(2, 0), of(2, 1), of(3, 0))
 		time.Sleep(time.Second)
 		o.mu.Lock()
-		o.during = func() {
-			o.end(of(1, 0).Key, "1.0", true) // as an earlier owner's result does
-			o.end(of(2, 0).Key, "2.0", false)
-			o.store(of(1, 2))
-			o.end(of(3, 0).Key, "3.0", true)
+		o.during = map[string]func(){
+			string(of(1, 0).Key): func() {
+				o.end(of(1, 0).Key, "1.0", true) // as an earlier owner's result does
+				o.store(of(1, 2))
+			},
+			string(of(2, 0).Key): func() { o.end(of(2, 0).Key, "2.0", false) },
+			string(of(3, 0).Key): func() { o.end(of(3, 0).Key, "3.0", true) },
 		}
 		o.mu.Unlock()
 		o.stage.set(func() { o.stage.noLease = false })
 		time.Sleep(time.Minute)
 		o.k.Committed(0, nil, []pipeline.PendingCall{of(2, 0)}) // told late
-		o.k.Committed(0, nil, []pipeline.PendingCall{of(2, 0)}) // and once more, as if the lane had been spilled meanwhile
 		o.store(of(2, 2))
 		time.Sleep(time.Hour)
 		synctest.Wait()
