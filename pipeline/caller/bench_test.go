@@ -25,7 +25,7 @@ func BenchmarkCalls(b *testing.B) {
 			poster := &straight{stage: s, wg: &wg}
 			k, err := New(Config{
 				Gate: s, Destinations: map[string]Destination{"x": d}, Partitions: 1, Incarnation: "one",
-				Poster: poster, Log: slog.New(slog.DiscardHandler),
+				Poster: poster, Log: slog.New(slog.DiscardHandler), Held: b.N + 1,
 			})
 			if err != nil {
 				b.Fatal(err)
