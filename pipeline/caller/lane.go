@@ -23,11 +23,9 @@ type partition struct {
 	waiting map[*lane]struct{}
 	// kept is what is known of tried calls that are not held, by their ids.
 	kept map[string]*past
-	// recheck is when they were last asked after a commit; commits counts commits, gone the ended calls that were
-	// not held.
+	// recheck is when they were last asked after a commit; commits counts commits.
 	recheck time.Time
 	commits uint64
-	gone    uint64
 	running int
 	revoked bool
 	// idle is closed when revoked and nothing runs.
