@@ -49,7 +49,7 @@ func DecodeInto(r *handoffv1.Record, key, value []byte, in *reuse.Rooms) error {
 	case len(r.GetId()) != IDSize:
 		return fmt.Errorf("%w: id has %d bytes, want %d", ErrRecord, len(r.GetId()), IDSize)
 	case !KeyOf(r).is(key):
-		return fmt.Errorf("%w: filed under key %q, but it is of %q", ErrRecord, key, KeyOf(r))
+		return fmt.Errorf("%w: filed under a key that is not that of its shop and address", ErrRecord) // which are not for logs
 	case r.GetReceivedAt() == nil:
 		return fmt.Errorf("%w: no received_at", ErrRecord)
 	case r.GetBody() == nil:

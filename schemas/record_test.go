@@ -60,6 +60,8 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 		if _, err := Decode(key, value); !errors.Is(err, ErrRecord) || !strings.Contains(err.Error(), want) {
 			t.Errorf("decoding gives %v, want a bad record with %q", err, want)
+		} else if strings.Contains(err.Error(), "+1") {
+			t.Errorf("%v tells whose record it is; reasons are logged", err)
 		}
 	}
 	if _, err := Decode(nil, []byte("\xff")); !errors.Is(err, ErrRecord) {

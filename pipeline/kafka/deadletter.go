@@ -20,7 +20,7 @@ const maxReason = 4 << 10
 func (p *part) deadLetter(f *state.Failure) *kgo.Record {
 	stage := p.in.r.cfg.Stage.Name()
 	reason, _, _ := strings.Cut(f.Cause.Error(), "\n")
-	p.in.r.cfg.Logger.Warn("set aside as a dead letter", "stage", stage, "place", f.Name(stage, p.id), "reason", reason)
+	p.in.r.cfg.Logger.Warn("set aside as a dead letter", "place", f.Name(stage, p.id), "reason", reason)
 	r := p.produce.next()
 	fillDeadLetter(r, stage, p.id, p.in.r.cfg.Now(), f)
 	return r

@@ -297,7 +297,7 @@ func (t *Turn) Put(name string, m schemas.Message) {
 	n := m.SizeVT()
 	value := t.memory.scratchOf(n)
 	if _, err := m.MarshalToSizedBufferVT(value); err != nil {
-		t.fail(fmt.Errorf("encode state %s of %s: %w", name, t.Key, err))
+		t.fail(fmt.Errorf("encode state %s: %w", name, err))
 		return
 	}
 	if !there || !bytes.Equal(before, value) {
@@ -341,7 +341,7 @@ func (t *Turn) Stored(prefix string) []Stored {
 // Decode reads an entry's value into m, which is empty, and tells whether it could. What m holds is of the turn alone.
 func (t *Turn) Decode(name string, value []byte, m schemas.Message) bool {
 	if err := m.UnmarshalVTIn(&t.memory.rooms, value); err != nil {
-		t.fail(fmt.Errorf("decode state %s of %s: %w", name, t.Key, err))
+		t.fail(fmt.Errorf("decode state %s: %w", name, err))
 		return false
 	}
 	return true

@@ -46,14 +46,13 @@ func (e turnEntries) any(prefix string) (bool, error) { return e.t.Any(prefix), 
 // committedEntries are what is committed under a call's key, read at one moment: the gate's questions are
 // answered by one reading, and never half by what a commit in between changed.
 type committedEntries struct {
-	key    []byte
 	names  []string // in byte order
 	values [][]byte
 }
 
 func readCommitted(read pipeline.Reader, call pipeline.PendingCall) (committedEntries, error) {
 	const names, bytes = 16, 2 << 10 // of most keys
-	e := committedEntries{key: call.Key, names: make([]string, 0, names), values: make([][]byte, 0, names)}
+	e := committedEntries{names: make([]string, 0, names), values: make([][]byte, 0, names)}
 	buf := make([]byte, 0, bytes)
 	err := read.Scan(call.Partition, call.Key, "", func(name string, value []byte) bool {
 		at := len(buf)
@@ -71,7 +70,7 @@ func (e committedEntries) get(name string, m schemas.Message) (bool, error) {
 		return false, nil
 	}
 	if err := schemas.Unmarshal(e.values[i], m); err != nil {
-		return false, fmt.Errorf("decode state %s of %s: %w", name, e.key, err)
+		return false, fmt.Errorf("decode state %s: %w", name, err)
 	}
 	return true, nil
 }

@@ -137,7 +137,7 @@ func otherIDs(e committedEntries, open *statev1.OpenCall) (ids []string, err err
 	for i, name := range names {
 		sent := &statev1.SentText{}
 		if err := schemas.Unmarshal(values[i], sent); err != nil {
-			return nil, fmt.Errorf("decode state %s of %s: %w", name, e.key, err)
+			return nil, fmt.Errorf("decode state %s: %w", name, err)
 		}
 		if sent.GetConversation() == conversation && !sent.GetEnded().AsTime().Before(since) {
 			ids = append(ids, name[len(sentPrefix):])
