@@ -1,5 +1,5 @@
 // Command reference writes docs/reference from what the code says: configuration keys with their
-// comments and defaults, the topic catalogue, the tables' columns, the command line, the episode machine; and beside it
+// comments and defaults, the topic catalogue, what must be allowed on Kafka, the tables' columns, the command line, the episode machine; and beside it
 // docs/topology.svg. Run it from the repository's root; `make generate` does.
 package main
 
@@ -45,7 +45,7 @@ func write(binary, dir string) error {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
 	for name, page := range map[string]func(binary string) (string, error){
-		"configuration.md": configuration, "topics.md": topics, "tables.md": tables, "cli.md": commandLine,
+		"configuration.md": configuration, "topics.md": topics, "tables.md": tables, "cli.md": commandLine, "acls.md": acls,
 		"episode.md": episode, "settings.md": settingsPage, "settings.schema.json": settingsSchema,
 	} {
 		text, err := page(binary)
@@ -143,6 +143,12 @@ func topics(string) (string, error) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %d | %s | %s |\n", t.Name, t.Holds, strings.ReplaceAll(t.Key, "|", `\|`), t.Partitions, t.Cleanup, strings.Join(config, ", "))
 	}
 	return b.String(), nil
+}
+
+// acls is what the binary says that each command must be allowed.
+func acls(binary string) (string, error) {
+	table, err := output(binary, "acls")
+	return "# What must be allowed on Kafka\n\nFor a Kafka with an authorizer: what `handoff acls` prints, which with `--principal` prints the commands that allow it. See [operations](../operations.md#who-may-do-what).\n\n```\n" + table + "```\n", err
 }
 
 func tables(string) (string, error) { return clickhouse.Reference() }

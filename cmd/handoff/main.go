@@ -21,6 +21,7 @@ import (
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/app"
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/config"
+	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/schemas/settings"
 	"github.com/handoff-dev/handoff/sinks/clickhouse/embedded"
 )
@@ -56,6 +57,7 @@ type cli struct {
 	Lag           lagCommand      `cmd:"" help:"Show how far stages are behind, and who runs them."`
 	State         stateCommand    `cmd:"" help:"Show what stages have committed, decoded."`
 	Topics        topicsCommand   `cmd:"" help:"Show or create the Kafka topics."`
+	Acls          aclsCommand     `cmd:"" help:"Show what each command must be allowed on Kafka, or the commands that allow it."`
 	Consent       consentCommand  `cmd:"" help:"Import, export and explain who may be texted; decide possible opt-outs."`
 	Dlq           dlqCommand      `cmd:"" help:"List, show, replay or drop records that a stage could not process."`
 	Reset         resetCommand    `cmd:"" help:"Rebuild a stage's state from its mailbox, or set where it goes on."`
@@ -195,6 +197,9 @@ func exitCode(err error) int {
 	said := strings.TrimPrefix(err.Error(), errUsage.Error()+": ")
 	if errors.Is(err, context.Canceled) { // by a signal: nothing else cancels a command
 		said = strings.ReplaceAll(said, context.Canceled.Error(), "interrupted before it was done")
+	}
+	if kafka.Refused(err) {
+		said += "\n\"handoff acls <command>\" lists all that a command must be allowed"
 	}
 	fmt.Fprintln(os.Stderr, "handoff:", said)
 	var bad *settings.Error

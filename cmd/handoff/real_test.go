@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"os"
 	"testing"
 
 	"github.com/handoff-dev/handoff/pipeline/kafka/kafkatest"
@@ -12,19 +10,7 @@ import (
 // commands are about topics of fixed names, which a cluster that is there already may have.
 func realBroker(t *testing.T) string {
 	t.Helper()
-	if os.Getenv("HANDOFF_TEST_KAFKA") != "start" {
-		t.Skip("HANDOFF_TEST_KAFKA=start has the test start a broker")
-	}
-	c, err := kafkatest.Start(context.Background(), kafkatest.Config{Java: []string{"-XX:TieredStopAtLevel=1"}, Progress: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c.Brokers()[0]
+	return kafkatest.ForTest(t, kafkatest.Config{}).Brokers()[0]
 }
 
 // TestRealKafkaInspect: `handoff state`, `handoff lag` and `handoff explain` print of a real broker what they

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/handoff-dev/handoff/pipeline"
@@ -210,6 +211,26 @@ func TestPartitionCountsMustAgree(t *testing.T) {
 	}
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPartitionsAreAdded: a mailbox that gets more partitions while the stage runs ends it. What lies in the new ones would
+// never be read, and keys would be on other partitions than their state.
+func TestPartitionsAreAdded(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, "count")
+	store := openStore(t, t.TempDir())
+	run := start(t, c.config(counter{"count"}, store))
+	c.load("count", 100, 10)
+	eventually(t, "all is committed", func() bool { return c.drained("count") })
+	if _, err := kadm.NewClient(c.client).UpdatePartitions(t.Context(), 3, schemas.Mailbox("count")); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.ended(); err == nil || !strings.Contains(err.Error(), "handoff.count has 3 partitions now and had 2") {
+		t.Errorf("Run: %v", err)
+	}
+	if err := store.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -173,7 +173,7 @@ func TestObserverErrors(t *testing.T) {
 	}
 	h := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch, kmsg.DescribeGroups}, Err: kerr.GroupAuthorizationFailed, Count: -1})
 	for _, err := range []error{fold(t.Context(), to, "count", 0), lag(t.Context(), to, "count")} {
-		if !errors.Is(err, ErrNotAllowed) || !strings.Contains(err.Error(), "needs Describe and Read") {
+		if !errors.Is(err, ErrNotAllowed) || !Refused(err) {
 			t.Errorf("groups that may not be looked at: %v", err)
 		}
 	}

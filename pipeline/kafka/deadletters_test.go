@@ -122,7 +122,7 @@ func (h *house) launch(s pipeline.Stage, dir string) (_ *kafka.Runner, stop func
 func (h *house) records(topic string) []*kgo.Record {
 	h.t.Helper()
 	var all []*kgo.Record
-	if err := kafka.ReadTopic(h.t.Context(), h.conn, topic, func(r *kgo.Record) error { all = append(all, r); return nil }); err != nil {
+	if err := h.conn.ReadTopic(h.t.Context(), topic, func(r *kgo.Record) error { all = append(all, r); return nil }); err != nil {
 		h.t.Fatal(err)
 	}
 	return all

@@ -45,12 +45,15 @@ func newClusterWith(t *testing.T, opts []kfake.Opt, partitions int32, stages ...
 		topics = append(topics, schemas.Mailbox(s), schemas.Changelog(s))
 	}
 	box := NewBlackBox(t)
-	c, err := kfake.NewCluster(append(opts, kfake.SeedTopics(1, schemas.TopicSettings), kfake.GroupMinSessionTimeout(time.Millisecond),
+	c, err := kfake.NewCluster(append(opts, kfake.GroupMinSessionTimeout(time.Millisecond),
 		kfake.WithLogger(kfake.BasicLogger(box, kfake.LogLevelInfo)))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
+	if err := c.CreateTopic(schemas.TopicSettings, 1, map[string]string{"cleanup.policy": "compact"}); err != nil {
+		t.Fatal(err)
+	}
 	for _, topic := range topics {
 		if err := c.CreateTopic(topic, partitions, roomy()); err != nil {
 			t.Fatal(err)

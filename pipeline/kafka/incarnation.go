@@ -117,6 +117,9 @@ func (r *Runner) incarnation(ctx context.Context, member int) error {
 	in.cancel()
 	in.background.Wait()
 	in.release()
+	if errors.Is(err, errLost) && in.heartbeat.cause() != nil {
+		err = fmt.Errorf("group %s: %w: %w", r.mailbox, err, in.heartbeat.cause())
+	}
 	return err
 }
 
@@ -142,7 +145,7 @@ func (in *incarnation) connect(ctx context.Context) error {
 	start, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
 	admin := kadm.NewClient(probe)
-	if err := in.checkTopics(start, admin); err != nil {
+	if err := in.checkTopics(start, probe); err != nil {
 		return err
 	}
 	if err := r.findCopies(in.partitions); err != nil {
@@ -207,31 +210,18 @@ func (in *incarnation) options(id string) []kgo.Opt {
 	)
 }
 
-// checkTopics refuses a changelog whose partition count is not the mailbox's.
-func (in *incarnation) checkTopics(ctx context.Context, admin *kadm.Client) error {
-	topics, err := admin.ListTopics(ctx, in.r.mailbox, in.r.changelog)
-	if err != nil {
-		return fmt.Errorf("look up topics: %w", err)
-	}
-	count := func(name string) (int32, error) {
-		t, ok := topics[name]
-		if !ok || t.Err != nil || len(t.Partitions) == 0 {
-			return 0, fmt.Errorf("topic %s is not there yet (handoff topics apply creates it): %w", name, t.Err)
-		}
-		return int32(len(t.Partitions)), nil
-	}
-	mailbox, err := count(in.r.mailbox)
+// checkTopics refuses topics that are missing or may not be used, and a changelog whose partition count is not the
+// mailbox's.
+func (in *incarnation) checkTopics(ctx context.Context, client *kgo.Client) error {
+	topics, err := lookUp(ctx, client, in.r.needs())
 	if err != nil {
 		return err
 	}
-	changelog, err := count(in.r.changelog)
-	if err != nil {
-		return err
-	}
+	mailbox, changelog := int32(len(topics[in.r.mailbox].Partitions)), int32(len(topics[in.r.changelog].Partitions))
 	if mailbox != changelog {
 		return fatal{fmt.Errorf("%s has %d partitions and %s has %d: the counts must be the same and never change", in.r.mailbox, mailbox, in.r.changelog, changelog)}
 	}
-	in.partitions, in.topicID = mailbox, topics[in.r.mailbox].ID
+	in.partitions, in.topicID = mailbox, topics[in.r.mailbox].TopicID
 	return nil
 }
 
@@ -285,8 +275,10 @@ func (in *incarnation) onLost(_ context.Context, _ *kgo.Client, lost map[string]
 	if in.closing.Load() {
 		return
 	}
-	in.tell(event{revoked: lost[in.r.mailbox], err: errors.New("the group lost this member")})
+	in.tell(event{revoked: lost[in.r.mailbox], err: errLost})
 }
+
+var errLost = errors.New("the group lost this member")
 
 // giveUp ends the partitions at the Caller: nothing new starts, running requests are waited for.
 func (in *incarnation) giveUp(partitions []int32) {
@@ -352,6 +344,10 @@ func (in *incarnation) followEnds() {
 		listed, err := in.admin.ListCommittedOffsets(in.ctx, in.r.mailbox)
 		if err == nil {
 			err = listed.Error()
+		}
+		if n := len(listed[in.r.mailbox]); err == nil && n != int(in.partitions) {
+			in.tell(event{err: fatal{fmt.Errorf("%s has %d partitions now and had %d when the stage started: keys belong to other partitions than their state, so nothing more is processed; the count must never change", in.r.mailbox, n, in.partitions)}})
+			return
 		}
 		if err == nil {
 			e := ends{at: at, offset: make(map[int32]int64, in.partitions)}

@@ -73,16 +73,13 @@ func (o *observer) ask(ctx context.Context, what string, fn func(context.Context
 		return ctx.Err()
 	}
 	var network net.Error
-	var auth *kadm.AuthError
 	var shards *kadm.ShardErrors
 	if errors.As(err, &shards) && len(shards.Errs) > 0 {
 		err = shards.Errs[0].Err // the parts fail for the same reason
 	}
 	switch {
-	case shutOut(err):
+	case shutOut(err), Refused(err):
 		return fmt.Errorf("%s: %w: %w", what, ErrNotAllowed, err)
-	case errors.As(err, &auth), errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return fmt.Errorf("%s: %w (it needs Describe and Read on the topics and groups that begin with %s): %w", what, ErrNotAllowed, schemas.Mailbox(""), err)
 	case errors.Is(err, kerr.UnknownTopicOrPartition) && !errors.Is(err, errNoTopic):
 		return fmt.Errorf("%s: %w: %w", what, errNoTopic, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):

@@ -149,6 +149,7 @@ type heartbeats struct {
 	now  func() time.Time
 	life time.Duration
 	last atomic.Int64 // of a heartbeat that was answered, Unix ns; when it was sent
+	why  atomic.Pointer[error]
 }
 
 func newHeartbeats(now func() time.Time, session time.Duration) *heartbeats {
@@ -177,8 +178,17 @@ func (h *heartbeats) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.Broker
 }
 
 // OnGroupManageError ends the lease: the group does not know this member as it thinks.
-func (h *heartbeats) OnGroupManageError(error) {
+func (h *heartbeats) OnGroupManageError(err error) {
 	h.lost()
+	h.why.Store(&err)
+}
+
+// cause is why the group was lost last; nil where that is not known.
+func (h *heartbeats) cause() error {
+	if err := h.why.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 var (

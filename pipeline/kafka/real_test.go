@@ -28,16 +28,7 @@ func realBrokers(t *testing.T) []string {
 	case "":
 		t.Skip("HANDOFF_TEST_KAFKA names no brokers; start has the test start one")
 	case "start":
-		c, err := kafkatest.Start(context.Background(), kafkatest.Config{Java: []string{"-XX:TieredStopAtLevel=1"}, Progress: t.Output()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return c.Brokers()
+		return kafkatest.ForTest(t, kafkatest.Config{}).Brokers()
 	}
 	return strings.Split(brokers, ",")
 }

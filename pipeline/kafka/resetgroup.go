@@ -41,7 +41,7 @@ func (r *Reset) fence(ctx context.Context) error {
 	}
 	if _, _, err := producer.ProducerID(ctx); err != nil {
 		producer.Close()
-		return fmt.Errorf("fence other resets: %w", err)
+		return fmt.Errorf("fence other resets (transactional id %s): %w", r.instance(), err)
 	}
 	r.producer = producer
 	return nil
@@ -173,8 +173,10 @@ type membership struct {
 	generation int32
 }
 
-// instance names a reset of the stage, whoever runs it: its transactions, and it as a static member of the group.
-func (r *Reset) instance() string { return resetProtocol + "-" + r.cfg.Name }
+// ID names a reset of the stage, whoever runs it: its transactions, and it as a static member of the group.
+func (c ResetConfig) ID() string { return resetProtocol + "-" + c.Name }
+
+func (r *Reset) instance() string { return r.cfg.ID() }
 
 // join makes this reset the group's only member.
 func (r *Reset) join(ctx context.Context) (membership, error) {

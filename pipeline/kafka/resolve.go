@@ -17,10 +17,6 @@ import (
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
-// resolver is the transactional id of everyone who resolves dead letters: a second one fences the first,
-// and reads what the first has committed.
-const resolver = "handoff-dead-letters"
-
 // resolveBatch is how many dead letters are resolved in one transaction.
 const resolveBatch = 200
 
@@ -69,7 +65,7 @@ func OpenResolver(ctx context.Context, cfg ResolverConfig) (*Resolver, error) {
 		cfg.Now = time.Now
 	}
 	client, err := cfg.NewClient("handoff-dlq",
-		kgo.TransactionalID(resolver), kgo.TransactionTimeout(15*time.Second), kgo.RecordPartitioner(byKey(schemas.TopicDeadLetters)),
+		kgo.TransactionalID(deadletter.ResolverID), kgo.TransactionTimeout(15*time.Second), kgo.RecordPartitioner(byKey(schemas.TopicDeadLetters)),
 		kgo.ProducerBatchMaxBytes(maxBatchBytes), kgo.MaxBufferedRecords(4*resolveBatch))
 	if err != nil {
 		return nil, err
@@ -77,7 +73,7 @@ func OpenResolver(ctx context.Context, cfg ResolverConfig) (*Resolver, error) {
 	if !cfg.Look {
 		if _, _, err := client.ProducerID(ctx); err != nil {
 			client.Close()
-			return nil, fmt.Errorf("become the one who resolves dead letters: %w", err)
+			return nil, fmt.Errorf("become the one who resolves dead letters (transactional id %s): %w", deadletter.ResolverID, err)
 		}
 	}
 	letters, err := ReadDeadLetters(ctx, cfg.Connection, cfg.Took)
@@ -153,13 +149,23 @@ func transact(ctx context.Context, client *kgo.Client, records []*kgo.Record) er
 	if err := client.BeginTransaction(); err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
-	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+	if err := firstProduceError(client.ProduceSync(ctx, records...)); err != nil {
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		return errors.Join(err, client.EndTransaction(undo, kgo.TryAbort))
 	}
 	if err := client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// firstProduceError names the topic of the first record that was not taken.
+func firstProduceError(results kgo.ProduceResults) error {
+	for _, r := range results {
+		if r.Err != nil {
+			return fmt.Errorf("produce to %s: %w", r.Record.Topic, r.Err)
+		}
 	}
 	return nil
 }

@@ -120,6 +120,9 @@ func (r *Runner) member(ctx context.Context, member int) error {
 			r.setReady(member, errors.New("stopped"))
 			return nil //nolint:nilerr // It was told to end, and what is not committed is not lost.
 		}
+		if Refused(err) {
+			err = fmt.Errorf("%w; \"handoff acls run %s\" lists all that the stage needs", err, r.cfg.Stage.Name())
+		}
 		r.setReady(member, err)
 		if f := (fatal{}); errors.As(err, &f) {
 			return fmt.Errorf("run %s: %w", r.cfg.Stage.Name(), f.error)

@@ -39,6 +39,7 @@ type Settings struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	read   atomic.Bool // to the end, once
+	told   time.Time   // when it was told last that the table cannot be read
 
 	mu       sync.RWMutex
 	versions map[shopVersion]*settings.Shop // guarded by mu; a version, once there, never changes
@@ -150,25 +151,18 @@ const settingsQuiet = time.Second
 // settingsTell is how often it is told that the cluster, or its topic, is waited for.
 const settingsTell = time.Minute
 
+// settingsAgain is how soon it is tried again to read the table where that failed.
+const settingsAgain = 500 * time.Millisecond
+
 func (t *Settings) readToEnd(ctx context.Context) error {
 	var left map[int32]int64
-	var told time.Time
 	for {
 		var err error
 		if left, err = t.ends(ctx); err == nil {
 			break
 		}
-		if shutOut(err) {
-			return fmt.Errorf("the Kafka cluster cannot be used: %w", err)
-		}
-		if time.Since(told) >= settingsTell {
-			told = time.Now()
-			t.log.Warn("waiting for the settings topic", "error", err)
-		}
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
+		if err := t.wait(ctx, err); err != nil {
+			return err
 		}
 	}
 	for len(left) > 0 {
@@ -187,11 +181,37 @@ func (t *Settings) readToEnd(ctx context.Context) error {
 		if fetches.NumRecords() > 0 {
 			continue
 		}
+		if err := pollError(fetches); err != nil {
+			if err := t.wait(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := t.ends(ctx); err == nil { // the broker is there, so nothing more comes
 			return nil
 		}
 	}
 	return nil
+}
+
+// wait returns after a moment, or the error of what waiting does not mend.
+func (t *Settings) wait(ctx context.Context, err error) error {
+	if shutOut(err) || Refused(err) {
+		return fmt.Errorf("the Kafka cluster cannot be used: %w", err)
+	}
+	t.tell("waiting for the settings topic", err)
+	if sleep(ctx, settingsAgain) != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	return nil
+}
+
+// tell warns, not too often.
+func (t *Settings) tell(what string, err error) {
+	if time.Since(t.told) >= settingsTell {
+		t.told = time.Now()
+		t.log.Warn(what, "error", err)
+	}
 }
 
 // endsOf returns the end of every partition that is not empty.
@@ -207,11 +227,9 @@ func (t *Settings) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		fetches := t.client.PollFetches(ctx)
 		t.apply(fetches)
-		if fetches.NumRecords() == 0 && len(fetches.Errors()) > 0 {
-			select {
-			case <-time.After(100 * time.Millisecond): // the client retries by itself
-			case <-ctx.Done():
-			}
+		if err := pollError(fetches); err != nil && fetches.NumRecords() == 0 {
+			t.tell("the settings table cannot be read: changes of settings are not known here", err)
+			_ = sleep(ctx, 100*time.Millisecond) // the client retries by itself
 		}
 	}
 }

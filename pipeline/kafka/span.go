@@ -77,7 +77,7 @@ func (c Connection) Ends(ctx context.Context, topic string) (map[int32]int64, er
 }
 
 // ReadTopic gives fn every committed record of a topic that is there now, in order within partitions.
-func ReadTopic(ctx context.Context, c Connection, topic string, fn func(*kgo.Record) error) error {
+func (c Connection) ReadTopic(ctx context.Context, topic string, fn func(*kgo.Record) error) error {
 	return readTopic(ctx, c, topic, nil, fn)
 }
 
@@ -112,6 +112,17 @@ func readTopic(ctx context.Context, c Connection, topic string, took func(n, of 
 			took(n, of)
 		}
 	}, fn)
+}
+
+// pollError is the first partition's error among what a poll brought; nil where it has none. That the poll itself
+// was ended is no error.
+func pollError(fetches kgo.Fetches) error {
+	for _, e := range fetches.Errors() {
+		if e.Partition >= 0 && !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
+			return fmt.Errorf("read %s/%d: %w", e.Topic, e.Partition, e.Err)
+		}
+	}
+	return nil
 }
 
 // spanQuiet is how long nothing may come before a changelog's span counts as read although its last
@@ -149,10 +160,8 @@ func readSpans(ctx context.Context, c Connection, topic string, compacted bool, 
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("read %s: %w", topic, err)
 		}
-		for _, e := range fetches.Errors() {
-			if e.Partition >= 0 && !errors.Is(e.Err, context.DeadlineExceeded) {
-				return fmt.Errorf("read %s/%d: %w", topic, e.Partition, e.Err)
-			}
+		if err := pollError(fetches); err != nil {
+			return err
 		}
 		if !fetches.Empty() {
 			quiet = time.Now()

@@ -28,6 +28,8 @@ func TestTopicsMadeByHand(t *testing.T) {
 		"a changelog that forgets by time": {schemas.Changelog("count"), map[string]string{"retention.ms": "604800000"}, "handoff.count.changelog forgets state, its cleanup.policy delete, compact is needed"},
 		"a changelog that forgets by size": {schemas.Changelog("count"), map[string]string{"retention.bytes": "100000", "cleanup.policy": "compact,delete"}, "forgets state"},
 		"a changelog that keeps all":       {schemas.Changelog("count"), map[string]string{"retention.ms": "-1"}, ""},
+		"a mailbox that is compacted":      {schemas.Mailbox("count"), map[string]string{"cleanup.policy": "compact"}, "handoff.count loses all records of a key but the last, its cleanup.policy compact, delete is needed"},
+		"settings that are forgotten":      {schemas.TopicSettings, map[string]string{"cleanup.policy": "delete"}, "handoff.settings forgets the settings of shops, its cleanup.policy delete, compact is needed"},
 		"a compacted changelog":            {schemas.Changelog("count"), map[string]string{"retention.ms": "1000", "cleanup.policy": "compact"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,7 +44,8 @@ func TestTopicsMadeByHand(t *testing.T) {
 			}
 			store := openStore(t, t.TempDir())
 			cfg := k.config(counter{"count"}, store)
-			cfg.Outputs = []string{"out"}
+			cfg.Outputs, cfg.Settings = []string{"out"}, k.settings()
+			defer cfg.Settings.Close()
 			run := start(t, cfg)
 			if c.refused == "" {
 				k.load("count", 100, 10)

@@ -2,6 +2,10 @@
 // why it failed, where it came from, and what became of it.
 package deadletter
 
+// ResolverID is the transactional id of everyone who resolves dead letters: a second one fences the first,
+// and reads what the first has committed.
+const ResolverID = "handoff-dead-letters"
+
 // Headers of dead letters. Key, value and timestamp of the record are the failed one's own.
 const (
 	// HeaderReason is the error.

@@ -26,6 +26,9 @@ var ErrPending = errors.New("the table of episodes is still being read")
 // compacted away.
 const quiet = time.Second
 
+// tellEvery is how often it is told that the table cannot be read.
+const tellEvery = time.Minute
+
 // Config of a Table.
 type Config struct {
 	kafka.Connection
@@ -38,6 +41,7 @@ type Table struct {
 	conn   kafka.Connection
 	client *kgo.Client
 	log    *slog.Logger
+	told   time.Time // when Run told last that the table cannot be read
 
 	mu   sync.RWMutex
 	read bool                             // guarded by mu: to the end, once
@@ -86,8 +90,7 @@ func (t *Table) Run(ctx context.Context) error {
 		fetches := t.client.PollFetches(poll)
 		cancel()
 		t.apply(fetches)
-		if left == nil {
-			t.pause(ctx, fetches)
+		if t.pause(ctx, fetches) || left == nil {
 			continue
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
@@ -110,15 +113,27 @@ func (t *Table) Run(ctx context.Context) error {
 	return nil
 }
 
-// pause keeps a broker that is away from being asked without end; the client tries again by itself.
-func (t *Table) pause(ctx context.Context, fetches kgo.Fetches) {
-	if fetches.NumRecords() > 0 || len(fetches.Errors()) == 0 {
-		return
+// pause keeps a broker that is away, or does not let the table be read, from being asked without end, and tells whether
+// it is so; the client tries again by itself.
+func (t *Table) pause(ctx context.Context, fetches kgo.Fetches) bool {
+	var err error
+	fetches.EachError(func(_ string, _ int32, e error) {
+		if !errors.Is(e, context.DeadlineExceeded) && !errors.Is(e, context.Canceled) { // the poll's own end
+			err = e
+		}
+	})
+	if err == nil || fetches.NumRecords() > 0 {
+		return false
+	}
+	if time.Since(t.told) >= tellEvery {
+		t.told = time.Now()
+		t.log.Warn("the table of episodes cannot be read", "error", err)
 	}
 	select {
 	case <-time.After(100 * time.Millisecond):
 	case <-ctx.Done():
 	}
+	return true
 }
 
 // ends returns the end of every partition that is not empty, once the broker tells it; never nil.
@@ -155,7 +170,7 @@ func (t *Table) apply(fetches kgo.Fetches) {
 		}
 		record, err := schemas.Decode(r.Key, bytes.Clone(r.Value))
 		if err != nil || record.GetWithPeople() == nil {
-			t.log.Error("record of the table of episodes ignored", "key", string(r.Key), "offset", r.Offset, "error", err)
+			t.log.Error("record of the table of episodes ignored", "partition", r.Partition, "offset", r.Offset, "error", err)
 			return
 		}
 		if held := record.GetWithPeople(); len(held.GetConversations()) > 0 {

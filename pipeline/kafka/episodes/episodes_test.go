@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -142,5 +145,32 @@ func TestEmptyTable(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNotAllowed: a table that may be looked at and not read is not taken for an empty one.
+func TestNotAllowed(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, schemas.TopicEpisodes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	refused := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	var log strings.Builder
+	table, err := Open(Config{Connection: kafka.Connection{Brokers: cluster.ListenAddrs()}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*quiet)
+	defer cancel()
+	if err := table.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := table.Of("acme", "+1"); !errors.Is(err, ErrPending) || refused.Hits() == 0 {
+		t.Errorf("%v after %d refusals", err, refused.Hits())
+	}
+	if !strings.Contains(log.String(), "the table of episodes cannot be read") || !strings.Contains(log.String(), "TOPIC_AUTHORIZATION_FAILED") {
+		t.Errorf("it says %s", log.String())
 	}
 }

@@ -36,7 +36,7 @@ type Config struct {
 	// Dir for data and logs, made when missing and kept. What an earlier cluster of as many nodes left
 	// there is gone on from. Empty: a temporary directory, removed by Close.
 	Dir string
-	// Port of the first node; node n listens for clients on Port + 2(n-1), and for controllers one above.
+	// Port of the first node; node n listens for clients on Port + 2(n-1) (3(n-1) with Users), and for controllers one above.
 	// 0: free ports below those that the system gives to outgoing connections, so that a killed node
 	// finds its own free when it comes back.
 	Port int
@@ -51,6 +51,10 @@ type Config struct {
 	// every second, a killed broker is missed after three seconds, the topics of coordinators have eight
 	// partitions, and no topic is created by asking for it.
 	Settings map[string]string
+	// Users are names with their passwords. Where there are any, every node has a second listener, SASLBrokers, on
+	// which clients authenticate with SASL PLAIN and may do what ACLs allow them. Whoever comes by the first one is
+	// a super user, and so are the nodes. Each node then takes a third port, above the others.
+	Users map[string]string
 	// Progress takes a line about what takes long, such as the first fetch; default none.
 	Progress io.Writer
 }
@@ -112,7 +116,11 @@ func (c *Cluster) open(ctx context.Context, cfg Config, lib string) error {
 	if err != nil {
 		return err
 	}
-	ports, err := choosePorts(cfg.Port, cfg.Nodes)
+	perNode := 2
+	if len(cfg.Users) > 0 {
+		perNode = 3
+	}
+	ports, err := choosePorts(cfg.Port, cfg.Nodes, perNode)
 	if err != nil {
 		return err
 	}
@@ -214,8 +222,28 @@ func properties(n *node, ports []int, cfg Config) map[string]string {
 		"broker.session.timeout.ms":                                   "3000",
 		"broker.heartbeat.interval.ms":                                "500",
 	}
+	if len(cfg.Users) > 0 {
+		maps.Copy(p, secured(n, cfg.Users))
+	}
 	maps.Copy(p, cfg.Settings)
 	return p
+}
+
+// secured are the properties of a node on whose second listener users authenticate and are held to ACLs.
+func secured(n *node, users map[string]string) map[string]string {
+	login := "org.apache.kafka.common.security.plain.PlainLoginModule required"
+	for _, name := range slices.Sorted(maps.Keys(users)) {
+		login += fmt.Sprintf(" user_%s=%q", name, users[name])
+	}
+	return map[string]string{
+		"listeners":                                  fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,SASL://127.0.0.1:%d", n.port, n.port+1, n.port+2),
+		"advertised.listeners":                       fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,SASL://127.0.0.1:%d", n.port, n.port+2),
+		"listener.security.protocol.map":             "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
+		"listener.name.sasl.sasl.enabled.mechanisms": "PLAIN",
+		"listener.name.sasl.plain.sasl.jaas.config":  login + ";",
+		"authorizer.class.name":                      "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+		"super.users":                                "User:ANONYMOUS",
+	}
 }
 
 // Brokers returns the addresses to bootstrap from, of nodes that are down too.
@@ -223,6 +251,15 @@ func (c *Cluster) Brokers() []string {
 	all := make([]string, len(c.nodes))
 	for i, n := range c.nodes {
 		all[i] = n.address()
+	}
+	return all
+}
+
+// SASLBrokers returns the addresses at which Config.Users authenticate.
+func (c *Cluster) SASLBrokers() []string {
+	all := make([]string, len(c.nodes))
+	for i, n := range c.nodes {
+		all[i] = fmt.Sprintf("127.0.0.1:%d", n.port+2)
 	}
 	return all
 }

@@ -147,10 +147,10 @@ func TestPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	if _, err := choosePorts(ln.Addr().(*net.TCPAddr).Port, 1); err == nil {
+	if _, err := choosePorts(ln.Addr().(*net.TCPAddr).Port, 1, 2); err == nil {
 		t.Error("a port in use is chosen")
 	}
-	ports, err := choosePorts(0, 3)
+	ports, err := choosePorts(0, 3, 2)
 	if err != nil || len(ports) != 3 || ports[1] != ports[0]+2 || ports[2] != ports[0]+4 {
 		t.Errorf("ports %v: %v", ports, err)
 	}

@@ -257,6 +257,9 @@ func (a *App) addStage(p *process, s pipeline.Stage, all stages) error {
 			return err
 		}
 		cfg.Caller = p.caller
+		for _, post := range caller.Posts() {
+			cfg.Outputs = append(cfg.Outputs, post.Topic)
+		}
 	}
 	r, err := kafka.New(cfg)
 	if err != nil {

@@ -93,7 +93,7 @@ func (a *App) ApplySettings(ctx context.Context, shop string, document []byte) (
 	defer client.Close()
 	// From here on any other writer is fenced, so the table read next is the newest there will be.
 	if _, _, err := client.ProducerID(ctx); err != nil {
-		return 0, fmt.Errorf("settings writer: %w", err)
+		return 0, fmt.Errorf("settings writer (transactional id %s): %w", settingsWriter, err)
 	}
 	table, err := a.openSettings(ctx)
 	if err != nil {
@@ -155,7 +155,7 @@ func (a *App) writeSettings(ctx context.Context, client *kgo.Client, shop string
 		&kgo.Record{Topic: schemas.TopicSettings, Key: []byte(name), Value: value},
 		&kgo.Record{Topic: schemas.TopicSettings, Key: []byte(shop + "|current"), Value: value})
 	if err := results.FirstErr(); err != nil {
-		return errors.Join(fmt.Errorf("write settings: %w", err), client.EndTransaction(context.WithoutCancel(ctx), kgo.TryAbort))
+		return errors.Join(fmt.Errorf("write settings to %s: %w", schemas.TopicSettings, err), client.EndTransaction(context.WithoutCancel(ctx), kgo.TryAbort))
 	}
 	if err := client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return fmt.Errorf("write settings: %w", err)
