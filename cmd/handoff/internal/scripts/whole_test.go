@@ -420,15 +420,7 @@ func oneReal(t *testing.T, one trial, all []*plan) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	c, err := kafkatest.Start(ctx, kafkatest.Config{Java: []string{"-XX:TieredStopAtLevel=1"}, Progress: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	c := kafkatest.ForTest(t, kafkatest.Config{})
 	one.to, one.static = kafka.Connection{Brokers: c.Brokers()}, true
 	tell(t, one.seed, one.run(ctx, t, all))
 }
