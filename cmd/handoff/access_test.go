@@ -119,7 +119,8 @@ func TestRealKafkaAccess(t *testing.T) {
 			users[g.user(command)] = "secret"
 		}
 	}
-	cluster := kafkatest.ForTest(t, kafkatest.Config{Users: users})
+	// A node that a busy machine lets wait is not to be missed.
+	cluster := kafkatest.ForTest(t, kafkatest.Config{Users: users, Settings: map[string]string{"broker.session.timeout.ms": "60000"}})
 	set[0], g.broker = "kafka.brokers="+cluster.Brokers()[0], cluster.SASLBrokers()[0]
 	g.admin = kadm.NewClient(g.client())
 	for _, r := range g.roles {

@@ -30,8 +30,8 @@ func Example() {
 	broker := try(kfake.NewCluster())
 	defer broker.Close()
 	// Topics must take large batches, and a changelog must not forget.
-	for topic, policy := range map[string]string{"handoff.visits": "delete", "handoff.visits.changelog": "compact", "counted": "delete"} {
-		try(0, broker.CreateTopic(topic, 4, map[string]string{"max.message.bytes": "1310720", "cleanup.policy": policy, "delete.retention.ms": "604800000"}))
+	for topic, policy := range map[string]string{"handoff.visits": "delete", "handoff.visits.changelog": "compact", "handoff.dead-letters": "delete", "counted": "delete"} {
+		try(0, broker.CreateTopic(topic, 4, map[string]string{"max.message.bytes": "1310720", "cleanup.policy": policy, "delete.retention.ms": "604800000", "retention.ms": "1209600000"}))
 	}
 	to := kafka.Connection{Brokers: broker.ListenAddrs()}
 	client := try(to.NewClient("example", kgo.RecordPartitioner(kafka.ByKey()), kgo.DefaultProduceTopic("handoff.visits"), kgo.ConsumeTopics("counted")))
