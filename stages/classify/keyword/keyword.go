@@ -126,17 +126,18 @@ func (t *Table) Find(folded []byte, channel handoffv1.Channel) Match {
 // inOneGo tells whether the words of a folded message stand in one clause.
 func inOneGo(folded []byte) bool {
 	var buf [256]byte
-	said := false
-	for clause := range bytes.SplitSeq(folded, []byte{'\n'}) {
-		switch {
-		case len(compact(buf[:0], clause)) == 0:
-		case said:
-			return false
-		default:
-			said = true
+	clauses := 0
+	for len(folded) > 0 {
+		clause := folded
+		if end := bytes.IndexByte(folded, '\n'); end >= 0 {
+			clause = folded[:end]
 		}
+		if len(compact(buf[:0], clause)) > 0 {
+			clauses++
+		}
+		folded = folded[min(len(clause)+1, len(folded)):]
 	}
-	return true
+	return clauses <= 1
 }
 
 // once is the word that a folded message says again and again ("STOP STOP STOP"); nil where it says another.

@@ -140,3 +140,16 @@ func TestSaidAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestFindKeepsNothing: who looks for a keyword may have the message in memory of the stack.
+func TestFindKeepsNothing(t *testing.T) {
+	tab := table(t)
+	for _, text := range []string{"it was the blue one, size 42", "STOP", "START. START!", "non, arrêt"} {
+		if n := testing.AllocsPerRun(100, func() {
+			var buf [1024]byte
+			tab.Find(fold.Append(buf[:0], text), sms)
+		}); n != 0 {
+			t.Errorf("%q: %v allocations", text, n)
+		}
+	}
+}
