@@ -1,6 +1,6 @@
 // Command reference writes docs/reference from what the code says: configuration keys with their
-// comments and defaults, the topic catalogue, what must be allowed on Kafka, the tables' columns, the command line, the episode machine; and beside it
-// docs/topology.svg. Run it from the repository's root; `make generate` does.
+// comments and defaults, the topic catalogue, what must be allowed on Kafka, the tables' columns, the command line, the
+// episode machine; and beside it docs/topology.svg. Run it from the repository's root; `make generate` does.
 package main
 
 import (

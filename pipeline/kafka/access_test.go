@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/schemas"
 )
 
@@ -40,14 +41,7 @@ func TestNotAllowedSaysWhat(t *testing.T) {
 				return Refused(err) && strings.Contains(err.Error(), c.says) && strings.Contains(err.Error(), "handoff acls run count")
 			})
 			h.Remove()
-			k.load("count", 100, 10)
-			eventually(t, "all is committed", func() bool { return k.drained("count") })
-			if err := run.stop(); err != nil {
-				t.Error(err)
-			}
-			if err := store.Close(); err != nil {
-				t.Error(err)
-			}
+			goesOn(t, k, run, store)
 		})
 	}
 }
@@ -72,6 +66,12 @@ func TestMissingTopics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	goesOn(t, k, run, store)
+}
+
+// goesOn has a stage that waited process something, and end.
+func goesOn(t *testing.T, k *cluster, run *running, store *state.Store) {
+	t.Helper()
 	k.load("count", 100, 10)
 	eventually(t, "all is committed", func() bool { return k.drained("count") })
 	if err := run.stop(); err != nil {

@@ -109,11 +109,9 @@ func Train(j *Job) ([]byte, []Held, error) {
 		return nil, nil, err
 	}
 	features := extract(j.Texts, j.Words)
+	all := slices.Repeat([]bool{true}, len(j.Texts))
+	keep, compared := j.keep(features, all, nil)
 	inside := make([]bool, len(j.Texts))
-	for i := range inside {
-		inside[i] = true
-	}
-	keep, compared := j.keep(features, inside, nil)
 	held := make([]Held, len(j.Heads))
 	trials := make([]model.Parts, j.parts())
 	for part := range trials {
@@ -134,10 +132,7 @@ func Train(j *Job) ([]byte, []Held, error) {
 	if err := j.tryOut(trials, held); err != nil {
 		return nil, nil, err
 	}
-	for i := range inside {
-		inside[i] = true
-	}
-	last := j.fit(features, keep, inside, false).pack(j, j.headers())
+	last := j.fit(features, keep, all, false).pack(j, j.headers())
 	for h := range last.Heads {
 		j.settle(h, &last.Heads[h], held[h].Reads)
 		held[h].Head = last.Heads[h]
@@ -330,21 +325,21 @@ func (j *Job) keep(features [][]uint32, inside []bool, compared map[uint32]float
 	}
 	f := j.fit(features, nil, inside, compared != nil)
 	if compared == nil {
-		compared = f.weigh(j.lanesOf(func(h *Head) bool { return h.Compared }), nil)
+		compared = f.weigh(j.lanesOf(true), nil)
 	}
 	if len(f.words.hash) <= j.Features {
 		return nil, compared
 	}
-	return f.heaviest(j.Features, f.weigh(j.lanesOf(func(h *Head) bool { return !h.Compared }), compared)), compared
+	return f.heaviest(j.Features, f.weigh(j.lanesOf(false), compared)), compared
 }
 
-// lanesOf returns the indices of the separators of some heads.
-func (j *Job) lanesOf(of func(h *Head) bool) []int {
+// lanesOf returns the indices of the separators of the heads that are compared, or of the others.
+func (j *Job) lanesOf(compared bool) []int {
 	var out []int
 	lane := 0
 	for h := range j.Heads {
 		for range j.Heads[h].Labels {
-			if of(&j.Heads[h]) {
+			if j.Heads[h].Compared == compared {
 				out = append(out, lane)
 			}
 			lane++
