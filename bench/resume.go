@@ -17,16 +17,13 @@ import (
 // goOn prepares what is there for more of a plan. Figures of another program or broker are refused. A round
 // that was interrupted is measured anew as a whole, since ratios compare the sides of one round, side by
 // side on one broker: what there is of it goes to a file of its own. It returns how many rounds that were.
-func (r *results) goOn(now origin, plan [][]experiment) (int, error) {
-	for _, f := range r.all {
-		if f.origin != now {
-			return 0, fmt.Errorf("%s has figures of program %s (build %s) on %s; this is program %s on %s: they must not stand in one comparison; move the file away to start over, or go on with what it was begun with",
-				r.path, f.Program, f.Build, f.Broker, now.Program, now.Broker)
-		}
-	}
+func (r *results) goOn(now origins, plan [][]experiment) (int, error) {
 	interrupted := map[string]bool{}
 	for _, phase := range plan {
 		for _, e := range phase {
+			if err := r.onlyOf(now.of(e), e); err != nil {
+				return 0, err
+			}
 			for _, round := range r.begun(e) {
 				if slices.ContainsFunc(e.Sides, func(side string) bool { return !r.has(e.Name, side, round) }) {
 					interrupted[roundName(e.Name, round)] = true
@@ -49,6 +46,17 @@ func (r *results) goOn(now origin, plan [][]experiment) (int, error) {
 		return 0, err
 	}
 	return len(interrupted), r.rewrite(keep)
+}
+
+// onlyOf refuses figures of an experiment that another program or broker gave.
+func (r *results) onlyOf(now origin, e experiment) error {
+	for _, f := range r.all {
+		if f.Experiment == e.Name && f.origin != now {
+			return fmt.Errorf("%s has figures of %s of program %s (build %s) on %s; this is program %s on %s: they must not stand in one comparison; move the file away to start over, or go on with what it was begun with",
+				r.path, e.Name, f.Program, f.Build, f.Broker, now.Program, now.Broker)
+		}
+	}
+	return nil
 }
 
 func roundName(experiment string, round int) string {
@@ -101,41 +109,56 @@ func appendTo(path, text string) error {
 	return nil
 }
 
-// originOf is what a suite is measured with. The same sources make the same programs, whatever commit they
-// stand in: a changed document is no reason to measure again.
-func originOf(ctx context.Context, o common) (origin, error) {
-	sum := sha256.New()
+// origins are what a suite is measured with: the product's program is part of the pipeline's runs alone.
+type origins struct{ runner, pipeline origin }
+
+func (o origins) of(e experiment) origin {
+	if e.Kind == kindChain {
+		return o.pipeline
+	}
+	return o.runner
+}
+
+// originsOf the programs of now. The same sources make the same programs, whatever commit they stand in: a
+// changed document is no reason to measure again, and a changed stage none to measure the runner again.
+func originsOf(ctx context.Context, o common) (all origins, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return origin{}, fmt.Errorf("find this program: %w", err)
+		return all, fmt.Errorf("find this program: %w", err)
 	}
 	product := os.Getenv("BENCH_HANDOFF")
 	if product == "" {
 		dir, err := os.MkdirTemp("", "handoff-bench")
 		if err != nil {
-			return origin{}, fmt.Errorf("make a directory: %w", err)
+			return all, fmt.Errorf("make a directory: %w", err)
 		}
 		defer func() { _ = os.RemoveAll(dir) }() // a temporary one
 		product = filepath.Join(dir, "handoff")
 		if err := buildHandoff(ctx, product); err != nil {
-			return origin{}, err
-		}
-	}
-	for _, name := range []string{self, product} {
-		if err := hashFile(sum, name); err != nil {
-			return origin{}, err
+			return all, err
 		}
 	}
 	java, err := streamsSources()
 	if err != nil {
-		return origin{}, err
+		return all, err
 	}
+	sum := sha256.New()
 	fmt.Fprint(sum, java)
+	if err := hashFile(sum, self); err != nil {
+		return all, err
+	}
 	broker := o.broker
 	if broker == "kafka" {
 		broker += " " + brokerVersion
 	}
-	return origin{Program: hex.EncodeToString(sum.Sum(nil))[:12], Broker: broker + ", compression " + o.compression}, nil
+	broker += ", compression " + o.compression
+	fingerprint := func() string { return hex.EncodeToString(sum.Sum(nil))[:12] }
+	all.runner = origin{Program: fingerprint(), Broker: broker}
+	if err := hashFile(sum, product); err != nil {
+		return all, err
+	}
+	all.pipeline = origin{Program: fingerprint(), Broker: broker}
+	return all, nil
 }
 
 func hashFile(sum io.Writer, name string) error {

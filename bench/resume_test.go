@@ -18,12 +18,18 @@ func twoPhases() [][]experiment {
 	return [][]experiment{{e("one", 3, sidePass, sideHandoff, sideGoka), e("two", 2, sideHandoff)}, {e("three", 2, sidePass, sideHandoff)}}
 }
 
+// both are measured with one program.
+func both(program, broker string) origins {
+	o := origin{program, broker}
+	return origins{runner: o, pipeline: o}
+}
+
 var errKilled = errors.New("killed")
 
 // runFor runs a plan from what is in dir until so many sides are measured, and returns which those were.
-func runFor(t *testing.T, dir, build string, from origin, sides int) (measured []string, err error) {
+func runFor(t *testing.T, dir, build string, from origins, sides int) (measured []string, err error) {
 	t.Helper()
-	s := &suite{origin: from, build: build}
+	s := &suite{origins: from, build: build}
 	if s.results, err = openResults(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +59,7 @@ func runFor(t *testing.T, dir, build string, from origin, sides int) (measured [
 // TestSuiteGoesOn: wherever a suite is interrupted, the next run measures what is missing, with the whole of
 // the round that was interrupted, and in the end every run is there once.
 func TestSuiteGoesOn(t *testing.T) {
-	from := origin{"p", "kafka"}
+	from := both("p", "kafka")
 	whole, err := runFor(t, t.TempDir(), "whole", from, -1)
 	if err != nil {
 		t.Fatal(err)
@@ -111,14 +117,14 @@ func truncate(t *testing.T, path string, by int64) {
 // TestNothingIsMixed: figures of another program or broker are refused, and stay.
 func TestNothingIsMixed(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := runFor(t, dir, "b", origin{"p", "kafka"}, 4); !errors.Is(err, errKilled) {
+	if _, err := runFor(t, dir, "b", both("p", "kafka"), 4); !errors.Is(err, errKilled) {
 		t.Fatal(err)
 	}
 	before, err := os.ReadFile(filepath.Join(dir, "figures.tsv"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, other := range []origin{{"q", "kafka"}, {"p", "kfake"}} {
+	for _, other := range []origins{both("q", "kafka"), both("p", "kfake")} {
 		if _, err := runFor(t, dir, "b", other, -1); err == nil || !strings.Contains(err.Error(), "move the file away") {
 			t.Errorf("%v: %v", other, err)
 		}
@@ -129,5 +135,29 @@ func TestNothingIsMixed(t *testing.T) {
 	aside, err := os.ReadFile(filepath.Join(dir, "interrupted.tsv"))
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("set aside: %q %v", aside, err)
+	}
+}
+
+// TestAnotherProductKeepsTheRunner: where only the product's program is another, figures of the runner stay and those
+// of the pipeline are refused.
+func TestAnotherProductKeepsTheRunner(t *testing.T) {
+	drain, chain := experiment{Name: "drain", Kind: kindDrain, Sides: []string{sidePass}}, experiment{Name: "pipeline", Kind: kindChain, Sides: []string{sidePipeline}}
+	was := both("p", "kafka")
+	now := origins{runner: was.runner, pipeline: origin{"q", "kafka"}}
+	r, err := openResults(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &suite{origins: was, results: r}
+	for _, e := range []experiment{drain, chain} {
+		if err := s.note(e, e.Sides[0], 1, []figure{{Metric: metricRate, Value: 1}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.goOn(now, [][]experiment{{drain}}); err != nil {
+		t.Errorf("the runner's figures: %v", err)
+	}
+	if _, err := r.goOn(now, [][]experiment{{drain, chain}}); err == nil || !strings.Contains(err.Error(), "figures of pipeline") {
+		t.Errorf("the pipeline's figures: %v", err)
 	}
 }

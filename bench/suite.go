@@ -16,7 +16,7 @@ import (
 type suite struct {
 	*bench
 	results *results
-	origin  origin
+	origins origins
 	build   string
 	only    string
 	own     string // which broker runs get that need one of their own
@@ -45,10 +45,10 @@ func runSuite(ctx context.Context, args []string) (err error) {
 	if s.results, err = openResults(filepath.Join(o.out, *name)); err != nil {
 		return err
 	}
-	if s.origin, err = originOf(ctx, o); err != nil {
+	if s.origins, err = originsOf(ctx, o); err != nil {
 		return err
 	}
-	again, err := s.results.goOn(s.origin, plan)
+	again, err := s.results.goOn(s.origins, plan)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (s *suite) note(e experiment, side string, round int, figures []figure) err
 	line := fmt.Sprintf("%s  round %d  %-16s", e.Name, round, side)
 	for i := range figures {
 		f := &figures[i]
-		f.Experiment, f.Side, f.Round, f.origin, f.Build = e.Name, side, round, s.origin, s.build
+		f.Experiment, f.Side, f.Round, f.origin, f.Build = e.Name, side, round, s.origins.of(e), s.build
 		line += fmt.Sprintf("  %s %.5g %s", f.Metric, f.Value, f.Unit)
 	}
 	fmt.Fprintln(os.Stderr, time.Now().UTC().Format(time.TimeOnly), line)
@@ -137,7 +137,7 @@ func (s *suite) drainRound(ctx context.Context, e experiment, sides []string, ro
 		if _, ok := inputs[slow]; !ok {
 			w := e.workload
 			if slow {
-				w.Records = e.Slow
+				w.Records, w.Warm = e.Slow, e.SlowWarm
 			}
 			in, err := s.fillInput(ctx, w)
 			inputs[slow] = in
