@@ -102,18 +102,23 @@ func (b *bench) chain(ctx context.Context, e experiment, side, broker string) (f
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	fresh := &bench{cluster: c, compression: b.compression, scratch: b.scratch}
+	if err := fresh.warmUp(ctx); err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp(b.scratch, "chain")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	w := e.of(side)
 	if side == sidePipeline {
 		house, err := openHouse(ctx, c, dir)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, house.close()) }()
-		run := chainRun{cluster: c, house: house, cmd: house.command(ctx, "run", "all"), records: e.Slow, warm: e.Slow / 4,
+		run := chainRun{cluster: c, house: house, cmd: house.command(ctx, "run", "all"), records: w.Records, warm: w.Warm,
 			in: chainInput{topic: schemas.TopicClassify}, last: schemas.TopicDeliver}
 		return run.measure(ctx)
 	}
@@ -131,7 +136,7 @@ func (b *bench) chain(ctx context.Context, e experiment, side, broker string) (f
 	if err != nil {
 		return nil, err
 	}
-	run := chainRun{cluster: c, cmd: cmd, records: e.Records, warm: e.Warm, in: chainInput{topic: hopTopic(0)}, last: hopTopic(hopsOf(side))}
+	run := chainRun{cluster: c, cmd: cmd, records: w.Records, warm: w.Warm, in: chainInput{topic: hopTopic(0)}, last: hopTopic(hopsOf(side))}
 	return run.measure(ctx)
 }
 
@@ -142,12 +147,13 @@ func runChainLook(ctx context.Context, args []string) (err error) {
 	o.register(flags)
 	e := chainOf(1)
 	flags.IntVar(&e.Records, "records", e.Records, "texts of a bare chain's run")
-	flags.IntVar(&e.Slow, "texts", e.Slow, "texts of the pipeline's run")
+	texts := flags.Int("texts", e.of(sidePipeline).Records, "texts of the pipeline's run")
 	sides := flags.String("sides", sideChain5+","+sidePipeline, "sides, in order")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	b := &bench{}
+	e.Less[sidePipeline] = part{*texts, *texts / 4}
+	b := &bench{compression: o.compression}
 	if b.scratch, err = os.MkdirTemp("", "handoff-bench"); err != nil {
 		return fmt.Errorf("make a directory: %w", err)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// latencyWarm passes before latencies count: joins, JIT, caches.
+	// latencyWarm passes before latencies count: JIT, caches.
 	latencyWarm = 20 * time.Second
 	// latencySpan is how long they count.
 	latencySpan = 30 * time.Second
@@ -108,6 +108,11 @@ type latencies struct {
 	early, late histogram // of the first and the last third
 	cpu         float64   // us of the side's process per record
 	memory      int64
+	// strict ends the run when the side is behind. up is closed when a first record is out; from counted on latencies
+	// count.
+	strict  bool
+	up      chan struct{}
+	counted chan time.Time
 }
 
 func (l *latencies) figures() []figure {
@@ -129,28 +134,47 @@ func (l *latencies) growth() float64 {
 	return float64(l.late.at(.5)) / float64(max(l.early.at(.5), time.Millisecond))
 }
 
-// load sends the input at its rate and reads what comes out. A record's latency counts from the moment
-// at which it should have been sent, whether or not the sender was late: a stall hits all records that
-// fall into it, not only the one that was under way. With strict it ends as soon as the side is behind.
+// load sends the input at its rate and reads what comes out. The clock starts when the side has answered a first record:
+// how long it takes to start is no record's latency. From then on a record's latency counts from the moment at which it
+// should have been sent, whether or not the sender was late: a stall hits all records that fall into it, not only the one
+// that was under way. With strict it ends as soon as the side is behind.
 func (b *bench) load(ctx context.Context, in input, s sideSpec, p *process, offered float64, strict bool) (*latencies, error) {
-	began := time.Now().Add(500 * time.Millisecond)
-	counted := began.Add(latencyWarm)
-	due := func(i int) time.Time { return began.Add(time.Duration(float64(i) / offered * 1e9)) }
-	read := make(chan error, 1)
-	l := &latencies{}
-	reading, stop := context.WithDeadline(ctx, counted.Add(latencySpan+latencyDrain))
-	defer stop()
+	out, err := openLoad(b, in)
+	if err != nil {
+		return nil, err
+	}
+	defer out.client.Close()
+	l := &latencies{strict: strict, up: make(chan struct{}), counted: make(chan time.Time, 1)}
 	sending, halt := context.WithCancel(ctx)
 	defer halt()
+	read := make(chan error, 1)
 	go func() {
-		err := b.readLoad(reading, in, s, l, counted, strict)
+		err := b.readLoad(ctx, in, s, l)
 		if err != nil {
 			halt() // nobody reads what more would be sent
 		}
 		read <- err
 	}()
+	failed := func(err error) error {
+		if sending.Err() != nil && ctx.Err() == nil {
+			return <-read
+		}
+		return err
+	}
+	if err := out.send(sending, 0, 1, func(int) time.Time { return time.Now() }); err != nil {
+		return nil, failed(err)
+	}
+	select {
+	case <-l.up:
+	case <-p.ended:
+		return nil, p.alive()
+	case <-sending.Done():
+		return nil, failed(ctx.Err())
+	}
+	began := time.Now()
+	l.counted <- began.Add(latencyWarm)
 	cpu := make(chan time.Duration, 1)
-	timer := time.AfterFunc(time.Until(counted), func() {
+	timer := time.AfterFunc(latencyWarm, func() {
 		used, err := p.cpu()
 		if err != nil {
 			used = 0
@@ -158,11 +182,9 @@ func (b *bench) load(ctx context.Context, in input, s sideSpec, p *process, offe
 		cpu <- used
 	})
 	defer timer.Stop()
-	if err := b.send(sending, in, due); err != nil {
-		if sending.Err() != nil && ctx.Err() == nil {
-			return nil, <-read
-		}
-		return nil, err
+	due := func(i int) time.Time { return began.Add(time.Duration(float64(i) / offered * 1e9)) }
+	if err := out.send(sending, 1, in.Records, due); err != nil {
+		return nil, failed(err)
 	}
 	select {
 	case err := <-read:
@@ -183,46 +205,54 @@ func (b *bench) load(ctx context.Context, in input, s sideSpec, p *process, offe
 	return l, nil
 }
 
-// send produces record i at due(i), as far as the machine lets it.
-func (b *bench) send(ctx context.Context, in input, due func(int) time.Time) error {
+// sender writes the input of an open-loop run.
+type sender struct {
+	in     input
+	client *kgo.Client
+	text   []byte
+	failed firstError
+}
+
+func openLoad(b *bench, in input) (*sender, error) {
 	compression, err := compressionCodec(b.compression)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.brokers...), kgo.RecordPartitioner(kafka.ByKey()),
 		kgo.MaxBufferedRecords(1_000_000), kgo.ProducerBatchMaxBytes(1<<20), kgo.ProducerLinger(time.Millisecond),
 		kgo.ProducerBatchCompression(compression), kgo.DefaultProduceTopic(in.topic))
 	if err != nil {
-		return fmt.Errorf("configure the load: %w", err)
+		return nil, fmt.Errorf("configure the load: %w", err)
 	}
-	defer client.Close()
-	var failed firstError
-	text := words()
-	for i := 0; i < in.Records && failed.get() == nil; {
+	return &sender{in: in, client: client, text: words()}, nil
+}
+
+// send produces the records from one to before another, each when it is due, as far as the machine lets it.
+func (s *sender) send(ctx context.Context, from, to int, due func(int) time.Time) error {
+	for i := from; i < to && s.failed.get() == nil; {
 		now := time.Now()
-		for ; i < in.Records && !due(i).After(now); i++ {
-			j := in.origin(i)
-			r := &kgo.Record{Key: in.appendKey(nil, in.keyOf(j)), Value: in.appendValue(nil, j, text), Timestamp: due(i)}
-			binary.BigEndian.PutUint64(r.Value[stampAt:], uint64(due(i).UnixNano()))
-			client.Produce(ctx, r, failed.promise)
+		for ; i < to && !due(i).After(now); i++ {
+			j, at := s.in.origin(i), due(i)
+			r := &kgo.Record{Key: s.in.appendKey(nil, s.in.keyOf(j)), Value: s.in.appendValue(nil, j, s.text), Timestamp: at}
+			binary.BigEndian.PutUint64(r.Value[stampAt:], uint64(at.UnixNano()))
+			s.client.Produce(ctx, r, s.failed.promise)
 		}
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("sent %d of %d records: %w", i, in.Records, ctx.Err())
+			return fmt.Errorf("sent %d of %d records: %w", i, to, ctx.Err())
 		}
 	}
-	err = client.Flush(ctx)
-	if err = errors.Join(failed.get(), err); err != nil {
+	err := s.client.Flush(ctx)
+	if err = errors.Join(s.failed.get(), err); err != nil {
 		return fmt.Errorf("send the load: %w", err)
 	}
 	return nil
 }
 
-// readLoad reads the output as any consumer downstream would, committed records only, and takes the
-// latencies of what was due from counted on. With strict it gives up when the first of them are in and half of
-// them were late.
-func (b *bench) readLoad(ctx context.Context, in input, s sideSpec, l *latencies, counted time.Time, strict bool) error {
+// readLoad reads the output as any consumer downstream would, committed records only, and takes the latencies of what
+// was due once they count. With strict it gives up when the first of them are in and half of them were late.
+func (b *bench) readLoad(ctx context.Context, in input, s sideSpec, l *latencies) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.brokers...), kgo.ConsumeTopics(s.Out),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
@@ -233,8 +263,22 @@ func (b *bench) readLoad(ctx context.Context, in input, s sideSpec, l *latencies
 	if s.Side == sidePass {
 		at, want = stampAt, in.Records
 	}
+	for client.PollFetches(ctx).NumRecords() == 0 {
+		if ctx.Err() != nil {
+			return fmt.Errorf("no output of the first record: %w", ctx.Err())
+		}
+	}
+	close(l.up)
+	counted := time.Now()
+	select {
+	case counted = <-l.counted:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	ctx, stop := context.WithDeadline(ctx, counted.Add(latencySpan+latencyDrain))
+	defer stop()
 	third := latencySpan / 3
-	for got := 0; got < want; {
+	for got := 1; got < want; {
 		fetches := client.PollFetches(ctx)
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: %d of %d outputs within %s after the last input", errBehind, got, want, latencyDrain)
@@ -262,7 +306,7 @@ func (b *bench) readLoad(ctx context.Context, in input, s sideSpec, l *latencies
 		if bad != nil {
 			return bad
 		}
-		if first := l.early.at(.5); strict && first > followed && now.Sub(counted) > third+followed {
+		if first := l.early.at(.5); l.strict && first > followed && now.Sub(counted) > third+followed {
 			return fmt.Errorf("%w: half of the first outputs came more than %s late", errBehind, first.Round(time.Millisecond))
 		}
 	}

@@ -123,40 +123,37 @@ func (s *suite) note(e experiment, side string, round int, figures []figure) err
 	return s.results.add(figures)
 }
 
-// drainRound fills an input for the fast sides and one for the slow ones, if there are any, and drains
-// them side by side.
+// drainRound fills an input for the sides that get all records and one for each that gets fewer, and drains them side
+// by side.
 func (s *suite) drainRound(ctx context.Context, e experiment, sides []string, round int) (err error) {
-	inputs := map[bool]input{}
+	inputs := map[workload]input{}
 	defer func() {
 		for _, in := range inputs {
 			err = errors.Join(err, s.cluster.remove(ctx, in.name))
 		}
 	}()
 	for _, side := range sides {
-		slow := isSlow(side)
-		if _, ok := inputs[slow]; !ok {
-			w := e.workload
-			if slow {
-				w.Records, w.Warm = e.Slow, e.SlowWarm
-			}
-			in, err := s.fillInput(ctx, w)
-			inputs[slow] = in
+		w := e.of(side)
+		in, ok := inputs[w]
+		if !ok {
+			in, err = s.fillInput(ctx, w)
+			inputs[w] = in
 			if err != nil {
 				return err
 			}
 		}
-		spec, err := s.spec(ctx, inputs[slow], side)
+		spec, err := s.spec(ctx, in, side)
 		if err != nil {
 			return err
 		}
 		if e.Cache > 0 {
 			spec.CacheBytes = e.Cache
 		}
-		d, err := s.drain(ctx, inputs[slow], spec, e.Limit)
+		d, err := s.drain(ctx, in, spec, e.Limit)
 		if err != nil {
 			return err
 		}
-		if err := s.note(e, side, round, d.figures(inputs[slow].workload)); err != nil {
+		if err := s.note(e, side, round, d.figures(w)); err != nil {
 			return err
 		}
 	}
