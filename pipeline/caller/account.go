@@ -22,9 +22,12 @@ type account struct {
 	slower float64
 	// until is when the account may be asked again after it said so.
 	until time.Time
-	// lanes whose head is due, those with little time first.
-	soon, ready []*lane
-	inFlight    int
+	// soon and ready are the lanes whose head is due, those with little time first; queued is how many both are.
+	soon, ready turns
+	queued      int
+	// tells: deliver is told of what fails.
+	tells    bool
+	inFlight int
 	// claims are the started attempts that have not taken their token yet.
 	claims int
 	// failing since its last answer; refused: the shop's token was, since then.
@@ -40,7 +43,7 @@ const probeAgain = 250 * time.Millisecond
 
 func (k *Caller) newAccount(destination, shop string) *account {
 	return &account{
-		destination: destination, shop: shop, slower: 1,
+		destination: destination, shop: shop, slower: 1, tells: slices.Contains(k.cfg.TellFailing, destination),
 		breaker: circuitbreaker.NewBuilder[any]().
 			WithFailureThreshold(k.cfg.BreakerAfter).WithSuccessThreshold(1).WithDelay(k.cfg.BreakerFor).
 			OnOpen(func(circuitbreaker.StateChangedEvent) {
@@ -53,51 +56,8 @@ func (k *Caller) newAccount(destination, shop string) *account {
 	}
 }
 
-func (a *account) enqueue(l *lane) {
-	if l.queued {
-		return
-	}
-	l.queued = true
-	if l.urgent() {
-		a.soon = append(a.soon, l)
-	} else {
-		a.ready = append(a.ready, l)
-	}
-}
-
-func (a *account) next() *lane {
-	for _, q := range []*[]*lane{&a.soon, &a.ready} {
-		for len(*q) > 0 {
-			l := (*q)[0]
-			(*q)[0] = nil
-			*q = (*q)[1:]
-			l.queued = false
-			if !l.p.revoked && !l.running && !l.empty() {
-				return l
-			}
-		}
-	}
-	return nil
-}
-
-// take takes the next lane out of which something holds; nil for none.
-func (a *account) take(is func(*lane) bool) *lane {
-	for _, q := range []*[]*lane{&a.soon, &a.ready} {
-		for i, l := range *q {
-			if !l.p.revoked && !l.running && !l.empty() && is(l) {
-				*q = slices.Delete(*q, i, i+1)
-				l.queued = false
-				return l
-			}
-		}
-	}
-	return nil
-}
-
 // out tells that the destination is known to answer nothing, or nothing to this shop.
 func (a *account) out() bool { return a.refused || a.failing && !a.breaker.IsClosed() }
-
-func (a *account) waiting() int { return len(a.soon) + len(a.ready) }
 
 // closedUntil tells until when no request can start anyway; zero when one may, beside those that claim
 // a token already.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/schemas"
+	"github.com/handoff-dev/handoff/schemas/handoffv1"
 )
 
 // BenchmarkCalls makes calls that are answered at once, 1000 lanes of 100 shops: what the caller
@@ -72,6 +73,35 @@ func BenchmarkWaiting(b *testing.B) {
 	b.StopTimer()
 	b.ReportMetric(float64(heapInUse()-before)/float64(b.N), "bytes/call")
 	b.ReportMetric(float64(s.k.HeapBytes())/float64(b.N), "reckoned/call")
+}
+
+// BenchmarkAway has a shop's desk be away while conversations ask for it, each in a lane of its own: until deliver is
+// told of each. What one takes must not grow with how many there are.
+func BenchmarkAway(b *testing.B) {
+	for _, n := range []int{2000, 32_000} {
+		b.Run(fmt.Sprint(n, " conversations"), func(b *testing.B) {
+			for b.Loop() {
+				s, desk := newStage(b), newDestination(Idempotent)
+				s.inbox = make(chan *handoffv1.Record, 2*n)
+				desk.do = func(context.Context, Attempt, int) error {
+					return &Error{Kind: Retryable, Code: "503", Meaning: "away"}
+				}
+				end := begin(b, s, func(c *Config) { c.TellFailing, c.Held = []string{"desk"}, 2*n }, map[string]Destination{"desk": desk})
+				calls := make([]pipeline.PendingCall, n)
+				for i := range calls {
+					calls[i] = textCall(fmt.Sprint(i), "acme", "desk", fmt.Sprint(i))
+				}
+				s.k.Committed(0, calls, nil)
+				for deadline := time.Now().Add(time.Minute); len(s.failing()) < n; time.Sleep(10 * time.Millisecond) {
+					if time.Now().After(deadline) {
+						b.Fatalf("deliver was told of %d of %d", len(s.failing()), n)
+					}
+				}
+				end()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/conversation")
+		})
+	}
 }
 
 // TestHeapBytes: what waiting calls are reckoned to take of the heap is about what they do.

@@ -210,6 +210,7 @@ func (k *Caller) add(p *partition, pc *pipeline.PendingCall) *lane {
 		p.lanes[name] = l
 	}
 	l.told = false
+	l.account.note(l)
 	if l.spilled > 0 || k.held >= k.cfg.Held && k.spillFor(l, pc) {
 		k.addSpilled(l, pc)
 	} else {

@@ -44,10 +44,14 @@ type lane struct {
 	key   int32 // length of the key that name begins with
 
 	running bool
-	queued  bool // in the account's queue
-	claims  bool // its attempt has not taken its token yet
-	placed  bool // its attempt counts among the account's requests
-	told    bool // deliver was told that these calls fail
+	queued  bool // waits for its turn among the account's
+	turn    uint32
+	// Of a turn: it is among those with little time, and listed as one that deliver is to be told of, or as brief.
+	soon, untold, brief bool
+
+	claims bool // its attempt has not taken its token yet
+	placed bool // its attempt counts among the account's requests
+	told   bool // deliver was told that these calls fail
 	// inherited: it had calls when the partition was assigned. One of those may have been started by somebody else.
 	inherited bool
 

@@ -2,7 +2,6 @@ package caller
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,7 +72,7 @@ const mostTold = 100
 func (w *work) tellFailing() {
 	k, l := w.k, w.l
 	k.mu.Lock()
-	tell := k.tellsOf(l.account) && !l.told
+	tell := l.account.tells && !l.told
 	l.told = true
 	var ids []string
 	for _, c := range l.calls[max(0, len(l.calls)-mostTold):] {
@@ -94,9 +93,6 @@ func (w *work) tellFailing() {
 	r.Body = &handoffv1.Record_DeskFailing{DeskFailing: failing}
 	w.post(r)
 }
-
-// tellsOf tells whether deliver is told of an account's failures.
-func (k *Caller) tellsOf(a *account) bool { return slices.Contains(k.cfg.TellFailing, a.destination) }
 
 // envelope is a record of the call's key and place.
 func (w *work) envelope(what string, attempt uint32) *handoffv1.Record {

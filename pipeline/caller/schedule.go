@@ -8,6 +8,9 @@ import (
 // schedule sets when the head of a lane is tried next. A running lane settles by itself. The lock is
 // held.
 func (k *Caller) schedule(l *lane, at time.Time) {
+	if l.queued {
+		l.account.note(l)
+	}
 	if l.running || l.queued || l.p.revoked {
 		return
 	}
@@ -44,7 +47,7 @@ func (k *Caller) dispatch(now time.Time) time.Duration {
 	for len(k.timeline) > 0 && !k.timeline[0].due.After(now) {
 		l := heap.Pop(&k.timeline).(*lane)
 		l.account.enqueue(l)
-		if c := l.head(); c != nil && c.pc.Call.TryFor > 0 { // its end is looked after however long the account waits
+		if l.isBrief() { // its end is looked after however long the account waits
 			delete(k.parked, l.account)
 		}
 		k.activate(l.account)
@@ -74,7 +77,7 @@ func (k *Caller) dispatch(now time.Time) time.Duration {
 
 // activate puts an account into the round unless it is there or waits for a time. The lock is held.
 func (k *Caller) activate(a *account) {
-	if _, parked := k.parked[a]; a.active || parked || a.waiting() == 0 {
+	if _, parked := k.parked[a]; a.active || parked || a.queued == 0 {
 		return
 	}
 	a.active = true
@@ -94,13 +97,13 @@ func (k *Caller) start(a *account, now time.Time) {
 	case until.IsZero():
 		l = a.next()
 	default:
-		if k.tellsOf(a) && a.out() {
-			l = a.take(func(l *lane) bool { return !l.told }) // its attempt tells, and starts no request
+		if a.tells && a.out() {
+			l = a.nextUntold() // its attempt tells, and starts no request
 		}
 		if l == nil {
 			l = k.lapsed(a, now, until)
 		}
-		if l == nil && a.waiting() > 0 {
+		if l == nil && a.queued > 0 {
 			k.park(a, until)
 		}
 	}
@@ -161,7 +164,7 @@ const lapseAgain = time.Second
 // for an attempt that ends it and makes no request; nil for none. The lock is held.
 func (k *Caller) lapsed(a *account, now, again time.Time) (over *lane) {
 	for over == nil {
-		l := a.take(func(l *lane) bool { c := l.head(); return c != nil && c.pc.Call.TryFor > 0 })
+		l := a.nextBrief()
 		if l == nil {
 			return nil
 		}
