@@ -105,6 +105,7 @@ func (w *World) carryOut(c Command) error {
 // were in flight are made again.
 func (w *World) restart(Command) error {
 	w.asked, w.order, w.holding.onWire, w.ended = map[string]pending{}, nil, nil, map[string]bool{}
+	w.unheard = map[string]bool{}
 	w.tried = map[string]try{}
 	if w.plant == nil {
 		for _, m := range w.stages {

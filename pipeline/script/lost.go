@@ -50,6 +50,9 @@ func (w *World) keepLetter(m *machine, f *state.Failure) {
 
 func (w *World) letter(l *turn.Lost, why string) {
 	w.letters = append(w.letters, l)
+	if r, err := schemas.Decode(l.Key, l.Value); err == nil && r.GetCallResult() != nil {
+		w.unheard[r.GetCallResult().GetCallId()] = true
+	}
 	w.lostStory(l, why)
 }
 

@@ -86,7 +86,7 @@ func (w *World) release() (bool, error) {
 			continue
 		}
 		lanes[lane] = laneBusy
-		if w.ended[c.Call.ID] {
+		if w.ended[c.Call.ID] || w.unheard[c.Call.ID] {
 			continue
 		}
 		if o := w.lapsed(c); o != nil && (w.passing || w.plant != nil) {
@@ -243,6 +243,9 @@ func (w *World) nextRelease() (next time.Time, ok bool) {
 		return next, false
 	}
 	for _, c := range calls {
+		if w.unheard[c.Call.ID] {
+			continue
+		}
 		if rel, err := w.gate.Release(w.reader(), c, w.clock); err == nil && rel.Verdict == caller.Wait {
 			earlier(rel.Until)
 		}

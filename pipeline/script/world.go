@@ -76,6 +76,7 @@ type World struct {
 	order   []string           // of asked
 	tried   map[string]try     // questions to the bot, by call id
 	ended   map[string]bool    // calls whose end deliver may not have read yet
+	unheard map[string]bool    // calls whose end deliver lost: whoever made them has posted it
 	holding holding
 	watch   Watcher
 	serial  int
@@ -126,7 +127,7 @@ func newWorld(t Topology, plant Plant) (*World, error) {
 		plant: plant, punctual: t.Punctual,
 		verbs: vocabulary(), telling: explain.Topics(), watch: t.Watch, holding: holding{stages: map[string]bool{}}, inbox: map[string][]pipeline.Record{}, offsets: map[string]int64{}, gate: t.Gate,
 		clock: start, versions: map[string][]*settings.Shop{},
-		asked: map[string]pending{}, tried: map[string]try{}, ended: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, holds: map[string]uint64{}, told: map[string][]string{}, withPeople: map[string]pipeline.Emit{},
+		asked: map[string]pending{}, tried: map[string]try{}, ended: map[string]bool{}, unheard: map[string]bool{}, outside: newOutside(), losing: map[string]int{}, holds: map[string]uint64{}, told: map[string][]string{}, withPeople: map[string]pipeline.Emit{},
 	}
 	if !t.Start.IsZero() {
 		w.clock = t.Start

@@ -44,14 +44,15 @@ func (l *Lost) PutBack(settings pipeline.Settings, now time.Time) (pipeline.Emit
 	return e, nil
 }
 
-// Dropped returns, of a command that deliver lost, what has it end as one that failed: whoever waits for it hears that
-// it will not be made. ok is false for all else, of which nobody waits for a word.
+// Dropped returns, of a command or of a call's result that deliver lost, what has it end all the same: whoever waits
+// for the command hears that it will not be made, or that nobody knows what came of it, and what waits behind the call
+// goes on. ok is false for all else, of which nobody waits for a word.
 func (l *Lost) Dropped() (e pipeline.Emit, ok bool) {
 	if l.Timer != nil || l.Stage != schemas.StageDeliver {
 		return e, false
 	}
 	r, err := schemas.Decode(l.Key, l.Value)
-	if err != nil || r.GetCommand() == nil {
+	if err != nil || r.GetCommand() == nil && r.GetCallResult() == nil {
 		return e, false
 	}
 	r.Dropped = true

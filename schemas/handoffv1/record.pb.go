@@ -131,8 +131,8 @@ type Record struct {
 	// It was a dead letter of its stage and was put back (`handoff dlq replay`): others that were posted
 	// after it may have been handled before it.
 	PutBack bool `protobuf:"varint,12,opt,name=put_back,json=putBack,proto3" json:"put_back,omitempty"`
-	// It is a command that was a dead letter of deliver and was dropped for good (`handoff dlq drop`): it is not made,
-	// and ends as failed.
+	// It is a command, or a call's result, that was a dead letter of deliver and was dropped for good (`handoff dlq
+	// drop`): the command is not made and ends as failed, of the call nobody knows what came.
 	Dropped bool `protobuf:"varint,13,opt,name=dropped,proto3" json:"dropped,omitempty"`
 	// What happened.
 	//

@@ -23,7 +23,7 @@ type ended struct {
 }
 
 // onCallResult ends a call. A result of a call that is not open is a repetition, or the bot's answer when it was given
-// up.
+// up. One that was lost and dropped ends its call as one of which nobody knows what came.
 func (s *Stage) onCallResult(t *turn.Turn, r *handoffv1.CallResult) error {
 	open := &statev1.OpenCall{}
 	if !t.Get(callPrefix+r.GetCallId(), open) {
@@ -31,6 +31,12 @@ func (s *Stage) onCallResult(t *turn.Turn, r *handoffv1.CallResult) error {
 		return nil
 	}
 	o := r.GetOutcome()
+	if t.Record.GetDropped() {
+		o = &handoffv1.Outcome{
+			Status:  handoffv1.OutcomeStatus_OUTCOME_STATUS_UNKNOWN,
+			Meaning: "what came of it could not be processed, and was dropped", StartedAt: o.GetStartedAt(), ConsentVersion: o.GetConsentVersion(),
+		}
+	}
 	if o.GetStatus() == handoffv1.OutcomeStatus_OUTCOME_STATUS_UNSPECIFIED {
 		return fmt.Errorf("the result of call %s does not say how it ended", r.GetCallId())
 	}
