@@ -74,6 +74,9 @@ func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentS
 			ProviderMayBlock: providerMayBlock(before, m.GetProviderOptOut()),
 		})
 	}
+	case t.At().After(before.GetSince().AsTime()): // said again: what an import tells from before it is older (C14)
+		c.scope = before.scope
+		c.write(t, t.Here())
 	if providerAnswers(t, m, "start", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START) {
 		notAnswered(t, m, providerDoes)
 	} else {
