@@ -61,7 +61,7 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 		r.answer = answer.Answer{Known: r.answer.Known}
 	}
 	if channel != handoffv1.Channel_CHANNEL_SMS && s.neverAnswers(folded) { // on SMS it opted out
-		r.out.Unsure = true
+		s.phoneKeyword(r, folded, text)
 		return
 	}
 	if r.answer.Kind == answer.None && !r.answer.Thanks && s.thanksByName(folded, text, r.answer.Known) {
@@ -86,6 +86,23 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 		return
 	}
 	s.classify(r, m, folded)
+}
+
+// phoneKeyword reads a message that opts out by keyword on phones alone. A bare word is nothing here ("cancel", C1,
+// C12); several words are plain language, and opt out as such ("please opt me out", C5), but are no intent either.
+func (s *Stage) phoneKeyword(r *reading, folded []byte, text string) {
+	r.answer = answer.Answer{}
+	if bytes.IndexByte(bytes.TrimSpace(folded), ' ') > 0 {
+		r.in = s.place(folded, text, r.out.GetLanguage())
+		if s.optsOut(r, folded) {
+			return
+		}
+		if r.in.OptOut == intent.OptOutPossible {
+			r.because = "possible opt-out: " + r.in.OptOutBy
+			r.out.PossibleOptOut, r.out.OptOutBy = true, r.in.OptOutBy
+		}
+	}
+	r.out.Unsure = true
 }
 
 // stopAndNumber names what stopsNumber takes.

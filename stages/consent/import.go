@@ -129,6 +129,9 @@ func (i imported) apply(scope string, at turn.Place) {
 		scope: scope, status: i.GetStatus(), source: handoffv1.ConsentSource_CONSENT_SOURCE_IMPORT, keyword: i.GetSource(),
 		text: i.GetText(), since: i.GetChangedAt(), by: i.GetBy(),
 	}
+	if c.status == handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED || c.status == handoffv1.ConsentStatus_CONSENT_STATUS_CONVERSATIONAL {
+		begin(i.t, at, c.text)
+	}
 	c.write(i.t, at)
 	if i.GetStatus() == handoffv1.ConsentStatus_CONSENT_STATUS_PENDING {
 		askedElsewhere(i.t, scope, i.GetChangedAt())

@@ -52,7 +52,7 @@ func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentS
 		notAnswered(t, m, "an opt-out was received after it, which counts")
 		return
 	}
-	begin(t, m)
+	begin(t, t.Here(), m.GetText())
 	switch before.GetStatus() {
 	case handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED, handoffv1.ConsentStatus_CONSENT_STATUS_PENDING:
 	default:
@@ -61,18 +61,22 @@ func start(t *turn.Turn, m *handoffv1.CustomerMessage, source handoffv1.ConsentS
 			return
 		}
 	}
-	if before.GetStatus() != handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED {
-		c := change{
-			scope:  optInScope(t, before),
-			status: handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED,
-			source: source, keyword: written(m), text: m.GetText(),
-		}
+	c := change{
+		scope:  optInScope(t, before),
+		status: handoffv1.ConsentStatus_CONSENT_STATUS_SUBSCRIBED,
+		source: source, keyword: written(m), text: m.GetText(),
+	}
+	switch {
+	case before.GetStatus() != c.status:
 		c.write(t, t.Here())
 		notice(t, t.Here(), &handoffv1.ConsentNotice{
 			Kind: handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPTED_IN, Keyword: c.keyword, Source: c.source,
 			Scope: c.scope, Prior: before.GetStatus(), Status: c.status, Since: t.AtStamp(), Text: c.text,
 			ProviderMayBlock: providerMayBlock(before, m.GetProviderOptOut()),
 		})
+	case t.At().After(before.GetSince().AsTime()): // said again: what an import tells from before it is older (C14)
+		c.scope = before.scope
+		c.write(t, t.Here())
 	}
 	if providerAnswers(t, m, "start", handoffv1.ProviderOptOut_PROVIDER_OPT_OUT_START) {
 		notAnswered(t, m, providerDoes)

@@ -3,6 +3,7 @@ package consent
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/handoff-dev/handoff/pipeline/turn"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
@@ -11,6 +12,10 @@ import (
 
 // possiblePrefix begins the names of PossibleOptOut entries and of the timers that end their time.
 const possiblePrefix = "possible/"
+
+// possibleLook is how long the time for a decision waits at most before it is worked out again: so a number of days
+// or a holiday that the shop changes meanwhile counts soon, and not only when the old time is over.
+const possibleLook = time.Hour
 
 // possibleOptOut puts a message that may be an opt-out before a person: on the open ticket, and on the
 // list that entries make (C5). The first undecided one of a conversation sets the time. It follows the
@@ -23,9 +28,7 @@ func possibleOptOut(t *turn.Turn, m *handoffv1.CustomerMessage) {
 	c, name, p := m.GetClassification(), possiblePrefix+t.Record.GetConversation(), &statev1.PossibleOptOut{}
 	if !t.Get(name, p) {
 		p.At = t.AtStamp()
-		due := t.Shop.AddBusinessDays(t.At(), t.Shop.Consent.PossibleOptOutDays)
-		p.DueAt = t.Stamp(due)
-		t.SetTimer(name, due)
+		waitForDecision(t, name, p)
 	}
 	p.Text, p.By, p.MessageId = m.GetText(), c.GetOptOutBy(), t.HexID()
 	p.Times++
@@ -37,6 +40,19 @@ func possibleOptOut(t *turn.Turn, m *handoffv1.CustomerMessage) {
 		Prior: now.GetStatus(), Status: now.GetStatus(), Since: now.GetSince(), Text: m.GetText(),
 	})
 	possibleEvent(t, t.Here(), p, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_OPT_OUT, p.GetBy(), "")
+}
+
+// waitForDecision works out until when a person may decide, by the settings of the turn, and sets the timer that ends
+// that, or looks again before. It tells whether the time is over.
+func waitForDecision(t *turn.Turn, name string, p *statev1.PossibleOptOut) (over bool) {
+	due := t.Shop.AddBusinessDays(p.GetAt().AsTime(), t.Shop.Consent.PossibleOptOutDays)
+	p.DueAt = t.Stamp(due)
+	next := due
+	if soon := t.Now.Add(possibleLook); soon.Before(due) {
+		next = soon
+	}
+	t.SetTimer(name, next)
+	return !t.Now.Before(due)
 }
 
 // possibleEvent reports a possible opt-out, or what was decided of it.
@@ -66,7 +82,7 @@ func decision(t *turn.Turn, d *handoffv1.ConsentDecision) {
 	}
 }
 
-// undecided makes a possible opt-out count that nobody decided in time (C5).
+// undecided makes a possible opt-out count that nobody decided in time (C5), by the settings of now.
 func undecided(t *turn.Turn, conversation string) error {
 	at, err := turn.PlaceOf(conversation)
 	if err != nil {
@@ -74,6 +90,10 @@ func undecided(t *turn.Turn, conversation string) error {
 	}
 	p := &statev1.PossibleOptOut{}
 	if !t.Get(possiblePrefix+conversation, p) {
+		return nil
+	}
+	if !waitForDecision(t, possiblePrefix+conversation, p) {
+		t.Put(possiblePrefix+conversation, p)
 		return nil
 	}
 	settle(t, at, p, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_UNDECIDED, "", "nobody decided in time")

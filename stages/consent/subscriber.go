@@ -41,15 +41,16 @@ func detach(t *turn.Turn, at turn.Place, text string) {
 	part(t, at, "", "")
 }
 
-// begin makes the writer of a START a new subscriber, where the one before was a wrong number (C15).
-func begin(t *turn.Turn, m *handoffv1.CustomerMessage) {
+// begin makes whoever subscribes a new subscriber, where the one before was a wrong number (C15): the writer of a START,
+// or who the platform says may be texted since. text is what they wrote, or agreed to.
+func begin(t *turn.Turn, at turn.Place, text string) {
 	s := subscriber(t)
 	if !s.GetEnded() {
 		return
 	}
 	s.Number, s.Ended = s.GetNumber()+1, false
 	t.Put(subscriberEntry, s)
-	subscriberEvent(t, t.Here(), s, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_NEW_SUBSCRIBER, m.GetText())
+	subscriberEvent(t, at, s, handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_NEW_SUBSCRIBER, text)
 }
 
 func subscriberEvent(t *turn.Turn, at turn.Place, s *statev1.Subscriber, kind handoffv1.ConsentEventKind, text string) {

@@ -31,7 +31,7 @@ func optOutByAgent(t *turn.Turn, a *handoffv1.AgentReply, tag string) {
 }
 
 // optOutTag returns the #optout or #opt-out of an agent's reply as written, "" when there is none: any
-// case, a word of its own, outside quoted history.
+// case, full width too, a word of its own, outside quoted history.
 func optOutTag(text string) string {
 	for line := range strings.Lines(htmltext.CutQuoted(text)) {
 		if tag := tagIn(line); tag != "" {
@@ -54,26 +54,51 @@ func tagIn(line string) string {
 		}
 		before, _ := utf8.DecodeLastRuneInString(line[:i])
 		after, _ := utf8.DecodeRuneInString(rest[n:])
-		if (i == 0 || opens(before)) && (n == len(rest) || closes(after)) {
+		if (i == 0 || opens(before) && !inLink(line[:i])) && (n == len(rest) || closes(after)) {
 			return line[i : i+utf8.RuneLen(r)+n]
 		}
 	}
 	return ""
 }
 
+// inLink tells whether what follows is the rest of an address that a page is found at.
+func inLink(before string) bool {
+	word := before[strings.LastIndexFunc(before, unicode.IsSpace)+1:]
+	return strings.Contains(word, "://")
+}
+
 // tagLength returns how many bytes of s are "optout" or "opt-out", 0 when it begins with neither.
 func tagLength(s string) int {
-	if len(s) < 6 || !strings.EqualFold(s[:3], "opt") {
+	opt := wordLength(s, "opt")
+	if opt == 0 {
 		return 0
 	}
-	n := 3
+	n := opt
 	if r, size := utf8.DecodeRuneInString(s[n:]); unicode.Is(unicode.Pd, r) {
 		n += size
 	}
-	if len(s) < n+3 || !strings.EqualFold(s[n:n+3], "out") {
+	out := wordLength(s[n:], "out")
+	if out == 0 {
 		return 0
 	}
-	return n + 3
+	return n + out
+}
+
+// wordLength returns how many bytes of s are a word of small letters in any case, in full width too; 0 when it does not
+// begin with it.
+func wordLength(s, word string) (n int) {
+	const fullWidth = 'Ａ' - 'A'
+	for _, want := range word {
+		r, size := utf8.DecodeRuneInString(s[n:])
+		if r >= 'Ａ' && r <= 'ｚ' {
+			r -= fullWidth
+		}
+		if unicode.ToLower(r) != want {
+			return 0
+		}
+		n += size
+	}
+	return n
 }
 
 // opens tells whether a tag may stand after r: not inside a word, an address or another tag.

@@ -34,6 +34,8 @@ type evidence struct {
 	optOut, wrong words.Concept
 	// wish is what stands in every wish for no more texts: one of them at least.
 	wish words.Set
+	// order is what stands in every question about an order: one of them at least.
+	order words.Set
 }
 
 func newEvidence(t *words.Table) (*evidence, error) {
@@ -58,14 +60,33 @@ func newEvidence(t *words.Table) (*evidence, error) {
 			return nil, fmt.Errorf("phrases of opt-outs: there are none of %s", name)
 		}
 	}
-	for _, name := range []string{"OPTOUT", "UNSUB", "REMOVEV", "MSG"} {
-		c, ok := t.Concept(name)
-		if !ok {
-			return nil, fmt.Errorf("the words have no concept %s", name)
+	for set, names := range map[*words.Set][]string{
+		&e.wish:  {"OPTOUT", "UNSUB", "REMOVEV", "MSG"},
+		&e.order: {"ORDER", "ITEM", "NOTARRIVED", "WHERE", "WHEN"},
+	} {
+		for _, name := range names {
+			c, ok := t.Concept(name)
+			if !ok {
+				return nil, fmt.Errorf("the words have no concept %s", name)
+			}
+			set.Add(c)
 		}
-		e.wish.Add(c)
 	}
 	return e, nil
+}
+
+// asksOfOrder tells whether a message may ask where an order is. "I no longer wish to receive these texts" speaks of
+// what is not to come as well, and of no order.
+func (e *evidence) asksOfOrder(m *words.Meanings) bool { return hasOf(m, &e.order) }
+
+// hasOf tells whether a message has a meaning of a set.
+func hasOf(m *words.Meanings, set *words.Set) bool {
+	for _, h := range m.Hits[:m.Found] {
+		if set.Has(h.Concept) {
+			return true
+		}
+	}
+	return false
 }
 
 // by names the strongest that a message shows: a phrase, else a pair of meanings, else the score alone.

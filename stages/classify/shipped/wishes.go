@@ -200,14 +200,7 @@ func (c *Classifier) reconsider(out intent.Reading, folded, language string) int
 }
 
 // mayWish tells whether a message has words in which an opt-out is wished for.
-func (e *evidence) mayWish(m *words.Meanings) bool {
-	for _, h := range m.Hits[:m.Found] {
-		if e.wish.Has(h.Concept) {
-			return true
-		}
-	}
-	return false
-}
+func (e *evidence) mayWish(m *words.Meanings) bool { return hasOf(m, &e.wish) }
 
 // without returns a folded message without what asks for more texts: from there to the end of the clause, or to a word
 // that begins another.
