@@ -1,6 +1,7 @@
 package shipped
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/handoff-dev/handoff/stages/classify/intent"
@@ -34,7 +35,7 @@ type evidence struct {
 	optOut, wrong words.Concept
 	// wish is what stands in every wish for no more texts: one of them at least.
 	wish words.Set
-	// order is what stands in every question about an order: one of them at least.
+	// order is what stands in whatever is asked about an order: one of them at least.
 	order words.Set
 }
 
@@ -75,9 +76,18 @@ func newEvidence(t *words.Table) (*evidence, error) {
 	return e, nil
 }
 
-// asksOfOrder tells whether a message may ask where an order is. "I no longer wish to receive these texts" speaks of
-// what is not to come as well, and of no order.
-func (e *evidence) asksOfOrder(m *words.Meanings) bool { return hasOf(m, &e.order) }
+// asksBesides tells whether an intent of a message that opts out is about something else than its texts. "Cancel my text
+// alerts" and "I no longer wish to receive these texts" have the words of who cancels an order, or asks where it is, and
+// name none. A number may be an order's to cancel.
+func (e *evidence) asksBesides(of string, m *words.Meanings, folded []byte) bool {
+	switch of {
+	case intent.OrderStatus:
+		return hasOf(m, &e.order)
+	case intent.CancelOrder:
+		return hasOf(m, &e.order) || bytes.ContainsAny(folded, "0123456789")
+	}
+	return true
+}
 
 // hasOf tells whether a message has a meaning of a set.
 func hasOf(m *words.Meanings, set *words.Set) bool {

@@ -176,8 +176,8 @@ func (c *Classifier) read(folded []byte, text, language string, room []uint32) i
 	if best.Trust < placed || scores[c.human] > mayAsk || feels {
 		c.ask(&out, c.rules.Read(&meanings, folded, text))
 	}
-	if out.OptOut == intent.OptOutClear && out.Intent == intent.OrderStatus && !c.evidence.asksOfOrder(&meanings) {
-		out.Unsure = true // it asks for nothing besides (C5)
+	if out.OptOut == intent.OptOutClear && !c.evidence.asksBesides(out.Intent, &meanings, folded) {
+		out.Unsure = true // it asks for nothing else (C5)
 	}
 	if len(folded) <= fragment && out.Confidence < enough && out.Because == c.name {
 		out.Unsure = true
