@@ -9,11 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/text/language"
-
 	"github.com/handoff-dev/handoff/schemas"
 	"github.com/handoff-dev/handoff/schemas/country"
 	"github.com/handoff-dev/handoff/schemas/handoffv1"
+	"github.com/handoff-dev/handoff/schemas/settings/rules"
 )
 
 var (
@@ -150,7 +149,7 @@ func (c *checker) accounts(accounts []Account) {
 		at := func(field string) string { return fmt.Sprintf("accounts[%d].%s", i, field) }
 		ch := schemas.ChannelOf(a.Channel)
 		if ch == handoffv1.Channel_CHANNEL_UNSPECIFIED {
-			c.add(at("channel"), "%q is not a channel; use sms", a.Channel)
+			c.add(at("channel"), "%q is not a channel; use one of %s", a.Channel, strings.Join(rules.Channels(), ", "))
 		}
 		if ch == handoffv1.Channel_CHANNEL_SMS && !e164.MatchString(a.Account) {
 			c.add(at("account"), "%q is not an E.164 number, e.g. \"+15557770000\" (quoted)", a.Account)
@@ -194,7 +193,9 @@ func (c *checker) nudge(path string, a Account, ch handoffv1.Channel) {
 }
 
 func (c *checker) desk(d Desk) {
-	c.oneOf("desk.kind", d.Kind, "", "zendesk", "gorgias")
+	if d.Kind != "" {
+		c.oneOf("desk.kind", d.Kind, "zendesk", "gorgias")
+	}
 	c.url("desk.base_url", d.BaseURL)
 	c.secret("desk.token", d.Token)
 	c.secret("desk.webhook_secret", d.WebhookSecret)
@@ -226,7 +227,7 @@ func (c *checker) handoff(h *Handoff) {
 	if h.UnsureInARow < 1 {
 		c.add("handoff.unsure_in_a_row", "must be 1 or more")
 	}
-	if h.SentimentBelow < -1 || h.SentimentBelow > 1 {
+	if !(h.SentimentBelow >= -1 && h.SentimentBelow <= 1) { // .nan is neither
 		c.add("handoff.sentiment_below", "must be between -1 and 1")
 	}
 	c.positive("handoff.offer_lapses", h.OfferLapses)
@@ -251,7 +252,7 @@ func (c *checker) handoff(h *Handoff) {
 	c.oneOf("handoff.outside_window", h.OutsideWindow, "drop", "park")
 	for channel, d := range h.ReopenWithin {
 		if schemas.ChannelOf(channel) == handoffv1.Channel_CHANNEL_UNSPECIFIED {
-			c.add("handoff.reopen_within."+channel, "%q is not a channel", channel)
+			c.add("handoff.reopen_within."+channel, "%q is not a channel; use one of %s", channel, strings.Join(rules.Channels(), ", "))
 		}
 		if d < 0 {
 			c.add("handoff.reopen_within."+channel, "must not be negative")
@@ -329,8 +330,8 @@ func (c *checker) shifts(weekly map[string][]string) {
 }
 
 func (c *checker) language(path, tag string) {
-	if _, err := language.Parse(tag); err != nil {
-		c.add(path, "%q is not a language tag, e.g. en or pt-BR", tag)
+	if why := rules.BadLanguage(tag); why != "" {
+		c.add(path, "%s", why)
 	}
 }
 

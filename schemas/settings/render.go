@@ -15,13 +15,16 @@ func (s *Shop) Text(id TextID, language string, pairs ...string) string {
 	return s.Fill(text, pairs...)
 }
 
-// Fill fills in a text of the shop's own as Text does.
+// Fill fills in a text of the shop's own as Text does. What is not known is left out, with the space before it.
 func (s *Shop) Fill(text string, pairs ...string) string {
 	if !strings.Contains(text, "[") {
 		return text // most are whole as they are, and a replacer costs more than all else here
 	}
 	filled := []string{"[bot]", s.Bot, "[shop name]", s.Name, "[support contact]", s.SupportContact}
 	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] == "" { // "Hi [customer name], …" is "Hi, …" to whom nobody knows
+			filled = append(filled, " ["+pairs[i]+"]", "")
+		}
 		filled = append(filled, "["+pairs[i]+"]", pairs[i+1])
 	}
 	return strings.NewReplacer(filled...).Replace(text)

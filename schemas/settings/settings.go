@@ -29,8 +29,10 @@ type Shop struct {
 	TimeZone string `yaml:"time_zone"`
 	// Mode is "escalate" (default) or "mirror" (M1).
 	Mode Mode `yaml:"mode"`
-	// Active is the desk's switch, SupportDetails the handoff's (H10). Both default to true.
-	Active         bool `yaml:"active"`
+	// Active is the desk's switch (H10): without it neither an episode nor a ticket is opened. Default true.
+	Active bool `yaml:"active"`
+	// SupportDetails is the handoff's switch (H10): without it no episode is opened; mirrored conversations get their
+	// tickets all the same. Default true.
 	SupportDetails bool `yaml:"support_details"`
 	// SMSCountries are the countries whose numbers the shop texts, and from whose numbers, ISO 3166-1
 	// (W9); default US, GB, CA.

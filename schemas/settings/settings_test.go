@@ -82,7 +82,7 @@ func TestParseRefuses(t *testing.T) {
 		{"# nothing\n", "the document is empty"},
 		{least + "handof: {}\n", `line 6: handof: "handof" is not known; did you mean handoff?`},
 		{least + "handoff:\n  pause: 1h\n", `line 7: handoff.pause: "pause" is not known; did you mean pause_for?`},
-		{least + "shop: other\n", "line 6: "},
+		{least + "shop: other\n", `line 6: "shop" stands here a second time, after line 1; leave one of them out`},
 		{least + "handoff: {pause_for: soon}\n", `line 6: handoff.pause_for: "soon" is not a duration, e.g. 90m or 24h`},
 		{least + "consent: {conversational_for: 7d}\n", `line 6: consent.conversational_for: "7d" is not a duration, e.g. 90m or 24h; a week is 168h`},
 		{least + "consent: {conversational_for: \"60\"}\n", `line 6: consent.conversational_for: "60" is not a duration`},
@@ -96,7 +96,18 @@ func TestParseRefuses(t *testing.T) {
 		{least + "texts: {en: {stop_confirmed: \"[shopname]: bye\"}}\n", `line 6: texts.en.stop_confirmed: nothing fills in [shopname]; did you mean [shop name]?`},
 		{least + "texts: {en: {stop_note: \"[Keyword]\"}}\n", `nothing fills in [Keyword]; did you mean [keyword]?`},
 		{least + "texts: {en: {help: \"See [link]\"}}\n", `nothing fills in [link]; use one of [bot], [shop name], [support contact]`},
-		{least + "\thandoff: {}\n", "line 6: "},
+		{least + "rules: [{name: a, when: message_created, if: {any: []}, then: [{add_tags: x}]}]\n", `line 6: rules[0].if.any: is an empty list; leave it out, or name what must hold`},
+		{least + "rules: [{name: a, when: message_created, if: {tags_contain: {vip: yes}}, then: [{add_tags: x}]}]\n", `line 6: rules[0].if.tags_contain: a word or a list of words is wanted here`},
+		{least + "rules: [{name: a, when: message_created, if: {sentiment_below: .nan}, then: [{add_tags: x}]}]\n", "line 6: rules[0].if.sentiment_below: must be between -1 and 1"},
+		{least + "rules: [{name: a, when: message_created, if: {sentiment_above: 0.5, sentiment_below: -0.5}, then: [{add_tags: x}]}]\n", "line 6: rules[0].if.sentiment_above: nothing is above 0.5 and below -0.5"},
+		{least + "rules: [{name: a, when: message_created, if: {subscriber: {consent: maybe}}, then: [{add_tags: x}]}]\n", `line 6: rules[0].if.subscriber.consent[0]: "maybe" is no consent; use one of unknown, conversational`},
+		{least + "rules: [{name: a, when: message_created, if: {subscriber: {name: []}}, then: [{add_tags: x}]}]\n", "line 6: rules[0].if.subscriber.name: is an empty list"},
+		{least + "rules: [{name: a, when: message_created, if: {language: [fr, EN]}, then: [{add_tags: x}]}]\n", `line 6: rules[0].if.language[1]: "EN" is written en`},
+		{least + "rules: [{name: a, when: message_created, then: [{auto_reply: {text: {pt-br: oi}}}]}]\n", `line 6: rules[0].then[0].auto_reply.text.pt-br: "pt-br" is written pt-BR`},
+		{least + "texts: {FR: {offer: hi}}\n", `line 6: texts.FR: "FR" is written fr`},
+		{least + "language: FR\n", `line 6: language: "FR" is written fr`},
+		{least + "\thandoff: {}\n", "line 6: a tab stands here: indent with spaces"},
+		{least + "handoff:\n    tag: a\n   on_stop: close\n", "line 8: does not fit what stands before it: indent what belongs together alike"},
 		{least + "handoff: {pause_for: 0s}\n", "line 6: handoff.pause_for: must be longer than 0"},
 		{least + "classifier: {model: ../brand.model}\n", `line 6: classifier.model: "../brand.model" is not a model's name`},
 		{least + "mode: both\n", `line 6: mode: "both" is not known; use one of escalate, mirror`},
@@ -116,19 +127,20 @@ func TestParseRefuses(t *testing.T) {
 		{least + "texts:\n  pt-BR:\n    offer: \" \"\n", "line 8: texts.pt-BR.offer: must not be empty"},
 		{least + "desk: {kind: zendesk, subdomain: acme, user: a@b.example, token: s3cret, webhook_secret: env:W}\n", "desk.token: must be a reference"},
 		{least + "desk: {kind: gorgias}\n", "desk.inbound_domain: is missing"},
-		{least + "desk: {kind: freshdesk}\n", "desk.kind:"},
+		{least + "desk: {kind: freshdesk}\n", `desk.kind: "freshdesk" is not known; use one of zendesk, gorgias`},
 		{least + "bot: {url: \"ftp://x\"}\n", "line 6: bot.url:"},
 		{least + "consent: {opt_out_scope: world}\n", "line 6: consent.opt_out_scope:"},
 		{least + "consent: {reply_requires: luck}\n", "line 6: consent.reply_requires:"},
 		{least + "consent: {ledger_years: 0}\n", "line 6: consent.ledger_years:"},
 		{least + "handoff: {sentiment_below: -2}\n", "line 6: handoff.sentiment_below:"},
+		{least + "handoff: {sentiment_below: .nan}\n", "line 6: handoff.sentiment_below:"},
 		{least + "handoff: {on_stop: shred}\n", "line 6: handoff.on_stop:"},
 		{least + "handoff: {reopen_within: {fax: 1h}}\n", `line 6: handoff.reopen_within.fax: "fax" is not a channel`},
 		{least + "handoff: {tag: \"\"}\n", "line 6: handoff.tag:"},
 		{strings.Replace(least, "support_contact: help@acme.example\n", "", 1), "support_contact: is missing: HELP must be answered"},
 		{strings.Replace(least, "Acme Outdoors", `""`, 1), "line 2: name: is missing"},
 		{strings.Replace(least, "shop: acme", "shop: a|b", 1), "line 1: shop:"},
-		{strings.Replace(least, "sms, account", "fax, account", 1), `line 5: accounts[0].channel: "fax" is not a channel`},
+		{strings.Replace(least, "sms, account", "fax, account", 1), `line 5: accounts[0].channel: "fax" is not a channel; use one of sms, whatsapp, messenger`},
 		{strings.Replace(least, "+15557770000", "555777", 1), "line 5: accounts[0].account:"},
 		{strings.Replace(least, "provider: twilio", "provider: carrier-pigeon", 1), "line 5: accounts[0].provider:"},
 		{strings.Replace(least, "user: AC1, ", "", 1), "line 5: accounts[0].user: is missing"},
@@ -381,6 +393,7 @@ rules:
   - 5
   - {name: ok, when: message_created, then: [{fly: away}]}
   - {name: Bad, when: message_created, then: [{note: hi}]}
+  - {name: words, when: message_created, if: {tags_contain: {a: b}, status: {c: d}}, then: [{note: hi}]}
 `), func(*Shop) []Problem { return []Problem{{Path: "rules[2].then[0].note", Reason: "is too short"}} })
 	want := []string{
 		`line 6: nam: "nam" is not known; did you mean name?`,
@@ -391,6 +404,8 @@ rules:
 		`line 11: rules[1].then[0].fly: "fly" is not known; known here: add_tags`,
 		`line 12: rules[2].name: must be 1 to 64 small letters, digits or '-'`,
 		`line 12: rules[2].then[0].note: is too short`,
+		`line 13: rules[3].if.status: a word or a list of words is wanted here`,
+		`line 13: rules[3].if.tags_contain: a word or a list of words is wanted here`,
 	}
 	if err == nil {
 		t.Fatal("taken")

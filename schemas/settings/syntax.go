@@ -22,7 +22,7 @@ func syntaxProblem(document []byte, err error) Problem {
 	if !errors.As(err, &ye) {
 		return durationProblem(document, err.Error())
 	}
-	p := Problem{Reason: strings.TrimSpace(ye.GetMessage())}
+	p := Problem{Reason: plainly(strings.TrimSpace(ye.GetMessage()))}
 	t := ye.GetToken()
 	if t != nil && t.Position != nil {
 		p.Line, p.Column = t.Position.Line, t.Position.Column
@@ -43,8 +43,27 @@ func syntaxProblem(document []byte, err error) Problem {
 	case errors.As(err, &mistaken) && t != nil:
 		p.Path = pathAt(document, t)
 		p.Reason = nodeName(mistaken.Actual) + " stands where " + nodeName(mistaken.Expected) + " is expected"
+	case t != nil:
+		p.Path = pathAt(document, t) // "" in a document that is no YAML
 	}
 	return p
+}
+
+// definedTwice is what the YAML library says of a key that a section has already.
+var definedTwice = regexp.MustCompile(`^mapping key (".*") already defined at \[(\d+):\d+\]$`)
+
+// plainly says in words what to do about what is no YAML.
+func plainly(reason string) string {
+	if found := definedTwice.FindStringSubmatch(reason); found != nil {
+		return fmt.Sprintf("%s stands here a second time, after line %s; leave one of them out", found[1], found[2])
+	}
+	switch {
+	case strings.HasPrefix(reason, "found character '\t'"):
+		return "a tab stands here: indent with spaces"
+	case strings.HasPrefix(reason, "value is not allowed in this context"):
+		return "does not fit what stands before it: indent what belongs together alike"
+	}
+	return reason
 }
 
 // wanted says what a setting of that type takes; "" for one that says it itself.

@@ -57,6 +57,8 @@ func checkReactions(t *testing.T, reactions map[string]reaction, others []string
 // TestReactionsInOtherLanguages: as phones set to them write, and what people write themselves.
 func TestReactionsInOtherLanguages(t *testing.T) {
 	checkReactions(t, map[string]reaction{
+		"Ha messo Mi piace a un’immagine":           {kind: answer.Yes},
+		"Ha adorato un'immagine":                    {},
 		"A aimé « STOP »":                           {kind: answer.Yes, to: " STOP "},
 		"a aimé «\u00a0à demain\u00a0»":             {kind: answer.Yes, to: "\u00a0à demain\u00a0"},
 		"N’a pas aimé « bof »":                      {kind: answer.No, to: " bof "},

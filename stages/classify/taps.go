@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/handoff-dev/handoff/schemas/tsv"
 	"github.com/handoff-dev/handoff/stages/classify/answer"
@@ -74,7 +75,7 @@ func (t *taps) about(forms, things []string) {
 		}
 		for _, thing := range things {
 			t.things[fold.String(before+thing)] = t.forms[t.key(before, after)]
-			t.lastWords[thing[strings.LastIndexAny(thing, " '")+1:]] = true
+			t.lastWords[lastWord(thing)] = true
 		}
 	}
 }
@@ -93,11 +94,21 @@ func (t *taps) translated(text string) (reaction, bool) {
 			}
 		}
 	}
-	if last := text[strings.LastIndexAny(text, " '’")+1:]; t.lastWords[last] {
+	if t.lastWords[lastWord(text)] {
 		f, ok := t.things[fold.String(text)]
 		return reaction{kind: f.kind}, ok
 	}
 	return reaction{}, false
+}
+
+// lastWord is what stands behind the last space or apostrophe, which phones write as ’.
+func lastWord(text string) string {
+	at := strings.LastIndexAny(text, " '’")
+	if at < 0 {
+		return text
+	}
+	_, width := utf8.DecodeRuneInString(text[at:])
+	return text[at+width:]
 }
 
 // quoting returns the reaction that quotes a message between these marks. A form can hold quoted words itself.

@@ -67,7 +67,7 @@ func (c *conversation) onNotice(n *handoffv1.ConsentNotice) {
 		}
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_HELP:
 		if here && c.live() { // C4
-			c.note("Customer texted " + n.GetKeyword() + " and was sent the help text.")
+			c.note(c.askedForHelp(n.GetKeyword()))
 		}
 	case handoffv1.ConsentNoticeKind_CONSENT_NOTICE_KIND_OPT_IN_ASKED:
 		c.askedToConfirm(n, here)
@@ -106,6 +106,14 @@ func (c *conversation) askedToConfirm(n *handoffv1.ConsentNotice, here bool) {
 	default:
 		c.note("Customer was asked by the platform to confirm their subscription, on " + c.shop.Date(n.GetSince().AsTime()) + ": their messages and your replies wait for a yes.")
 	}
+}
+
+// askedForHelp tells the agents of a HELP. Where the shop texts nobody, a note of its own says so (W9).
+func (c *conversation) askedForHelp(keyword string) string {
+	if c.abroad() {
+		return "Customer texted " + keyword + "."
+	}
+	return "Customer texted " + keyword + " and was sent the help text."
 }
 
 // optOutRefused says why an agent's #optout changed nothing (C8).

@@ -3,7 +3,6 @@ package escalate
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -100,8 +99,8 @@ func (c *conversation) fromBotToPeople(m inbound) {
 	}
 	switch c.runRules(); {
 	case c.paused():
-	case c.rules.replied:
-		c.notAsked("a rule answered: " + strings.Join(c.rules.acted, ", "))
+	case c.rules.answered != "":
+		c.notAsked("a rule answered: " + c.rules.answered)
 	case c.stopped():
 		c.notAsked("automation is stopped: " + c.state.GetAutomation().GetStoppedBecause() + " (R4)")
 	default:
@@ -191,11 +190,21 @@ func (c *conversation) mayEscalate() bool {
 	return why == ""
 }
 
-// barred says why no episode may begin, and by which behaviour; "" where one may: both switches are on, there is a
-// desk, and none of the address's tickets is marked as spam.
+// barred says why no episode may begin, and by which behaviour; "" where one may: the handoff's switch is on, and
+// the desk bars none.
 func (c *conversation) barred() (why, by string) {
+	if !c.shop.SupportDetails {
+		return "handoffs are switched off", "H10"
+	}
+	return c.deskBars()
+}
+
+// deskBars says why no ticket may be opened, and by which behaviour; "" where one may: the desk's switch is on, there is
+// a desk, and none of the address's tickets is marked as spam. A mirrored conversation, which is no handoff, asks no
+// more (M1).
+func (c *conversation) deskBars() (why, by string) {
 	switch {
-	case !c.shop.Active || !c.shop.SupportDetails:
+	case !c.shop.Active:
 		return "handoffs are switched off", "H10"
 	case c.shop.Desk.Kind == "":
 		return "there is no help desk", "H10"

@@ -34,7 +34,7 @@ func (c *conversation) mirror(notes ...string) {
 		c.forAgents()
 		return
 	}
-	if !c.mayEscalate() {
+	if why, _ := c.deskBars(); why != "" {
 		return
 	}
 	number := c.state.GetEpisodes() + 1

@@ -1,6 +1,7 @@
 package escalate
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -41,7 +42,7 @@ func (c *conversation) act(r *rules.Compiled, when rules.Trigger, a rules.Action
 			AssignTicket: &handoffv1.AssignTicket{Team: a.AssignTeam, Agent: a.AssignAgent},
 		}})
 	case a.Note != nil:
-		c.note(c.ruleText(a.Note.Text, a.Note.TextID))
+		c.note(c.ruleText(a.Note.Text, a.Note.TextID, cmp.Or(c.state.GetName(), c.t.Key.Address)))
 	case a.SetPriority != "":
 		c.command(&handoffv1.Command{Action: &handoffv1.Command_SetPriority{SetPriority: &handoffv1.SetPriority{
 			Priority: handoffv1.Priority(handoffv1.Priority_value["PRIORITY_"+strings.ToUpper(a.SetPriority)]),
@@ -65,8 +66,9 @@ func (c *conversation) untouchable() string {
 	return ""
 }
 
-func (c *conversation) ruleText(texts rules.Texts, id string) string {
-	return c.shop.RuleText(texts, id, c.state.GetLanguage(), "customer name", c.state.GetName(), "channel", schemas.ChannelTitle(c.at.Channel))
+// ruleText fills in a rule's text; customer is what it calls them.
+func (c *conversation) ruleText(texts rules.Texts, id, customer string) string {
+	return c.shop.RuleText(texts, id, c.state.GetLanguage(), "customer name", customer, "channel", schemas.ChannelTitle(c.at.Channel))
 }
 
 // ruleTags gives the ticket a rule's tags; where there is none that can be tagged, the next one gets them.
@@ -158,7 +160,7 @@ func (c *conversation) autoReply(r *rules.Compiled, when rules.Trigger, reply *r
 	if why := c.mayReply(r, when, reply); why != "" {
 		return why
 	}
-	text := c.ruleText(reply.Text, reply.TextID)
+	text := c.ruleText(reply.Text, reply.TextID, c.state.GetName())
 	out := c.t.Make(c.at)
 	out.Body = &handoffv1.Record_RuleReply{RuleReply: &handoffv1.RuleReply{
 		Rule: r.Name, Text: text, WhilePaused: reply.WhilePaused, Unprompted: when != rules.MessageCreated && !c.prompted(),
@@ -169,7 +171,7 @@ func (c *conversation) autoReply(r *rules.Compiled, when rules.Trigger, reply *r
 	if reply.Every > 0 {
 		auto.Replied = setMoment(auto.Replied, r.Name, c.received())
 	}
-	c.rules.replied = true
+	c.rules.answered = r.Name
 	return ""
 }
 
@@ -187,11 +189,13 @@ func (c *conversation) mayReply(r *rules.Compiled, when rules.Trigger, reply *ru
 		return "automation is stopped: " + auto.GetStoppedBecause()
 	case c.paused() && !reply.WhilePaused:
 		return "people have the conversation (H4)"
-	case c.rules.mute != "" && when == rules.MessageCreated:
+	case c.rules.mute != "":
 		return c.rules.mute
+	case when == rules.TicketCreated && auto.GetRead() == nil: // nothing but thanks has been said (M1)
+		return onlyThanks
 	case c.askedNow():
 		return "the customer was just asked whether they want a person (H2)"
-	case c.rules.replied:
+	case c.rules.answered != "":
 		return "another rule has answered (R4)"
 	case within(auto.GetRuleAnsweredAt(), c.t.At(), c.shop.Automation.AnswerOnceWithin):
 		return "a rule answered within " + settings.Span(c.shop.Automation.AnswerOnceWithin) + " (automation.answer_once_within)"

@@ -43,8 +43,8 @@ type asking struct {
 	acted []string
 	// actions that were taken, of all rules.
 	actions int
-	// replied tells that a rule answered the message.
-	replied bool
+	// answered is the rule that answered the message; "" for none.
+	answered string
 	// read is the message of this turn; nil for none.
 	read *statev1.LastReading
 	// public tells that the message is a post that everybody can read.
@@ -230,14 +230,21 @@ func (c *conversation) remarked(m inbound) {
 	}
 	c.rules.public = m.GetPublicPost()
 	if m.read.GetThanksOnly() { // classify reads a reaction to a message so too
-		c.rules.mute = "the message only thanks, or reacts to another (M5, W11)"
+		c.rules.mute = onlyThanks
 	}
 	c.happen(rules.MessageCreated)
 }
 
-// restartTimers starts the timers of rules that count from something that just happened.
+// onlyThanks says why a message gets no automated text, whatever it makes happen: a ticket that it opens or closes.
+const onlyThanks = "the message only thanks, or reacts to another (M5, W11)"
+
+// restartTimers starts the timers of rules that count from something that just happened. Thanks and reactions start
+// none that waits from the last message, since its reply would be theirs (M5, W11); one that runs begins anew.
 func (c *conversation) restartTimers(since rules.Since) {
 	for _, r := range c.shop.RuleSet().On(rules.Timer) {
+		if since == rules.SinceMessage && c.rules.mute != "" && ruleMoment(c.state.GetAutomation().GetWaiting(), r.Name) == nil {
+			continue
+		}
 		if r.WaitsFrom() != since || since == rules.SinceTicket && c.causedBy(r, rules.TicketCreated) || since == rules.SinceOpened && c.causedBy(r, rules.EpisodeOpened) {
 			continue
 		}

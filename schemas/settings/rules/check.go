@@ -36,9 +36,16 @@ func episodes() []string {
 	return []string{"offered", "requested", "open", "closed", "expired", "declined", "lapsed", "failed", "opted_out", nothing}
 }
 
+func authors() []string { return []string{"customer", "agent", nothing} }
+
+func consents() []string {
+	return []string{"unknown", "conversational", "pending", "subscribed", "unsubscribed"}
+}
+
 func priorities() []string { return []string{"low", "normal", "high", "urgent"} }
 
-func channels() []string {
+// Channels are the names of all channels.
+func Channels() []string {
 	var names []string
 	for n := int32(1); handoffv1.Channel_name[n] != ""; n++ {
 		names = append(names, schemas.ChannelName(handoffv1.Channel(n)))
@@ -109,10 +116,22 @@ func (c *checker) tags(path string, tags []string) {
 func (c *checker) languages(path string, tags []string) {
 	c.words(path, tags, nil)
 	for i, tag := range tags {
-		if _, err := language.Parse(tag); err != nil {
-			c.add(at("%s[%d]", path, i), "%q is not a language tag, e.g. en or pt-BR", tag)
+		if why := BadLanguage(tag); why != "" {
+			c.add(at("%s[%d]", path, i), "%s", why)
 		}
 	}
+}
+
+// BadLanguage says what is wrong with a language's tag, "" where nothing is. Tags are compared as they stand: "EN"
+// would be nobody's language.
+func BadLanguage(tag string) string {
+	switch known, err := language.Raw.Parse(tag); {
+	case err != nil:
+		return fmt.Sprintf("%q is not a language tag, e.g. en or pt-BR", tag)
+	case known.String() != tag:
+		return fmt.Sprintf("%q is written %s", tag, known)
+	}
+	return ""
 }
 
 func (c *checker) rules(list []Rule) {
@@ -143,10 +162,7 @@ func (c *checker) when(path string, r Rule) {
 	if len(r.When) == 0 {
 		c.add(path+".when", "is missing: what the rule is asked at")
 	}
-	known := make([]string, 0, len(Triggers()))
-	for _, t := range Triggers() {
-		known = append(known, string(t))
-	}
+	known := c.wordsOf("when")
 	for i, w := range r.When {
 		at := at("%s.when[%d]", path, i)
 		c.oneOf(at, w, known, "is nothing that rules are asked at")
@@ -210,8 +226,8 @@ func (c *checker) text(path string, texts Texts, id string) {
 		where := path + ".text"
 		if lang != "" {
 			where += "." + lang
-			if _, err := language.Parse(lang); err != nil {
-				c.add(where, "%q is not a language tag, e.g. en or pt-BR", lang)
+			if why := BadLanguage(lang); why != "" {
+				c.add(where, "%s", why)
 			}
 		}
 		if strings.TrimSpace(text) == "" {

@@ -162,8 +162,11 @@ func (c *checker) compile(cond Condition, path string, depth int) node {
 		join join
 		list []Condition
 	}{{"all", all, cond.All}, {"any", anyOf, cond.Any}, {"none", noneOf, cond.None}} {
-		if len(group.list) == 0 {
+		if group.list == nil {
 			continue
+		}
+		if len(group.list) == 0 { // any of none would never hold, and be taken for no condition
+			c.add(at("%s.%s", path, group.key), "is an empty list; leave it out, or name what must hold")
 		}
 		joined := node{join: group.join}
 		for i, kid := range group.list {
@@ -214,7 +217,7 @@ func (l *leaves) ticket(cond Condition) {
 	l.oneOf("status", cond.Status, statuses(), func(e *Event) string { return e.Status })
 	l.oneOf("status_before", cond.StatusBefore, statuses(), func(e *Event) string { return e.StatusBefore })
 	l.oneOf("episode", cond.Episode, episodes(), func(e *Event) string { return e.Episode })
-	l.oneOf("last_author", cond.LastAuthor, []string{"customer", "agent", nothing}, func(e *Event) string { return e.LastAuthor })
+	l.oneOf("last_author", cond.LastAuthor, authors(), func(e *Event) string { return e.LastAuthor })
 	tags := func(e *Event) string { return show(strings.Join(e.Tags, ", ")) }
 	if want := l.tags("tags_contain", cond.TagsContain); want != nil {
 		l.add("tags_contain", list(want), func(e *Event) bool {
@@ -249,11 +252,14 @@ func (l *leaves) message(cond Condition) {
 	if bound := l.bound("sentiment_above", cond.SentimentAbove); bound != nil {
 		l.add("sentiment_above", number(*bound), func(e *Event) bool { return e.Sentiment > *bound }, sentiment)
 	}
+	if below, above := cond.SentimentBelow, cond.SentimentAbove; below != nil && above != nil && *above >= *below {
+		l.c.add(l.path+".sentiment_above", "nothing is above %s and below %s; make two conditions of it under any, or two rules", number(*above), number(*below))
+	}
 	l.truth("public_post", cond.PublicPost, func(e *Event) bool { return e.PublicPost })
 }
 
 func (l *leaves) rest(cond Condition) {
-	l.oneOf("channel", cond.Channel, channels(), func(e *Event) string { return e.Channel })
+	l.oneOf("channel", cond.Channel, Channels(), func(e *Event) string { return e.Channel })
 	if want := cond.Language; want != nil {
 		l.c.languages(l.path+".language", want)
 		l.add("language", list(want), func(e *Event) bool {
@@ -268,6 +274,7 @@ func (l *leaves) rest(cond Condition) {
 		{"consent", func(e *Event) string { return e.Consent }},
 	} {
 		if want, ok := cond.Subscriber[field.name]; ok {
+			l.field(field.name, want)
 			l.add("subscriber."+field.name, list(want), func(e *Event) bool { return fits(field.value(e), want) },
 				func(e *Event) string { return show(field.value(e)) })
 		}
@@ -284,6 +291,19 @@ func (l *leaves) rest(cond Condition) {
 	if cond.Expr != "" {
 		test := l.c.expression(l.path+".expr", cond.Expr)
 		l.add("expr", cond.Expr, test, func(*Event) string { return "false" })
+	}
+}
+
+// field checks what a field of the subscriber is compared with. A name or address that is not known is "".
+func (l *leaves) field(name string, want Words) {
+	path := l.path + ".subscriber." + name
+	if len(want) == 0 {
+		l.c.words(path, want, nil)
+	}
+	for i, w := range want {
+		if begin, open := strings.CutSuffix(w, "*"); name == "consent" && !(open && slices.ContainsFunc(consents(), func(s string) bool { return strings.HasPrefix(s, begin) })) {
+			l.c.oneOf(at("%s[%d]", path, i), w, consents(), "is no consent")
+		}
 	}
 }
 
@@ -344,7 +364,7 @@ func (l *leaves) tags(key string, want Words) []string {
 }
 
 func (l *leaves) bound(key string, value *float64) *float64 {
-	if value != nil && (*value < -1 || *value > 1) {
+	if value != nil && !(*value >= -1 && *value <= 1) { // .nan is neither
 		l.c.add(l.path+"."+key, "must be between -1 and 1")
 	}
 	return value

@@ -31,7 +31,7 @@ func (c *checker) expression(path, source string) func(*Event) bool {
 		c.add(path, "has %d bytes, at most %d are taken", len(source), longestExpression)
 		return no
 	}
-	options := []expr.Option{expr.Env(&Event{}), expr.AsBool(), expr.MaxNodes(mostNodes), expr.DisableAllBuiltins()}
+	options := []expr.Option{expr.Env(&Event{}), expr.AsBool(), expr.MaxNodes(mostNodes), expr.DisableAllBuiltins(), expr.Patch(comparisons{c, path})}
 	for _, name := range builtins() {
 		options = append(options, expr.EnableBuiltin(name))
 	}

@@ -97,6 +97,28 @@ func TestExpressionsAreBounded(t *testing.T) {
 	}
 }
 
+// TestExpressionsCompareKnownWords: what a thing never is refuses the expression, since it would never hold.
+func TestExpressionsCompareKnownWords(t *testing.T) {
+	for source, want := range map[string]string{
+		`channel == "SMS"`:                               `channel is never "SMS"; use one of sms, whatsapp`,
+		`"opened" != status`:                             `status is never "opened"; use one of new, open`,
+		`not (status_before in ["closed", "none"])`:      `status_before is never "none" in an expression; use ""`,
+		`any(tags, # == "a") or episode == "running"`:    `episode is never "running"`,
+		`last_author == "bot" or consent == "confirmed"`: `last_author is never "bot"; use one of customer, agent`,
+		`when == "timers"`:                               `when is never "timers"`,
+		`"VIP" in tags`:                                  `tags are in small letters here: "vip"`,
+	} {
+		if _, problems := compiled(t, "{expr: '"+source+"'}"); len(problems) == 0 || !strings.HasPrefix(problems[0].Reason, want) {
+			t.Errorf("%s: %v, want %q", source, problems, want)
+		}
+	}
+	for _, source := range []string{`channel in ["sms", "x"] and status == ""`, `name == "SMS" and "vip" in tags`, `intent == "own" or language != "EN"`} {
+		if _, problems := compiled(t, "{expr: '"+source+"'}"); len(problems) > 0 {
+			t.Errorf("%s: %v", source, problems)
+		}
+	}
+}
+
 // FuzzCondition: whatever a shop writes is compiled or refused, and a compiled condition can be asked.
 func FuzzCondition(f *testing.F) {
 	f.Add("{channel: sms, any: [{expr: 'len(text) > 3'}]}")
