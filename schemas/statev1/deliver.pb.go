@@ -505,7 +505,8 @@ type DeskTicket struct {
 	Fetching string `protobuf:"bytes,7,opt,name=fetching,proto3" json:"fetching,omitempty"`
 	// A hint came while a fetch was open: another follows.
 	FetchAgain bool `protobuf:"varint,8,opt,name=fetch_again,json=fetchAgain,proto3" json:"fetch_again,omitempty"`
-	// The desk's last word was that it is solved, closed, spam or deleted: it is not polled any more.
+	// The desk's last word was that it is solved, closed, spam or deleted: it is not polled any more, but for a
+	// while where it stands for another one.
 	Ended bool `protobuf:"varint,9,opt,name=ended,proto3" json:"ended,omitempty"`
 	// Since when it stands for another ticket that was merged into it: what happened on it before is not
 	// this conversation's (M7). Unset for most.

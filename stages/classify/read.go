@@ -26,6 +26,8 @@ type reading struct {
 	answer answer.Answer
 	// more: a yes or no is followed by more; names: by words that name the handoff and nothing else.
 	more, names bool
+	// attached: pictures or files came along, so there is more to handle than an answer or thanks.
+	attached bool
 	// tap: the message is a reaction to another.
 	tap bool
 	// because is the classifier's rule.
@@ -265,7 +267,7 @@ const longestNaming = 8
 // mere answer or thanks needs no placing.
 func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte) {
 	in := r.in
-	r.because = in.Because
+	r.because, r.attached = in.Because, len(m.GetMedia()) > 0
 	r.out.Sentiment, r.out.AsksForPerson = in.Sentiment, in.AsksForPerson
 	if in.Language != "" {
 		r.out.Language = in.Language
@@ -285,7 +287,7 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 	case whole:
 		r.because = ""
 		r.out.Intent, r.out.Confidence = intent.Other, 1
-	case len(folded) == 0 && len(m.GetMedia()) > 0, in.Unsure:
+	case len(folded) == 0 && r.attached, in.Unsure:
 		r.out.Unsure = true
 	default:
 		r.out.Intent, r.out.Confidence, r.out.Matched = in.Intent, in.Confidence, in.Because
@@ -294,6 +296,9 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 		rest := s.place(bytes.TrimLeft(folded[r.answer.Rest:], " \n"), string(folded[r.answer.Rest:]), r.out.GetLanguage())
 		r.more = true
 		r.names = rest.AsksForPerson && rest.Intent == intent.Human && bytes.Count(folded[r.answer.Rest:], []byte(" ")) < longestNaming
+		if r.names && r.answer.Kind == answer.Yes {
+			r.out.AsksForPerson = true // "yes, the support team please": what stands behind the yes asks for one
+		}
 	}
 }
 
@@ -308,7 +313,7 @@ func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) b
 	}
 	last := lastAsked(c, received)
 	if last == nil && r.answer.Weak { // "ok", "great, thanks": politeness where nothing was asked
-		r.out.ThanksOnly = r.answer.Thanks
+		r.out.ThanksOnly = r.answer.Thanks && !r.attached
 		if r.answer.Thanks {
 			r.out.Intent = intent.Thanks
 		}
@@ -323,12 +328,12 @@ func (r *reading) resolve(c *statev1.ClassifyConversation, received time.Time) b
 		}
 		r.out.Directive = handoffv1.Directive_DIRECTIVE_NO
 	case answer.None:
-		r.out.ThanksOnly = r.answer.Thanks
+		r.out.ThanksOnly = r.answer.Thanks && !r.attached
 		return r.acceptOffer(c, received)
 	}
 	// To the offer "yes, connect me" is all yes; to any other question, and to none, it asks for people besides.
 	toOffer := isOffer(last) || last == nil && standingOffer(c, received) != nil
-	r.out.MoreText = r.more && !(r.names && toOffer)
+	r.out.MoreText = r.attached || r.more && !(r.names && toOffer)
 	if last == nil {
 		return r.acceptOffer(c, received)
 	}

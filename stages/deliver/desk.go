@@ -143,12 +143,12 @@ func endedBy(status handoffv1.TicketStatus, before bool) bool {
 // Polling timers are named "poll/<conversation>/<episode>".
 const pollTimer = "poll/"
 
-// setPoll lets a ticket that is not over be looked at once nothing was heard of it for desk.poll: a
+// setPoll lets a ticket be looked at again; of one that is not over once nothing was heard of it for desk.poll: a
 // webhook that was lost only delays what it told of.
 func setPoll(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.DeskTicket) {
 	name := pollTimer + place.Conversation + "/" + strconv.FormatUint(episode, 10)
 	every := pollAfter(t.Shop.Desk.Poll, ticket)
-	if ticket.GetEnded() || every == 0 {
+	if every == 0 {
 		t.StopTimer(name)
 		return
 	}

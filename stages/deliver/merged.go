@@ -14,21 +14,30 @@ import (
 // conversation it was made for, which may be another person's, or none where no ticket of Handoff's survived (M7).
 // Every mergedPoll for quietLooks looks after something was said, on either side; then twice as long after each look
 // that found nothing, up to desk.poll or mergedPollMost: people who talk get their answers within a minute, and a
-// ticket that is left open for weeks costs the desk's API as little as any other.
+// ticket that is left open for weeks costs the desk's API as little as any other. One that is closed is looked at for
+// endedLooks more, ever less often, which takes three weeks: an agent may still answer on it or open it again (H6), and
+// spam may be undone.
 const (
 	mergedPoll     = time.Minute
 	mergedPollMost = 10 * time.Minute
 	quietLooks     = 10
+	endedLooks     = 40
 )
 
 // pollAfter is how long after the last look a ticket is looked at again; 0 for never.
 func pollAfter(every time.Duration, ticket *statev1.DeskTicket) time.Duration {
-	if ticket.GetMergedAt() == nil {
-		return every
-	}
-	most := cmp.Or(every, mergedPollMost)
 	const doublings = 10 // a minute and 10 doublings are beyond any desk.poll that makes sense
-	return min(mergedPoll<<min(max(ticket.GetQuietPolls(), quietLooks)-quietLooks, doublings), most)
+	quiet := max(ticket.GetQuietPolls(), quietLooks) - quietLooks
+	after := mergedPoll << min(quiet, doublings)
+	switch merged := ticket.GetMergedAt() != nil; {
+	case merged && !ticket.GetEnded():
+		return min(after, cmp.Or(every, mergedPollMost))
+	case merged && quiet < endedLooks:
+		return after
+	case ticket.GetEnded():
+		return 0
+	}
+	return every
 }
 
 // spoken has a surviving ticket looked at soon again: the subscriber wrote, so somebody may answer there.
@@ -53,8 +62,10 @@ func follow(t *turn.Turn, place turn.Place, episode uint64, ticket *statev1.Desk
 	})
 	tellSurvivor(t, place, item)
 	ticket.TicketId, ticket.Url, ticket.Cursor = item.GetMergedInto(), "", ""
-	ticket.MergedAt = cmp.Or(item.GetAt(), t.NowStamp())
 	ticket.Ended, ticket.QuietPolls = own, 0
+	if !own {
+		ticket.MergedAt = cmp.Or(item.GetAt(), t.NowStamp())
+	}
 }
 
 // tellSurvivor tells the conversation that the surviving ticket was made for, where that is another one, that it has it

@@ -29,6 +29,11 @@ func TestASurvivingTicketIsLookedAtLessOften(t *testing.T) {
 		{time.Hour, &statev1.DeskTicket{MergedAt: merged, QuietPolls: 15}, 32 * time.Minute},
 		{time.Hour, &statev1.DeskTicket{MergedAt: merged, QuietPolls: 16}, time.Hour},
 		{30 * time.Second, &statev1.DeskTicket{MergedAt: merged}, 30 * time.Second},
+		{10 * time.Minute, &statev1.DeskTicket{Ended: true}, 0},
+		{10 * time.Minute, &statev1.DeskTicket{MergedAt: merged, Ended: true}, time.Minute},
+		{10 * time.Minute, &statev1.DeskTicket{MergedAt: merged, Ended: true, QuietPolls: 15}, 32 * time.Minute},
+		{0, &statev1.DeskTicket{MergedAt: merged, Ended: true, QuietPolls: 49}, 1024 * time.Minute},
+		{10 * time.Minute, &statev1.DeskTicket{MergedAt: merged, Ended: true, QuietPolls: 50}, 0},
 	} {
 		if got := pollAfter(c.every, c.ticket); got != c.want {
 			t.Errorf("with desk.poll %v and %d quiet looks: %v, want %v", c.every, c.ticket.GetQuietPolls(), got, c.want)

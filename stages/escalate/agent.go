@@ -26,7 +26,7 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 		return
 	}
 	if c.isDetached(r.GetTicketId(), current) {
-		c.blockWith(number, agentText(&statev1.Parked{Reply: r}), handoffv1.BlockReason_BLOCK_REASON_NO_RECORD, noteDetached)
+		c.blockWith(number, agentText(&statev1.Parked{Reply: r}), handoffv1.BlockReason_BLOCK_REASON_NO_RECORD, notSent(becauseDetached), becauseDetached)
 		return
 	}
 	if text, now := cutSendNow(r.GetText()); now {
@@ -60,8 +60,8 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 	c.sendReply(p)
 }
 
-// noteDetached is the note on a reply to somebody who has the address no more (C15).
-const noteDetached = "Not sent: it was a wrong number. Whoever has the number now is somebody else, and what they write comes on a ticket of their own."
+// becauseDetached is why a reply is not sent to somebody who has the address no more (C15).
+const becauseDetached = "it was a wrong number. Whoever has the number now is somebody else, and what they write comes on a ticket of their own"
 
 // isDetached tells that a ticket is of somebody whose number it was not: what is written there is for nobody who has
 // the number (C15).
@@ -210,39 +210,68 @@ func (c *conversation) onBlockedText(b *handoffv1.BlockedText) {
 	}
 }
 
-// blockedNote says in words why a text was not sent (C7).
+// blockedNote is the note on a text that was not sent (C7); some of them a shop can word itself.
 func (c *conversation) blockedNote(why handoffv1.BlockReason, stamp *handoffv1.ConsentStamp) string {
 	switch why {
 	case handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT:
-		since := stamp.GetSince()
-		if since == nil {
-			since = c.state.GetConsent().GetSince()
-		}
-		if since == nil {
-			since = c.received()
-		}
-		return c.text(settings.TextBlockedOptedOut, "date", c.shop.Date(since.AsTime()))
+		return c.text(settings.TextBlockedOptedOut, "date", c.optedOutOn(stamp))
 	case handoffv1.BlockReason_BLOCK_REASON_NEVER_CONFIRMED:
 		return c.text(settings.TextBlockedUnconfirmed)
 	case handoffv1.BlockReason_BLOCK_REASON_NO_RECORD:
 		return c.text(settings.TextBlockedNoRecord)
-	case handoffv1.BlockReason_BLOCK_REASON_PAUSED:
-		return "Not sent: an automated reply was on its way when people took over the conversation."
-	case handoffv1.BlockReason_BLOCK_REASON_GATE_SHUT:
-		return "Not sent: a message of this customer could not be processed, so texts to them wait for a decision."
-	case handoffv1.BlockReason_BLOCK_REASON_EXPIRED:
-		return "Not sent: it could not be sent in time."
 	case handoffv1.BlockReason_BLOCK_REASON_WINDOW:
 		return c.windowNote(handoffv1.TextClass_TEXT_CLASS_AGENT)
+	default:
+		return notSent(c.blockedBecause(why, stamp))
+	}
+}
+
+// notSent is a note that says why a text was not sent.
+func notSent(because string) string {
+	if because == "" {
+		return "Not sent."
+	}
+	return "Not sent: " + because + "."
+}
+
+// blockedBecause says why a text was not sent, in the words of the records, whatever a shop has its notes say (X3).
+func (c *conversation) blockedBecause(why handoffv1.BlockReason, stamp *handoffv1.ConsentStamp) string {
+	switch why {
+	case handoffv1.BlockReason_BLOCK_REASON_OPTED_OUT:
+		return "the customer opted out on " + c.optedOutOn(stamp)
+	case handoffv1.BlockReason_BLOCK_REASON_NEVER_CONFIRMED:
+		return "the customer never confirmed their subscription"
+	case handoffv1.BlockReason_BLOCK_REASON_NO_RECORD:
+		return "there is no subscriber record for this address"
+	case handoffv1.BlockReason_BLOCK_REASON_PAUSED:
+		return "an automated reply was on its way when people took over the conversation"
+	case handoffv1.BlockReason_BLOCK_REASON_GATE_SHUT:
+		return "a message of this customer could not be processed, so texts to them wait for a decision"
+	case handoffv1.BlockReason_BLOCK_REASON_EXPIRED:
+		return "it could not be sent in time"
+	case handoffv1.BlockReason_BLOCK_REASON_WINDOW:
+		return c.windowBecause(handoffv1.TextClass_TEXT_CLASS_AGENT)
 	case handoffv1.BlockReason_BLOCK_REASON_COUNTRY:
-		return c.abroadNote()
+		return c.country()
 	case handoffv1.BlockReason_BLOCK_REASON_QUIET_HOURS:
-		return "Not sent: an automated text would have reached the customer in quiet hours."
+		return "an automated text would have reached the customer in quiet hours"
 	case handoffv1.BlockReason_BLOCK_REASON_OVERTAKEN:
-		return "Not sent: what it says was over before it left."
+		return "what it says was over before it left"
 	case handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED:
 	}
-	return "Not sent."
+	return ""
+}
+
+// optedOutOn is the day of the opt-out that a stamp, else the conversation's own, tells of.
+func (c *conversation) optedOutOn(stamp *handoffv1.ConsentStamp) string {
+	since := stamp.GetSince()
+	if since == nil {
+		since = c.state.GetConsent().GetSince()
+	}
+	if since == nil {
+		since = c.received()
+	}
+	return c.shop.Date(since.AsTime())
 }
 
 // textEnded tells the agents of a text that did not arrive at the provider (C7, X1).

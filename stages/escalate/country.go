@@ -38,8 +38,5 @@ func (c *conversation) country() string {
 	return "the customer's number " + from + ", and this shop texts only " + strings.Join(c.shop.SMSCountries, ", ")
 }
 
-// abroadNote says that a text was not sent for the country's sake.
-func (c *conversation) abroadNote() string { return "Not sent: " + c.country() + "." }
-
-// blockedAbroad is the reason that goes with it.
+// blockedAbroad is the reason of a text that is not sent for the country's sake.
 const blockedAbroad = handoffv1.BlockReason_BLOCK_REASON_COUNTRY

@@ -173,8 +173,11 @@ func (c *conversation) ticketCallEnded(r *handoffv1.Receipt) {
 			return // it exists, whatever the call says
 		}
 		k.Gone = true
-		if c.episode.GetTicketEpisode() == k.GetEpisode() { // also one that was to reopen it
+		switch {
+		case c.episode.GetTicketEpisode() == k.GetEpisode(): // also one that was to reopen it
 			c.refusedForGood(out)
+		case c.mirrored() && !c.botInMirror(): // people alone answer, and none will see it
+			c.sayFailed()
 		}
 	}
 }
@@ -201,8 +204,13 @@ func (c *conversation) refusedForGood(out *handoffv1.Outcome) {
 		reason += ", " + out.GetMeaning()
 	}
 	if c.move(EventRefused, reason) {
-		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextFailed)})
+		c.sayFailed()
 	}
+}
+
+// sayFailed tells the subscriber where to turn, since nobody reads here what they wrote (H11).
+func (c *conversation) sayFailed() {
+	c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextFailed)})
 }
 
 // deskCallEnded takes the receipt of any other command to the desk.

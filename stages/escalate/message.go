@@ -17,6 +17,8 @@ import (
 type inbound struct {
 	*handoffv1.CustomerMessage
 	read *handoffv1.Classification
+	// toAgent: the text before it was an agent's.
+	toAgent bool
 }
 
 // cause is the message as signals and turns remember it.
@@ -35,6 +37,10 @@ func (c *conversation) onCustomerMessage(msg *handoffv1.CustomerMessage) {
 	c.watchLoop(msg.GetText())
 	c.remarked(m)
 	c.disconnected()
+	m.toAgent = c.ticket.GetLastAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_AGENT && c.thread.lastTextBy(handoffv1.AuthorKind_AUTHOR_KIND_AGENT)
+	if c.live() && !m.read.GetReaction() {
+		c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
+	}
 	c.thread.add(c.customerMessage(msg), 0)
 	c.message = c.state.GetMessages()
 	c.wrote()
@@ -76,7 +82,7 @@ func (c *conversation) disconnected() {
 	c.ticket.Gone, c.ticket.Taken = true, false
 	state := c.episode.GetState()
 	if (state == requested || state == open) && c.move(EventRefused, "the desk is disconnected") {
-		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextFailed)})
+		c.sayFailed()
 		return
 	}
 	c.settle()
@@ -118,15 +124,14 @@ func (c *conversation) meet(m inbound) {
 	if name := m.GetSenderName(); name != "" {
 		c.state.Name = name
 	}
-	if !m.read.GetUnsure() {
-		c.state.Unsure = 0 // thanks and answers end a row of unplaced messages too (H1)
+	if !m.read.GetUnsure() && !m.read.GetReaction() {
+		c.state.Unsure = 0 // thanks and answers end a row of unplaced messages too (H1), a tap on one is none of it (W11)
 	}
 }
 
 // forAgents puts the message before the agents (H4). The status makes a pending or snoozed ticket
 // theirs again, and a ticket that is solved at this moment is not left with an unread message.
 func (c *conversation) forAgents() {
-	c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
 	c.append(handoffv1.TicketStatus_TICKET_STATUS_OPEN)
 	if c.forPeople() {
 		c.awaitAgent(c.received())
@@ -148,11 +153,9 @@ func (c *conversation) onThanks(m inbound, notes ...string) {
 	} else {
 		c.notAsked("only thanks: kept as history, not answered")
 	}
-	byAgent := c.ticket.GetLastAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_AGENT
 	if c.live() {
-		c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER
 		c.append(handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED)
-		if byAgent && !m.read.GetReaction() && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested && !c.ticket.GetShared() {
+		if m.toAgent && !m.read.GetReaction() && c.shop.Handoff.CloseOnThanks && c.episode.GetState() != requested && !c.ticket.GetShared() {
 			c.setStatus(handoffv1.TicketStatus_TICKET_STATUS_SOLVED)
 			c.closePause("thanked after an agent's reply (close_on_thanks)") // without a word: thanks trigger no text
 		}

@@ -37,6 +37,9 @@ func (c *conversation) mirror(notes ...string) {
 	if why, _ := c.deskBars(); why != "" {
 		return
 	}
+	if state := c.episode.GetState(); state == closed || state == optedOut {
+		c.episode.TicketEpisode = 0 // only an agent who opens its ticket again brings it back, and not the next message (H6)
+	}
 	number := c.state.GetEpisodes() + 1
 	c.openTicket(number, c.mirrorSubject(), nil, notes)
 	if c.ticket.GetEpisode() == number {

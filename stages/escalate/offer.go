@@ -92,7 +92,7 @@ func (c *conversation) answer(m inbound) (done bool) {
 func (c *conversation) confirm(reason string) {
 	if why, _ := c.barred(); why != "" {
 		c.move(EventRefused, reason+"; "+why+" since")
-		c.sendText(outbound{class: handoffv1.TextClass_TEXT_CLASS_SYSTEM, text: c.text(settings.TextFailed)})
+		c.sayFailed()
 		return
 	}
 	c.request(EventYes, reason)

@@ -120,6 +120,18 @@ func (th *thread) forBot(after uint64) []*handoffv1.ThreadMessage {
 	return append(before, ask...)
 }
 
+// lastTextBy tells that the newest text to the customer was somebody's; what the customer wrote since does not count.
+func (th *thread) lastTextBy(author handoffv1.AuthorKind) bool {
+	th.load()
+	for i := len(th.entries) - 1; i >= 0; i-- {
+		k := th.kept(&th.entries[i])
+		if by := k.GetMessage().GetAuthor(); by != handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER && !th.hidden(k) {
+			return by == author
+		}
+	}
+	return false
+}
+
 // grew tells that this turn added a message.
 func (th *thread) grew() bool {
 	n := len(th.entries)

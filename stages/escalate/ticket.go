@@ -120,6 +120,7 @@ func (c *conversation) openTicket(number uint64, subject string, tags, notes []s
 		}
 	case c.reopenable():
 		c.ticket.Status, c.ticket.ClosedAt = status, nil
+		c.ticket.LastAuthor = handoffv1.AuthorKind_AUTHOR_KIND_CUSTOMER // it is their message that opens it
 		c.happen(rules.TicketUpdated)
 		opening = c.appendWith(c.missing(), status)
 	default:

@@ -2,7 +2,6 @@ package escalate
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -39,18 +38,19 @@ func (c *conversation) block(o outbound, why handoffv1.BlockReason) {
 
 // blockOn records a text that may not leave, with a note on a ticket; 0 for none.
 func (c *conversation) blockOn(ticket uint64, o outbound, why handoffv1.BlockReason) {
-	note := c.blockedNote(why, nil)
+	note, because := c.blockedNote(why, nil), c.blockedBecause(why, nil)
 	if why == handoffv1.BlockReason_BLOCK_REASON_WINDOW {
-		note = c.windowNote(o.class)
+		note, because = c.windowNote(o.class), c.windowBecause(o.class)
 		if !c.fitsWindow(o) {
 			note += fmt.Sprintf(" It takes %d messages: send less at once.", c.messagesOf(o))
+			because += fmt.Sprintf("; it takes %d messages", c.messagesOf(o))
 		}
 	}
-	c.blockWith(ticket, o, why, note)
+	c.blockWith(ticket, o, why, note, because)
 }
 
-// blockWith is blockOn with the note as given.
-func (c *conversation) blockWith(ticket uint64, o outbound, why handoffv1.BlockReason, note string) {
+// blockWith is blockOn with the note, and the reason of the record, as given.
+func (c *conversation) blockWith(ticket uint64, o outbound, why handoffv1.BlockReason, note, because string) {
 	switch {
 	case ticket == 0:
 	case o.class != handoffv1.TextClass_TEXT_CLASS_AGENT && o.text != "" && saysWhich(why): // agents saw it nowhere
@@ -59,7 +59,7 @@ func (c *conversation) blockWith(ticket uint64, o outbound, why handoffv1.BlockR
 		c.noteOn(ticket, note)
 	}
 	c.t.Fact(c.at, &handoffv1.Fact{
-		Reason: fmt.Sprintf("%s: %q", strings.TrimSuffix(strings.TrimPrefix(note, "Not sent: "), "."), o.text),
+		Reason: fmt.Sprintf("%s: %q", because, o.text),
 		Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
 			CallId: c.t.HexID(), Action: handoffv1.Action_ACTION_SEND_TEXT,
 			Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_REFUSED, BlockReason: why,
@@ -139,6 +139,18 @@ func (c *conversation) messagesOf(o outbound) uint32 {
 
 // windowNote says that the channel's window is over, and since when (W3).
 func (c *conversation) windowNote(class handoffv1.TextClass) string {
+	size, wrote := c.windowOver(class)
+	return c.text(settings.TextBlockedWindow, "channel", schemas.ChannelTitle(c.at.Channel), "24-hour", size, "time", wrote)
+}
+
+// windowBecause says the same for the records.
+func (c *conversation) windowBecause(class handoffv1.TextClass) string {
+	size, wrote := c.windowOver(class)
+	return fmt.Sprintf("outside %s's %s window, the customer last wrote %s", schemas.ChannelTitle(c.at.Channel), size, wrote)
+}
+
+// windowOver says which window is over, and when the customer last wrote.
+func (c *conversation) windowOver(class handoffv1.TextClass) (size, wrote string) {
 	w, wrote := schemas.WindowOf(c.at.Channel), "never"
 	if c.state.GetWroteAt() != nil {
 		wrote = c.shop.Moment(c.state.GetWroteAt().AsTime())
@@ -147,12 +159,11 @@ func (c *conversation) windowNote(class handoffv1.TextClass) string {
 	if class == handoffv1.TextClass_TEXT_CLASS_AGENT {
 		span = w.Person
 	}
-	size := fmt.Sprintf("%d-hour", int(span.Hours()))
 	switch {
 	case c.t.Now.Before(c.windowUntil(class)):
-		size = fmt.Sprintf("%d-message", w.Messages)
+		return fmt.Sprintf("%d-message", w.Messages), wrote
 	case span > 48*time.Hour:
-		size = fmt.Sprintf("%d-day", int(span.Hours()/24))
+		return fmt.Sprintf("%d-day", int(span.Hours()/24)), wrote
 	}
-	return c.text(settings.TextBlockedWindow, "channel", schemas.ChannelTitle(c.at.Channel), "24-hour", size, "time", wrote)
+	return fmt.Sprintf("%d-hour", int(span.Hours())), wrote
 }
