@@ -34,6 +34,15 @@ func TestReadTable(t *testing.T) {
 	}
 }
 
+// TestEvalTellsLabelsItDoesNotKnow: of the model that ships as of a shop's own.
+func TestEvalTellsLabelsItDoesNotKnow(t *testing.T) {
+	var report bytes.Buffer
+	table := &Table{Labels: []string{"order_status", "warranty", "none"}, Texts: []string{"where is my order", "the warranty", "hello"}}
+	if err := EvalShipped(table, &report); err != nil || !strings.HasPrefix(report.String(), "Messages with labels that the model does not know: 1; they count as having none.\n") {
+		t.Errorf("%v\n%s", err, report.String())
+	}
+}
+
 // TestTrainRefuses: what cannot be learned or measured is refused with the reason, and messages that two labels
 // claim are told.
 func TestTrainRefuses(t *testing.T) {
