@@ -97,8 +97,12 @@ func (c *trainCommand) Run() error {
 
 // writable tells whether a model can be written to a file.
 func writable(name string) error {
-	if info, err := os.Stat(name); err == nil && info.IsDir() {
+	switch info, err := os.Stat(name); {
+	case err != nil: // not there, or told below
+	case info.IsDir():
 		return fmt.Errorf("%w: --out: %s is a directory: name a file in it, such as %s", errUsage, name, filepath.Join(name, "brand.model"))
+	case !info.Mode().IsRegular(): // the model's file would take its place
+		return fmt.Errorf("%w: --out: %s is no file: name one, such as brand.model", errUsage, name)
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".handoff-*")
 	if err != nil {

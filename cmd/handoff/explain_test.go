@@ -19,7 +19,7 @@ func (h *inspected) explain(t *testing.T) {
 		t.Fatal(problems)
 	}
 	for _, want := range []string{
-		"in sms:+15557770000", ` UTC  The customer wrote: "STOP" Read as a STOP (by keyword STOP). [settings 1]`,
+		"in sms:+15557770000", ` UTC  The customer wrote: "STOP". Read as a STOP (by keyword STOP). [settings 1]`,
 		"Consent became unsubscribed, it was unknown (channel:sms): keyword STOP.",
 		`A text of Handoff that answers a keyword was to be sent (keyword STOP): "Acme: You're unsubscribed`,
 	} {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -136,5 +138,16 @@ func TestScriptRunAll(t *testing.T) {
 	shop := filepath.Join("..", "..", "examples", "shops", "acme.yaml")
 	if _, problems, code = at(t, "script", "run", "--settings", shop, "--rules", rules, good); code != exitUsage || !strings.Contains(problems, rules+" is refused:\n") || !strings.Contains(problems, "dance") {
 		t.Errorf("exit %d\n%s", code, problems)
+	}
+}
+
+// TestTrainOut: a model takes the place of no device or pipe.
+func TestTrainOut(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writable(pipe); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), "is no file") {
+		t.Errorf("a pipe: %v", err)
 	}
 }

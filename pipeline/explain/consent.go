@@ -26,11 +26,11 @@ func consent(c *handoffv1.ConsentFact) string {
 	switch {
 	case said == "":
 	case c.GetSource() == handoffv1.ConsentSource_CONSENT_SOURCE_PROVIDER && c.GetKeyword() == "": // its own words and code
-		text += fmt.Sprintf(", which reported %q", said)
+		text += ", which reported " + quoted(said)
 	default:
-		text += fmt.Sprintf(", by the text %q", said)
+		text += ", by the text " + quoted(said)
 	}
-	return text + "."
+	return stop(text)
 }
 
 // inPlainWords tells that a source is what somebody said, and no keyword of a list.
@@ -42,7 +42,7 @@ func inPlainWords(s handoffv1.ConsentSource) bool {
 func consentEvent(e *handoffv1.ConsentEvent, reason string) string {
 	about := ""
 	if e.GetText() != "" {
-		about = fmt.Sprintf(" %q", e.GetText())
+		about = " " + quoted(e.GetText())
 	}
 	var text string
 	switch e.GetKind() {
@@ -51,8 +51,11 @@ func consentEvent(e *handoffv1.ConsentEvent, reason string) string {
 		if e.GetDueAt() != nil {
 			text += ", and counts as one on " + moment(e.GetDueAt().AsTime())
 		}
-		return text + "."
+		return stop(text)
 	case handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_CONFIRMED:
+		if reason == unsubscribed { // by what was written meanwhile, or whom they are linked with
+			return stop("Nobody has to decide on the possible opt-out" + about + " any more: " + reason + ", by " + quoted(e.GetBy()))
+		}
 		text = "The possible opt-out" + about + " is one" + decided(e.GetBy())
 	case handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_POSSIBLE_DECLINED:
 		text = "The possible opt-out" + about + " is none" + decided(e.GetBy())
@@ -72,12 +75,18 @@ func consentEvent(e *handoffv1.ConsentEvent, reason string) string {
 	case handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_IMPORT_OUTDONE:
 		text = "The import" + about + " changed nothing"
 	case handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_REDUCED:
+		if reason != "" {
+			return stop("Reduced for their age: " + reason)
+		}
 		text = "The evidence of earlier changes of consent was reduced to a keyed hash"
 	case handoffv1.ConsentEventKind_CONSENT_EVENT_KIND_UNSPECIFIED:
 		text = "Something happened about consent" + about
 	}
-	return text + because(reason) + "."
+	return stop(text + because(reason))
 }
+
+// unsubscribed is consent's reason why nothing is left to be decided.
+const unsubscribed = "the customer is unsubscribed"
 
 func decided(by string) string {
 	if by == "" {
@@ -95,7 +104,7 @@ func imported(m *handoffv1.ConsentImport) string {
 	if m.GetScope() != "" {
 		text += ", for " + m.GetScope()
 	}
-	return text + "."
+	return stop(text)
 }
 
 func moment(at time.Time) string { return at.UTC().Format("Monday, January 2, 2006, 15:04 UTC") }

@@ -60,7 +60,7 @@ type Line struct {
 	// Place of the record that says so: topic/partition/offset.
 	Place string `json:"place"`
 
-	order int
+	order order
 }
 
 // Topics are those whose records tell something, in the order of a message's way.
@@ -70,11 +70,12 @@ func Topics() []string {
 
 // Tell tells what happened, in order. A record that is there twice, because it was replayed, is told once.
 func Tell(entries []Entry, letters []Letter) []Line {
-	s := &story{texts: map[string]string{}, tickets: map[string]string{}, asked: map[string]time.Time{}, told: map[string]bool{}, holds: map[string]uint64{}}
+	s := &story{texts: map[string]string{}, tickets: map[string]string{}, asked: map[string]time.Time{}, turns: map[string]uint64{}, told: map[string]bool{}, holds: map[string]uint64{}, from: origins(entries)}
 	for _, e := range entries {
 		s.learn(e)
 	}
-	for _, e := range entries {
+	for i, e := range entries {
+		s.now = i
 		if id := schemas.HexID(e.Record.GetId()); !s.told[e.Topic+id] {
 			s.told[e.Topic+id] = true
 			s.tell(e)
@@ -83,7 +84,7 @@ func Tell(entries []Entry, letters []Letter) []Line {
 	for _, l := range letters {
 		s.letter(l)
 	}
-	slices.SortStableFunc(s.lines, func(a, b Line) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.order, b.order)) })
+	slices.SortStableFunc(s.lines, func(a, b Line) int { return cmp.Or(a.At.Compare(b.At), a.order.compare(b.order)) })
 	return s.lines
 }
 
@@ -93,8 +94,11 @@ type story struct {
 	texts   map[string]string    // of calls that send one, by call id
 	tickets map[string]string    // links, by the desk's ticket id
 	asked   map[string]time.Time // when a call was asked for, by call id
+	turns   map[string]uint64    // of the bot, by call id
 	told    map[string]bool
 	holds   map[string]uint64 // the newest of a conversation, by its version
+	from    []order           // of each entry
+	now     int               // index of the entry that is told
 }
 
 // learn keeps what other records are told with.
@@ -102,6 +106,9 @@ func (s *story) learn(e Entry) {
 	r := e.Record
 	if r.GetCommand() != nil {
 		s.asked[schemas.HexID(r.GetId())] = e.Time
+		if turn := r.GetCommand().GetAskBot().GetTurn(); turn > 0 {
+			s.turns[schemas.HexID(r.GetId())] = turn
+		}
 	}
 	if m := r.GetFact().GetMessage(); m != nil && !m.GetInbound() {
 		s.texts[m.GetMessageId()] = m.GetText()
@@ -113,30 +120,21 @@ func (s *story) learn(e Entry) {
 	}
 }
 
-// stages in the order of a message's way, so that what is decided at the same moment is told as it was
-// caused.
-var stages = []string{schemas.StageClassify, schemas.StageConsent, schemas.StageEscalate, schemas.StageDeliver}
-
 func (s *story) add(e Entry, l Line) {
 	l.Conversation, l.Settings, l.Place = e.Record.GetConversation(), e.Record.GetSettingsVersion(), place(e)
 	if l.At.IsZero() {
 		l.At = e.Time
 	}
 	l.At = l.At.UTC()
-	if l.order == 0 {
-		l.order = 1 + slices.Index(stages, l.Stage)
-	}
+	s.placed(&l)
 	s.lines = append(s.lines, l)
 }
 
-// first is the order of what comes from outside: before anything that is decided of it. So is how a call ended, and
-// what is said of it later, unless it was asked for in the same moment.
-const first = -1
-
-// ended is the order of what became of a call.
+// ended is the rank of what became of a call: like what comes from outside it is before anything that is decided of it,
+// unless it was asked for in the same moment.
 func (s *story) ended(d *handoffv1.DeliveryFact, at time.Time) int {
 	if asked, ok := s.asked[d.GetCallId()]; ok && asked.Before(at) {
 		return first
 	}
-	return 0 // the stage's
+	return 0
 }

@@ -24,7 +24,7 @@ func (s *story) fact(e Entry, f *handoffv1.Fact) {
 	case *handoffv1.Fact_ConsentEvent:
 		l.Kind, l.Text = "consent", consentEvent(k.ConsentEvent, f.GetReason())
 	case *handoffv1.Fact_Delivery:
-		l.Kind, l.Text, l.order = "delivery", s.delivery(k.Delivery, f.GetReason()), s.ended(k.Delivery, l.At)
+		l.Kind, l.Text, l.order.rank = "delivery", s.delivery(k.Delivery, f.GetReason()), s.ended(k.Delivery, l.At)
 		l.Link = s.tickets[k.Delivery.GetTicketId()]
 	case *handoffv1.Fact_Ticket:
 		l.Kind, l.Text = "agent", ticket(k.Ticket, f.GetReason())
@@ -48,8 +48,7 @@ var question = map[handoffv1.Question]string{
 // inbound tells who wrote, and how it was read: the order of C12.
 func inbound(m *handoffv1.MessageFact, reason string) string {
 	c := m.GetClassification()
-	text := fmt.Sprintf("%s wrote: %q", called(m.GetAuthorName(), "The customer"), m.GetText())
-	text += attached(int(m.GetMediaCount()))
+	text := called(m.GetAuthorName(), "The customer") + " wrote" + saying(m.GetText(), int(m.GetMediaCount()))
 	var read []string
 	if d := c.GetDirective(); d != handoffv1.Directive_DIRECTIVE_UNSPECIFIED {
 		how := "a " + strings.ToUpper(words(d.String(), "DIRECTIVE_"))
@@ -64,7 +63,10 @@ func inbound(m *handoffv1.MessageFact, reason string) string {
 	if c.GetPossibleOptOut() {
 		read = append(read, "perhaps an opt-out")
 	}
-	if c.GetThanksOnly() {
+	switch {
+	case c.GetThanksOnly() && reason == reaction:
+		read = append(read, reaction)
+	case c.GetThanksOnly():
 		read = append(read, "thanks and nothing else")
 	}
 	switch {
@@ -78,13 +80,39 @@ func inbound(m *handoffv1.MessageFact, reason string) string {
 		read = append(read, how)
 	}
 	if len(read) > 0 {
-		text += " Read as " + strings.Join(read, ", ")
-		if by := strings.TrimPrefix(reason, "plain-language opt-out: "); by != "" && by != "only thanks" && by != "not placed" { // said already
-			text += " (by " + by + ")"
+		if c.GetThanksOnly() {
+			reason = "" // said already
 		}
-		text += "."
+		text += stop(" Read as " + strings.Join(read, ", ") + readBy(reason))
 	}
 	return text
+}
+
+// Reasons of classify that are sentences' parts of their own.
+const (
+	reaction  = "a reaction to a message"
+	provider  = "the provider took it for a keyword"
+	notPlaced = "not placed"
+)
+
+// readBy names what read a message so, where that is not said already. Behind it stands, in brackets, why the shop's
+// own classifier had no part in it.
+func readBy(reason string) string {
+	reason, without, failed := strings.Cut(reason, " (")
+	for _, said := range []string{"plain-language opt-out: ", "possible opt-out: ", notPlaced} {
+		reason = strings.TrimPrefix(reason, said)
+	}
+	if reason == provider {
+		return ": " + provider
+	}
+	how := ""
+	if reason != "" {
+		how = "by " + reason
+	}
+	if failed {
+		how = strings.TrimPrefix(how+"; without "+strings.TrimSuffix(without, ")"), "; ")
+	}
+	return inBrackets(how)
 }
 
 // outbound tells a text that was decided to be sent.
@@ -97,7 +125,7 @@ func outbound(m *handoffv1.MessageFact, reason string) string {
 	if m.GetTextClass() == handoffv1.TextClass_TEXT_CLASS_KEYWORD_ANSWER && !strings.HasPrefix(reason, "keyword ") {
 		who = "Handoff that confirms it" // what they said in words of their own
 	}
-	said := fmt.Sprintf(": %q", m.GetText()) + attached(int(m.GetMediaCount()))
+	said := saying(m.GetText(), int(m.GetMediaCount()))
 	switch {
 	case m.GetAuthor() == handoffv1.AuthorKind_AUTHOR_KIND_PLATFORM:
 		return "The platform sent a text of its own" + inBrackets(reason) + said
@@ -107,19 +135,21 @@ func outbound(m *handoffv1.MessageFact, reason string) string {
 	return "A text of " + strings.TrimSpace(called(who, "Handoff")) + " was to be sent" + inBrackets(reason) + said
 }
 
-// attached tells how many attachments a message has, if any.
-func attached(n int) string {
-	if n == 0 {
-		return ""
+// saying ends a sentence with what somebody wrote, and how many attachments it has.
+func saying(text string, attachments int) string {
+	with := ""
+	if attachments > 0 {
+		with = "with " + count(attachments, "attachment")
 	}
-	return " With " + count(n, "attachment") + "."
-}
-
-func inBrackets(reason string) string {
-	if reason == "" {
-		return ""
+	switch {
+	case text == "" && with == "":
+		return ", without words."
+	case text == "":
+		return ", without words, " + with + "."
+	case with == "":
+		return stop(": " + quoted(text))
 	}
-	return " (" + reason + ")"
+	return ", " + stop(with+": "+quoted(text))
 }
 
 // episode tells a transition.
@@ -137,8 +167,11 @@ func episode(e *handoffv1.EpisodeFact, reason string) string {
 	}[e.GetTo()]
 	if e.GetTo() == handoffv1.EpisodeState_EPISODE_STATE_OPTED_OUT {
 		reason = strings.TrimPrefix(reason, "opted out: ") // said already
+		if said, ok := strings.CutPrefix(reason, "plain language "); ok {
+			reason = "in plain language, " + quoted(said)
+		}
 	}
-	text := fmt.Sprintf("Handoff %d: %s%s.", e.GetEpisode(), called(what, "It changed"), because(reason))
+	text := stop(fmt.Sprintf("Handoff %d: %s%s", e.GetEpisode(), called(what, "It changed"), because(reason)))
 	if e.GetTicketId() != "" {
 		text += " Ticket " + e.GetTicketId() + "."
 	}
@@ -146,9 +179,9 @@ func episode(e *handoffv1.EpisodeFact, reason string) string {
 }
 
 func rule(r *handoffv1.RuleFact) string {
-	text := fmt.Sprintf("The rule %q ran at %s: %s.", r.GetRule(), r.GetWhen(), called(strings.Join(r.GetDid(), ", "), "it did nothing"))
+	text := stop(fmt.Sprintf("The rule %q ran at %s: %s", r.GetRule(), r.GetWhen(), called(strings.Join(r.GetDid(), ", "), "it did nothing")))
 	for _, why := range r.GetRefused() {
-		text += " It did not " + why + "."
+		text += stop(" It did not " + why)
 	}
 	return text
 }
@@ -158,19 +191,22 @@ func ticket(t *handoffv1.TicketFact, reason string) string {
 	text := "At the help desk ticket " + t.GetTicketId()
 	if t.GetStatus() == handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED { // it stays what it was
 		if t.GetMergedInto() != "" {
-			return text + " was merged into ticket " + t.GetMergedInto() + because(reason) + "."
+			return stop(text + " was merged into ticket " + t.GetMergedInto() + because(reason))
 		}
-		return text + " was changed" + assigned(t) + because(reason) + "."
+		return stop(text + " was changed" + assigned(t) + because(reason))
 	}
 	text += " is " + words(t.GetStatus().String(), "TICKET_STATUS_")
 	if t.GetPrior() != t.GetStatus() && t.GetPrior() != handoffv1.TicketStatus_TICKET_STATUS_UNSPECIFIED {
 		text += ", it was " + words(t.GetPrior().String(), "TICKET_STATUS_")
 	}
+	if t.GetReopened() {
+		text += ": it was reopened"
+	}
 	text += assigned(t)
 	if t.GetMergedInto() != "" {
 		text += ", merged into ticket " + t.GetMergedInto()
 	}
-	return text + because(reason) + "."
+	return stop(text + because(reason))
 }
 
 func assigned(t *handoffv1.TicketFact) string {

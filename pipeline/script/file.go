@@ -141,6 +141,10 @@ func (r *lines) step(known verbs) (s Step, err error) {
 	}
 	s.Input = strings.TrimSpace(strings.Join(s.head[1:], "\n"))
 	if r.ended() || r.peek() != separator {
+		if at := almost(s.head); at > 0 {
+			s.Line += at
+			return s, fmt.Errorf("the line below %s is %q: write four dashes, %s, and no space before or behind them", s.Name, s.head[at], separator)
+		}
 		return s, fmt.Errorf("%s is not followed by a line of four dashes, %s, alone: below it stands what should happen, or nothing when that is to be filled in", s.Name, separator)
 	}
 	if _, err := known.check(s.Command); err != nil {
@@ -149,6 +153,16 @@ func (r *lines) step(known verbs) (s Step, err error) {
 	s.tail = append(s.tail, r.next())
 	s.Want, err = r.want(&s)
 	return s, err
+}
+
+// almost finds the line below a command that was meant to be the separator; 0 where there is none.
+func almost(head []string) int {
+	for i, line := range head {
+		if dashes := strings.TrimSpace(line); i > 0 && len(dashes) > 1 && strings.Trim(dashes, "-—–") == "" {
+			return i
+		}
+	}
+	return 0
 }
 
 // begins tells whether a line after another one is the next command, so that the one being read was not

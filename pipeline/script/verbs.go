@@ -169,8 +169,10 @@ func (v verb) allowed(name string) string {
 	}
 	switch v.text {
 	case noText:
-	case mayHaveText, textOrMedia:
+	case mayHaveText:
 		b.WriteString(", with a text below it or none")
+	case textOrMedia:
+		b.WriteString(", with a text below it, media= or both")
 	case needsText:
 		b.WriteString(", with a text below it")
 	}

@@ -509,6 +509,8 @@ func TestPlainLanguageOptOuts(t *testing.T) {
 		{"please stop texting me", true, false, false, true},
 		{"wrong number", true, false, true, true},
 		{"STOP", true, false, false, false},
+		{"STOP. Where is my refund?", false, true, false, true},
+		{"Arrêt, où est ma commande ?", false, true, false, true},
 		{"where is my order", false, false, false, false},
 	} {
 		stage, err := shared()

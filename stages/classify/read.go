@@ -77,6 +77,8 @@ func (s *Stage) read(r *reading, m *handoffv1.CustomerMessage, channel handoffv1
 		r.in.OptOut = intent.OptOutPossible
 	case r.in.OptOut != intent.OptOutClear && s.stopsNumber(folded):
 		r.in.OptOut, r.in.OptOutBy = intent.OptOutPossible, stopAndNumber
+	case r.in.OptOut == intent.OptOutNone && s.stopsFirst(folded):
+		r.in.OptOut, r.in.OptOutBy = intent.OptOutPossible, stopAndMore
 	}
 	if s.deniesName(r.in, folded, text) {
 		r.in.OptOut, r.in.OptOutBy, r.in.WrongNumber = intent.OptOutClear, deniedName, true
@@ -115,6 +117,16 @@ const stopAndNumber = "keyword and a number"
 func (s *Stage) stopsNumber(folded []byte) bool {
 	word := bytes.TrimRight(folded, "0123456789 \n")
 	return len(word) < len(folded) && s.keywords.Find(word, handoffv1.Channel_CHANNEL_MESSENGER).Directive == handoffv1.Directive_DIRECTIVE_STOP
+}
+
+// stopAndMore names what stopsFirst takes.
+const stopAndMore = "keyword and more"
+
+// stopsFirst tells whether a message begins with a clause of nothing but a word that opts out on every channel: "STOP.
+// Where is my refund?" stops texts, or calls out.
+func (s *Stage) stopsFirst(folded []byte) bool {
+	word, more, _ := bytes.Cut(folded, []byte{'\n'})
+	return len(more) > 0 && s.keywords.Find(word, handoffv1.Channel_CHANNEL_MESSENGER).Directive == handoffv1.Directive_DIRECTIVE_STOP
 }
 
 // readPublic reads what everybody can read: it changes no consent (C1) and answers no question that was asked

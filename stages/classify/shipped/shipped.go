@@ -169,7 +169,7 @@ func (c *Classifier) read(folded []byte, text, language string, room []uint32) i
 	out.Because = c.name
 	c.speak(&out, scores[:], folded, language)
 	c.judgeOptOut(&out, scores[:], &meanings)
-	if (out.OptOut != intent.OptOutNone || c.evidence.mayWish(&meanings)) && c.wishes.speak(folded) {
+	if (out.OptOut != intent.OptOutNone || c.evidence.mayWish(&meanings)) && c.wishes.speak(folded, out.OptOut == intent.OptOutClear) {
 		out = c.reconsider(out, string(folded), language)
 	}
 	feels := scores[c.tone.from] > mayFeel || scores[c.tone.from+1] > mayFeel || scores[c.tone.from+2] > mayFeel

@@ -100,6 +100,9 @@ func TestWishes(t *testing.T) {
 			"stop alsjeblieft niet met sms'en", "nie przestawajcie do mnie pisać", "proszę nie wypisujcie mnie",
 			"lütfen mesaj atmayı bırakmayın", "mesajları kesmeyin", "メッセージをやめないでください", "配信を停止しないでください",
 			"请不要停止发短信", "不要退订我", "unsubscribe me from your e-mails", "how do I unsubscribe from your membership",
+			"did I opt out by accident? I still want messages", "it says Reply STOP to unsubscribe but I want to keep getting texts",
+			"Can I unsubscribe from auto-ship but keep the texts?", "I texted STOP by mistake",
+			"\"You're unsubscribed and will get no more texts\" why did I get this? I want the texts",
 		},
 		intent.OptOutPossible: {
 			"unsubscribe me from the newsletter but where is my order?", "take me off the newsletter",
@@ -114,6 +117,12 @@ func TestWishes(t *testing.T) {
 			"si no dejan de escribirme los denuncio", "I want to keep getting emails, stop the texts", "jullie stoppen niet met sms'en, haal me van de lijst",
 			"unsubscribe me and where is my order 4412?", "take me off your list and refund order 4412",
 			"opt me out but where's my refund", "给我退订，但我的订单在哪？",
+			"Stop texting me. Where is my package?", "Please stop texting me. My refund is still missing.",
+			"Don't text me again. I want my money back", "Unsubscribe. Also the zipper on my jacket broke", "Unsubscribe and cancel order 4412",
+			"Arrêtez de m'envoyer des SMS et remboursez ma commande", "Hört auf mir zu schreiben und storniert Bestellung 4412",
+			"Pare de me mandar mensagens e cancele meu pedido 55", "Stop met appen en annuleer bestelling 12",
+			"Przestańcie pisać i zwróćcie pieniądze za zamówienie 44", "Mesaj atmayı bırakın ve siparişimi iptal edin",
+			"别再发短信了，订单4412请退款", "Abmelden. Und wo ist meine Bestellung?",
 		},
 	} {
 		for _, text := range texts {
@@ -133,7 +142,7 @@ func TestEveryWishIsFound(t *testing.T) {
 	for _, all := range [][]phrase{w.more, w.none} {
 		for i := range all {
 			for _, before := range []string{"", "hello\n"} {
-				if text := before + string(all[i].text); !w.speak([]byte(text)) {
+				if text := before + string(all[i].text); !w.speak([]byte(text), false) {
 					t.Errorf("%q is not found", text)
 				}
 			}

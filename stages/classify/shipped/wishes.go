@@ -31,7 +31,7 @@ type phrase struct {
 	text []byte
 	// unspaced: in a script that puts no spaces between words, so that it counts wherever it stands.
 	unspaced bool
-	// stem: the last word goes on; last: the clause ends behind it.
+	// stem: the last word goes on; last: the clause ends behind it, or another begins.
 	stem, last bool
 	// whole: the verb is last in its language, so that what is wished for stands before it.
 	whole bool
@@ -123,7 +123,7 @@ func (p *phrase) in(clause []byte) int {
 // gives it another meaning.
 func (p *phrase) stands(clause []byte, at int) bool {
 	to := at + len(p.text)
-	if p.last && to != len(clause) {
+	if p.last && to != len(clause) && next(clause[to:], others()...) != 0 {
 		return false
 	}
 	if !p.unspaced && (at > 0 && clause[at-1] != ' ' || !p.stem && to < len(clause) && clause[to] != ' ') {
@@ -153,8 +153,9 @@ func (w *wishes) maySpeak(folded []byte) bool {
 	return false
 }
 
-// speak tells whether a folded message has one of these wishes.
-func (w *wishes) speak(folded []byte) bool {
+// speak tells whether a folded message has one of these wishes. One for none is nothing new in what is an opt-out
+// already.
+func (w *wishes) speak(folded []byte, optsOut bool) bool {
 	if !w.maySpeak(folded) {
 		return false
 	}
@@ -163,7 +164,7 @@ func (w *wishes) speak(folded []byte) bool {
 		if from, _ := in(w.more, clause); from >= 0 {
 			return true
 		}
-		if from, _ := in(w.none, clause); from >= 0 {
+		if from, _ := in(w.none, clause); from >= 0 && !optsOut {
 			return true
 		}
 		if !more {
@@ -235,7 +236,7 @@ func (w *wishes) forNone(folded []byte) []byte {
 			continue
 		}
 		alone := clause[from:]
-		if at := next(clause[to:], " and ", " but ", " y ", " pero ", " et ", " mais ", " und ", " aber ", " e ", " mas ", " ma ", " en ", " maar ", " i ", " ale ", " ve ", " ama ", "但", "けど"); at >= 0 {
+		if at := next(clause[to:], others()...); at >= 0 {
 			alone = clause[from : to+at]
 		}
 		if at, _ := in(w.elsewhere, alone); at < 0 {
@@ -243,6 +244,11 @@ func (w *wishes) forNone(folded []byte) []byte {
 		}
 	}
 	return nil
+}
+
+// others are words that begin another clause.
+func others() []string {
+	return []string{" and ", " but ", " y ", " pero ", " et ", " mais ", " und ", " aber ", " e ", " mas ", " ma ", " en ", " maar ", " i ", " ale ", " ve ", " ama ", "但", "けど"}
 }
 
 // next is where the first of some words stands that begin another clause; -1 where none does.

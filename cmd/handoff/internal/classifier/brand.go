@@ -85,8 +85,13 @@ func EvalModel(m *model.Model, t *Table, report io.Writer) error {
 		}
 		outcomes[i] = Outcome{Want: want, Got: best.Label, Trust: best.Trust, Outside: best.Outside}
 	}
-	if unknown > 0 {
-		fmt.Fprintf(report, "%d messages have labels that the model does not know; they count as having none\n", unknown)
-	}
+	tellUnknown(report, unknown)
 	return Report(report, head.Labels, outcomes)
+}
+
+// tellUnknown tells how many messages are measured otherwise than their labels say.
+func tellUnknown(report io.Writer, n int) {
+	if n > 0 {
+		fmt.Fprintf(report, "Messages with labels that the model does not know: %d; they count as having none.\n", n)
+	}
 }

@@ -198,6 +198,8 @@ func appendReading(dst []byte, read *handoffv1.Classification, in intent.Reading
 		by = "keyword " + read.GetMatched()
 	}
 	switch {
+	case read.GetReaction():
+		label, score = read.GetIntent(), read.GetConfidence()
 	case read.GetThanksOnly():
 		label, score = intent.Thanks, 1
 	case read.GetIntent() != "" && directive != "stop":

@@ -114,10 +114,15 @@ func EvalShipped(t *Table, report io.Writer) error {
 		return err
 	}
 	labels := intent.All()
+	unknown := 0
 	outcomes := make([]Outcome, len(t.Texts))
 	for i, text := range t.Texts {
+		if !NoLabel(t.Labels[i]) && !slices.Contains(labels, t.Labels[i]) {
+			unknown++
+		}
 		r := c.Read(text, "")
 		outcomes[i] = Outcome{Want: slices.Index(labels, t.Labels[i]), Got: slices.Index(labels, r.Intent), Trust: r.Confidence, Outside: r.Unsure}
 	}
+	tellUnknown(report, unknown)
 	return Report(report, labels, outcomes)
 }

@@ -45,8 +45,10 @@ func ReadTable(r io.Reader) (*Table, error) {
 		if strings.TrimSpace(line) == "" || n == 1 && heading(line) {
 			continue
 		}
-		parts := strings.Split(line, "\t")
+		parts := strings.Split(strings.TrimRight(line, "\t "), "\t")
 		switch {
+		case len(parts) > 2:
+			return nil, fmt.Errorf("%w: line %d: has %d columns: want a label and a text, divided by one tab", ErrTable, n, len(parts))
 		case len(parts) < 2 || strings.TrimSpace(parts[0]) == "" || strings.TrimSpace(parts[1]) == "":
 			return nil, fmt.Errorf("%w: line %d: want a label and a text, divided by a tab", ErrTable, n)
 		case !utf8.ValidString(line):

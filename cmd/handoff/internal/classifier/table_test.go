@@ -25,12 +25,21 @@ func TestReadTable(t *testing.T) {
 		}
 	}
 	for bad, want := range map[string]string{
-		"": "there are none", "a text alone\n": "line 1: want a label", "a\t\n": "line 1: want a label", "\n\na\t\xff\n": "line 3: is not UTF-8",
+		"": "there are none", "a text alone\n": "line 1: want a label", "a\t\n": "line 1: want a label", "1\ta\tb\n": "line 1: has 3 columns", "\n\na\t\xff\n": "line 3: is not UTF-8",
 		"\n\na\tb\n" + strings.Repeat("a", maxLine+1): "line 4: is longer than",
 	} {
 		if _, err := ReadTable(strings.NewReader(bad)); !errors.Is(err, ErrTable) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20q gives %v, want %s", bad, err, want)
 		}
+	}
+}
+
+// TestEvalTellsLabelsItDoesNotKnow: of the model that ships as of a shop's own.
+func TestEvalTellsLabelsItDoesNotKnow(t *testing.T) {
+	var report bytes.Buffer
+	table := &Table{Labels: []string{"order_status", "warranty", "none"}, Texts: []string{"where is my order", "the warranty", "hello"}}
+	if err := EvalShipped(table, &report); err != nil || !strings.HasPrefix(report.String(), "Messages with labels that the model does not know: 1; they count as having none.\n") {
+		t.Errorf("%v\n%s", err, report.String())
 	}
 }
 
@@ -76,12 +85,12 @@ func TestLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	in := "STOP\n{\"text\":\"ok\",\"asked\":\"offer\"}\nplease stop texting me\n\nwhere is my order"
+	in := "STOP\n{\"text\":\"ok\",\"asked\":\"offer\"}\nplease stop texting me\n\nLiked “Reply STOP to unsubscribe”\nwhere is my order"
 	if err := Lines(stage, strings.NewReader(in), &out, func(int) {}); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	for i, want := range []string{`"opt_out_by":"keyword STOP"`, `"directive":"yes"`, `"opt_out":true`, `"unsure":true`, `"intent":"order_status"`} {
+	for i, want := range []string{`"opt_out_by":"keyword STOP"`, `"directive":"yes"`, `"opt_out":true`, `"unsure":true`, `"opt_out_possible":false,"intent":"other"`, `"intent":"order_status"`} {
 		if i >= len(lines) || !strings.Contains(lines[i], want) {
 			t.Errorf("line %d lacks %s: %q", i+1, want, lines)
 		}

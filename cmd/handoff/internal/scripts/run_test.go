@@ -179,6 +179,8 @@ func TestSyntaxErrors(t *testing.T) {
 		"customer =3\nhi\n----\n":                                     `complaint.txt:1: "=3": the name before = is missing`,
 		"customer\nhi\n":                                              `complaint.txt:1: customer is not followed by a line of four dashes`,
 		"customer\nhi\n\nwait 3h\n----\n":                             `complaint.txt:1: customer is not followed by a line of four dashes`,
+		"customer\nhi\n---- \n":                                       `complaint.txt:3: the line below customer is "---- ": write four dashes, ----, and no space before or behind them`,
+		"customer\nhi\n---\nnothing\n":                                `complaint.txt:3: the line below customer is "---"`,
 		"hold\nhi\n----\n":                                            `complaint.txt:1: nothing may stand between hold and the ----`,
 		"settings\n----\n":                                            `complaint.txt:1: settings needs a text below it`,
 		"desk sideways\n----\n":                                       `complaint.txt:1: "sideways" is not understood after desk; allowed: desk [down|up|accept|revoked] [status=]`,
