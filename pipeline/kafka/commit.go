@@ -84,7 +84,8 @@ func (in *incarnation) commit() error {
 	if err := in.committed(touched); err != nil {
 		return err
 	}
-	in.r.metrics.commit.Observe(time.Since(began).Seconds())
+	in.ended = time.Now()
+	in.r.metrics.commit.Observe(in.ended.Sub(began).Seconds())
 	if in.r.failing.Load() {
 		return fatal{ErrFailing}
 	}
@@ -104,7 +105,7 @@ func (in *incarnation) committed(touched []*part) error {
 	}
 	in.r.metrics.records.Add(float64(in.txn.records))
 	in.begun.Store(false)
-	idle := in.client.BufferedFetchRecords() == 0 && !in.behind()
+	idle := in.idle()
 	in.did, in.txn = in.txn.records, openTransaction{}
 	crowded := false
 	for _, p := range touched {

@@ -45,6 +45,7 @@ type incarnation struct {
 	txn      openTransaction
 	did      int           // records of the last transaction
 	took     time.Duration // by recent commits, without what is saved after them
+	ended    time.Time     // when the last commit was through
 	saved    time.Time     // when all parts were saved last
 	settled  time.Time     // when offsets were brought past markers last
 
