@@ -37,17 +37,7 @@ const mostMade = 64
 // origins finds for each entry the one that it was made from. Ids are derived from it, so that nothing else has to
 // be kept for that; the result of a call comes of the command, and so does word that it fails.
 func origins(entries []Entry) []order {
-	at, turns := make(map[string]int, len(entries)), map[turn]int{}
-	for i, e := range entries {
-		if asked := e.Record.GetCommand().GetAskBot(); asked != nil {
-			turns[turn{e.Record.GetConversation(), asked.GetTurn()}] = i
-		}
-		if id := string(e.Record.GetId()); id != "" {
-			if _, twice := at[id]; !twice {
-				at[id] = i
-			}
-		}
-	}
+	at, turns := places(entries)
 	from := make([]order, len(entries))
 	for i, e := range entries {
 		from[i].of = -1
@@ -81,6 +71,22 @@ func origins(entries []Entry) []order {
 		}
 	}
 	return from
+}
+
+// places are where entries are, by their ids and as questions to the bot.
+func places(entries []Entry) (at map[string]int, turns map[turn]int) {
+	at, turns = make(map[string]int, len(entries)), map[turn]int{}
+	for i, e := range entries {
+		if asked := e.Record.GetCommand().GetAskBot(); asked != nil {
+			turns[turn{e.Record.GetConversation(), asked.GetTurn()}] = i
+		}
+		if id := string(e.Record.GetId()); id != "" {
+			if _, twice := at[id]; !twice {
+				at[id] = i
+			}
+		}
+	}
+	return at, turns
 }
 
 // turn is a turn of the bot in a conversation.
