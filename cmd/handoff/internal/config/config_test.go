@@ -125,8 +125,8 @@ func TestFileIsRefusedWithItsLine(t *testing.T) {
 	for name, c := range map[string]struct{ file, want string }{
 		"unknown key":            {"kafka:\n  brokers: [a:1]\n  broker: b\n", ":3:11: kafka.broker: is not a setting"},
 		"no YAML":                {"kafka: [", ":1:"},
-		"tab":                    {"kafka:\n\tbrokers: [a:1]\n", ":2:1: found character"},
-		"key twice":              {"drain: 7s\ndrain: 8s\n", `:2:1: mapping key "drain" already defined at [1:1]`},
+		"tab":                    {"kafka:\n\tbrokers: [a:1]\n", ":2:1: a tab stands here: indent with spaces"},
+		"key twice":              {"drain: 7s\ndrain: 8s\n", `:2:1: "drain" stands here a second time, after line 1; leave one of them out`},
 		"list for a file":        {"- a\n", ":1:1: a list stands where a section of keys is expected"},
 		"two documents":          {"drain: 7s\n---\ndrain: 8s\n", "there is more than one document"},
 		"another encoding":       {"\xff\xfed\x00", ":1:1: is not UTF-8: save it as UTF-8"},
