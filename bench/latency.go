@@ -269,7 +269,7 @@ func (b *bench) readLoad(ctx context.Context, in input, s sideSpec, l *latencies
 		}
 	}
 	close(l.up)
-	counted := time.Now()
+	var counted time.Time
 	select {
 	case counted = <-l.counted:
 	case <-ctx.Done():
