@@ -101,10 +101,7 @@ func (s *Stage) phoneKeyword(r *reading, folded []byte, text string) {
 		if s.optsOut(r, folded) {
 			return
 		}
-		if r.in.OptOut == intent.OptOutPossible {
-			r.because = "possible opt-out: " + r.in.OptOutBy
-			r.out.PossibleOptOut, r.out.OptOutBy = true, r.in.OptOutBy
-		}
+		r.mayOptOut()
 	}
 	r.out.Unsure = true
 }
@@ -116,7 +113,7 @@ const stopAndNumber = "keyword and a number"
 // or an order.
 func (s *Stage) stopsNumber(folded []byte) bool {
 	word := bytes.TrimRight(folded, "0123456789 \n")
-	return len(word) < len(folded) && s.keywords.Find(word, handoffv1.Channel_CHANNEL_MESSENGER).Directive == handoffv1.Directive_DIRECTIVE_STOP
+	return len(word) < len(folded) && s.stopsEverywhere(word)
 }
 
 // stopAndMore names what stopsFirst takes.
@@ -126,7 +123,12 @@ const stopAndMore = "keyword and more"
 // Where is my refund?" stops texts, or calls out.
 func (s *Stage) stopsFirst(folded []byte) bool {
 	word, more, _ := bytes.Cut(folded, []byte{'\n'})
-	return len(more) > 0 && s.keywords.Find(word, handoffv1.Channel_CHANNEL_MESSENGER).Directive == handoffv1.Directive_DIRECTIVE_STOP
+	return len(more) > 0 && s.stopsEverywhere(word)
+}
+
+// stopsEverywhere tells whether a word opts out on every channel: few do beside SMS (C1).
+func (s *Stage) stopsEverywhere(word []byte) bool {
+	return s.keywords.Find(word, handoffv1.Channel_CHANNEL_MESSENGER).Directive == handoffv1.Directive_DIRECTIVE_STOP
 }
 
 // readPublic reads what everybody can read: it changes no consent (C1) and answers no question that was asked
@@ -288,9 +290,8 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 		r.out.Language = r.answer.Language
 	}
 	whole := r.answer.Rest == len(folded) && (r.answer.Kind != answer.None || r.answer.Thanks)
-	if in.OptOut == intent.OptOutPossible && !whole {
-		r.because = "possible opt-out: " + in.OptOutBy
-		r.out.PossibleOptOut, r.out.OptOutBy, r.out.WrongNumber = true, in.OptOutBy, in.WrongNumber
+	if !whole {
+		r.mayOptOut()
 	}
 	switch {
 	case whole && r.answer.Thanks && r.answer.Kind == answer.None:
@@ -312,6 +313,15 @@ func (s *Stage) classify(r *reading, m *handoffv1.CustomerMessage, folded []byte
 			r.out.AsksForPerson = true // "yes, the support team please": what stands behind the yes asks for one
 		}
 	}
+}
+
+// mayOptOut has a possible opt-out put before a person (C5).
+func (r *reading) mayOptOut() {
+	if r.in.OptOut != intent.OptOutPossible {
+		return
+	}
+	r.because = "possible opt-out: " + r.in.OptOutBy
+	r.out.PossibleOptOut, r.out.OptOutBy, r.out.WrongNumber = true, r.in.OptOutBy, r.in.WrongNumber
 }
 
 // resolve decides what the message answers, by what was asked in its conversation, and tells whether

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -123,7 +124,7 @@ func (p *phrase) in(clause []byte) int {
 // gives it another meaning.
 func (p *phrase) stands(clause []byte, at int) bool {
 	to := at + len(p.text)
-	if p.last && to != len(clause) && next(clause[to:], others()...) != 0 {
+	if p.last && to != len(clause) && !beginsAnother(clause[to:]) {
 		return false
 	}
 	if !p.unspaced && (at > 0 && clause[at-1] != ' ' || !p.stem && to < len(clause) && clause[to] != ' ') {
@@ -236,7 +237,7 @@ func (w *wishes) forNone(folded []byte) []byte {
 			continue
 		}
 		alone := clause[from:]
-		if at := next(clause[to:], others()...); at >= 0 {
+		if at := next(clause[to:], others...); at >= 0 {
 			alone = clause[from : to+at]
 		}
 		if at, _ := in(w.elsewhere, alone); at < 0 {
@@ -247,8 +248,11 @@ func (w *wishes) forNone(folded []byte) []byte {
 }
 
 // others are words that begin another clause.
-func others() []string {
-	return []string{" and ", " but ", " y ", " pero ", " et ", " mais ", " und ", " aber ", " e ", " mas ", " ma ", " en ", " maar ", " i ", " ale ", " ve ", " ama ", "但", "けど"}
+var others = []string{" and ", " but ", " y ", " pero ", " et ", " mais ", " und ", " aber ", " e ", " mas ", " ma ", " en ", " maar ", " i ", " ale ", " ve ", " ama ", "但", "けど"}
+
+// beginsAnother tells whether a clause goes on with one of them.
+func beginsAnother(rest []byte) bool {
+	return slices.ContainsFunc(others, func(word string) bool { return bytes.HasPrefix(rest, []byte(word)) })
 }
 
 // next is where the first of some words stands that begin another clause; -1 where none does.
