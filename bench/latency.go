@@ -161,7 +161,8 @@ func (b *bench) load(ctx context.Context, in input, s sideSpec, p *process, offe
 		}
 		return err
 	}
-	if err := out.send(sending, 0, 1, func(int) time.Time { return time.Now() }); err != nil {
+	now := time.Now()
+	if err := out.send(sending, 0, 1, func(int) time.Time { return now }); err != nil {
 		return nil, failed(err)
 	}
 	select {
