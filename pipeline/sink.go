@@ -32,6 +32,9 @@ type Intent struct {
 	Rows int `json:"rows"`
 	// Schema is the sink's at the time.
 	Schema uint32 `json:"schema"`
+	// Again tells that the intent was tried before, by this process or one before it, and that nobody
+	// knows what came of that. It is not stored.
+	Again bool `json:"-"`
 }
 
 // Token names the range: the same for every attempt to write it.

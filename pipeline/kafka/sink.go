@@ -84,6 +84,7 @@ func (p *part) openSink() error {
 		return fatal{fmt.Errorf("the stored intent %s was made under schema %d, this Handoff has %d: run the version that made it until its lag is 0, then upgrade",
 			in.Token(), in.Schema, schema)}
 	}
+	in.Again = true
 	p.sink.intent = &in
 	return nil
 }
@@ -212,6 +213,7 @@ func (p *part) write(in pipeline.Intent, records []pipeline.Record) error {
 		case errors.Is(err, pipeline.ErrPermanent):
 			return fatal{fmt.Errorf("write %s: %w", in.Token(), err)}
 		}
+		in.Again = true
 		r.metrics.writeErrors.Inc()
 		if try == 1 {
 			r.cfg.Logger.Warn("the store does not take a batch; trying again until it does", "intent", in.Token(), "error", err)

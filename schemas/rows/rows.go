@@ -8,7 +8,10 @@
 // precision; the zero time means that there is none.
 package rows
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // Origin is what every row has: where its fact came from and whom it concerns.
 type Origin struct {
@@ -213,6 +216,30 @@ type Batch struct {
 // Len is the number of rows.
 func (b *Batch) Len() int {
 	return len(b.Messages) + len(b.EpisodeEvents) + len(b.ConsentChanges) + len(b.ConsentEvents) + len(b.RuleRuns) + len(b.TicketEvents) + len(b.Deliveries) + len(b.Rejected)
+}
+
+// Times are the times that the rows are counted by, table after table.
+func (b *Batch) Times() iter.Seq[time.Time] {
+	return func(yield func(time.Time) bool) {
+		_ = each(b.Messages, func(r *Message) time.Time { return r.Time }, yield) &&
+			each(b.EpisodeEvents, func(r *EpisodeEvent) time.Time { return r.Time }, yield) &&
+			each(b.ConsentChanges, func(r *ConsentChange) time.Time { return r.Time }, yield) &&
+			each(b.ConsentEvents, func(r *ConsentEvent) time.Time { return r.Time }, yield) &&
+			each(b.RuleRuns, func(r *RuleRun) time.Time { return r.Time }, yield) &&
+			each(b.TicketEvents, func(r *TicketEvent) time.Time { return r.Time }, yield) &&
+			each(b.Deliveries, func(r *Delivery) time.Time { return r.Time }, yield) &&
+			each(b.Rejected, func(r *Rejected) time.Time { return r.Time }, yield)
+	}
+}
+
+// each yields what of finds in the rows of a list until it is told to stop.
+func each[R any](list []R, of func(*R) time.Time, yield func(time.Time) bool) bool {
+	for i := range list {
+		if !yield(of(&list[i])) {
+			return false
+		}
+	}
+	return true
 }
 
 // How far an outside clock may be off before it is not believed.

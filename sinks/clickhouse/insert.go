@@ -38,7 +38,8 @@ func (s *Sink) Schema() uint32 { return s.schema }
 // Write implements [pipeline.Sink]: it inserts the range's rows into their
 // tables, each insert under a token that names the range. A second Write of the same
 // intent, after a failure half-way or by another process, adds what is missing
-// and nothing else. Errors that trying again cannot mend wrap
+// and nothing else; of an intent that is written [pipeline.Intent.Again] it also
+// makes sure that nothing is. Errors that trying again cannot mend wrap
 // [pipeline.ErrPermanent].
 func (s *Sink) Write(ctx context.Context, in pipeline.Intent, records []pipeline.Record) error {
 	if in.Schema != s.schema {
@@ -47,7 +48,14 @@ func (s *Sink) Write(ctx context.Context, in pipeline.Intent, records []pipeline
 	if len(records) != in.Rows {
 		return fmt.Errorf("%w: the intent %s is of %d records, the topic gave %d", pipeline.ErrPermanent, in.Token(), in.Rows, len(records))
 	}
-	return s.db.Insert(ctx, token(in, records), s.toRows(records))
+	t := token(in, records)
+	if err := s.db.Insert(ctx, t, s.toRows(records)); err != nil {
+		return err
+	}
+	if in.Again {
+		return s.complete(ctx, in, records, t)
+	}
+	return nil
 }
 
 // token names the range and what was in it. The records' bytes are part of it,

@@ -119,6 +119,7 @@ func paragraphs(lines []string) string {
 func parameters(sql string) []string {
 	examples := map[string]string{
 		"from": "now() - INTERVAL 30 DAY", "until": "now()", "first_day": "today() - 30", "last_day": "today()",
+		"partition": "0", "first_offset": "0", "last_offset": "999",
 	}
 	var list []string
 	seen := map[string]bool{}
