@@ -77,6 +77,8 @@ func TestRead(t *testing.T) {
 		{"stop!", "plain-language opt-out: phrase opt-out", 0, &handoffv1.Classification{Directive: handoffv1.Directive_DIRECTIVE_STOP, PlainLanguage: true}, `The customer wrote: "stop!" Read as an opt-out in plain language (by phrase opt-out).`},
 		{"hm", "possible opt-out: score opt-out", 0, &handoffv1.Classification{PossibleOptOut: true, Intent: "other"}, `The customer wrote: "hm". Read as perhaps an opt-out (by score opt-out).`},
 		{"hm", "not placed", 0, &handoffv1.Classification{Unsure: true}, `The customer wrote: "hm". Read as something that cannot be placed.`},
+		{"hm", "not placed, likeliest other, confidence 0.41", 0, &handoffv1.Classification{Unsure: true}, `The customer wrote: "hm". Read as something that cannot be placed (likeliest other, confidence 0.41).`},
+		{"hm", "not placed, likeliest other, confidence 0.41 (reads.example: timeout)", 0, &handoffv1.Classification{Unsure: true}, `The customer wrote: "hm". Read as something that cannot be placed (likeliest other, confidence 0.41; without reads.example: timeout).`},
 		{"hm", "not placed (reads.example: timeout)", 0, &handoffv1.Classification{Unsure: true}, `The customer wrote: "hm". Read as something that cannot be placed (without reads.example: timeout).`},
 		{"where?", "handoff/1 (reads.example: not sure)", 0, &handoffv1.Classification{Intent: "order_status", Confidence: 0.9}, `The customer wrote: "where?" Read as the intent order_status, confidence 0.90 (by handoff/1; without reads.example: not sure).`},
 		{"thanks", "only thanks", 0, &handoffv1.Classification{ThanksOnly: true}, `The customer wrote: "thanks". Read as thanks and nothing else.`},
@@ -120,21 +122,21 @@ func TestTheCauseFirst(t *testing.T) {
 		at(schemas.TopicEscalate, yes, &handoffv1.Record{}),
 		at(schemas.TopicEscalate, receipt, &handoffv1.Record{}),
 		at(schemas.TopicDeliver, create, &handoffv1.Record{Body: &handoffv1.Record_Command{Command: &handoffv1.Command{
-			Action: &handoffv1.Command_CreateTicket{CreateTicket: &handoffv1.CreateTicket{Subject: "Handoff"}}}}}),
+			Episode: 1, Action: &handoffv1.Command_CreateTicket{CreateTicket: &handoffv1.CreateTicket{Subject: "Handoff"}}}}}),
 		at(schemas.TopicDeliver, result, &handoffv1.Record{Body: &handoffv1.Record_CallResult{CallResult: &handoffv1.CallResult{CallId: schemas.HexID(create)}}}),
 		fact(schemas.EffectID(receipt, schemas.StageEscalate, 0), schemas.StageEscalate, &handoffv1.Fact{Kind: &handoffv1.Fact_Episode{Episode: &handoffv1.EpisodeFact{
-			To: handoffv1.EpisodeState_EPISODE_STATE_OPEN}}}),
+			Episode: 1, To: handoffv1.EpisodeState_EPISODE_STATE_OPEN}}}),
 		fact(schemas.EffectID(result, schemas.StageDeliver, 1), schemas.StageDeliver, &handoffv1.Fact{Kind: &handoffv1.Fact_Delivery{Delivery: &handoffv1.DeliveryFact{
 			CallId: schemas.HexID(create), Action: handoffv1.Action_ACTION_CREATE_TICKET, Status: handoffv1.OutcomeStatus_OUTCOME_STATUS_DONE}}}),
 		fact(schemas.EffectID(yes, schemas.StageEscalate, 0), schemas.StageEscalate, &handoffv1.Fact{Kind: &handoffv1.Fact_Episode{Episode: &handoffv1.EpisodeFact{
-			To: handoffv1.EpisodeState_EPISODE_STATE_REQUESTED}}}),
+			Episode: 1, To: handoffv1.EpisodeState_EPISODE_STATE_REQUESTED}}}),
 	}
 	var got []string
 	for _, l := range Tell(entries, nil) {
 		got = append(got, l.Text)
 	}
-	if want := []string{"Handoff 0: The conversation was handed to the support team.", `A ticket was to be created: "Handoff", with the last 0 messages.`,
-		"At the help desk, to create the ticket: done.", "Handoff 0: The support team has the conversation."}; !slices.Equal(got, want) {
+	if want := []string{"Handoff 1: The conversation was handed to the support team.", `A ticket was to be created: "Handoff", with the last 0 messages.`,
+		"At the help desk, to create the ticket: done.", "Handoff 1: The support team has the conversation."}; !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

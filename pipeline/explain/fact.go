@@ -92,7 +92,7 @@ func inbound(m *handoffv1.MessageFact, reason string) string {
 const (
 	reaction  = "a reaction to a message"
 	provider  = "the provider took it for a keyword"
-	notPlaced = "not placed"
+	notPlaced = "not placed" // behind it stands what it is likeliest: ", likeliest other, confidence 0.41"
 )
 
 // readBy names what read a message so, where that is not said already. Behind it stands, in brackets, why the shop's
@@ -106,7 +106,10 @@ func readBy(reason string) string {
 		return ": " + provider
 	}
 	how := ""
-	if reason != "" {
+	switch likeliest, unsure := strings.CutPrefix(reason, ", "); {
+	case unsure:
+		how = likeliest
+	case reason != "":
 		how = "by " + reason
 	}
 	if failed {

@@ -82,6 +82,9 @@ func (s *story) command(e Entry, c *handoffv1.Command) {
 		l.Text = stop(fmt.Sprintf("The bot was to be asked (turn %d)%s", act.AskBot.GetTurn(), because(act.AskBot.GetNotOffered())))
 	case *handoffv1.Command_CreateTicket:
 		l.Text = fmt.Sprintf("A ticket was to be created: %s, with the last %s.", quoted(act.CreateTicket.GetSubject()), some(len(act.CreateTicket.GetMessages()), "message"))
+		if c.GetEpisode() == 0 { // of a handoff the fact that began it has the reason
+			l.Text += " The shop mirrors its conversations to the desk, whether or not anybody is asked for."
+		}
 		for _, n := range act.CreateTicket.GetNotes() {
 			l.Text += stop(" With a note for the agents: " + quoted(n))
 		}

@@ -2,6 +2,7 @@ package classify
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -397,6 +398,14 @@ func (r *reading) acceptOffer(c *statev1.ClassifyConversation, received time.Tim
 	return true
 }
 
+// guess says of a message that is not placed what it is likeliest, where there is a guess.
+func (r *reading) guess() string {
+	if !r.in.Unsure || r.in.Intent == "" || r.in.Confidence <= 0 {
+		return "not placed"
+	}
+	return "not placed, likeliest " + r.in.Intent + ", confidence " + strconv.FormatFloat(float64(r.in.Confidence), 'f', 2, 32)
+}
+
 // reason says in words why the message was read so, for explanations.
 func (r *reading) reason() string {
 	switch {
@@ -415,7 +424,7 @@ func (r *reading) reason() string {
 	case r.out.GetThanksOnly():
 		return "only thanks"
 	case r.out.GetUnsure():
-		return r.without("not placed")
+		return r.without(r.guess())
 	case r.because != "":
 		return r.without(r.because)
 	}
