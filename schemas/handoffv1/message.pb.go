@@ -1275,7 +1275,10 @@ type RuleReply struct {
 	// It leaves although people have the conversation (H4).
 	WhilePaused bool `protobuf:"varint,3,opt,name=while_paused,json=whilePaused,proto3" json:"while_paused,omitempty"`
 	// Caused by a timer or by a ticket's close, not by something the person wrote (C11).
-	Unprompted    bool `protobuf:"varint,4,opt,name=unprompted,proto3" json:"unprompted,omitempty"`
+	Unprompted bool `protobuf:"varint,4,opt,name=unprompted,proto3" json:"unprompted,omitempty"`
+	// The desk's id of the conversation's open ticket, empty where there is none: while it is open, answers may go
+	// however long ago the person wrote (C7).
+	TicketId      string `protobuf:"bytes,40,opt,name=ticket_id,json=ticketId,proto3" json:"ticket_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1336,6 +1339,13 @@ func (x *RuleReply) GetUnprompted() bool {
 		return x.Unprompted
 	}
 	return false
+}
+
+func (x *RuleReply) GetTicketId() string {
+	if x != nil {
+		return x.TicketId
+	}
+	return ""
 }
 
 // ThreadMessage is one message of a conversation as tickets and bots get it.
@@ -1601,14 +1611,15 @@ const file_handoff_v1_message_proto_rawDesc = "" +
 	"\x04turn\x18\x01 \x01(\x04R\x04turn\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12#\n" +
 	"\rcannot_answer\x18\x03 \x01(\bR\fcannotAnswer\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"v\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x93\x01\n" +
 	"\tRuleReply\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12!\n" +
 	"\fwhile_paused\x18\x03 \x01(\bR\vwhilePaused\x12\x1e\n" +
 	"\n" +
 	"unprompted\x18\x04 \x01(\bR\n" +
-	"unprompted\"\xcc\x01\n" +
+	"unprompted\x12\x1b\n" +
+	"\tticket_id\x18( \x01(\tR\bticketId\"\xcc\x01\n" +
 	"\rThreadMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x06author\x18\x02 \x01(\x0e2\x16.handoff.v1.AuthorKindR\x06author\x12\x12\n" +

@@ -97,9 +97,9 @@ func botReply(t *turn.Turn, b *handoffv1.BotReply) {
 	})
 }
 
-// ruleReply decides a rule's reply, as the bot's.
+// ruleReply decides a rule's reply: as the bot's, but that it may come of time that passes on an open ticket.
 func ruleReply(t *turn.Turn, r *handoffv1.RuleReply) {
-	reason := gate(t, handoffv1.TextClass_TEXT_CLASS_RULE, "")
+	reason := gate(t, handoffv1.TextClass_TEXT_CLASS_RULE, r.GetTicketId())
 	if reason == handoffv1.BlockReason_BLOCK_REASON_UNSPECIFIED {
 		forward(t)
 		return
@@ -127,7 +127,7 @@ func endedEntry(t *turn.Turn, ticketID string) string {
 }
 
 // gate tells why a text may not be sent, BLOCK_REASON_UNSPECIFIED when it may (C7). ticketID is the
-// ticket an agent replied on; "" for the bot.
+// ticket an agent replied on, or on which a rule answers; "" for the bot and where there is none.
 func gate(t *turn.Turn, class handoffv1.TextClass, ticketID string) handoffv1.BlockReason {
 	now := current(t, t.Here())
 	switch now.GetStatus() {

@@ -161,9 +161,13 @@ func (c *conversation) autoReply(r *rules.Compiled, when rules.Trigger, reply *r
 		return why
 	}
 	text := c.ruleText(reply.Text, reply.TextID, c.state.GetName())
+	ticket := ""
+	if c.live() {
+		ticket = c.ticket.GetTicketId()
+	}
 	out := c.t.Make(c.at)
 	out.Body = &handoffv1.Record_RuleReply{RuleReply: &handoffv1.RuleReply{
-		Rule: r.Name, Text: text, WhilePaused: reply.WhilePaused, Unprompted: when != rules.MessageCreated && !c.prompted(),
+		Rule: r.Name, Text: text, WhilePaused: reply.WhilePaused, Unprompted: when != rules.MessageCreated && !c.prompted(), TicketId: ticket,
 	}}
 	c.t.Emit(schemas.TopicConsent, out)
 	auto := c.auto()
