@@ -154,7 +154,7 @@ func smokeSuite() [][]experiment {
 	}
 	quick := quickSuite()
 	chain := chainOf(1)
-	chain.Records, chain.Less = 60_000, map[string]part{sidePipeline: {6000, 1500}}
+	chain.Records, chain.Warm, chain.Less = 600_000, 150_000, map[string]part{sidePipeline: {6000, 1500}}
 	return [][]experiment{small(quick[0]), {chain}, small(quick[1]), small(runnerSuite(1))}
 }
 

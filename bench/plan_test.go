@@ -26,3 +26,21 @@ func TestRotated(t *testing.T) {
 		t.Errorf("one side: %v", order)
 	}
 }
+
+// TestSomethingIsLeftToMeasure: of every side of every experiment a fifth of the records counts, or more.
+// A run that is to warm up with more than it has waits in vain.
+func TestSomethingIsLeftToMeasure(t *testing.T) {
+	for _, name := range []string{"quick", "full", "runner", "smoke"} {
+		suite, err := suiteOf(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range slices.Concat(suite...) {
+			for _, side := range e.Sides {
+				if w := e.of(side); w.Records-w.Warm < w.Records/5 {
+					t.Errorf("%s, %s, %s: %d of %d records warm it up", name, e.Name, side, w.Warm, w.Records)
+				}
+			}
+		}
+	}
+}
