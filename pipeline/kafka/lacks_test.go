@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -32,5 +33,24 @@ func TestTooFew(t *testing.T) {
 	}
 	if few, away := tooFew([]kmsg.MetadataResponseTopic{topic("short", partition(0, 1, 1, 2))}, map[string]int{"short": 3}); len(few) != 1 || joined(away) != "3" {
 		t.Errorf("%q, away are %v", few, away)
+	}
+}
+
+// TestWhyNotWritten: of a cluster that is well nothing is said; of a missing topic and a cluster that is away it is.
+func TestWhyNotWritten(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(2, "there"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	to := Connection{Brokers: c.ListenAddrs()}
+	if err := to.WhyNotWritten(t.Context(), "there"); err != nil {
+		t.Errorf("of a cluster that is well: %v", err)
+	}
+	if err := to.WhyNotWritten(t.Context(), "there", "missing"); err == nil || !strings.Contains(err.Error(), "not there yet: topic missing") {
+		t.Errorf("of a missing topic: %v", err)
+	}
+	if err := (Connection{Brokers: []string{"127.0.0.1:1"}}).WhyNotWritten(t.Context(), "there"); err == nil {
+		t.Error("nothing is said of a cluster that is away")
 	}
 }
