@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,6 +140,29 @@ func TestRealKafkaAccess(t *testing.T) {
 	t.Run("stages", g.stagesWork)
 	t.Run("commands", func(t *testing.T) { g.commandsWork(t, shop) })
 	t.Run("refused", g.refusals)
+	t.Run("gateway", g.gatewayRefused)
+}
+
+// gatewayRefused: a gateway that may not write to a mailbox says so before the first request, is not ready, and answers
+// 503 until it may. What it then takes is there.
+func (g *guarded) gatewayRefused(t *testing.T) {
+	t.Setenv("HANDOFF_TEST_TOKEN", "secret")
+	out := access.Grant{Kind: access.Topic, Name: schemas.TopicConsent}
+	g.deny(g.user("gateway"), out, access.Write)
+	h := g.as("gateway")
+	h.t, h.set = t, append(h.set, "log.level=info", "http.operator_token=env:HANDOFF_TEST_TOKEN")
+	p := h.starts("gateway")
+	comer := &crowd{url: p.listens("gateway")}
+	h.until("it is not ready", func() bool { return p.ready() == http.StatusServiceUnavailable })
+	for _, words := range []string{"Write on topic " + schemas.TopicConsent, "TOPIC_AUTHORIZATION_FAILED", "handoff acls gateway"} {
+		h.until("it says "+words, func() bool { return strings.Contains(p.said(), words) })
+	}
+	if status := comer.sent(t, "+14155559999"); status != http.StatusServiceUnavailable {
+		t.Errorf("answered %d", status)
+	}
+	g.grant(g.user("gateway"), out, access.Write)
+	h.until("it takes it", func() bool { return comer.sent(t, "+14155559999") == http.StatusAccepted })
+	h.until("it is ready", func() bool { return p.ready() == http.StatusOK })
 }
 
 const acmeSettings = "shop: acme\nname: Acme\nsupport_contact: help@acme.example\naccounts:\n- {channel: sms, account: \"+15557770000\", provider: twilio, user: AC1, secret: \"env:TOKEN\"}\n"

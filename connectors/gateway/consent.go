@@ -107,17 +107,30 @@ func (g *Gateway) file(ctx context.Context, n int, records []*handoffv1.Record) 
 	if !g.pending.take(n) {
 		return refuse(busy, "too many requests wait for Kafka")
 	}
-	defer g.pending.give(n)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.AckTimeout)
-	defer cancel()
 	msg := message.NewMessage(watermill.NewShortUUID(), nil)
 	msg.SetContext(ctx)
 	postings := make([]posting, len(records))
 	for i, r := range records {
 		postings[i] = posting{topic: schemas.TopicConsent, record: r}
 	}
-	if err := g.publish(msg, postings); err != nil {
-		return g.notPosted(err)
+	published := make(chan error, 1)
+	go func() {
+		defer cancel()
+		err := g.publish(msg, postings)
+		g.pending.give(n)
+		published <- err
+	}()
+	// A publisher may hang with what it has sent, until it knows what came of it: that stays counted, and nobody waits.
+	late := time.NewTimer(g.cfg.AckTimeout + ackSlack)
+	defer late.Stop()
+	select {
+	case err := <-published:
+		if err != nil {
+			return g.notPosted(err)
+		}
+	case <-late.C:
+		return g.notPosted(&publishError{err: context.DeadlineExceeded})
 	}
 	g.kafka.succeeded(accepted)
 	return nil

@@ -87,6 +87,10 @@ type Config struct {
 	Message MessageFunc
 	// Reader asks the classifiers that shops have outside; nil asks none.
 	Reader Reader
+	// WhyNotWritten says, within seconds, what keeps Kafka from taking what the gateway posts; nil where that is
+	// not known. It is asked before Run takes the first request and when records begin not to be acknowledged, and
+	// told in the log and by /readyz. nil: nobody is asked.
+	WhyNotWritten func(ctx context.Context) error
 	// Ready adds a condition to /readyz; nil for none.
 	Ready func() error
 	// PublicURL is the base that providers call, e.g. "https://in.example.com"; it replaces scheme and
@@ -194,7 +198,7 @@ func New(cfg Config) (*Gateway, error) {
 		door:    newFrontDoor(),
 		pending: newPending(cfg.MaxPending),
 		limits:  newShopLimits(cfg.ShopRate, cfg.ShopBurst),
-		kafka:   &acknowledgements{log: cfg.Log, now: cfg.Now},
+		kafka:   newAcknowledgements(&cfg),
 	}
 	var err error
 	if g.metrics, err = newMetrics(cfg.Registerer, g.pending); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +65,40 @@ func TestKafkaFails(t *testing.T) {
 	checkSecrecy(t, w, "hello there")
 }
 
+// TestWhatKafkaLacks: what keeps Kafka from taking records is told before the first request and when one fails, once
+// each, and until it is there.
+func TestWhatKafkaLacks(t *testing.T) {
+	var lacks atomic.Pointer[error]
+	say := func(err error) { lacks.Store(&err) }
+	say(errors.New("not allowed: Write on topic handoff.classify"))
+	w := start(t, func(c *gateway.Config) {
+		c.WhyNotWritten = func(context.Context) error { return *lacks.Load() }
+	})
+	ready := func(status int, says string) func() bool {
+		return func() bool {
+			got := w.send(http.MethodGet, "/readyz", nil)
+			return got.status == status && strings.Contains(got.body, says)
+		}
+	}
+	eventually(t, "it is not ready before any request", ready(http.StatusServiceUnavailable, "Write on topic handoff.classify"))
+	say(nil)
+	eventually(t, "it is ready by itself", ready(http.StatusOK, "true"))
+	if got := w.post(channelPath, hello("1")); got.status != http.StatusAccepted {
+		t.Errorf("%+v", got)
+	}
+	say(errors.New("too few replicas in sync"))
+	w.publisher.failWith(func(string) error { return context.DeadlineExceeded })
+	if got := w.post(channelPath, hello("2")); got.status != http.StatusServiceUnavailable || strings.Contains(got.body, "replicas") {
+		t.Errorf("%+v", got)
+	}
+	eventually(t, "a request that failed has it asked again", ready(http.StatusServiceUnavailable, "too few replicas in sync"))
+	for _, said := range []string{"Write on topic", "what Kafka lacked is there", "too few replicas in sync"} {
+		if n := strings.Count(w.log.String(), said); n != 1 {
+			t.Errorf("%q is in the log %d times:\n%s", said, n, w.log)
+		}
+	}
+}
+
 // TestHalfPosted: one of two topics fails, so the provider must send the whole again.
 func TestHalfPosted(t *testing.T) {
 	w := start(t, nil)
@@ -95,13 +130,15 @@ func TestKafkaSilent(t *testing.T) {
 		t.Run(fmt.Sprintf("publisher obeys its context %v", obeys), func(t *testing.T) {
 			w := start(t, func(c *gateway.Config) { c.AckTimeout = 30 * time.Millisecond })
 			w.publisher.hang(obeys)
-			began := time.Now()
-			got := w.post(channelPath, hello("1"))
-			if got.status != http.StatusServiceUnavailable || got.field("error") != "unacknowledged" {
-				t.Errorf("%+v", got)
-			}
-			if took := time.Since(began); took > 3*time.Second {
-				t.Errorf("answered after %s", took)
+			for path, body := range map[string]string{channelPath: hello("1"), "/shops/acme/consent/decisions": `{"address":"+14155550001","decision":"keep","by":"Ann"}`} {
+				began := time.Now()
+				got := w.post(path, body, "Authorization", operator)
+				if got.status != http.StatusServiceUnavailable || got.field("error") != "unacknowledged" {
+					t.Errorf("%s: %+v", path, got)
+				}
+				if took := time.Since(began); took > 3*time.Second {
+					t.Errorf("%s: answered after %s", path, took)
+				}
 			}
 			if w.hook.answered.Load() != 0 {
 				t.Error("a success answer without Kafka's acknowledgement")

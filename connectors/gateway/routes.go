@@ -136,27 +136,28 @@ func (g *Gateway) providerLabel(r *http.Request) string {
 	return providerUnknown
 }
 
+// Ready returns nil when webhooks can be taken, and the reasons why not otherwise.
+func (g *Gateway) Ready() error {
+	var reasons []error
+	if g.door.closed() || g.draining.Load() {
+		reasons = append(reasons, errDoorClosed)
+	}
+	if !g.cfg.SettingsLoaded() {
+		reasons = append(reasons, errors.New("the settings table is not loaded yet"))
+	}
+	reasons = append(reasons, g.kafka.ready())
+	if g.cfg.Ready != nil {
+		reasons = append(reasons, g.cfg.Ready())
+	}
+	return errors.Join(reasons...)
+}
+
 // serveReady answers 200 when webhooks can be taken, else 503 with the reasons.
 func (g *Gateway) serveReady(w http.ResponseWriter, _ *http.Request) {
 	var reasons []string
-	note := func(err error) {
-		if err != nil {
-			reasons = append(reasons, err.Error())
-		}
-	}
-	if g.door.closed() || g.draining.Load() {
-		note(errDoorClosed)
-	}
-	if !g.cfg.SettingsLoaded() {
-		note(errors.New("the settings table is not loaded yet"))
-	}
-	note(g.kafka.ready())
-	if g.cfg.Ready != nil {
-		note(g.cfg.Ready())
-	}
 	status := http.StatusOK
-	if len(reasons) > 0 {
-		status = http.StatusServiceUnavailable
+	if err := g.Ready(); err != nil {
+		status, reasons = http.StatusServiceUnavailable, strings.Split(err.Error(), "\n")
 	}
 	writeJSON(w, status, struct {
 		Ready   bool     `json:"ready"`

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -39,6 +40,11 @@ func (g *Gateway) Run(ctx context.Context, ln net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(g.cfg.Log.Handler(), slog.LevelDebug),
 	}
+	asking, enough := context.WithCancel(ctx)
+	var following sync.WaitGroup
+	following.Go(func() { g.kafka.follow(asking) })
+	defer following.Wait()
+	defer enough()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 

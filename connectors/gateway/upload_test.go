@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -106,7 +107,7 @@ func TestImportOfAnySize(t *testing.T) {
 	var orders []string
 	for range 2 {
 		p := newTally()
-		w := start(t, func(c *gateway.Config) { c.Publisher = p })
+		w := start(t, func(c *gateway.Config) { c.Publisher, c.AckTimeout = p, time.Minute })
 		var before runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)

@@ -62,6 +62,24 @@ func (in *incarnation) commit() error {
 	if err := in.workers.each(touched, (*part).seal); err != nil {
 		return err
 	}
+	if err := in.watched(in.client, "a commit", func() error { return in.endTransaction(touched) }); err != nil {
+		return err
+	}
+	in.r.setWaiting(in.member, nil)
+	in.took = (3*in.took + time.Since(began)) / 4
+	if err := in.committed(touched); err != nil {
+		return err
+	}
+	in.ended = time.Now()
+	in.r.metrics.commit.Observe(in.ended.Sub(began).Seconds())
+	if in.r.failing.Load() {
+		return fatal{ErrFailing}
+	}
+	return nil
+}
+
+// endTransaction has Kafka take all of the transaction: records, offsets, its end.
+func (in *incarnation) endTransaction(touched []*part) error {
 	// The bound is for a broker that is away for good: past it the outcome is unknown.
 	ctx, cancel := context.WithTimeout(in.ctx, 2*in.r.cfg.TransactionTimeout)
 	defer cancel()
@@ -79,15 +97,6 @@ func (in *incarnation) commit() error {
 	}
 	if err := in.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return errors.Join(errNotCommitted, err)
-	}
-	in.took = (3*in.took + time.Since(began)) / 4
-	if err := in.committed(touched); err != nil {
-		return err
-	}
-	in.ended = time.Now()
-	in.r.metrics.commit.Observe(in.ended.Sub(began).Seconds())
-	if in.r.failing.Load() {
-		return fatal{ErrFailing}
 	}
 	return nil
 }

@@ -160,7 +160,10 @@ func (in *incarnation) connect(ctx context.Context) error {
 	if in.addsGroup, err = addsGroup(start, probe); err != nil {
 		return err
 	}
-	if _, _, err := probe.ProducerID(start); err != nil {
+	if err := in.watched(probe, "the end of earlier transactions", func() error {
+		_, _, err := probe.ProducerID(start)
+		return err
+	}); err != nil {
 		return fmt.Errorf("fence earlier transactions of %s: %w", id, err)
 	}
 	opts := in.options(id)

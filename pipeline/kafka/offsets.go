@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,18 +33,9 @@ var errNotMember = errors.New("the group does not know this member any more")
 // looked whether anything was taken away. And it is told no offset while a transaction has one that is not
 // decided.
 func (in *incarnation) commitOffsets(ctx context.Context, touched []*part) error {
-	id, epoch, err := in.client.ProducerID(ctx)
-	if err != nil {
-		return fmt.Errorf("commit offsets: %w", err)
-	}
-	req := in.offsetCommit(touched)
-	req.ProducerID, req.ProducerEpoch = id, epoch
-	if !in.addsGroup {
-		if err := addGroup(ctx, in.client, req); err != nil {
-			return err
-		}
-	}
-	for {
+	var asked time.Time
+	err := putOffsets(ctx, in.client, in.addsGroup, in.offsetCommit(touched), func(req *kmsg.TxnOffsetCommitRequest) error {
+		asked = in.r.cfg.Now()
 		req.MemberID, req.Generation = in.client.GroupMetadata()
 		switch {
 		case in.revoked():
@@ -51,29 +43,50 @@ func (in *incarnation) commitOffsets(ctx context.Context, touched []*part) error
 		case !in.isStill(req.MemberID, req.Generation):
 			return errNotMember
 		}
-		began := in.r.cfg.Now()
-		resp, err := req.RequestWith(ctx, in.client)
-		if err == nil {
-			err = refusal(resp)
+		return nil
+	}, kerr.IllegalGeneration, kerr.RebalanceInProgress) // a join has ended there and not yet here
+	if err != nil {
+		return fmt.Errorf("commit offsets: %w", err)
+	}
+	in.heartbeat.answered(asked)
+	return nil
+}
+
+// putOffsets puts offsets into the client's open transaction. Before each try of it, as says in whose name that is, or
+// refuses; it is tried again while the end of the transaction before is still being written, and on errors that are to be
+// over soon.
+func putOffsets(ctx context.Context, client *kgo.Client, addsGroup bool, req *kmsg.TxnOffsetCommitRequest, as func(*kmsg.TxnOffsetCommitRequest) error, soonOver ...error) error {
+	id, epoch, err := client.ProducerID(ctx)
+	if err != nil {
+		return err
+	}
+	req.ProducerID, req.ProducerEpoch = id, epoch
+	if !addsGroup {
+		if err := addGroup(ctx, client, req); err != nil {
+			return err
 		}
-		switch {
-		case err == nil:
-			in.heartbeat.answered(began)
-			return nil
-		case errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.RebalanceInProgress), errors.Is(err, kerr.ConcurrentTransactions):
-			// A join has ended there and not yet here.
-		default:
-			return fmt.Errorf("commit offsets: %w", err)
+	}
+	soonOver = append(soonOver, kerr.ConcurrentTransactions)
+	for {
+		if err := as(req); err != nil {
+			return err
+		}
+		answer, err := req.RequestWith(ctx, client)
+		if err == nil {
+			err = refusal(answer)
+		}
+		if !slices.ContainsFunc(soonOver, func(over error) bool { return errors.Is(err, over) }) {
+			return err
 		}
 		select {
 		case <-time.After(offsetsAgain):
 		case <-ctx.Done():
-			return fmt.Errorf("commit offsets: %w (%w)", err, ctx.Err())
+			return fmt.Errorf("%w (%w)", err, ctx.Err())
 		}
 	}
 }
 
-// offsetsAgain is how long the answer to a join may be given before offsets are committed again.
+// offsetsAgain is how long what is soon over may be given before offsets are committed again.
 const offsetsAgain = 10 * time.Millisecond
 
 // offsetCommit names every touched partition, whether it read anything or not, with the number of its

@@ -261,37 +261,16 @@ func (r *Reset) commitOffsets(ctx context.Context, as membership, of func(*Parti
 		o.Partition, o.Offset, o.LeaderEpoch, o.Metadata = p.Partition, at.at, -1, &at.metadata
 		t.Partitions = append(t.Partitions, o)
 	}
-	id, epoch, err := r.producer.ProducerID(ctx)
-	if err != nil {
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.Group = r.instance(), r.mailbox
+	req.Topics = append(req.Topics, t)
+	if err := putOffsets(ctx, r.producer, r.addsGroup, req, func(req *kmsg.TxnOffsetCommitRequest) error {
+		if req.MemberID, req.Generation = as.id, as.generation; as.id != "" {
+			req.InstanceID = kmsg.StringPtr(r.instance())
+		}
+		return nil
+	}); err != nil {
 		return fmt.Errorf("set the offsets of group %s: %w", r.mailbox, err)
 	}
-	req := kmsg.NewPtrTxnOffsetCommitRequest()
-	req.TransactionalID, req.ProducerID, req.ProducerEpoch = r.instance(), id, epoch
-	req.Group, req.MemberID, req.Generation = r.mailbox, as.id, as.generation
-	if as.id != "" {
-		req.InstanceID = kmsg.StringPtr(r.instance())
-	}
-	req.Topics = append(req.Topics, t)
-	if !r.addsGroup {
-		if err := addGroup(ctx, r.producer, req); err != nil {
-			return err
-		}
-	}
-	for {
-		resp, err := req.RequestWith(ctx, r.producer)
-		if err == nil {
-			err = refusal(resp)
-		}
-		if err == nil {
-			return nil
-		}
-		if err = fmt.Errorf("set the offsets of group %s: %w", r.mailbox, err); !errors.Is(err, kerr.ConcurrentTransactions) {
-			return err
-		}
-		select {
-		case <-time.After(offsetsAgain):
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		}
-	}
+	return nil
 }

@@ -38,6 +38,7 @@ type Runner struct {
 
 	mu     sync.Mutex
 	ready  []error             // guarded by mu; of each member, nil when ready
+	waits  []waits             // guarded by mu; of each member, for the cluster to take records
 	left   map[int32]time.Time // guarded by mu; since when state is kept of partitions that left
 	claims map[int32]*claim    // guarded by mu; whose the local state of a partition is
 	copies copies              // guarded by mu
@@ -65,7 +66,7 @@ func New(cfg Config) (*Runner, error) {
 		left: map[int32]time.Time{}, claims: map[int32]*claim{}, settleEvery: settleEvery, nearRecords: nearRecords, copies: newCopies(cfg.Instance)}
 	r.cacheBytes.Store(int64(cfg.CacheBytes))
 	for range cfg.Members {
-		r.ready = append(r.ready, errNotYet)
+		r.ready, r.waits = append(r.ready, errNotYet), append(r.waits, waits{})
 	}
 	cfg.Logger = cfg.Logger.With("stage", name)
 	r.cfg = cfg
@@ -87,7 +88,19 @@ func (r *Runner) Ready() error {
 			return err
 		}
 	}
+	for _, w := range r.waits {
+		if w.why != nil && r.cfg.Now().Sub(w.told) < r.waitsFor() {
+			return w.why
+		}
+	}
 	return nil
+}
+
+// setWaiting notes that a member waits for the cluster to take records, and why; nil that it took some.
+func (r *Runner) setWaiting(member int, why error) {
+	r.mu.Lock()
+	r.waits[member] = waits{why, r.cfg.Now()}
+	r.mu.Unlock()
 }
 
 func (r *Runner) setReady(member int, err error) {

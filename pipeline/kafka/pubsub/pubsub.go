@@ -44,7 +44,8 @@ type Publisher struct {
 // PublisherConfig of a Publisher.
 type PublisherConfig struct {
 	kafka.Connection
-	// Timeout is how long Publish waits for the broker; default 10 s.
+	// Timeout is how long Publish waits for the broker; default 10 s. Where the broker has a message and does not answer,
+	// Publish returns only when it is known whether that was written, later than Timeout.
 	Timeout time.Duration
 }
 

@@ -24,6 +24,11 @@ func (a *App) Access() ([]access.Role, error) {
 	}
 	front := access.NewRole("gateway")
 	allowFlows(front, t, nodeGateway)
+	for _, g := range slices.Clone(front.Grants) {
+		if slices.Contains(g.Operations, access.Write) {
+			front.Allow(g.Kind, g.Name, access.DescribeConfigs) // to tell how many replicas must be in sync where too few are
+		}
+	}
 	// The operator's calls publish settings.
 	front.Allow(access.TransactionalID, settingsWriter, access.Write)
 	all = append(all, *front)

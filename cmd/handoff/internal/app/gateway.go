@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/handoff-dev/handoff/connectors/gateway"
 	"github.com/handoff-dev/handoff/connectors/platform"
@@ -52,7 +53,7 @@ func (a *App) gatewayParts(table *kafka.Settings) ([]part, error) {
 	g, err := gateway.New(gateway.Config{
 		Channels: channels(), Desks: desks(), Platform: platform.Webhook{}, Settings: table, SettingsLoaded: func() bool { return true },
 		Episodes: people.Of, Secret: a.opt.Secrets, Apply: a.ApplySettings, OperatorToken: token,
-		Publisher: publisher, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL, Reader: outside,
+		Publisher: publisher, WhyNotWritten: a.whyNotPosted, Message: newMessage, PublicURL: a.cfg.HTTP.PublicURL, Reader: outside,
 		Drain: a.cfg.Drain, Log: a.log, Registerer: a.registry,
 	})
 	if err != nil {
@@ -64,8 +65,24 @@ func (a *App) gatewayParts(table *kafka.Settings) ([]part, error) {
 	}
 	a.log.Info("gateway", "listen", "http://"+ln.Addr().String(), "public", a.cfg.HTTP.PublicURL)
 	serve := part{
+		ready: g.Ready,
 		run:   func(ctx context.Context) error { return g.Run(ctx, ln) },
 		close: func(context.Context) error { return ignoreClosed(ln.Close()) },
 	}
 	return []part{serve, following, shared}, nil
+}
+
+// whyNotPosted says what keeps the topics that the gateway posts to from being written.
+func (a *App) whyNotPosted(ctx context.Context) error {
+	var topics []string
+	for _, post := range gateway.Posts() {
+		if !slices.Contains(topics, post.Topic) {
+			topics = append(topics, post.Topic)
+		}
+	}
+	err := a.conn.WhyNotWritten(ctx, topics...)
+	if kafka.Refused(err) {
+		return fmt.Errorf("%w; \"handoff acls gateway\" lists all that the gateway needs", err)
+	}
+	return err
 }
