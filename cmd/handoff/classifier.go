@@ -83,7 +83,7 @@ func (c *trainCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	if err := writable(c.Out); err != nil { // rather now than after minutes
+	if err := writable(c.Out, c.Data); err != nil { // rather now than after minutes
 		return err
 	}
 	name := strings.TrimSuffix(filepath.Base(c.Out), filepath.Ext(c.Out)) + "/1"
@@ -95,10 +95,16 @@ func (c *trainCommand) Run() error {
 	return writeModel(c.Out, b)
 }
 
-// writable tells whether a model can be written to a file.
-func writable(name string) error {
+// writable tells whether a model can be written to a file, which must not be the one with the messages.
+func writable(name, data string) error {
+	if name == "" {
+		return fmt.Errorf("%w: --out: name a file, such as brand.model", errUsage)
+	}
+	messages, _ := os.Stat(data) // it was read
 	switch info, err := os.Stat(name); {
 	case err != nil: // not there, or told below
+	case os.SameFile(info, messages):
+		return fmt.Errorf("%w: --out: %s holds the messages: name another file, such as brand.model", errUsage, name)
 	case info.IsDir():
 		return fmt.Errorf("%w: --out: %s is a directory: name a file in it, such as %s", errUsage, name, filepath.Join(name, "brand.model"))
 	case !info.Mode().IsRegular(): // the model's file would take its place
@@ -165,6 +171,9 @@ func (c *evalCommand) report(out io.Writer) error {
 		return c.card(out)
 	}
 	if c.Blind != "" {
+		if c.Data != "" || c.Model != "" {
+			return fmt.Errorf("%w: eval: --blind reads a directory with what ships: leave out --data and --model", errUsage)
+		}
 		return usageOf(classifier.Blind(c.Blind, out))
 	}
 	if c.Data == "" {

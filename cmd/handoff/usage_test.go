@@ -59,12 +59,16 @@ func TestWrongUsage(t *testing.T) {
 		{"train --data " + table + " --out " + t.TempDir(), "is a directory: name a file in it"},
 		{"train --data " + table + " --out " + filepath.Join(t.TempDir(), "none", "x.model"), "--out: "},
 		{"train --data " + table + " --out " + filepath.Join(t.TempDir(), "x.model"), table + `: labelled messages: all are labelled "rental"`},
+		{"train --data " + table + " --out=", "--out: name a file, such as brand.model"},
+		{"train --data " + table + " --out " + table, "one.tsv holds the messages: name another file"},
 		{"train --data " + table + ".none --out x.model", "no such file"},
 		{"settings check " + fileOf(t, "utf16.yaml", "\xff\xfes\x00h\x00o\x00p\x00"), "utf16.yaml:1:1: is not UTF-8: save it as UTF-8"},
 		{"settings check " + fileOf(t, "latin.yaml", "shop: acme\nname: Caf\xe9\n"), "latin.yaml:2:10: is not UTF-8: save it as UTF-8"},
 		{"settings check " + ofModel + " --set classifier.models=" + t.TempDir(), "model.yaml:5:10: classifier.model: is \"spring\", but there is no spring.model in "},
 		{"rules check -f " + fileOf(t, "empty.yaml", "# nothing\n"), "empty.yaml holds neither rules nor settings"},
 		{"consent import --shop acme " + fileOf(t, "empty.csv", ""), "empty.csv: line 1: the file is empty; it begins with a header"},
+		{"eval --blind " + t.TempDir(), "has none of optout.tsv, notoptout.tsv and intents.tsv"},
+		{"eval --blind " + t.TempDir() + " --data " + table, "leave out --data and --model"},
 		{"eval", "say with --data what to read"},
 	} {
 		out, problems, code := at(t, strings.Fields(c.args)...)
@@ -147,7 +151,7 @@ func TestTrainOut(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := writable(pipe); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), "is no file") {
+	if err := writable(pipe, ""); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), "is no file") {
 		t.Errorf("a pipe: %v", err)
 	}
 }

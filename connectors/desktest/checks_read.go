@@ -3,6 +3,7 @@ package desktest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -110,6 +111,10 @@ func checkReplyFilter(t *testing.T, d *Desk) {
 	items := d.fetchItems(t, id, "")
 	if got, want := said(items), "reply Beth: Sure, track it (https://acme.example/track)."; got != want {
 		t.Errorf("fetched %q, want %q", got, want)
+	}
+	d.act(t, id, standin.Action{Kind: "reply", Author: "Beth", HTML: `<p><img src="https://acme.example/label.png"></p>`})
+	if got := d.fetchItems(t, id, items[len(items)-1].GetCursor()); len(got) != 1 || !slices.Equal(got[0].GetMediaUrls(), []string{"https://acme.example/label.png"}) {
+		t.Errorf("a picture that was pasted in is fetched as %v", got)
 	}
 }
 

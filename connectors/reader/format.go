@@ -33,11 +33,12 @@ type chatMessage struct {
 	Content string `json:"content"`
 }
 
+// chat says neither temperature nor a limit of tokens: OpenAI's models that reason refuse every temperature but
+// their own and max_tokens, other servers don't know max_completion_tokens, which is its name there, and a limit
+// would end a model's thoughts before its answer. What is read of an answer is bounded by maxAnswer and the timeout.
 type chat struct {
 	Model          string            `json:"model"`
 	Messages       []chatMessage     `json:"messages"`
-	Temperature    float64           `json:"temperature"`
-	MaxTokens      int               `json:"max_tokens"`
 	ResponseFormat map[string]string `json:"response_format"`
 }
 
@@ -59,7 +60,7 @@ func question(format, model string, intents []string, text string) ([]byte, erro
 		return nil, err
 	}
 	return json.Marshal(chat{
-		Model: model, MaxTokens: 60, ResponseFormat: map[string]string{"type": "json_object"},
+		Model: model, ResponseFormat: map[string]string{"type": "json_object"},
 		Messages: []chatMessage{{Role: "system", Content: instruction}, {Role: "user", Content: string(about)}},
 	})
 }

@@ -164,6 +164,23 @@ func TestOpenAI(t *testing.T) {
 			}
 		})
 	}
+	optional := start(t, func(w http.ResponseWriter, r *http.Request) {
+		var asked map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			t.Error(err)
+		}
+		for _, field := range []string{"max_tokens", "max_completion_tokens", "temperature"} {
+			if asked[field] != nil { // as OpenAI's models that reason answer the first and the last, and stricter servers the second
+				http.Error(w, `{"error":{"message":"Unsupported parameter: '`+field+`'","type":"invalid_request_error"}}`, http.StatusBadRequest)
+				return
+			}
+		}
+		_, _ = io.WriteString(w, `{"choices":[{"message":{"role":"assistant","content":"{\"intent\":\"cancel_order\",\"confidence\":0.7}"}}]}`)
+	})
+	optional.shop.Classifier.Endpoint.Format, optional.shop.Classifier.Endpoint.Model = "openai", "small"
+	if got := optional.read("hi"); got.GetIntent() != "cancel_order" {
+		t.Errorf("a server that refuses what not all models know: %v", got)
+	}
 	o := start(t, says(`{"choices":[]}`))
 	o.shop.Classifier.Endpoint.Format = "openai"
 	if got := o.read("hi"); got.GetFailed() != "answer" {
@@ -173,15 +190,36 @@ func TestOpenAI(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	let := make(chan struct{})
+	defer close(let)
 	slow := start(t, func(http.ResponseWriter, *http.Request) { <-let })
 	slow.shop.Classifier.Endpoint.Timeout = 20 * time.Millisecond
 	if got := slow.read("hi"); got.GetFailed() != "timeout" {
 		t.Errorf("a slow one: %v", got)
 	}
-	close(let)
 	broken := start(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 	if got := broken.read("hi"); got.GetFailed() != "status" {
 		t.Errorf("a broken one: %v", got)
+	}
+	limited := start(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) })
+	if got := limited.read("hi"); got.GetFailed() != "status" {
+		t.Errorf("one that is asked too often: %v", got)
+	}
+	dripping := start(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"intent":"order_st`)
+		_ = http.NewResponseController(w).Flush()
+		<-let
+	})
+	dripping.shop.Classifier.Endpoint.Timeout = 20 * time.Millisecond
+	if got := dripping.read("hi"); got.GetFailed() != "timeout" {
+		t.Errorf("one that stops in the middle: %v", got)
+	}
+	hangsUp := start(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"intent":"order_st`)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	if got := hangsUp.read("hi"); got.GetFailed() != "unreachable" {
+		t.Errorf("one that closes the connection in the middle: %v", got)
 	}
 	moved := start(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)

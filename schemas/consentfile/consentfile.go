@@ -123,6 +123,11 @@ type placed struct {
 // csvRows reads CSV with a header. Rows without any content, as spreadsheets leave them, are skipped.
 func csvRows(r io.Reader) iter.Seq2[placed, error] {
 	return func(yield func(placed, error) bool) {
+		r, err := plainText(r)
+		if err != nil {
+			yield(placed{}, err)
+			return
+		}
 		in := csv.NewReader(r)
 		in.FieldsPerRecord = -1
 		header, err := in.Read()
@@ -183,10 +188,6 @@ func badSyntax(e *csv.ParseError) error {
 // readHeader returns the names of the columns: spaces around them and capitals do not count.
 func readHeader(header []string) ([]string, error) {
 	header = slices.Clone(header)
-	if strings.HasPrefix(header[0], "\xff\xfe") || strings.HasPrefix(header[0], "\xfe\xff") {
-		return nil, errors.New("line 1: the file is UTF-16; save it as UTF-8")
-	}
-	header[0] = strings.TrimPrefix(header[0], bom)
 	for i, name := range header {
 		header[i] = strings.ToLower(strings.TrimSpace(name))
 	}
@@ -196,11 +197,34 @@ func readHeader(header []string) ([]string, error) {
 // bom begins a file as spreadsheets write it.
 const bom = "\ufeff"
 
+// plainText gives a file without its mark of UTF-8, behind which a quoted first column would be no CSV. What begins as
+// no text does is refused with what it is, rather than with the columns that are not found in it.
+func plainText(r io.Reader) (io.Reader, error) {
+	in := bufio.NewReader(r)
+	begins, err := in.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("line 1: %w", err)
+	}
+	switch begins := string(begins); {
+	case strings.HasPrefix(begins, bom):
+		_, err = in.Discard(len(bom))
+		return in, err
+	case strings.HasPrefix(begins, "\xff\xfe"), strings.HasPrefix(begins, "\xfe\xff"):
+		return nil, errors.New("line 1: the file is UTF-16; save it as UTF-8")
+	case strings.HasPrefix(begins, "PK\x03\x04"), strings.HasPrefix(begins, "\xd0\xcf\x11\xe0"):
+		return nil, errors.New("line 1: the file is a spreadsheet or an archive; save it as CSV")
+	}
+	return in, nil
+}
+
 func checkHeader(header []string) error {
 	var problems []string
 	if len(header) == 1 && strings.ContainsAny(header[0], ";\t") {
 		return fmt.Errorf("line 1: the columns must be separated by commas; they are %s, the last %d may be left out",
 			strings.Join(Columns(), ", "), len(Columns())-required)
+	}
+	if strings.Contains(strings.Join(header, ""), "\r") {
+		return errors.New("line 1: its lines end in CR alone; save it with lines that end in LF or CR LF")
 	}
 	for i, name := range header {
 		switch {

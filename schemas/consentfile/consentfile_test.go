@@ -82,6 +82,23 @@ func TestRead(t *testing.T) {
 		"semicolons": {"address;channel;status;time;source\n", consentfile.CSV, []string{
 			`line 1: the columns must be separated by commas; they are address, channel, status, time, source, account, scope, text, time_zone, the last 4 may be left out`,
 		}},
+		"a mark of UTF-8 before a quoted header": {"\ufeff\"address\",\"channel\",\"status\",\"time\",\"source\"\r\n" +
+			"\"+14155550001\",\"sms\",\"subscribed\",\"2026-03-01T10:00:00Z\",\"a\"\r\n", consentfile.CSV, []string{
+			"+14155550001 channel:sms CONSENT_STATUS_SUBSCRIBED",
+		}},
+		"lines that end in CR": {strings.ReplaceAll(header+"+14155550001,sms,subscribed,2026-03-01T10:00:00Z,a\n", "\n", "\r"), consentfile.CSV, []string{
+			"line 1: its lines end in CR alone; save it with lines that end in LF or CR LF",
+		}},
+		"a workbook":      {"PK\x03\x04\x14\x00\x06\x00\"address\"", consentfile.CSV, []string{"line 1: the file is a spreadsheet or an archive; save it as CSV"}},
+		"an old workbook": {"\xd0\xcf\x11\xe0\xa1\xb1", consentfile.CSV, []string{"line 1: the file is a spreadsheet or an archive; save it as CSV"}},
+		"what a spreadsheet makes of numbers": {header +
+			"1.4155E+10,sms,unsubscribed,2026-03-01T10:00:00Z,a\n" +
+			"\"1,41556E+10\",sms,unsubscribed,2026-03-01T10:00:00Z,a\n" +
+			"1e9,messenger,unsubscribed,2026-03-01T10:00:00Z,a\n", consentfile.CSV, []string{
+			`line 2, address: "1.4155E+10" is what a spreadsheet made of a number: its digits are lost in this file. Export it anew, with the column as text`,
+			`line 3, address: "1,41556E+10" is what a spreadsheet made of a number: its digits are lost in this file. Export it anew, with the column as text`,
+			"1e9 channel:messenger CONSENT_STATUS_UNSUBSCRIBED",
+		}},
 		"UTF-16": {"\xff\xfea\x00d\x00", consentfile.CSV, []string{"line 1: the file is UTF-16; save it as UTF-8"}},
 		"8-bit":  {header + "+14155550001,sms,subscribed,2026-03-01T10:00:00Z,caf\xe9\n", consentfile.CSV, []string{"line 2: it holds text that is not UTF-8"}},
 		"a quote that is not closed in the first column": {header + "+14155550001,sms,subscribed,2026-03-01T10:00:00Z,a\n\"+14155550002,sms,subscribed,2026-03-01T10:00:00Z,b\n", consentfile.CSV, []string{

@@ -24,6 +24,9 @@ var earliest = time.Unix(0, 0)
 // too many would be nobody's consent.
 var e164 = regexp.MustCompile(`^\+(1[0-9]{10}|[2-9][0-9]{6,14})$`)
 
+// shortened is a number as spreadsheets show those of more than eleven digits.
+var shortened = regexp.MustCompile(`^\+?[0-9]([.,][0-9]+)?[eE]\+?[0-9]+$`)
+
 // phones tells whether a channel's addresses are phone numbers.
 func phones(c handoffv1.Channel) bool {
 	return c == handoffv1.Channel_CHANNEL_SMS || c == handoffv1.Channel_CHANNEL_WHATSAPP
@@ -32,6 +35,8 @@ func phones(c handoffv1.Channel) bool {
 // NoAddress says why an address cannot be one on a channel; "" where it can be.
 func NoAddress(channel handoffv1.Channel, address string) string {
 	switch {
+	case phones(channel) && shortened.MatchString(address):
+		return fmt.Sprintf("%q is what a spreadsheet made of a number: its digits are lost in this file. Export it anew, with the column as text", address)
 	case phones(channel) && !e164.MatchString(address):
 		return fmt.Sprintf("%q is no number in E.164, e.g. +14155550123", address)
 	case !consentask.ValidAddress(address):

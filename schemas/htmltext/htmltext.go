@@ -5,6 +5,7 @@
 package htmltext
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -27,6 +28,29 @@ func Reply(markup, plain string) string {
 	}
 	return cutOrKeep(render(markup, cutMarked))
 }
+
+// Pictures gives the addresses of the images that an agent put among the words
+// of a message as HTML, in order and each once; desks do not list them as its
+// attachments. What Reply cuts has none, and ten are the most.
+func Pictures(markup string) []string {
+	w := walk(markup, cutAll)
+	if w == nil {
+		return nil
+	}
+	var own []string
+	for _, p := range w.shown {
+		if len(own) == mostPictures || !ownGoesOn(w.out.String()[:p.at]) {
+			break
+		}
+		if !slices.Contains(own, p.address) {
+			own = append(own, p.address)
+		}
+	}
+	return own
+}
+
+// mostPictures is how many media a text message may have at Twilio.
+const mostPictures = 10
 
 // FromHTML gives all words of an HTML fragment as plain text, quoted parts
 // included: blocks end a line, list items begin with "- " or their number,
@@ -54,10 +78,19 @@ const (
 )
 
 func render(markup string, cut cut) string {
+	w := walk(markup, cut)
+	if w == nil { // keep the words
+		return normalise(stripTags(markup))
+	}
+	return normalise(w.out.String())
+}
+
+// walk reads markup; nil where it is nested deeper than the parser allows.
+func walk(markup string, cut cut) *writer {
 	body := &html.Node{Type: html.ElementNode, Data: "body", DataAtom: atom.Body}
 	nodes, err := html.ParseFragment(strings.NewReader(markup), body)
-	if err != nil { // nested deeper than the parser allows: keep the words
-		return normalise(stripTags(markup))
+	if err != nil {
+		return nil
 	}
 	w := &writer{cut: cut}
 	for _, n := range nodes {
@@ -66,7 +99,7 @@ func render(markup string, cut cut) string {
 		}
 		w.node(n)
 	}
-	return normalise(w.out.String())
+	return w
 }
 
 // stripTags gives the text tokens of markup without building a tree.

@@ -1,6 +1,8 @@
 package htmltext_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -21,6 +23,7 @@ func TestReply(t *testing.T) {
 		{"pre keeps it", "<pre>a\n  b</pre>", "", "a\n  b"},
 		{"lists", "<ul><li>a</li><li>b</li></ul><ol start=3><li>c</li><li>d</li></ol>", "", "- a\n- b\n3. c\n4. d"},
 		{"link with words", `See <a href="https://a.example/x">our page</a>.`, "", "See our page (https://a.example/x)."},
+		{"a space at the end of a link", `See <a href="https://a.example/x"> our  <b>page</b> </a>now`, "", "See our page (https://a.example/x) now"},
 		{"link shown as itself", `<a href="https://www.a.example/">a.example</a>`, "", "a.example"},
 		{"script link is only words", `<a href="javascript:alert(1)">press</a>`, "", "press"},
 		{"mailto", `<a href="mailto:a@b.example">write</a>`, "", "write (a@b.example)"},
@@ -84,6 +87,35 @@ func TestReply(t *testing.T) {
 				t.Errorf("Reply(%q, %q) = %q, want %q", tt.html, tt.plain, got, tt.want)
 			}
 		})
+	}
+}
+
+// What an agent pasted into the words is no attachment at the desk, and goes along; what is quoted does not.
+func TestPictures(t *testing.T) {
+	got := htmltext.Pictures(`<p>Like this: <img src="https://a.example/1.png" alt="image.png"></p>` +
+		`<a href="https://a.example"><img src=" http://a.example/2.png "></a> <img src="https://a.example/1.png">` +
+		`<img src="https://a.example/smile.png" alt="😀"><img src="cid:1"><img src="data:image/png;base64,AA"><img src="/3.png"><img>` +
+		`<img src="https://a.example/seen" width=1 height=1><p hidden><img src="https://a.example/hidden.png"></p>` +
+		`<div class="gmail_signature"><img src="https://a.example/logo.png"></div>` +
+		`<blockquote><img src="https://a.example/theirs.png"></blockquote>`)
+	if want := []string{"https://a.example/1.png", "http://a.example/2.png"}; !slices.Equal(got, want) {
+		t.Errorf("Pictures = %q, want %q", got, want)
+	}
+	for _, ends := range []string{"<p>--</p>", "<p>On 3 May 2026 at 10:00, Ann wrote:</p>", `<hr id="appendonsend">`, "<p>-----Original Message-----</p>"} {
+		got := htmltext.Pictures(`<p>Here.</p><img src="https://a.example/1.png">` + ends + `<p>x</p><img src="https://a.example/2.png">`)
+		if len(got) != 1 || got[0] != "https://a.example/1.png" {
+			t.Errorf("Pictures around %s = %q", ends, got)
+		}
+	}
+	many := ""
+	for i := range 30 {
+		many += fmt.Sprintf(`<img src="https://a.example/%d.png">`, i)
+	}
+	if got := htmltext.Pictures(many); len(got) != 10 {
+		t.Errorf("Pictures gives %d of 30", len(got))
+	}
+	if got := htmltext.Pictures(strings.Repeat("<div>", 5000) + "word"); got != nil {
+		t.Errorf("Pictures of 5000 divs = %q", got)
 	}
 }
 

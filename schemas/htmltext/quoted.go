@@ -86,6 +86,12 @@ func OwnWords(text string) string {
 	return text
 }
 
+// ownGoesOn tells whether what stands behind a text is the writer's own still: no signature and no earlier mail began.
+func ownGoesOn(text string) bool {
+	const object = "\uFFFC" // stands in a text for what is none, and at the end of nobody's words
+	return strings.HasSuffix(CutQuoted(text+"\n\n"+object), object)
+}
+
 // cutFrom cuts quoted history and signatures; lines that begin with ">" stay
 // where quotations are to.
 func cutFrom(text string, quotations bool) string {

@@ -3,6 +3,7 @@ package htmltext
 import (
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -18,6 +19,13 @@ type writer struct {
 	lists []int
 	gap   bool // a folded space is due before the next word
 	line  bool // the current line holds something
+	shown []shown
+}
+
+// shown is a picture among the words.
+type shown struct {
+	address string
+	at      int // so much of out is before it
 }
 
 func (w *writer) node(n *html.Node) {
@@ -60,6 +68,9 @@ func (w *writer) element(n *html.Node) {
 		w.newline()
 	case atom.Img:
 		w.text(attr(n, "alt"))
+		if address := picture(n); address != "" {
+			w.shown = append(w.shown, shown{address, w.out.Len()})
+		}
 	case atom.A:
 		w.link(n)
 	case atom.Ul, atom.Ol:
@@ -145,8 +156,27 @@ func (w *writer) link(n *html.Node) {
 		w.text(target)
 		return
 	}
+	after := w.gap // a space at the end of the link's words
 	w.gap = true
 	w.text("(" + target + ")")
+	w.gap = after
+}
+
+// picture gives the address of an image that others can fetch. An emoji, which its words show, and a pixel that
+// counts readers are none.
+func picture(n *html.Node) string {
+	address := strings.TrimSpace(attr(n, "src"))
+	scheme, _, _ := strings.Cut(strings.ToLower(address), "://")
+	words := attr(n, "alt")
+	switch {
+	case scheme != "https" && scheme != "http":
+		return ""
+	case words != "" && !strings.ContainsFunc(words, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }):
+		return ""
+	case attr(n, "width") == "1" || attr(n, "height") == "1":
+		return ""
+	}
+	return address
 }
 
 func bare(s string) string {

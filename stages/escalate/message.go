@@ -121,8 +121,9 @@ func (c *conversation) meet(m inbound) {
 	if lang := m.read.GetLanguage(); lang != "" {
 		c.state.Language = lang
 	}
-	if name := m.GetSenderName(); name != "" {
+	if name := m.GetSenderName(); name != "" && name != c.state.GetName() {
 		c.state.Name = name
+		c.shareName()
 	}
 	if !m.read.GetUnsure() && !m.read.GetReaction() {
 		c.state.Unsure = 0 // thanks and answers end a row of unplaced messages too (H1), a tap on one is none of it (W11)
@@ -235,27 +236,54 @@ func (c *conversation) tag() {
 		return
 	}
 	c.state.Tags = append(c.state.Tags, tag)
-	others := map[string]*statev1.Conversation{}
-	turn.Scan(c.t, convPrefix, &statev1.Conversation{}, func(name string, other *statev1.Conversation) bool {
-		if name != convEntry(c.at.Conversation) && !slices.Contains(other.GetTags(), tag) {
-			others[name] = other
+	c.others(func(other *statev1.Conversation) bool {
+		if slices.Contains(other.GetTags(), tag) {
+			return false
 		}
+		other.Tags = append(other.Tags, tag)
 		return true
 	})
-	for _, name := range slices.Sorted(maps.Keys(others)) {
-		others[name].Tags = append(others[name].Tags, tag)
-		c.t.Put(name, others[name])
-	}
 }
 
-// inherit gives a conversation that is new the tags that the subscriber has (H8).
+// shareName gives the subscriber's name to their conversations that know none: not every channel tells it, and one
+// number is one person on all of them (M1, M2).
+func (c *conversation) shareName() {
+	c.others(func(other *statev1.Conversation) bool {
+		if other.GetName() != "" {
+			return false
+		}
+		other.Name = c.state.GetName()
+		return true
+	})
+}
+
+// inherit gives a conversation that is new the tags (H8) and the name that the subscriber has in others.
 func (c *conversation) inherit() {
 	for _, e := range c.t.Stored(convPrefix) {
 		other := &statev1.Conversation{}
-		if !c.t.Decode(e.Name, e.Value, other) || len(other.GetTags()) > 0 {
-			c.state.Tags = other.GetTags()
+		if !c.t.Decode(e.Name, e.Value, other) {
 			return
 		}
+		if len(c.state.GetTags()) == 0 {
+			c.state.Tags = other.GetTags()
+		}
+		if c.state.GetName() == "" {
+			c.state.Name = other.GetName()
+		}
+	}
+}
+
+// others changes the subscriber's other conversations; change tells whether it changed one.
+func (c *conversation) others(change func(*statev1.Conversation) bool) {
+	changed := map[string]*statev1.Conversation{}
+	turn.Scan(c.t, convPrefix, &statev1.Conversation{}, func(name string, other *statev1.Conversation) bool {
+		if name != convEntry(c.at.Conversation) && change(other) {
+			changed[name] = other
+		}
+		return true
+	})
+	for _, name := range slices.Sorted(maps.Keys(changed)) {
+		c.t.Put(name, changed[name])
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // works on the classifier may run it and learns nothing of the texts. Not even an error shows one.
 //
 // dir holds optout.tsv and notoptout.tsv, of a language and a text a line, and intents.tsv, of a language, an
-// intent and a text, divided by tabs. A file may be left out.
+// intent and a text, divided by tabs. A file may be left out, but not all: figures of nothing look like good ones.
 func Blind(dir string, report io.Writer) error {
 	t, err := readBlind(dir)
 	if err != nil {
@@ -33,14 +33,19 @@ func readBlind(dir string) (*tally, error) {
 		return nil, err
 	}
 	t := newTally(nil)
+	found := 0
 	for name, label := range map[string]string{"optout.tsv": corpus.OptOut, "notoptout.tsv": corpus.NotOptOut, "intents.tsv": ""} {
 		messages, err := blindFile(filepath.Join(dir, name), label)
 		if err != nil {
 			return nil, err
 		}
+		found += len(messages)
 		for _, m := range messages {
 			t.read(stage, m)
 		}
+	}
+	if found == 0 {
+		return nil, fmt.Errorf("%w: %s has none of optout.tsv, notoptout.tsv and intents.tsv", ErrTable, dir)
 	}
 	return t, nil
 }
