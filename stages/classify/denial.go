@@ -14,6 +14,9 @@ import (
 // deniedName explains a wrong number that deniesName found.
 const deniedName = "rule wrong number: denies a name"
 
+// unspaced is the first rune of the scripts that put no spaces between words.
+const unspaced = 0x2e80
+
 // longestDenial is the folded text that is looked at for one.
 const longestDenial = 64
 
@@ -34,7 +37,30 @@ func denial(words string) (is, named bool) {
 	return false, false
 }
 
-// mayDeny finds what every denial holds: what has none of it is not looked at further.
+// unspacedDenials are how people say who they are not where no spaces part words: what stands before the name, and what
+// behind it.
+func unspacedDenials() [][2]string {
+	return [][2]string{
+		{"我不是", ""}, {"我并不是", ""}, {"我並不是", ""}, {"我不叫", ""},
+		{"", "ではありません"}, {"", "ではないです"}, {"", "じゃありません"}, {"", "じゃないです"},
+	}
+}
+
+// deniesUnspaced tells whether a folded message in a script without spaces denies a given name and says nothing more.
+// Nothing there shows that a word is a name but the list of them.
+func (s *Stage) deniesUnspaced(folded string) bool {
+	folded = strings.TrimPrefix(folded, "私は")
+	for _, denial := range unspacedDenials() {
+		name, before := strings.CutPrefix(folded, denial[0])
+		name, behind := strings.CutSuffix(name, denial[1])
+		if before && behind && s.given[name] {
+			return true
+		}
+	}
+	return false
+}
+
+// mayDeny finds what every denial holds where spaces part words: what has none of it is not looked at further.
 func mayDeny(folded []byte) bool {
 	for i, c := range folded {
 		if c == ' ' && i > 0 && denies(folded[:i]) {
@@ -77,7 +103,13 @@ func greets(word string) bool {
 // nothing more. A name is one or two words that are written like one: the first a given name ("I'm not Ready" denies
 // none), or both such that nothing here knows them where only a name can stand.
 func (s *Stage) deniesName(in intent.Reading, folded []byte, text string) bool {
-	if in.OptOut == intent.OptOutClear || len(folded) > longestDenial || !mayDeny(folded) {
+	if in.OptOut == intent.OptOutClear || len(folded) > longestDenial {
+		return false
+	}
+	if first, _ := utf8.DecodeRune(folded); first >= unspaced {
+		return s.deniesUnspaced(string(folded))
+	}
+	if !mayDeny(folded) {
 		return false
 	}
 	words := strings.Fields(text)

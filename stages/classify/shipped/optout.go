@@ -33,6 +33,10 @@ type evidence struct {
 	rules map[[2]words.Concept]string
 	// phrases of words/optouts.tsv.
 	optOut, wrong words.Concept
+	// alone is what one word by itself says that opts out: one of them at least.
+	alone words.Set
+	// goods are what a shop sells; texts what an opt-out says beside not wanting: one of them at least.
+	goods, texts words.Set
 	// wish is what stands in every wish for no more texts: one of them at least.
 	wish words.Set
 	// order is what stands in whatever is asked about an order: one of them at least.
@@ -62,6 +66,9 @@ func newEvidence(t *words.Table) (*evidence, error) {
 		}
 	}
 	for set, names := range map[*words.Set][]string{
+		&e.alone: {"OPTOUT", "UNSUB", "STOPV", "ALONE"},
+		&e.goods: {"ITEM"},
+		&e.texts: {"OPTOUT", "UNSUB", "WRONG", "STOPV", "SENDV", "MSG", "LIST", "REMOVEV"},
 		&e.wish:  {"OPTOUT", "UNSUB", "REMOVEV", "MSG"},
 		&e.order: {"ORDER", "ITEM", "NOTARRIVED", "WHERE", "WHEN"},
 	} {
@@ -99,6 +106,22 @@ func hasOf(m *words.Meanings, set *words.Set) bool {
 	return false
 }
 
+// oneWord tells whether a message is one word that opts out by no meaning of its own. "Removed", "messages" and "out"
+// score for the words that stand around them elsewhere; alone they answer or ask as well, and a person decides. In
+// scripts without spaces every message would be one word.
+func (e *evidence) oneWord(m *words.Meanings, folded []byte) bool {
+	if folded[0] < 'a' || folded[0] > 'z' || bytes.ContainsAny(folded, " \n") || hasOf(m, &e.alone) {
+		return false
+	}
+	return !bytes.ContainsFunc(folded, func(r rune) bool { return r >= unspaced })
+}
+
+// ofGoods tells whether a message names goods, and nothing that texts have to do with: who does not want shoes any more
+// says so in the words of who wants no more texts.
+func (e *evidence) ofGoods(m *words.Meanings) bool {
+	return hasOf(m, &e.goods) && !hasOf(m, &e.texts)
+}
+
 // by names the strongest that a message shows: a phrase, else a pair of meanings, else the score alone.
 func (e *evidence) by(m *words.Meanings, wrong bool) (name string) {
 	phrase, named, alone := e.optOut, "phrase opt-out", "score opt-out"
@@ -126,7 +149,7 @@ func (e *evidence) by(m *words.Meanings, wrong bool) (name string) {
 }
 
 // judgeOptOut decides whether the message opts out, and whether it does because someone else is written to.
-func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, m *words.Meanings) {
+func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, m *words.Meanings, folded []byte) {
 	out.OptOutScore = scores[c.optOut.from]
 	switch {
 	case out.OptOutScore >= c.optOut.head.Clear:
@@ -137,5 +160,8 @@ func (c *Classifier) judgeOptOut(out *intent.Reading, scores []float32, m *words
 		return
 	}
 	out.WrongNumber = scores[c.wrong.from] >= c.wrong.head.Clear
+	if c.evidence.oneWord(m, folded) || !out.WrongNumber && c.evidence.ofGoods(m) {
+		out.OptOut = intent.OptOutPossible
+	}
 	out.OptOutBy = c.evidence.by(m, out.WrongNumber)
 }

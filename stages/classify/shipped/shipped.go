@@ -168,7 +168,7 @@ func (c *Classifier) read(folded []byte, text, language string, room []uint32) i
 	out.Intent, out.Confidence, out.OutOfScope = c.intents.head.Labels[best.Label], best.Trust, best.Outside
 	out.Because = c.name
 	c.speak(&out, scores[:], folded, language)
-	c.judgeOptOut(&out, scores[:], &meanings)
+	c.judgeOptOut(&out, scores[:], &meanings, folded)
 	if (out.OptOut != intent.OptOutNone || c.evidence.mayWish(&meanings)) && c.wishes.speak(folded, out.OptOut == intent.OptOutClear) {
 		out = c.reconsider(out, string(folded), language)
 	}

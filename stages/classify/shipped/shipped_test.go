@@ -38,6 +38,31 @@ func TestOptOuts(t *testing.T) {
 	}
 }
 
+// TestOptOutsInDoubt: who speaks of goods in the words of an opt-out, or says one word that means something else too, is
+// taken for none; a person may be asked (C5).
+func TestOptOutsInDoubt(t *testing.T) {
+	c := shippedClassifier(t)
+	for _, text := range []string{
+		"you should stop selling this junk", "quit selling knockoffs", "deberían dejar de vender esa basura",
+		"vous devriez arrêter de vendre ça", "hört auf so einen Mist zu verkaufen", "你们别再卖假货了",
+		"I don't want these boots anymore", "nie chcę więcej takich butów", "nie chcę więcej tych kubków",
+		"bu ceketi artık istemiyorum", "die Schuhe interessieren mich nicht mehr", "le scarpe non mi interessano più",
+		"removed", "off", "out", "leave", "blocked", "spam", "shush", "messages", "permission", "wrong", "numéro", "señor",
+	} {
+		if r := c.Read(text, ""); r.OptOut == intent.OptOutClear {
+			t.Errorf("%q: taken by %q (%.2f)", text, r.OptOutBy, r.OptOutScore)
+		}
+	}
+	for _, text := range []string{
+		"basta", "stahp", "unsubscirbe", "quítenme", "koniec", "yeter", "smsやめて", "🛑", "désabonnez",
+		"nie chcę więcej reklam", "I got the shoes, now stop texting me", "quiero darme d baja",
+	} {
+		if r := c.Read(text, ""); r.OptOut != intent.OptOutClear {
+			t.Errorf("%q: opt-out %d by %q (%.2f), want it taken", text, r.OptOut, r.OptOutBy, r.OptOutScore)
+		}
+	}
+}
+
 // TestReadsWhatItLearned keeps the model in step with what it is made of: messages of its training, each author's,
 // are read as they are labelled. What strangers' messages get is in the model card.
 func TestReadsWhatItLearned(t *testing.T) {
