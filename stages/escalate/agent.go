@@ -52,7 +52,7 @@ func (c *conversation) onAgentReply(r *handoffv1.AgentReply) {
 	}
 	c.ofEpisode(p, current)
 	c.state.AgentRepliedAt = c.received()
-	c.restartTimers(rules.SinceAgentReply)
+	c.restartTimers(rules.SinceAgentReply, "")
 	if parks {
 		c.parkReply(p)
 		return

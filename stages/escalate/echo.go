@@ -21,7 +21,7 @@ func (c *conversation) onEcho(e *handoffv1.ChannelEcho) {
 		MediaCount: uint32(len(e.GetMedia())), Episode: c.liveEpisode(), NativeId: e.GetNativeId(),
 	}}})
 	c.state.AgentRepliedAt = c.received()
-	c.restartTimers(rules.SinceAgentReply)
+	c.restartTimers(rules.SinceAgentReply, "")
 	if c.live() {
 		c.countReply()
 		c.afterReply()

@@ -33,12 +33,19 @@ type stood struct {
 	state           State
 }
 
+// happening is something that rules are asked at.
+type happening struct {
+	when rules.Trigger
+	// by is the rule whose escalation it belongs to, "" for none: others may begin an episode before all are asked.
+	by string
+}
+
 // asking is the part of a turn in which rules are asked.
 type asking struct {
 	// before is how the conversation was when the turn began.
 	before stood
 	// happened since the turn began, in order.
-	happened []rules.Trigger
+	happened []happening
 	// acted are the rules that matched: each acts once a record, so no effect triggers its own rule.
 	acted []string
 	// actions that were taken, of all rules.
@@ -59,16 +66,17 @@ func (c *conversation) happen(when rules.Trigger) {
 	if c.shop.RuleSet() == nil {
 		return
 	}
-	c.rules.happened = append(c.rules.happened, when)
+	h := happening{when, c.episode.GetSignal().GetRule()}
+	c.rules.happened = append(c.rules.happened, h)
 	switch when {
 	case rules.MessageCreated:
-		c.restartTimers(rules.SinceMessage)
+		c.restartTimers(rules.SinceMessage, "")
 	case rules.TicketCreated:
-		c.restartTimers(rules.SinceTicket)
+		c.restartTimers(rules.SinceTicket, h.by)
 	case rules.EpisodeOpened:
-		c.restartTimers(rules.SinceOpened)
+		c.restartTimers(rules.SinceOpened, h.by)
 	case rules.EpisodeClosed:
-		c.restartTimers(rules.SinceClosed)
+		c.restartTimers(rules.SinceClosed, "")
 	case rules.TicketUpdated, rules.Timer:
 	}
 }
@@ -89,15 +97,15 @@ func escalates(r *rules.Compiled) bool {
 func (c *conversation) askRules(meant func(*rules.Compiled) bool) {
 	set := c.shop.RuleSet()
 	for i := 0; i < len(c.rules.happened); i++ { // grows while rules act
-		when := c.rules.happened[i]
-		asked := set.On(when)
+		h := c.rules.happened[i]
+		asked := set.On(h.when)
 		if len(asked) == 0 {
 			continue
 		}
-		event := c.event(when)
+		event := c.event(h.when)
 		for _, r := range asked {
-			if meant(r) && c.askRule(r, when, event) {
-				event = c.event(when) // with what it did
+			if meant(r) && !h.causedBy(r) && c.askRule(r, h.when, event) {
+				event = c.event(h.when) // with what it did
 			}
 		}
 	}
@@ -105,7 +113,7 @@ func (c *conversation) askRules(meant func(*rules.Compiled) bool) {
 
 // askRule asks one rule, and does what it says where it matches. It tells whether it did.
 func (c *conversation) askRule(r *rules.Compiled, when rules.Trigger, event *rules.Event) bool {
-	if slices.Contains(c.rules.acted, r.Name) || c.causedBy(r, when) {
+	if slices.Contains(c.rules.acted, r.Name) {
 		return false
 	}
 	if !r.Match(event) {
@@ -142,10 +150,10 @@ func (c *conversation) askRule(r *rules.Compiled, when rules.Trigger, event *rul
 
 // causedBy tells that what happened is the later effect of the rule itself: the ticket and the episode of
 // its own escalation.
-func (c *conversation) causedBy(r *rules.Compiled, when rules.Trigger) bool {
-	switch when {
+func (h happening) causedBy(r *rules.Compiled) bool {
+	switch h.when {
 	case rules.TicketCreated, rules.EpisodeOpened:
-		return c.episode.GetSignal().GetRule() == r.Name
+		return h.by == r.Name
 	case rules.TicketUpdated, rules.MessageCreated, rules.EpisodeClosed, rules.Timer:
 	}
 	return false
@@ -239,13 +247,14 @@ func (c *conversation) remarked(m inbound) {
 const onlyThanks = "the message only thanks, or reacts to another (M5, W11)"
 
 // restartTimers starts the timers of rules that count from something that just happened. Thanks and reactions start
-// none that waits from the last message, since its reply would be theirs (M5, W11); one that runs begins anew.
-func (c *conversation) restartTimers(since rules.Since) {
+// none that waits from the last message, since its reply would be theirs (M5, W11); one that runs begins anew. but is
+// a rule that caused it, "" for none.
+func (c *conversation) restartTimers(since rules.Since, but string) {
 	for _, r := range c.shop.RuleSet().On(rules.Timer) {
 		if since == rules.SinceMessage && c.rules.mute != "" && ruleMoment(c.state.GetAutomation().GetWaiting(), r.Name) == nil {
 			continue
 		}
-		if r.WaitsFrom() != since || since == rules.SinceTicket && c.causedBy(r, rules.TicketCreated) || since == rules.SinceOpened && c.causedBy(r, rules.EpisodeOpened) {
+		if r.WaitsFrom() != since || r.Name == but {
 			continue
 		}
 		a := c.auto()

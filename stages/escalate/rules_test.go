@@ -117,7 +117,10 @@ func (w *ruled) process(in *pipeline.Input) {
 			}
 			acted[fact.GetRule()] = true
 			actions += len(fact.GetDid())
-			if when := rules.Trigger(fact.GetWhen()); before.GetSignal().GetRule() == fact.GetRule() && (when == rules.TicketCreated || when == rules.EpisodeOpened) {
+			// The ticket that exists now is of the episode before; one that opened may have begun in this turn.
+			when := rules.Trigger(fact.GetWhen())
+			own := when == rules.TicketCreated || when == rules.EpisodeOpened && before.GetNumber() == fact.GetEpisode()
+			if own && before.GetSignal().GetRule() == fact.GetRule() {
 				w.rt.Fatalf("%s was triggered at %s by its own escalation", fact.GetRule(), when)
 			}
 		}
