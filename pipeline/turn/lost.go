@@ -44,21 +44,33 @@ func (l *Lost) PutBack(settings pipeline.Settings, now time.Time) (pipeline.Emit
 	return e, nil
 }
 
-// Dropped returns, of a command or of a call's result that deliver lost, what has it end all the same: whoever waits
-// for the command hears that it will not be made, or that nobody knows what came of it, and what waits behind the call
-// goes on. ok is false for all else, of which nobody waits for a word.
+// Dropped returns what ends all the same that others wait for: of a command or of a call's result that deliver lost, so
+// that whoever waits for the command hears that it will not be made, or that nobody knows what came of it, and what waits
+// behind the call goes on; of a bot's answer that it will not come, so that its turn ends. ok is false for all else, of
+// which nobody waits for a word.
 func (l *Lost) Dropped() (e pipeline.Emit, ok bool) {
-	if l.Timer != nil || l.Stage != schemas.StageDeliver {
+	if l.Timer != nil {
 		return e, false
 	}
 	r, err := schemas.Decode(l.Key, l.Value)
-	if err != nil || r.GetCommand() == nil && r.GetCallResult() == nil {
+	if err != nil {
 		return e, false
 	}
-	r.Dropped = true
+	answer := r.GetBotReply()
+	switch {
+	case l.Stage == schemas.StageDeliver && (r.GetCommand() != nil || r.GetCallResult() != nil):
+		r.Dropped = true
+	case answer != nil:
+		answer.Text, answer.CannotAnswer, answer.Reason = "", true, lostAnswer
+	default:
+		return e, false
+	}
 	value, err := schemas.Encode(r)
 	return pipeline.Emit{Topic: schemas.Mailbox(l.Stage), Key: l.Key, Value: value, Time: l.Time}, err == nil
 }
+
+// lostAnswer is why a bot whose answer was lost and dropped cannot answer.
+const lostAnswer = "its answer was lost and dropped"
 
 // marked is the record's value with the word that it was put back. One that cannot be read stays as it is:
 // its stage says again what is wrong with it.
