@@ -294,11 +294,7 @@ func (c *client) replyItem(t ticket, m message) *handoffv1.DeskItem {
 	for _, a := range m.Attachments {
 		item.MediaUrls = append(item.MediaUrls, a.URL)
 	}
-	for _, pasted := range htmltext.Pictures(markup) {
-		if !slices.Contains(item.MediaUrls, pasted) {
-			item.MediaUrls = append(item.MediaUrls, pasted)
-		}
-	}
+	item.MediaUrls = append(item.MediaUrls, htmltext.Pictures(markup, item.MediaUrls)...)
 	if item.Reply == "" && len(item.MediaUrls) == 0 {
 		return nil
 	}

@@ -201,11 +201,7 @@ func itemsOf(a audit, at string, own int64, people map[int64]user) []*handoffv1.
 		for _, attachment := range e.Attachments {
 			reply.MediaUrls = append(reply.MediaUrls, attachment.ContentURL)
 		}
-		for _, pasted := range htmltext.Pictures(e.HTMLBody) {
-			if !slices.Contains(reply.MediaUrls, pasted) {
-				reply.MediaUrls = append(reply.MediaUrls, pasted)
-			}
-		}
+		reply.MediaUrls = append(reply.MediaUrls, htmltext.Pictures(e.HTMLBody, reply.MediaUrls)...)
 		if reply.Reply != "" || len(reply.MediaUrls) > 0 {
 			items = append(items, reply)
 		}

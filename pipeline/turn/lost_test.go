@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/handoff-dev/handoff/pipeline"
 	"github.com/handoff-dev/handoff/pipeline/state"
 	"github.com/handoff-dev/handoff/pipeline/turn"
@@ -112,5 +114,38 @@ func TestLost(t *testing.T) {
 	l.Timer = &pipeline.Timer{Name: "x", At: now}
 	if _, err := l.PutBack(oneShop{}, now); !errors.Is(err, pipeline.ErrSettingsPending) {
 		t.Errorf("a timer of an unknown shop: %v", err)
+	}
+}
+
+// TestDroppedAnswer: a bot's answer that any stage lost and that is dropped ends its turn; nobody waits for a word of a
+// customer's message, or of what is no record.
+func TestDroppedAnswer(t *testing.T) {
+	lost := func(stage string, r *handoffv1.Record) turn.Lost {
+		r.Id, r.Shop, r.Address = schemas.SourceID("test", "acme", "", "1"), "acme", "+14155550001"
+		r.EventTime, r.ReceivedAt = timestamppb.Now(), timestamppb.Now()
+		key := schemas.KeyOf(r).Bytes()
+		value, err := schemas.Encode(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return turn.Lost{Name: stage + "/0/7", Stage: stage, Key: key, Value: value}
+	}
+	for _, stage := range []string{schemas.StageConsent, schemas.StageEscalate} {
+		l := lost(stage, &handoffv1.Record{Body: &handoffv1.Record_BotReply{BotReply: &handoffv1.BotReply{Turn: 3, Text: "It ships."}}})
+		e, ok := l.Dropped()
+		if !ok || e.Topic != schemas.Mailbox(stage) {
+			t.Fatalf("%s: %v, to %s", stage, ok, e.Topic)
+		}
+		r, err := schemas.Decode(e.Key, e.Value)
+		if b := r.GetBotReply(); err != nil || b.GetTurn() != 3 || b.GetText() != "" || !b.GetCannotAnswer() || b.GetReason() == "" {
+			t.Errorf("%s: %v, %v", stage, r, err)
+		}
+		l = lost(stage, &handoffv1.Record{Body: &handoffv1.Record_CustomerMessage{CustomerMessage: &handoffv1.CustomerMessage{Text: "hi"}}})
+		if _, ok := l.Dropped(); ok {
+			t.Errorf("%s: there is a word of a customer's message", stage)
+		}
+	}
+	if _, ok := (&turn.Lost{Stage: schemas.StageConsent, Key: []byte("acme|+1"), Value: []byte("bytes")}).Dropped(); ok {
+		t.Error("there is a word of what is no record")
 	}
 }

@@ -30,21 +30,22 @@ func Reply(markup, plain string) string {
 }
 
 // Pictures gives the addresses of the images that an agent put among the words
-// of a message as HTML, in order and each once; desks do not list them as its
-// attachments. What Reply cuts has none, and ten are the most.
-func Pictures(markup string) []string {
+// of a message as HTML, in order and each once, without those that the desk
+// lists as its attachments. What Reply cuts has none, and ten are the most.
+func Pictures(markup string, listed []string) []string {
 	w := walk(markup, cutAll)
 	if w == nil {
 		return nil
 	}
 	var own []string
 	for _, p := range w.shown {
+		if slices.Contains(own, p.address) || slices.Contains(listed, p.address) {
+			continue
+		}
 		if len(own) == mostPictures || !ownGoesOn(w.out.String()[:p.at]) {
 			break
 		}
-		if !slices.Contains(own, p.address) {
-			own = append(own, p.address)
-		}
+		own = append(own, p.address)
 	}
 	return own
 }

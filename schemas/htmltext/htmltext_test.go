@@ -92,17 +92,17 @@ func TestReply(t *testing.T) {
 
 // What an agent pasted into the words is no attachment at the desk, and goes along; what is quoted does not.
 func TestPictures(t *testing.T) {
-	got := htmltext.Pictures(`<p>Like this: <img src="https://a.example/1.png" alt="image.png"></p>` +
-		`<a href="https://a.example"><img src=" http://a.example/2.png "></a> <img src="https://a.example/1.png">` +
-		`<img src="https://a.example/smile.png" alt="😀"><img src="cid:1"><img src="data:image/png;base64,AA"><img src="/3.png"><img>` +
-		`<img src="https://a.example/seen" width=1 height=1><p hidden><img src="https://a.example/hidden.png"></p>` +
-		`<div class="gmail_signature"><img src="https://a.example/logo.png"></div>` +
-		`<blockquote><img src="https://a.example/theirs.png"></blockquote>`)
+	got := htmltext.Pictures(`<p>Like this: <img src="https://a.example/attached.png"><img src="https://a.example/1.png" alt="image.png"></p>`+
+		`<a href="https://a.example"><img src=" http://a.example/2.png "></a> <img src="https://a.example/1.png">`+
+		`<img src="https://a.example/smile.png" alt="😀"><img src="cid:1"><img src="data:image/png;base64,AA"><img src="/3.png"><img>`+
+		`<img src="https://a.example/seen" width=1 height=1><p hidden><img src="https://a.example/hidden.png"></p>`+
+		`<div class="gmail_signature"><img src="https://a.example/logo.png"></div>`+
+		`<blockquote><img src="https://a.example/theirs.png"></blockquote>`, []string{"https://a.example/attached.png"})
 	if want := []string{"https://a.example/1.png", "http://a.example/2.png"}; !slices.Equal(got, want) {
 		t.Errorf("Pictures = %q, want %q", got, want)
 	}
 	for _, ends := range []string{"<p>--</p>", "<p>On 3 May 2026 at 10:00, Ann wrote:</p>", `<hr id="appendonsend">`, "<p>-----Original Message-----</p>"} {
-		got := htmltext.Pictures(`<p>Here.</p><img src="https://a.example/1.png">` + ends + `<p>x</p><img src="https://a.example/2.png">`)
+		got := htmltext.Pictures(`<p>Here.</p><img src="https://a.example/1.png">`+ends+`<p>x</p><img src="https://a.example/2.png">`, nil)
 		if len(got) != 1 || got[0] != "https://a.example/1.png" {
 			t.Errorf("Pictures around %s = %q", ends, got)
 		}
@@ -111,10 +111,10 @@ func TestPictures(t *testing.T) {
 	for i := range 30 {
 		many += fmt.Sprintf(`<img src="https://a.example/%d.png">`, i)
 	}
-	if got := htmltext.Pictures(many); len(got) != 10 {
+	if got := htmltext.Pictures(many, nil); len(got) != 10 {
 		t.Errorf("Pictures gives %d of 30", len(got))
 	}
-	if got := htmltext.Pictures(strings.Repeat("<div>", 5000) + "word"); got != nil {
+	if got := htmltext.Pictures(strings.Repeat("<div>", 5000)+"word", nil); got != nil {
 		t.Errorf("Pictures of 5000 divs = %q", got)
 	}
 }

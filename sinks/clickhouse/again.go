@@ -23,15 +23,21 @@ const repairs = 5
 // it has the one and not the other, and takes every later attempt for a
 // repetition. Replicated tables do both in one transaction, and one replica
 // does not say what the others hold, so nothing is looked for there.
-func (s *Sink) complete(ctx context.Context, in pipeline.Intent, records []pipeline.Record, token string) error {
+func (s *Sink) complete(ctx context.Context, token string, in pipeline.Intent, records []pipeline.Record, batch *rows.Batch) error {
 	plain, err := s.db.plainTables(ctx)
 	if err != nil || !plain {
 		return err
 	}
 	for n := 1; ; n++ {
-		missing, err := s.missing(ctx, in, records)
+		stored, err := s.db.stored(ctx, in, batch)
 		if err != nil {
 			return err
+		}
+		var missing []pipeline.Record
+		for _, r := range records {
+			if !stored[r.Offset] {
+				missing = append(missing, r)
+			}
 		}
 		if len(missing) == 0 {
 			return s.db.foldAgain(ctx, in)
@@ -59,16 +65,15 @@ func (db *DB) plainTables(ctx context.Context) (bool, error) {
 	return n > 0, nil
 }
 
-// missing are the records whose rows are in no table.
-func (s *Sink) missing(ctx context.Context, in pipeline.Intent, records []pipeline.Record) ([]pipeline.Record, error) {
-	stored := make(map[int64]bool, len(records))
-	batch := s.toRows(records)
-	first, last := span(&batch)
-	for _, t := range tables(&batch) {
+// stored are the offsets of an intent's rows that are in their tables.
+func (db *DB) stored(ctx context.Context, in pipeline.Intent, batch *rows.Batch) (map[int64]bool, error) {
+	stored := make(map[int64]bool, in.Rows)
+	first, last := span(batch)
+	for _, t := range tables(batch) {
 		if t.rows == 0 {
 			continue
 		}
-		list, err := s.db.conn.Query(ctx, "SELECT offset FROM "+s.db.name(t.name)+" WHERE partition = {partition:Int32} AND offset >= {from:Int64} AND offset <= {to:Int64}"+
+		list, err := db.conn.Query(ctx, "SELECT offset FROM "+db.name(t.name)+" WHERE partition = {partition:Int32} AND offset >= {from:Int64} AND offset <= {to:Int64}"+
 			" AND time >= {first:DateTime64(3, 'UTC')} AND time <= {last:DateTime64(3, 'UTC')}", append(place(in),
 			clickhouse.DateNamed("first", first, clickhouse.MilliSeconds), clickhouse.DateNamed("last", last, clickhouse.MilliSeconds))...)
 		if err != nil {
@@ -82,13 +87,7 @@ func (s *Sink) missing(ctx context.Context, in pipeline.Intent, records []pipeli
 			stored[offset] = true
 		}
 	}
-	var missing []pipeline.Record
-	for _, r := range records {
-		if !stored[r.Offset] {
-			missing = append(missing, r)
-		}
-	}
-	return missing, nil
+	return stored, nil
 }
 
 // foldAgain folds the range's transitions into the episodes once more: the

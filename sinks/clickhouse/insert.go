@@ -48,14 +48,11 @@ func (s *Sink) Write(ctx context.Context, in pipeline.Intent, records []pipeline
 	if len(records) != in.Rows {
 		return fmt.Errorf("%w: the intent %s is of %d records, the topic gave %d", pipeline.ErrPermanent, in.Token(), in.Rows, len(records))
 	}
-	t := token(in, records)
-	if err := s.db.Insert(ctx, t, s.toRows(records)); err != nil {
+	t, batch := token(in, records), s.toRows(records)
+	if err := s.db.Insert(ctx, t, batch); err != nil || !in.Again {
 		return err
 	}
-	if in.Again {
-		return s.complete(ctx, in, records, t)
-	}
-	return nil
+	return s.complete(ctx, t, in, records, &batch)
 }
 
 // token names the range and what was in it. The records' bytes are part of it,

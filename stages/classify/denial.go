@@ -14,9 +14,6 @@ import (
 // deniedName explains a wrong number that deniesName found.
 const deniedName = "rule wrong number: denies a name"
 
-// unspaced is the first rune of the scripts that put no spaces between words.
-const unspaced = 0x2e80
-
 // longestDenial is the folded text that is looked at for one.
 const longestDenial = 64
 
@@ -106,7 +103,7 @@ func (s *Stage) deniesName(in intent.Reading, folded []byte, text string) bool {
 	if in.OptOut == intent.OptOutClear || len(folded) > longestDenial {
 		return false
 	}
-	if first, _ := utf8.DecodeRune(folded); first >= unspaced {
+	if first, _ := utf8.DecodeRune(folded); fold.Unspaced(first) {
 		return s.deniesUnspaced(string(folded))
 	}
 	if !mayDeny(folded) {

@@ -36,7 +36,8 @@ type stood struct {
 // happening is something that rules are asked at.
 type happening struct {
 	when rules.Trigger
-	// by is the rule whose escalation it belongs to, "" for none: others may begin an episode before all are asked.
+	// by is the rule that it is the later effect of, "" for none: the one whose escalation the ticket or the episode came
+	// of. Others may escalate anew before all are asked.
 	by string
 }
 
@@ -66,19 +67,21 @@ func (c *conversation) happen(when rules.Trigger) {
 	if c.shop.RuleSet() == nil {
 		return
 	}
-	h := happening{when, c.episode.GetSignal().GetRule()}
-	c.rules.happened = append(c.rules.happened, h)
+	by := ""
 	switch when {
 	case rules.MessageCreated:
-		c.restartTimers(rules.SinceMessage, "")
+		c.restartTimers(rules.SinceMessage, by)
 	case rules.TicketCreated:
-		c.restartTimers(rules.SinceTicket, h.by)
+		by = c.episode.GetSignal().GetRule()
+		c.restartTimers(rules.SinceTicket, by)
 	case rules.EpisodeOpened:
-		c.restartTimers(rules.SinceOpened, h.by)
+		by = c.episode.GetSignal().GetRule()
+		c.restartTimers(rules.SinceOpened, by)
 	case rules.EpisodeClosed:
-		c.restartTimers(rules.SinceClosed, "")
+		c.restartTimers(rules.SinceClosed, by)
 	case rules.TicketUpdated, rules.Timer:
 	}
+	c.rules.happened = append(c.rules.happened, happening{when, by})
 }
 
 // runRules asks every rule about what happened in this turn, in the rules' order for each happening (R1).
@@ -104,7 +107,7 @@ func (c *conversation) askRules(meant func(*rules.Compiled) bool) {
 		}
 		event := c.event(h.when)
 		for _, r := range asked {
-			if meant(r) && !h.causedBy(r) && c.askRule(r, h.when, event) {
+			if meant(r) && r.Name != h.by && c.askRule(r, h.when, event) {
 				event = c.event(h.when) // with what it did
 			}
 		}
@@ -146,17 +149,6 @@ func (c *conversation) askRule(r *rules.Compiled, when rules.Trigger, event *rul
 		c.stage.asked(asked)
 	}
 	return true
-}
-
-// causedBy tells that what happened is the later effect of the rule itself: the ticket and the episode of
-// its own escalation.
-func (h happening) causedBy(r *rules.Compiled) bool {
-	switch h.when {
-	case rules.TicketCreated, rules.EpisodeOpened:
-		return h.by == r.Name
-	case rules.TicketUpdated, rules.MessageCreated, rules.EpisodeClosed, rules.Timer:
-	}
-	return false
 }
 
 // tooMany tells that the record's actions are used up (R1).

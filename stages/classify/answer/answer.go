@@ -333,7 +333,7 @@ func boundary(folded []byte, end int) bool {
 		return false
 	}
 	r, _ := utf8.DecodeLastRune(folded[:end])
-	return r >= 0x2e80 && r < 0xac00 || r >= 0xf900 && r <= 0xfaff
+	return fold.Unspaced(r)
 }
 
 // squeeze appends a word with runs of one letter shortened to a single one; words too long to be an

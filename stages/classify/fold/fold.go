@@ -45,6 +45,9 @@ func Append(dst []byte, text string) []byte {
 // String returns the folded form of text.
 func String(text string) string { return string(Append(nil, text)) }
 
+// Unspaced tells scripts that put no spaces between words. Korean does.
+func Unspaced(r rune) bool { return r >= 0x2e80 && r < 0xac00 || r >= 0xf900 && r <= 0xfaff }
+
 func ascii(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] >= utf8.RuneSelf {

@@ -1,6 +1,10 @@
 package words
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/handoff-dev/handoff/stages/classify/fold"
+)
 
 const (
 	// MaxHits bounds the meanings taken from a message.
@@ -61,7 +65,7 @@ func (t *Table) Read(m *Meanings, folded []byte) {
 			continue
 		}
 		r, size := utf8.DecodeRune(folded[i:])
-		if !inside || unspaced(r) {
+		if !inside || fold.Unspaced(r) {
 			t.at(m, folded, i, clause)
 		}
 		inside = true

@@ -143,7 +143,7 @@ func (b *builder) pattern(pattern string, c Concept, language string) error {
 		return fmt.Errorf("is empty when folded")
 	}
 	first, _ := utf8.DecodeRuneInString(text)
-	stem = stem || unspaced(first)
+	stem = stem || fold.Unspaced(first)
 	id := text
 	if stem {
 		id += "*"
@@ -178,9 +178,6 @@ func (b *builder) table() *Table {
 	b.t.typos.mark()
 	return b.t
 }
-
-// unspaced tells scripts that put no spaces between words.
-func unspaced(r rune) bool { return r >= 0x2e80 && r < 0xac00 || r >= 0xf900 && r <= 0xfaff }
 
 func hash(s string) uint64 {
 	h := uint64(0xcbf29ce484222325)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/access"
 	"github.com/handoff-dev/handoff/cmd/handoff/internal/topology"
+	"github.com/handoff-dev/handoff/connectors/gateway"
 	"github.com/handoff-dev/handoff/pipeline/explain"
 	"github.com/handoff-dev/handoff/pipeline/kafka"
 	"github.com/handoff-dev/handoff/schemas"
@@ -24,10 +25,8 @@ func (a *App) Access() ([]access.Role, error) {
 	}
 	front := access.NewRole("gateway")
 	allowFlows(front, t, nodeGateway)
-	for _, g := range slices.Clone(front.Grants) {
-		if slices.Contains(g.Operations, access.Write) {
-			front.Allow(g.Kind, g.Name, access.DescribeConfigs) // to tell how many replicas must be in sync where too few are
-		}
+	for _, post := range gateway.Posts() {
+		front.Allow(access.Topic, post.Topic, access.DescribeConfigs) // to tell how many replicas must be in sync where too few are
 	}
 	// The operator's calls publish settings.
 	front.Allow(access.TransactionalID, settingsWriter, access.Write)
